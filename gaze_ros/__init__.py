@@ -1,0 +1,17 @@
+"""Who is in front of the camera, and where each of them looks: nodes and tools for ROS 2.
+
+``gaze_ros.core`` needs no ROS; ``gaze_ros.ros`` holds the nodes; ``gaze_ros.msg`` is generated.
+"""
+import os
+from pkgutil import extend_path
+import sys
+
+# Lets this directory's modules and the generated gaze_ros.msg live in two places
+# (a source checkout ahead of the installed package).
+__path__ = extend_path(__path__, __name__)
+
+# Nothing sources a setup file in an environment made by pip alone.
+_prefixes = [p for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
+if sys.prefix not in _prefixes and os.path.exists(os.path.join(
+        sys.prefix, 'share', 'ament_index', 'resource_index', 'packages', __name__)):
+    os.environ['AMENT_PREFIX_PATH'] = os.pathsep.join([*_prefixes, sys.prefix])

@@ -1,0 +1,1 @@
+"""The command line tool gaze_ros: one verb a module."""

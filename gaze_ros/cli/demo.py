@@ -1,0 +1,100 @@
+"""Run the whole pipeline for some seconds, without a screen, and keep what it finds."""
+import argparse
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+
+from gaze_ros.core.errors import GazeRosError
+
+HELP = 'run the pipeline for some seconds and check that it works'
+
+_PIPELINE = 'import sys; from gaze_ros.ros.main import pipeline; sys.exit(pipeline())'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument('--seconds', type=float, default=15.0, help='how long (default: 15)')
+    parser.add_argument('--source', default='sample', help='as of the camera node')
+    parser.add_argument('--out', default='out', help='folder for demo.mp4 and gaze.jsonl')
+    parser.add_argument('-p', '--parameter', action='append', default=[], metavar='NAME:=VALUE',
+                        help='a parameter of the nodes; may be repeated')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo; return 0 only if faces were found and GazeArray messages arrived."""
+    out = Path(arguments.out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise GazeRosError(f"'{out}' cannot be made: {e}") from e
+    video, lines = out / 'demo.mp4', out / 'gaze.jsonl'
+    video.unlink(missing_ok=True)
+    parameters = [f'source:={arguments.source}', f'output:={video}', 'loop:=true',
+                  *arguments.parameter]
+    pipeline = subprocess.Popen(  # noqa: S603, our own interpreter and code
+        [sys.executable, '-c', _PIPELINE, '--ros-args',
+         *(word for p in parameters for word in ('-p', p))])
+    try:
+        messages, faces = _listen(pipeline, lines, arguments.seconds)
+    finally:
+        pipeline.send_signal(signal.SIGINT)
+        try:
+            code = pipeline.wait(5)
+        except subprocess.TimeoutExpired:
+            pipeline.kill()
+            code = pipeline.wait()
+    print(f'{messages} GazeArray messages with {faces} faces: {lines}; video: {video}')
+    if code:
+        raise GazeRosError(f'the pipeline ended with exit code {code}')
+    if not messages:
+        raise GazeRosError('no GazeArray message arrived on the topic gaze')
+    if not faces:
+        raise GazeRosError(f"no face was found in '{arguments.source}'")
+    if not video.is_file():
+        raise GazeRosError(f"'{video}' was not saved")
+    return 0
+
+
+def _listen(pipeline: subprocess.Popen, path: Path, seconds: float) -> tuple[int, int]:
+    """Write the gaze that arrives in so many seconds from the first one; count it and its faces.
+
+    Ends early where the pipeline ends, or says nothing for 30 s.
+    """
+    from gaze_ros.core.records import record
+    from gaze_ros.msg import GazeArray
+    from gaze_ros.ros import topics, transport
+    from gaze_ros.ros.messages import frame_gaze
+    from gaze_ros.ros.messages import seconds as as_seconds
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    transport.configure()
+    counts = [0, 0]
+    with open(path, 'w', encoding='utf-8') as file:
+        def on_gaze(message: GazeArray) -> None:
+            frame = frame_gaze(message)
+            file.write(record(counts[0], as_seconds(message.header.stamp), frame) + '\n')
+            counts[0] += 1
+            counts[1] += len(frame.gazes)
+
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            node = rclpy.create_node('gaze_ros_demo')
+            node.create_subscription(GazeArray, topics.GAZE, on_gaze, topics.QOS)
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
+            end = time.monotonic() + 30
+            begun = False
+            while time.monotonic() < end and pipeline.poll() is None:
+                executor.spin_once(timeout_sec=0.2)
+                if counts[0] and not begun:
+                    begun = True
+                    end = time.monotonic() + seconds
+            executor.shutdown()
+            node.destroy_node()
+        finally:
+            rclpy.try_shutdown()
+    return counts[0], counts[1]

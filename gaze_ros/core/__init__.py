@@ -1,0 +1,1 @@
+"""Everything that needs no ROS: pictures in, gaze out."""

@@ -1,0 +1,54 @@
+"""Bringing a picture and its result together by their stamp."""
+from collections import OrderedDict
+from threading import Lock
+from typing import Generic, Hashable, Optional, TypeVar
+
+Picture = TypeVar('Picture')
+Result = TypeVar('Result')
+
+
+class StampMatcher(Generic[Picture, Result]):
+    """Keeps pictures until their result comes, and results until their picture comes.
+
+    A pair made drops everything older: results come in order, so nothing older is waited for.
+
+    :param capacity: pictures kept at most; the oldest goes first. It bounds memory, and the
+        latency that can be matched: capacity / frame rate.
+    """
+
+    def __init__(self, capacity: int = 16) -> None:
+        self.capacity = capacity
+        self._lock = Lock()
+        self._pictures: OrderedDict[Hashable, Picture] = OrderedDict()
+        self._results: OrderedDict[Hashable, Result] = OrderedDict()
+
+    def add_picture(self, stamp: Hashable, picture: Picture
+                    ) -> Optional[tuple[Picture, Result]]:
+        """Return the pair the picture completes, or None."""
+        with self._lock:
+            if stamp in self._results:
+                return picture, self._take(self._results, stamp)
+            self._keep(self._pictures, stamp, picture)
+            return None
+
+    def add_result(self, stamp: Hashable, result: Result) -> Optional[tuple[Picture, Result]]:
+        """Return the pair the result completes, or None."""
+        with self._lock:
+            if stamp in self._pictures:
+                return self._take(self._pictures, stamp), result
+            self._keep(self._results, stamp, result)
+            return None
+
+    def _keep(self, kept: OrderedDict, stamp: Hashable, item: object) -> None:
+        kept.pop(stamp, None)
+        kept[stamp] = item
+        while len(kept) > self.capacity:
+            kept.popitem(last=False)
+
+    @staticmethod
+    def _take(kept: OrderedDict, stamp: Hashable):
+        """Return an item, and forget it and those that came before it."""
+        while True:
+            key, item = kept.popitem(last=False)
+            if key == stamp:
+                return item

@@ -1,0 +1,63 @@
+"""Where pictures come from: a webcam, a file, images, a URL, or the sample."""
+from pathlib import Path
+from typing import Optional, Protocol
+
+import numpy as np
+
+from gaze_ros.core.errors import SourceError
+from gaze_ros.core.sources.capture import LiveCapture, VideoFile
+from gaze_ros.core.sources.images import IMAGE_SUFFIXES, Images
+from gaze_ros.core.sources.sample import Sample
+
+_URL_SCHEMES = ('http://', 'https://', 'rtsp://', 'rtmp://', 'udp://', 'tcp://')
+
+
+class Source(Protocol):
+    """What a source has to offer."""
+
+    #: Pictures a second as they should be played; 0 for a live source, which sets its own pace.
+    rate: float
+    #: How many pictures there are in one pass, 0 where that is not known.
+    count: int
+    #: What the source is, for messages; never with a password.
+    name: str
+
+    def read(self) -> Optional[np.ndarray]:
+        """Return the next (H, W, 3) uint8 BGR picture, or None at the end.
+
+        :raises SourceError: where a live source fails; the next call may succeed.
+        """
+
+    def close(self) -> None:
+        """Let go of the device or file."""
+
+
+def open_source(
+        source: str, *, width: int = 0, height: int = 0, fps: float = 0.0,
+        loop: bool = False) -> Source:
+    """Return the source of that name.
+
+    :param source: a webcam's index or /dev/video*, a video file, an image, a folder of images, an
+        http or rtsp URL, or ``sample``.
+    :param width: asked of a webcam; the sample is drawn so. 0 for its own.
+    :param height: likewise.
+    :param fps: likewise.
+    :param loop: start a file again when it ends.
+    :raises SourceError: naming the source and why it cannot be opened.
+    """
+    source = str(source).strip()
+    if source == 'sample':
+        return Sample(width or 640, height or 480, fps or 30.0)
+    if source.isdecimal() or source.startswith('/dev/video'):
+        device = int(source) if source.isdecimal() else source
+        return LiveCapture(device, width=width, height=height, fps=fps)
+    if source.lower().startswith(_URL_SCHEMES):
+        return LiveCapture(source)
+    path = Path(source.removeprefix('file://')).expanduser()
+    if not source or not path.exists():
+        raise SourceError(
+            f"source '{source}' is no file or folder; it may be a webcam's index (0), a video "
+            "file, an image, a folder of images, an http or rtsp URL, or 'sample'")
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        return Images(path, rate=fps or 10.0, loop=loop)
+    return VideoFile(path, loop=loop)

@@ -1,0 +1,66 @@
+"""An image file, or the images of a folder in the order of their names."""
+import logging
+from pathlib import Path
+from typing import Optional
+
+import cv2
+import numpy as np
+
+from gaze_ros.core.errors import SourceError
+
+_log = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+
+
+class Images:
+    """Still pictures played as a video; one that cannot be decoded is skipped and told.
+
+    :param path: an image or a folder of images.
+    :param rate: pictures a second.
+    :raises SourceError: if there is no image.
+    """
+
+    def __init__(self, path: Path, *, rate: float = 10.0, loop: bool = False) -> None:
+        self.name = str(path)
+        self.rate = rate
+        self._loop = loop
+        self._paths = [path] if path.is_file() else sorted(
+            p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        if not self._paths:
+            raise SourceError(
+                f"source '{path}' is a folder without images ({', '.join(IMAGE_SUFFIXES)})")
+        self.count = len(self._paths)
+        self._next = 0
+        self._still: Optional[np.ndarray] = None
+        if self.count == 1 and self._decode(self._paths[0]) is None:
+            raise SourceError(
+                f"source '{self._paths[0]}' ({self._paths[0].stat().st_size} bytes) is no image "
+                'OpenCV can decode')
+
+    def read(self) -> Optional[np.ndarray]:
+        """Return the next picture, or None at the end."""
+        for _ in range(self.count):
+            if self._next == self.count:
+                if not self._loop:
+                    return None
+                self._next = 0
+            path = self._paths[self._next]
+            self._next += 1
+            picture = self._decode(path)
+            if picture is not None:
+                return picture
+            _log.warning("'%s' is no image OpenCV can decode: skipped", path)
+        return None
+
+    def close(self) -> None:
+        """Let go of the picture in memory."""
+        self._still = None
+
+    def _decode(self, path: Path) -> Optional[np.ndarray]:
+        if self._still is not None:
+            return self._still
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if self.count == 1:
+            self._still = picture
+        return picture

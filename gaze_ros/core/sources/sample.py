@@ -1,0 +1,50 @@
+"""A photographed face that moves through the picture: no camera and no file needed."""
+import math
+
+import cv2
+import numpy as np
+
+from gaze_ros.core.errors import SourceError
+from gaze_ros.core.models import package_file
+
+#: Middle of the face in astronaut.png (512 x 512), pixels.
+_FACE = (224.0, 125.0)
+
+
+class Sample:
+    """Eileen Collins, by NASA (public domain), from scikit-image, panned and zoomed without end.
+
+    :param width: of the pictures, pixels; height likewise.
+    :param rate: pictures a second.
+    :raises SourceError: if scikit-image is not installed.
+    """
+
+    name = 'sample'
+    count = 0
+
+    def __init__(self, width: int = 640, height: int = 480, rate: float = 30.0) -> None:
+        path = package_file(
+            'skimage', 'data/astronaut.png',
+            "source 'sample' shows a photograph from it: pip install 'gaze_ros[sample]'")
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise SourceError(f"source 'sample': '{path}' cannot be decoded")
+        self._picture = picture
+        self._size = (width, height)
+        self.rate = rate
+        self._index = 0
+
+    def read(self) -> np.ndarray:
+        """Return the next picture; there is always one."""
+        t = self._index / self.rate
+        self._index += 1
+        width, height = self._size
+        zoom = height / 480 * (1.2 + 0.3 * math.sin(2 * math.pi * t / 9))
+        x = width * (0.5 + 0.22 * math.sin(2 * math.pi * t / 7))
+        y = height * (0.48 + 0.12 * math.sin(2 * math.pi * t / 5))
+        matrix = np.array([[zoom, 0, x - zoom * _FACE[0]], [0, zoom, y - zoom * _FACE[1]]])
+        return cv2.warpAffine(
+            self._picture, matrix, self._size, borderMode=cv2.BORDER_REPLICATE)
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,104 @@
+"""Rates, ages and drops: counters of fixed size that any thread may feed."""
+from collections import deque
+import math
+from threading import Lock
+from time import monotonic
+
+
+class Rate:
+    """Counts events, and how many a second there were, overall and of late."""
+
+    def __init__(self, window: int = 60) -> None:
+        self._times: deque[float] = deque(maxlen=window)
+        self._first = math.nan
+        self._last = math.nan
+        self.count = 0
+
+    def tick(self) -> None:
+        """Count one event, now."""
+        now = monotonic()
+        if not self.count:
+            self._first = now
+        self._last = now
+        self.count += 1
+        self._times.append(now)
+
+    @property
+    def overall(self) -> float:
+        """Events a second from the first to the last; 0 for fewer than two."""
+        span = self._last - self._first
+        return (self.count - 1) / span if span > 0 else 0.0
+
+    @property
+    def recent(self) -> float:
+        """Events a second over the last window of them; 0 for fewer than two."""
+        times = list(self._times)
+        span = times[-1] - times[0] if times else 0
+        return (len(times) - 1) / span if span > 0 else 0.0
+
+
+class Stage:
+    """One stage of the pipeline: its rate and the frames it dropped.
+
+    :param name: as it stands in the closing block.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.rate = Rate()
+        self.dropped = 0
+
+    def summary(self) -> str:
+        """Return the stage's line of the closing block."""
+        return (f'{self.name} FPS: {self.rate.overall:.2f} '
+                f'({self.rate.count} frames, {self.dropped} dropped)')
+
+
+class Mean:
+    """Mean of what came since it was last taken."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._sum = 0.0
+        self._count = 0
+
+    def add(self, value: float) -> None:
+        """Count a value; NaN is passed over."""
+        if not math.isnan(value):
+            with self._lock:
+                self._sum += value
+                self._count += 1
+
+    def take(self) -> float:
+        """Return the mean and start anew; NaN if nothing came."""
+        with self._lock:
+            mean = self._sum / self._count if self._count else math.nan
+            self._sum, self._count = 0.0, 0
+        return mean
+
+
+class FrameStatistics:
+    """Latency and durations of the last ``every`` frames, as the line printed for them."""
+
+    def __init__(self, every: int = 30) -> None:
+        self.every = every
+        self._rate = Rate(every + 1)
+        self._latency, self._detection, self._estimation = Mean(), Mean(), Mean()
+
+    def add(self, latency: float, detection: float, estimation: float) -> str:
+        """Count a frame, all in seconds; return the line when it is due, else ''."""
+        self._rate.tick()
+        self._latency.add(latency)
+        self._detection.add(detection)
+        self._estimation.add(estimation)
+        if self._rate.count % self.every:
+            return ''
+        return (f'Overall FPS: {self._rate.recent:.2f}, '
+                f'Latency: {1e3 * self._latency.take():.1f}ms, '
+                f'Face: {1e3 * self._detection.take():.1f}ms, '
+                f'Gaze: {1e3 * self._estimation.take():.1f}ms')
+
+
+def closing_block(stages: list[Stage]) -> str:
+    """Return the lines printed when the pipeline ends."""
+    return '\n'.join(['=== Pipeline Statistics ===', *(s.summary() for s in stages)])

@@ -1,0 +1,1 @@
+"""The nodes: parameters, topics and callbacks around gaze_ros.core."""

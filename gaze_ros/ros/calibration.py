@@ -1,0 +1,58 @@
+"""Camera calibration: the YAML that camera_calibration writes, as CameraInfo."""
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ament_index_python.packages import get_package_share_directory, PackageNotFoundError
+from gaze_ros.core.errors import SourceError
+from sensor_msgs.msg import CameraInfo
+import yaml
+
+
+def load_camera_info(url: str) -> CameraInfo:
+    """Return the CameraInfo of a calibration file; an empty one (K all 0) for no URL.
+
+    :param url: a path, file:///path or package://package/path.
+    :raises SourceError: if the file is missing or is no calibration.
+    """
+    if not url:
+        return CameraInfo()
+    path = _path(url)
+    try:
+        with open(path, encoding='utf-8') as file:
+            content = yaml.safe_load(file)
+        info = CameraInfo(
+            width=int(content['image_width']), height=int(content['image_height']),
+            distortion_model=str(content['distortion_model']),
+            d=_numbers(content, 'distortion_coefficients'),
+            k=_numbers(content, 'camera_matrix', 9))
+        info.r = _numbers(content, 'rectification_matrix', 9) if (
+            'rectification_matrix' in content) else [1., 0., 0., 0., 1., 0., 0., 0., 1.]
+        if 'projection_matrix' in content:
+            info.p = _numbers(content, 'projection_matrix', 12)
+        return info
+    except OSError as e:
+        raise SourceError(f"camera_info_url '{url}' cannot be read: {e}") from e
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError,
+            AssertionError) as e:
+        reason = ' '.join(f'{type(e).__name__}: {e}'.split())
+        raise SourceError(
+            f"camera_info_url '{url}' is no calibration YAML as camera_calibration writes it "
+            f'(image_width, image_height, distortion_model, camera_matrix ...): {reason}') from e
+
+
+def _path(url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.scheme == 'package':
+        try:
+            return Path(get_package_share_directory(parts.netloc)) / unquote(parts.path).lstrip('/')
+        except (PackageNotFoundError, ValueError) as e:
+            raise SourceError(
+                f"camera_info_url '{url}': package '{parts.netloc}' is not installed") from e
+    return Path(unquote(parts.path) if parts.scheme == 'file' else url).expanduser()
+
+
+def _numbers(content: dict, name: str, count: int = 0) -> list[float]:
+    values = [float(v) for v in content[name]['data']]
+    if count and len(values) != count:
+        raise ValueError(f'{name} has {len(values)} values, {count} were expected')
+    return values

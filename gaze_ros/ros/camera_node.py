@@ -1,0 +1,123 @@
+"""The camera: pictures from a source, stamped when they are taken."""
+from threading import Event, Thread
+import time
+
+from gaze_ros.core.errors import SourceError
+from gaze_ros.core.sources import open_source
+from gaze_ros.core.sources.pacing import Pacer
+from gaze_ros.core.statistics import Stage
+from gaze_ros.ros import topics
+from gaze_ros.ros.calibration import load_camera_info
+from gaze_ros.ros.messages import bgr_to_image
+from gaze_ros.ros.parameters import CAMERA, declare
+from gaze_ros.ros.stop import Stop
+import numpy as np
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+#: Seconds a file waits for its subscribers, a failed camera until it is tried again, and the
+#: process lives on after the last frame so that it gets through the other nodes.
+_WAIT, _RETRY, _LINGER = 15.0, 1.0, 1.0
+
+
+class CameraNode(Node):
+    """Publishes camera/image_raw and camera/camera_info from a thread of its own.
+
+    :param stop: asked to end the process when a file ends and exit_on_end is set.
+    :raises SourceError: if the source or the calibration cannot be opened.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__('camera')
+        self.stage = Stage('Camera')
+        self._stop = stop
+        self._ending = Event()
+        self._values = values = declare(self, CAMERA)
+        self._info = load_camera_info(values['camera_info_url'])
+        self._source = open_source(
+            values['source'], width=values['width'], height=values['height'], fps=values['fps'],
+            loop=values['loop'])
+        self._images = topics.publish(self, Image, topics.IMAGE)
+        self._infos = topics.publish(self, CameraInfo, topics.CAMERA_INFO)
+        self._thread = Thread(target=self._run, name='camera', daemon=True)
+
+    def start(self) -> None:
+        """Begin to publish."""
+        self.get_logger().info(f"publishing '{self._source.name}' on {self._images.topic_name}")
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread and let go of the source."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(1.0)
+        if not self._thread.is_alive():  # else a read hangs: the process ends without it
+            self._source.close()
+
+    def _run(self) -> None:
+        rate = self._source.rate and (self._values['rate'] or self._source.rate)
+        pacer = Pacer(rate) if rate else None
+        if pacer:
+            self._wait_for_subscribers()
+        failed = False
+        while not self._ending.is_set():
+            try:
+                picture = self._source.read()
+            except SourceError as e:
+                if not failed:
+                    self.get_logger().error(f'{e}; trying again every {_RETRY:g} s')
+                failed = True
+                self._ending.wait(_RETRY)
+                continue
+            if failed:
+                self.get_logger().info(f"source '{self._source.name}' is back")
+                failed = False
+            if picture is None:
+                self._end()
+                return
+            if pacer and not pacer.wait(self._ending):
+                return
+            self._publish(picture)
+
+    def _publish(self, picture: np.ndarray) -> None:
+        stamp = self.get_clock().now().to_msg()
+        header = Header(stamp=stamp, frame_id=self._values['frame_id'])
+        height, width = picture.shape[:2]
+        if not self._info.k[0]:
+            # Not calibrated: REP-104 wants the size, and K all 0.
+            self._info.width, self._info.height = width, height
+        elif self.stage.rate.count == 0 and (self._info.width, self._info.height) != (
+                width, height):
+            self.get_logger().warning(
+                f"the calibration is for {self._info.width}x{self._info.height}, but "
+                f"'{self._source.name}' gives {width}x{height}")
+        self._info.header = header
+        try:
+            self._infos.publish(self._info)
+            self._images.publish(bgr_to_image(picture, header))
+        except Exception:
+            # The context ends under the thread when the process does.
+            if self._ending.is_set() or not self.context.ok():
+                return
+            raise
+        self.stage.rate.tick()
+
+    def _wait_for_subscribers(self) -> None:
+        wanted = self._values['wait_for_subscribers']
+        until = time.monotonic() + _WAIT
+        while self._images.get_subscription_count() < wanted:
+            if self._ending.wait(0.02):
+                return
+            if time.monotonic() > until:
+                self.get_logger().warning(
+                    f'{self._images.get_subscription_count()} of {wanted} subscribers to '
+                    f'{self._images.topic_name} after {_WAIT:g} s: starting all the same')
+                return
+
+    def _end(self) -> None:
+        self.get_logger().info(
+            f"source '{self._source.name}' is at its end after {self.stage.rate.count} frames")
+        if self._values['exit_on_end']:
+            self._ending.wait(_LINGER)
+            self._stop.ask()

@@ -1,0 +1,120 @@
+"""The gaze node: images in, everybody's gaze out."""
+from threading import Thread
+
+from gaze_ros.core.detectors import create_detector
+from gaze_ros.core.engine import Engine
+from gaze_ros.core.estimators import create_estimator
+from gaze_ros.core.mailbox import Mailbox
+from gaze_ros.core.statistics import FrameStatistics, Stage
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros import topics
+from gaze_ros.ros.messages import gaze_array, image_to_bgr, seconds
+from gaze_ros.ros.parameters import declare, GAZE, Value
+from gaze_ros.ros.stop import Stop
+import numpy as np
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+
+#: Parameters that are attributes of the engine.
+_OF_ENGINE = ('max_faces', 'looking_at_camera_angle', 'horizontal_fov')
+
+
+class GazeNode(Node):
+    """Publishes gaze for the newest image, from a thread of its own.
+
+    :param stop: not used: this node ends when it is told to.
+    :raises ModelError: if the detector or the model cannot be loaded.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__('gaze')
+        self.stage = Stage('Inference')
+        self._statistics = FrameStatistics()
+        self._changes: dict[str, Value] = {}
+        v = declare(self, GAZE, self._change)
+        detector = create_detector(
+            v['detector'], weight=v['detector_weight'], min_score=v['min_score'])
+        estimator = create_estimator(
+            v['model'], weight=v['weight'], dataset=v['dataset'], device=v['device'],
+            threads=v['threads'], head_order=v['head_order'])
+        self._engine = Engine(
+            detector, estimator, smoothing_time=v['smoothing_time'],
+            track_timeout=v['track_timeout'], **{name: v[name] for name in _OF_ENGINE})
+        # The first call of a model allocates: better now than on the first frame.
+        self._engine.process(np.zeros((480, 640, 3), np.uint8), 0.0)
+        self._engine.reset()
+        self._complained = ''
+        self._mailbox: Mailbox[Image] = Mailbox()
+        self._results = topics.publish(self, GazeArray, topics.GAZE)
+        group = MutuallyExclusiveCallbackGroup()
+        topics.subscribe(self, CameraInfo, topics.CAMERA_INFO, self._on_info, group)
+        topics.subscribe(self, Image, topics.IMAGE, self._on_image, group)
+        self._thread = Thread(target=self._run, name='gaze', daemon=True)
+        self.get_logger().info(f'model {estimator.name}, detector {detector.name}')
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread and free the model."""
+        self._mailbox.close()
+        if self._thread.is_alive():
+            self._thread.join(1.5)
+        if not self._thread.is_alive():
+            self._engine.close()
+
+    def _on_image(self, message: Image) -> None:
+        self.stage.dropped += self._mailbox.put(message)
+
+    def _on_info(self, message: CameraInfo) -> None:
+        if message.k[0] > 0 and message.distortion_model in ('plumb_bob', 'rational_polynomial'):
+            # The matrix last: the worker reads it first.
+            self._engine.distortion = np.array(message.d)
+            self._engine.camera_matrix = np.array(message.k).reshape(3, 3)
+        else:
+            self._engine.camera_matrix = self._engine.distortion = None
+
+    def _change(self, values: dict[str, Value]) -> None:
+        self._changes = {**self._changes, **values}
+
+    def _apply_changes(self) -> None:
+        """Change the engine between two frames, in its own thread."""
+        changes, self._changes = self._changes, {}
+        for name, value in changes.items():
+            if name in _OF_ENGINE:
+                setattr(self._engine, name, value)
+            elif name == 'min_score':
+                self._engine.detector.min_score = value
+            elif name == 'smoothing_time':
+                self._engine.smoother.time = value
+            elif name == 'track_timeout':
+                self._engine.tracker.timeout = self._engine.smoother.timeout = value
+
+    def _run(self) -> None:
+        while (message := self._mailbox.take()) is not None:
+            try:
+                self._process(message)
+            except Exception as e:  # one bad picture costs one frame
+                if not self.context.ok():
+                    return
+                if str(e) != self._complained:
+                    self._complained = str(e)
+                    self.get_logger().error(f'an image was left out: {e}')
+                self.stage.dropped += 1
+
+    def _process(self, message: Image) -> None:
+        if self._changes:
+            self._apply_changes()
+        stamp = seconds(message.header.stamp)
+        now = self.get_clock().now
+        # A publisher that stamps nothing still gets tracking and smoothing.
+        frame = self._engine.process(
+            image_to_bgr(message), stamp or 1e-9 * now().nanoseconds)
+        self._results.publish(gaze_array(frame, message.header))
+        self.stage.rate.tick()
+        latency = 1e-9 * now().nanoseconds - stamp
+        line = self._statistics.add(latency, frame.detection_time, frame.estimation_time)
+        if line:
+            self.get_logger().info(line)

@@ -1,0 +1,139 @@
+"""Messages to arrays and back; the only place that does it.
+
+cv_bridge is not used: it is in no package registry for ROS 2, and its conversion copies what a
+view of the message gives for nothing.
+"""
+import array
+import sys
+
+from builtin_interfaces.msg import Duration, Time
+import cv2
+from gaze_ros.core.faces import Face, FrameGaze, Gaze
+from gaze_ros.msg import Gaze as GazeMessage
+from gaze_ros.msg import GazeArray
+from geometry_msgs.msg import Point32, Vector3
+import numpy as np
+from sensor_msgs.msg import Image, RegionOfInterest
+from std_msgs.msg import Header
+
+#: Encoding: (bytes of a value, values of a pixel, cv2 conversion to BGR or None if it is BGR).
+#: Bayer names differ: OpenCV names the second row's pattern, sensor_msgs the first's.
+_ENCODINGS = {
+    'bgr8': (1, 3, None), '8UC3': (1, 3, None),
+    'rgb8': (1, 3, cv2.COLOR_RGB2BGR),
+    'bgra8': (1, 4, cv2.COLOR_BGRA2BGR), '8UC4': (1, 4, cv2.COLOR_BGRA2BGR),
+    'rgba8': (1, 4, cv2.COLOR_RGBA2BGR),
+    'mono8': (1, 1, cv2.COLOR_GRAY2BGR), '8UC1': (1, 1, cv2.COLOR_GRAY2BGR),
+    'bgr16': (2, 3, None), '16UC3': (2, 3, None),
+    'rgb16': (2, 3, cv2.COLOR_RGB2BGR),
+    'bgra16': (2, 4, cv2.COLOR_BGRA2BGR), '16UC4': (2, 4, cv2.COLOR_BGRA2BGR),
+    'rgba16': (2, 4, cv2.COLOR_RGBA2BGR),
+    'mono16': (2, 1, cv2.COLOR_GRAY2BGR), '16UC1': (2, 1, cv2.COLOR_GRAY2BGR),
+    'bayer_rggb8': (1, 1, cv2.COLOR_BayerBG2BGR), 'bayer_rggb16': (2, 1, cv2.COLOR_BayerBG2BGR),
+    'bayer_bggr8': (1, 1, cv2.COLOR_BayerRG2BGR), 'bayer_bggr16': (2, 1, cv2.COLOR_BayerRG2BGR),
+    'bayer_gbrg8': (1, 1, cv2.COLOR_BayerGR2BGR), 'bayer_gbrg16': (2, 1, cv2.COLOR_BayerGR2BGR),
+    'bayer_grbg8': (1, 1, cv2.COLOR_BayerGB2BGR), 'bayer_grbg16': (2, 1, cv2.COLOR_BayerGB2BGR),
+    'yuv422': (1, 2, cv2.COLOR_YUV2BGR_UYVY), 'uyvy': (1, 2, cv2.COLOR_YUV2BGR_UYVY),
+    'yuv422_yuy2': (1, 2, cv2.COLOR_YUV2BGR_YUY2), 'yuyv': (1, 2, cv2.COLOR_YUV2BGR_YUY2),
+    'nv21': (1, 1, cv2.COLOR_YUV2BGR_NV21),
+}
+
+
+def image_to_bgr(message: Image) -> np.ndarray:
+    """Return the (H, W, 3) uint8 BGR picture of an image message.
+
+    For bgr8 it is a writable view of the message's data, else a new array. 16-bit values are
+    taken as full range and lose their lower byte.
+
+    :raises ValueError: for an encoding that is no picture of light, and for sizes that
+        contradict each other, naming them.
+    """
+    width, height, step = message.width, message.height, message.step
+    try:
+        size, channels, conversion = _ENCODINGS[message.encoding]
+    except KeyError:
+        raise ValueError(
+            f"encoding '{message.encoding}' is not one of: {', '.join(_ENCODINGS)}") from None
+    rows = height * 3 // 2 if message.encoding == 'nv21' else height
+    if not width or not height:
+        raise ValueError(f'the image is {width}x{height}')
+    if step < width * channels * size or len(message.data) < rows * step:
+        raise ValueError(
+            f'a {width}x{height} {message.encoding} image needs a step of at least '
+            f'{width * channels * size} and {rows} rows of it; step is {step} and data has '
+            f'{len(message.data)} bytes')
+    order = '>' if message.is_bigendian else '<'
+    shape = (rows, width, channels) if channels > 1 else (rows, width)
+    strides = (step, channels * size, size)[:len(shape)]
+    picture = np.ndarray(
+        shape, np.dtype(f'{order}u{size}'), np.frombuffer(message.data, np.uint8), 0, strides)
+    if size == 2:
+        picture = (picture >> 8).astype(np.uint8)
+    if conversion is not None:
+        if channels == 2:  # two pixels share their colour
+            picture = np.ascontiguousarray(picture[:, :width // 2 * 2])
+        picture = cv2.cvtColor(picture, conversion)
+    return picture
+
+
+def bgr_to_image(bgr: np.ndarray, header: Header) -> Image:
+    """Return a bgr8 image message of a (H, W, 3) uint8 picture, with that header."""
+    height, width = bgr.shape[:2]
+    message = Image(
+        header=header, height=height, width=width, encoding='bgr8', step=3 * width,
+        is_bigendian=sys.byteorder == 'big')
+    # An array.array of bytes is taken as it is; bytes or a list would be checked value by value.
+    data = array.array('B')
+    data.frombytes(memoryview(np.ascontiguousarray(bgr)).cast('B'))
+    message.data = data
+    return message
+
+
+def seconds(stamp: Time) -> float:
+    """Return a time or duration message in seconds."""
+    return stamp.sec + 1e-9 * stamp.nanosec
+
+
+def gaze_array(frame: FrameGaze, header: Header) -> GazeArray:
+    """Return the message of a frame's gazes, with the picture's header."""
+    return GazeArray(
+        header=header, image_width=frame.width, image_height=frame.height, model=frame.model,
+        detection_duration=_duration(frame.detection_time),
+        estimation_duration=_duration(frame.estimation_time),
+        gazes=[_gaze_message(g, frame.width, frame.height) for g in frame.gazes])
+
+
+def frame_gaze(message: GazeArray) -> FrameGaze:
+    """Return the frame's gazes of a message."""
+    return FrameGaze(
+        message.image_width, message.image_height, message.model,
+        [_gaze(g) for g in message.gazes],
+        seconds(message.detection_duration), seconds(message.estimation_duration))
+
+
+def _duration(value: float) -> Duration:
+    whole = int(value)
+    return Duration(sec=whole, nanosec=int((value - whole) * 1e9))
+
+
+def _gaze_message(gaze: Gaze, width: int, height: int) -> GazeMessage:
+    x, y, w, h = gaze.face.clipped(width, height)
+    points = gaze.face.landmarks
+    dx, dy, dz = gaze.direction.tolist()
+    return GazeMessage(
+        track_id=gaze.track_id,
+        roi=RegionOfInterest(x_offset=x, y_offset=y, width=w, height=h),
+        score=float(gaze.face.score),
+        landmarks=[] if points is None else [Point32(x=u, y=v) for u, v in points.tolist()],
+        pitch=gaze.pitch, yaw=gaze.yaw, raw_pitch=gaze.raw_pitch, raw_yaw=gaze.raw_yaw,
+        confidence=float(gaze.confidence), direction=Vector3(x=dx, y=dy, z=dz),
+        looking_at_camera=gaze.looking_at_camera)
+
+
+def _gaze(message: GazeMessage) -> Gaze:
+    roi, d = message.roi, message.direction
+    points = np.array([[p.x, p.y] for p in message.landmarks]) if message.landmarks else None
+    face = Face((roi.x_offset, roi.y_offset, roi.width, roi.height), message.score, points)
+    return Gaze(
+        message.track_id, face, message.pitch, message.yaw, message.raw_pitch, message.raw_yaw,
+        message.confidence, np.array([d.x, d.y, d.z]), message.looking_at_camera)

@@ -1,0 +1,29 @@
+"""Fast DDS set up so that pictures arrive."""
+import os
+from pathlib import Path
+
+from gaze_ros.core.share import share_path
+
+#: Any of these says the user chose a transport.
+_CHOSEN = (
+    'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',
+    'FASTDDS_BUILTIN_TRANSPORTS')
+
+
+def configure() -> bool:
+    """Make Fast DDS use shared memory segments that hold pictures; call before rclpy.init().
+
+    With its 0.5 MB segments, 3 % of 640x480 pictures arrive in another process at best effort;
+    with these, all. Another middleware, or a profile the user set, is left alone.
+
+    :returns: whether the package's profile is used.
+    """
+    if os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp') not in (
+            'rmw_fastrtps_cpp', 'rmw_fastrtps_dynamic_cpp'):
+        return False
+    if any(os.environ.get(name) for name in _CHOSEN):
+        return False
+    if Path('DEFAULT_FASTDDS_PROFILES.xml').exists():  # Fast DDS reads it from here
+        return False
+    os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] = str(share_path('config') / 'fastdds.xml')
+    return True

@@ -1,0 +1,111 @@
+"""The visualizer: pictures with their gaze drawn in, as a topic, a window or a video."""
+from threading import Thread
+from typing import Optional
+
+import cv2
+from gaze_ros.core.drawing import draw
+from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.mailbox import Mailbox
+from gaze_ros.core.matching import StampMatcher
+from gaze_ros.core.recording import VideoRecorder
+from gaze_ros.core.statistics import Stage
+from gaze_ros.core.window import Window
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros import topics
+from gaze_ros.ros.messages import bgr_to_image, frame_gaze, image_to_bgr, seconds
+from gaze_ros.ros.parameters import declare, VISUALIZER
+from gaze_ros.ros.stop import Stop
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+
+class VisualizerNode(Node):
+    """Draws each result into its own picture, found by its stamp, in a thread of its own.
+
+    :param stop: asked to end the process when q is pressed in the window.
+    :raises GazeRosError: if the video cannot be saved where asked.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__('visualizer')
+        self.stage = Stage('Display')
+        self._stop = stop
+        values = declare(self, VISUALIZER)
+        self._recorder: Optional[VideoRecorder] = (
+            VideoRecorder(values['output']) if values['output'] else None)
+        #: Shown by the main thread: windows belong to it on macOS.
+        self.window: Optional[Window] = None
+        if values['view']:
+            try:
+                self.window = Window('gaze_ros')
+            except GazeRosError as e:
+                self.get_logger().error(str(e))
+        self._matcher: StampMatcher[Image, GazeArray] = StampMatcher()
+        self._mailbox: Mailbox[tuple[Image, GazeArray]] = Mailbox()
+        self._annotated = topics.publish(self, Image, topics.IMAGE_ANNOTATED)
+        group = MutuallyExclusiveCallbackGroup()
+        topics.subscribe(self, GazeArray, topics.GAZE, self._on_gaze, group)
+        topics.subscribe(self, Image, topics.IMAGE, self._on_image, group)
+        self._complained = ''
+        self._thread = Thread(target=self._run, name='visualizer', daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread, and the video so that it plays."""
+        self._mailbox.close()
+        if self._thread.is_alive():
+            self._thread.join(1.0)
+        if self._recorder is not None:
+            self._recorder.close()
+            self.get_logger().info(f"saved '{self._recorder.path}'")
+
+    def _on_image(self, message: Image) -> None:
+        stamp = message.header.stamp
+        self._hand_on(self._matcher.add_picture((stamp.sec, stamp.nanosec), message))
+
+    def _on_gaze(self, message: GazeArray) -> None:
+        stamp = message.header.stamp
+        self._hand_on(self._matcher.add_result((stamp.sec, stamp.nanosec), message))
+
+    def _hand_on(self, pair: Optional[tuple[Image, GazeArray]]) -> None:
+        if pair is not None:
+            self.stage.dropped += self._mailbox.put(pair)
+
+    def _run(self) -> None:
+        while (pair := self._mailbox.take()) is not None:
+            try:
+                self._show(*pair)
+            except Exception as e:  # one bad picture costs one frame
+                if not self.context.ok():
+                    return
+                if str(e) != self._complained:
+                    self._complained = str(e)
+                    self.get_logger().error(f'an image was not shown: {e}')
+                self.stage.dropped += 1
+
+    def _show(self, image: Image, gaze: GazeArray) -> None:
+        self.stage.rate.tick()
+        listened = self._annotated.get_subscription_count() > 0
+        if not (listened or self._recorder or self.window):
+            return
+        stamp = seconds(image.header.stamp)
+        latency = 1e-9 * self.get_clock().now().nanoseconds - stamp
+        picture = image_to_bgr(image)  # this node's own copy of the message: drawn into
+        draw(picture, frame_gaze(gaze), self.stage.rate.recent, latency)
+        if listened:
+            self._annotated.publish(bgr_to_image(picture, image.header))
+        if self._recorder is not None:
+            self._record(picture, stamp)
+        if self.window is not None:
+            self.window.offer(picture)
+
+    def _record(self, picture: cv2.typing.MatLike, stamp: float) -> None:
+        try:
+            self._recorder.add(picture, stamp)
+        except GazeRosError:
+            self._recorder = None
+            raise

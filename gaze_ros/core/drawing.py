@@ -53,6 +53,10 @@ def _draw_gaze(bgr: np.ndarray, gaze: Gaze, scale: float) -> None:
 
 def _text(bgr: np.ndarray, text: str, place: tuple[int, int], scale: float,
           colour: tuple[int, int, int]) -> None:
-    size, line = max(0.4, 0.7 * scale), max(1, round(2 * scale))
-    cv2.putText(bgr, text, place, _FONT, size, (0, 0, 0), line + 2, cv2.LINE_AA)
-    cv2.putText(bgr, text, place, _FONT, size, colour, line, cv2.LINE_AA)
+    """Draw text on a dark ground; place is the left end of its base line."""
+    size, line = max(0.45, 0.6 * scale), max(1, round(1.5 * scale))
+    (w, h), below = cv2.getTextSize(text, _FONT, size, line)
+    x, y = place
+    x = max(0, min(x, bgr.shape[1] - w))
+    cv2.rectangle(bgr, (x, y - h - 2), (x + w, y + below), (30, 30, 30), cv2.FILLED)
+    cv2.putText(bgr, text, (x, y), _FONT, size, colour, line, cv2.LINE_AA)

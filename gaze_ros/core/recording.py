@@ -52,13 +52,17 @@ class VideoRecorder:
             self._write()
         self._held = bgr
 
-    def close(self) -> None:
-        """Write the last frame and the file's index: without it the file does not play."""
+    def close(self) -> bool:
+        """Write the last frame and the file's index: without it the file does not play.
+
+        :returns: whether there is a file.
+        """
         if self._writer is not None:
             if self._held is not None:
                 self._write()
             self._writer.release()
             self._writer = self._held = None
+        return self._written > 0
 
     def _open(self, bgr: np.ndarray, stamp: float) -> None:
         height, width = bgr.shape[:2]

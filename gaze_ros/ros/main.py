@@ -1,5 +1,7 @@
 """Entry points of the executables. Imports little, so that signals are minded from the start."""
+import os
 import sys
+import threading
 
 from gaze_ros.core import threads
 from gaze_ros.ros.stop import Stop
@@ -34,4 +36,7 @@ def _run(*nodes: str) -> int:
     code = run(nodes, stop)
     sys.stdout.flush()
     sys.stderr.flush()
+    if any(t.daemon for t in threading.enumerate()):
+        # A thread that hangs in a camera's read: Python would abort as it ends under it.
+        os._exit(code)
     return code

@@ -1,8 +1,8 @@
 """Running nodes in this process, from start to an orderly end."""
 from importlib import import_module
 import logging
-import sys
 from threading import Thread
+from typing import Optional
 
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.statistics import closing_block
@@ -44,7 +44,7 @@ def run(names: tuple[str, ...], stop: Stop) -> int:
     transport.configure()
     logging.getLogger('gaze_ros').addHandler(_ToRos())
     nodes = []
-    executor = None
+    executor = spinning = None
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         executor = OnceExecutor(_WORKERS)
@@ -64,7 +64,7 @@ def run(names: tuple[str, ...], stop: Stop) -> int:
         stop.ask(1)
     finally:
         stop.started()
-        _close(nodes, executor, stop)
+        _close(nodes, executor, spinning, stop)
     return stop.code
 
 
@@ -90,19 +90,18 @@ def _wait(nodes: list, stop: Stop) -> None:
         window.close()
 
 
-def _close(nodes: list, executor, stop: Stop) -> None:
+def _close(nodes: list, executor: Optional[OnceExecutor], spinning: Optional[Thread],
+           stop: Stop) -> None:
     stop.ask()
     if executor is not None:
-        executor.wake()
+        executor.shutdown(0.5, wait_for_threads=False)
+    if spinning is not None:
+        spinning.join(1.0)
     for node in reversed(nodes):
         node.close()
-    if nodes and any(node.stage.rate.count for node in nodes):
-        stages = {'Camera': 0, 'Inference': 1, 'Display': 2}
-        print(closing_block(sorted(
-            (node.stage for node in nodes), key=lambda s: stages[s.name])), flush=True)
-        sys.stdout.flush()
-    if executor is not None:
-        executor.shutdown(0.5, wait_for_threads=False)
+    stages = {node.get_name(): node.stage for node in nodes if node.stage.rate.count}
+    if stages:
+        print(closing_block([stages[name] for name in NODES if name in stages]), flush=True)
     for node in nodes:
         node.destroy_node()
     rclpy.try_shutdown()

@@ -59,8 +59,7 @@ class VisualizerNode(Node):
         self._mailbox.close()
         if self._thread.is_alive():
             self._thread.join(1.0)
-        if self._recorder is not None:
-            self._recorder.close()
+        if self._recorder is not None and self._recorder.close():
             self.get_logger().info(f"saved '{self._recorder.path}'")
 
     def _on_image(self, message: Image) -> None:

@@ -1,5 +1,9 @@
 """MediaPipe's FaceLandmarker on crops of faces: licence-clean, and it arrives with pip."""
+from collections.abc import Iterator
+from contextlib import contextmanager
 import math
+import os
+import sys
 
 import cv2
 import numpy as np
@@ -63,7 +67,12 @@ class MediaPipeEstimator:
             num_faces=1, min_face_detection_confidence=0.2, min_face_presence_confidence=0.2,
             output_face_blendshapes=True, output_facial_transformation_matrixes=True)
         try:
-            self._landmarker = vision.FaceLandmarker.create_from_options(options)
+            with _muted_stderr():
+                self._landmarker = vision.FaceLandmarker.create_from_options(options)
+                # The first call prints too, and it is the slowest.
+                self._landmarker.detect(self._picture(
+                    image_format=self._format,
+                    data=np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8)))
         except (RuntimeError, ValueError, OSError) as e:
             raise ModelError(f"weight '{path}' is no face_landmarker.task: {e}") from e
 
@@ -113,3 +122,18 @@ def gaze_from_blendshapes(shapes: dict[str, float], head: np.ndarray) -> tuple[f
         shapes['eyeLookUpLeft'] - shapes['eyeLookDownLeft']
         + shapes['eyeLookUpRight'] - shapes['eyeLookDownRight']) / 2
     return unit_to_angles(head @ angles_to_unit(pitch, yaw))
+
+
+@contextmanager
+def _muted_stderr() -> Iterator[None]:
+    """Keep MediaPipe's native log, which no setting silences, off the terminal."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)

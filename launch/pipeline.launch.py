@@ -1,9 +1,10 @@
 """Camera, gaze and visualizer: in one process, or in three with processes:=true."""
 from gaze_ros.ros.launching import ARGUMENTS, node_parameters
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchDescription
 
 
 def generate_launch_description():

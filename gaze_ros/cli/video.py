@@ -36,8 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     from gaze_ros.core.drawing import draw
     from gaze_ros.core.engine import Engine
     from gaze_ros.core.estimators import create_estimator
-    from gaze_ros.core.records import record
     from gaze_ros.core.recording import VideoRecorder
+    from gaze_ros.core.records import record
     from gaze_ros.core.sources import open_source
     from tqdm import tqdm
 

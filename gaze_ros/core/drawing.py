@@ -2,10 +2,9 @@
 import math
 
 import cv2
-import numpy as np
-
 from gaze_ros.core.faces import FrameGaze, Gaze
 from gaze_ros.core.geometry import arrow
+import numpy as np
 
 #: BGR. At the camera, elsewhere, gaze not told.
 _AT_CAMERA, _ELSEWHERE, _UNKNOWN = (80, 220, 80), (60, 170, 255), (170, 170, 170)

@@ -3,15 +3,13 @@ import math
 from time import perf_counter
 from typing import Optional
 
-import numpy as np
-
 from gaze_ros.core.detectors import Detector
 from gaze_ros.core.estimators import Estimator
 from gaze_ros.core.faces import Estimate, Face, FrameGaze, Gaze
-from gaze_ros.core.geometry import (
-    angle_to_lens, assumed_camera_matrix, gaze_direction, pixel_ray)
+from gaze_ros.core.geometry import angle_to_lens, assumed_camera_matrix, gaze_direction, pixel_ray
 from gaze_ros.core.smoothing import Smoother
 from gaze_ros.core.tracking import Tracker
+import numpy as np
 
 
 class Engine:

@@ -1,7 +1,8 @@
 """Bringing a picture and its result together by their stamp."""
 from collections import OrderedDict
+from collections.abc import Hashable
 from threading import Lock
-from typing import Generic, Hashable, Optional, TypeVar
+from typing import Generic, Optional, TypeVar
 
 Picture = TypeVar('Picture')
 Result = TypeVar('Result')

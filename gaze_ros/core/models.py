@@ -4,10 +4,9 @@ import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
-import yaml
-
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.share import share_path
+import yaml
 
 #: The licence-clean model that arrives with pip.
 DEFAULT = 'mediapipe'

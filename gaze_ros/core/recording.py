@@ -3,9 +3,8 @@ from pathlib import Path
 from typing import Optional
 
 import cv2
-import numpy as np
-
 from gaze_ros.core.errors import GazeRosError
+import numpy as np
 
 
 class VideoRecorder:

@@ -1,9 +1,8 @@
 """Smoothing that depends on time, not on frames."""
 import math
 
-import numpy as np
-
 from gaze_ros.core.geometry import angles_to_unit, unit_to_angles
+import numpy as np
 
 
 class Smoother:

@@ -1,10 +1,9 @@
 """Ids that stay with a face from frame to frame."""
 from dataclasses import dataclass
 
+from gaze_ros.core.faces import Face
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-
-from gaze_ros.core.faces import Face
 
 #: A face may move this many of its own sizes between two sightings and still be the same.
 _REACH = 1.0

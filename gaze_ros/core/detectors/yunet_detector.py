@@ -2,10 +2,9 @@
 from pathlib import Path
 
 import cv2
-import numpy as np
-
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.faces import Face
+import numpy as np
 
 #: Long side in pixels of the picture the network sees: 8 ms on two cores.
 LONG_SIDE = 640

@@ -2,11 +2,10 @@
 from importlib import import_module
 from typing import Protocol
 
-import numpy as np
-
 from gaze_ros.core import models
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.faces import Estimate, Face
+import numpy as np
 
 #: Family of a model, as weights/manifest.yaml names it, and the module and class that has it.
 FAMILIES = {

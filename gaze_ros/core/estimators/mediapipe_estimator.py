@@ -6,13 +6,12 @@ import os
 import sys
 
 import cv2
-import numpy as np
-
 from gaze_ros.core.crops import crop, square_transform
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.faces import Estimate, Face
 from gaze_ros.core.geometry import angles_to_unit, unit_to_angles
 from gaze_ros.core.models import package_file
+import numpy as np
 
 #: Side of the crop in pixels, and its side over that of the face box. On whole frames the
 #: landmarker misses every small face; on crops like these it finds nine in ten.

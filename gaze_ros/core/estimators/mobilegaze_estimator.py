@@ -5,12 +5,12 @@ from pathlib import Path
 import pickle
 from zipfile import BadZipFile
 
-import numpy as np
-
-from gaze_ros.core import models, threads as thread_counts
+from gaze_ros.core import models
+from gaze_ros.core import threads as thread_counts
 from gaze_ros.core.crops import crop, square_transform
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.faces import Estimate, Face
+import numpy as np
 
 _log = logging.getLogger(__name__)
 

@@ -2,12 +2,11 @@
 from pathlib import Path
 from typing import Optional, Protocol
 
-import numpy as np
-
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources.capture import LiveCapture, VideoFile
 from gaze_ros.core.sources.images import IMAGE_SUFFIXES, Images
 from gaze_ros.core.sources.sample import Sample
+import numpy as np
 
 _URL_SCHEMES = ('http://', 'https://', 'rtsp://', 'rtmp://', 'udp://', 'tcp://')
 

@@ -6,9 +6,8 @@ from typing import Optional, Union
 from urllib.parse import urlsplit
 
 import cv2
-import numpy as np
-
 from gaze_ros.core.errors import SourceError
+import numpy as np
 
 #: Milliseconds after which a stream that cannot be opened, or stalls, counts as failed.
 _STREAM_TIMEOUT = 5000

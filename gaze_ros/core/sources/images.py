@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Optional
 
 import cv2
-import numpy as np
-
 from gaze_ros.core.errors import SourceError
+import numpy as np
 
 _log = logging.getLogger(__name__)
 

@@ -2,10 +2,9 @@
 import math
 
 import cv2
-import numpy as np
-
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.models import package_file
+import numpy as np
 
 #: Middle of the face in astronaut.png (512 x 512), pixels.
 _FACE = (224.0, 125.0)

@@ -83,7 +83,7 @@ def _listen(pipeline: subprocess.Popen, path: Path, seconds: float) -> tuple[int
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         try:
             node = rclpy.create_node('gaze_ros_demo')
-            node.create_subscription(GazeArray, topics.GAZE, on_gaze, topics.QOS)
+            node.create_subscription(GazeArray, topics.GAZE, on_gaze, topics.qos())
             executor = SingleThreadedExecutor()
             executor.add_node(node)
             end = time.monotonic() + 30

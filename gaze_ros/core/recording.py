@@ -15,7 +15,7 @@ class VideoRecorder:
 
     :param path: of the file; its folder is made.
     :param fps: frames a second of the file.
-    :raises GazeRosError: if the folder cannot be made.
+    :raises GazeRosError: if the file cannot be written.
     """
 
     def __init__(self, path: str, fps: float = 30.0) -> None:
@@ -24,8 +24,9 @@ class VideoRecorder:
             raise GazeRosError(f"output '{path}' must end in .mp4, .avi or .mkv")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_bytes(b'')  # told now, not at the first frame
         except OSError as e:
-            raise GazeRosError(f"output '{path}': its folder cannot be made: {e}") from e
+            raise GazeRosError(f"output '{path}' cannot be written: {e}") from e
         self.fps = fps
         self._writer: Optional[cv2.VideoWriter] = None
         self._size = (0, 0)
@@ -61,6 +62,8 @@ class VideoRecorder:
                 self._write()
             self._writer.release()
             self._writer = self._held = None
+        if not self._written:
+            self.path.unlink(missing_ok=True)
         return self._written > 0
 
     def _open(self, bgr: np.ndarray, stamp: float) -> None:

@@ -15,6 +15,7 @@ def configure() -> None:
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     os.environ.setdefault('KMP_BLOCKTIME', '0')
     os.environ.setdefault('GLOG_minloglevel', '2')
+    os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 

@@ -60,12 +60,20 @@ def run(names: tuple[str, ...], stop: Stop) -> int:
             node.start()
         _wait(nodes, stop)
     except (GazeRosError, ParameterException) as e:
-        get_logger(f'gaze_ros.{names[len(nodes)]}').fatal(f'{e}')
+        get_logger(f'gaze_ros.{names[len(nodes)]}').fatal(_reason(e))
         stop.ask(1)
     finally:
         stop.started()
         _close(nodes, executor, spinning, stop)
     return stop.code
+
+
+def _reason(error: Exception) -> str:
+    """Return one line without rclpy's repetitions of names."""
+    words = str(error)
+    if isinstance(error, ParameterException):
+        return words.partition('Reason: ')[2].rpartition(':')[0] or words
+    return words
 
 
 def _spin(executor: OnceExecutor, stop: Stop) -> None:

@@ -14,15 +14,20 @@ CAMERA_INFO = 'camera/camera_info'
 GAZE = 'gaze'
 IMAGE_ANNOTATED = 'gaze/image_annotated'
 
-#: Nothing queues beyond 2, nobody waits for what was lost: the next picture is better.
-QOS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+def qos() -> QoSProfile:
+    """Return the quality of service of every topic, a new one: overriding changes it in place.
+
+    Nothing queues beyond 2, nobody waits for what was lost: the next picture is better.
+    """
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def publish(node: Node, kind: type, topic: str) -> Publisher:
     """Create a publisher whose quality of service a parameter file may override."""
     return node.create_publisher(
-        kind, topic, QOS, qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        kind, topic, qos(), qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
 
 def subscribe(
@@ -30,5 +35,5 @@ def subscribe(
         group: CallbackGroup) -> Subscription:
     """Create a subscription likewise."""
     return node.create_subscription(
-        kind, topic, callback, QOS, callback_group=group,
+        kind, topic, callback, qos(), callback_group=group,
         qos_overriding_options=QoSOverridingOptions.with_default_policies())

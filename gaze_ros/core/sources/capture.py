@@ -2,6 +2,7 @@
 import os
 from pathlib import Path
 import re
+import sys
 from typing import Optional, Union
 from urllib.parse import urlsplit
 
@@ -99,7 +100,9 @@ class LiveCapture:
                 cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _STREAM_TIMEOUT,
                 cv2.CAP_PROP_READ_TIMEOUT_MSEC, _STREAM_TIMEOUT])
         else:
-            capture = cv2.VideoCapture(self._device)
+            # On Linux only its own back end: the others try in vain, and print pages.
+            linux = sys.platform.startswith('linux')
+            capture = cv2.VideoCapture(self._device, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
         if not capture.isOpened():
             capture.release()
             raise SourceError(

@@ -1,0 +1,94 @@
+"""Signals, keys and failures: how a process ends. Code 0 says it ended within 2 s by itself."""
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import cv2
+import pytest
+from support import Process, running
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('moment', [0.3, 0.8, 1.3, 'running'])
+def test_a_signal_at_any_moment_ends_in_order(number, moment, tmp_path):
+    output = tmp_path / 'out.mp4'
+    process = Process('pipeline', 'source:=sample', f'output:={output}')
+    if moment == 'running':
+        process.wait_for('Overall FPS')
+    else:
+        time.sleep(moment)
+    process.send(number)
+    assert process.end() == 0, process.text
+    assert 'Traceback' not in process.text
+    assert 'not ended' not in process.text
+    if moment == 'running':
+        video = cv2.VideoCapture(str(output))
+        assert video.isOpened()
+        assert video.read()[0]
+
+
+@pytest.mark.parametrize('node', ['camera_node', 'gaze_node', 'visualizer_node'])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_each_node_ends_when_told_twice(node, number):
+    process = Process(node, 'source:=sample')
+    time.sleep(2.5)
+    process.send(number)
+    process.send(number)
+    assert process.end() == 0, process.text
+    assert 'Traceback' not in process.text
+
+
+@pytest.mark.parametrize('words,reason', [
+    (('camera_node', 'source:=/nowhere.mp4'), "source '/nowhere.mp4' is no file or folder"),
+    (('camera_node', 'source:=97'), "source '97' cannot be opened"),
+    (('camera_node', 'source:=sample', 'camera_info_url:=/nowhere.yaml'), '/nowhere.yaml'),
+    (('camera_node', 'rate:=-1.0'), 'rate'),
+    (('gaze_node', 'model:=resnet99'), "model 'resnet99' is not one of: auto, mediapipe"),
+    (('gaze_node', 'model:=resnet18'), 'resnet18.pt'),
+    (('gaze_node', 'model:=resnet18', 'weight:=/nowhere.pt'), "weight '/nowhere.pt'"),
+    (('gaze_node', 'weight:=/nowhere.pt'), 'name the model the file belongs to'),
+    (('gaze_node', 'detector:=yunet'), 'detector_weight'),
+    (('visualizer_node', 'output:=picture.gif'), "output 'picture.gif'"),
+    (('visualizer_node', 'output:=/proc/nowhere/out.mp4'), "output '/proc/nowhere/out.mp4'"),
+    (('pipeline', 'source:=/nowhere.mp4'), "source '/nowhere.mp4' is no file or folder"),
+])
+def test_what_cannot_work_ends_with_one_clear_line(words, reason):
+    process = Process(*words)
+    assert process.end(40) == 1, process.text
+    told = [line for line in process.lines if '[FATAL]' in line]
+    assert len(told) == 1 and reason in told[0], process.text
+    assert 'Traceback' not in process.text
+
+
+def test_no_display_is_told_and_the_rest_goes_on():
+    env = {'DISPLAY': '', 'WAYLAND_DISPLAY': ''}
+    with running('pipeline', 'source:=sample', 'view:=true', env=env) as process:
+        process.wait_for('there is no display')
+        process.wait_for('Overall FPS')
+
+
+def test_a_display_that_is_not_there_is_told_and_the_rest_goes_on():
+    with running('pipeline', 'source:=sample', 'view:=true', env={'DISPLAY': ':97'}) as process:
+        process.wait_for("no window could be opened on ':97'")
+        process.wait_for('Overall FPS')
+
+
+@pytest.mark.skipif(not (shutil.which('Xvfb') and shutil.which('xdotool')),
+                    reason='needs Xvfb and xdotool: not installed')
+def test_q_in_the_window_ends_everything():
+    with open(os.devnull, 'w') as nowhere:
+        screen = subprocess.Popen(['Xvfb', ':96'], stdout=nowhere, stderr=nowhere)
+    try:
+        time.sleep(1)
+        env = {'DISPLAY': ':96'}
+        process = Process('pipeline', 'source:=sample', 'view:=true', env=env)
+        process.wait_for('Overall FPS')
+        tool = ['xdotool', 'search', '--sync', '--name', 'gaze_ros', 'windowfocus', 'key', 'q']
+        subprocess.run(tool, env={**os.environ, **env}, timeout=20, check=True)
+        assert process.end() == 0, process.text
+        assert '=== Pipeline Statistics ===' in process.text
+    finally:
+        screen.terminate()
+        screen.wait()

@@ -1,0 +1,159 @@
+import array
+import math
+
+from builtin_interfaces.msg import Time
+import cv2
+from gaze_ros.core.faces import Face, FrameGaze, Gaze
+from gaze_ros.ros.messages import bgr_to_image, frame_gaze, gaze_array, image_to_bgr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+HEADER = Header(stamp=Time(sec=12, nanosec=34), frame_id='front_optical')
+# One pure colour a quarter, so that an exchanged channel cannot hide.
+COLOURS = np.zeros((8, 12, 3), np.uint8)
+COLOURS[:4, :6] = (255, 0, 0)
+COLOURS[:4, 6:] = (0, 255, 0)
+COLOURS[4:, :6] = (0, 0, 255)
+COLOURS[4:, 6:] = (40, 90, 200)
+
+
+def message(pixels, encoding, height=8, width=12, pad=0, big=False):
+    rows = pixels.reshape(pixels.shape[0], -1)
+    if rows.dtype == np.uint16:
+        rows = np.ascontiguousarray(rows.astype('>u2' if big else '<u2')).view(np.uint8)
+    rows = np.pad(rows, ((0, 0), (0, pad)))
+    return Image(
+        header=HEADER, height=height, width=width, encoding=encoding, step=rows.shape[1],
+        is_bigendian=big, data=array.array('B', rows.tobytes()))
+
+
+def test_bgr_picture_comes_back_as_it_was_with_its_header():
+    sent = bgr_to_image(COLOURS, HEADER)
+    assert (sent.encoding, sent.step, sent.header) == ('bgr8', 36, HEADER)
+    np.testing.assert_array_equal(image_to_bgr(sent), COLOURS)
+
+
+def test_a_view_into_a_picture_is_sent_right():
+    mirrored = COLOURS[:, ::-1]
+    np.testing.assert_array_equal(image_to_bgr(bgr_to_image(mirrored, HEADER)), mirrored)
+
+
+def test_bgr8_is_a_view_of_the_message_without_a_copy():
+    sent = bgr_to_image(COLOURS, HEADER)
+    image_to_bgr(sent)[0, 0] = (1, 2, 3)
+    assert list(sent.data[:3]) == [1, 2, 3]
+
+
+@pytest.mark.parametrize('pad', [0, 7])
+@pytest.mark.parametrize('encoding,code', [
+    ('rgb8', cv2.COLOR_BGR2RGB), ('bgra8', cv2.COLOR_BGR2BGRA), ('rgba8', cv2.COLOR_BGR2RGBA),
+    ('8UC4', cv2.COLOR_BGR2BGRA), ('bgr8', None), ('8UC3', None)])
+def test_colours_keep_their_channels(encoding, code, pad):
+    pixels = COLOURS if code is None else cv2.cvtColor(COLOURS, code)
+    np.testing.assert_array_equal(image_to_bgr(message(pixels, encoding, pad=pad)), COLOURS)
+
+
+@pytest.mark.parametrize('big', [False, True])
+@pytest.mark.parametrize('encoding,code', [
+    ('bgr16', None), ('rgb16', cv2.COLOR_BGR2RGB), ('rgba16', cv2.COLOR_BGR2RGBA)])
+def test_16_bits_of_either_byte_order(encoding, code, big):
+    pixels = COLOURS if code is None else cv2.cvtColor(COLOURS, code)
+    pixels = pixels.astype(np.uint16) * 257
+    np.testing.assert_array_equal(image_to_bgr(message(pixels, encoding, big=big)), COLOURS)
+
+
+@pytest.mark.parametrize('encoding,scale', [('mono8', 1), ('8UC1', 1), ('mono16', 257)])
+def test_grey(encoding, scale):
+    grey = np.arange(96, dtype=np.uint8).reshape(8, 12)
+    pixels = grey if scale == 1 else grey.astype(np.uint16) * scale
+    np.testing.assert_array_equal(
+        image_to_bgr(message(pixels, encoding)), cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
+
+
+@pytest.mark.parametrize('encoding,first', [
+    ('bayer_rggb8', 'RGGB'), ('bayer_bggr8', 'BGGR'), ('bayer_gbrg8', 'GBRG'),
+    ('bayer_grbg8', 'GRBG')])
+def test_bayer_by_the_letters_of_its_first_two_rows(encoding, first):
+    colour = {'B': 200, 'G': 120, 'R': 30}
+    tile = np.array([colour[c] for c in first], np.uint8).reshape(2, 2)
+    picture = image_to_bgr(message(np.tile(tile, (4, 6)), encoding))
+    np.testing.assert_array_equal(picture[3, 5], (200, 120, 30))
+
+
+@pytest.mark.parametrize('encoding,place', [
+    ('yuv422', (1, 0)), ('uyvy', (1, 0)), ('yuv422_yuy2', (0, 1)), ('yuyv', (0, 1))])
+def test_yuv422(encoding, place):
+    planes = cv2.cvtColor(np.full((2, 2, 3), (40, 90, 200), np.uint8), cv2.COLOR_BGR2YUV_I420)
+    y, u, v = planes[0, 0], *planes[2]
+    pair = np.zeros((8, 12, 2), np.uint8)
+    pair[..., place[0]] = y
+    pair[:, 0::2, place[1]] = u
+    pair[:, 1::2, place[1]] = v
+    picture = image_to_bgr(message(pair, encoding))
+    assert np.abs(picture[4, 6].astype(int) - (40, 90, 200)).max() <= 5
+
+
+def test_nv21():
+    grey = message(np.full((12, 12), 128, np.uint8), 'nv21')
+    picture = image_to_bgr(grey)
+    assert picture.shape == (8, 12, 3)
+    assert np.ptp(picture[0, 0]) <= 1
+
+
+@pytest.mark.parametrize('encoding', ['32FC1', '64FC3', 'jpeg', '', '16SC1'])
+def test_what_is_no_picture_of_light_is_refused_by_name(encoding):
+    with pytest.raises(ValueError, match=f"encoding '{encoding}' is not one of"):
+        image_to_bgr(Image(encoding=encoding, width=2, height=2, step=8, data=bytes(64)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(width=st.integers(0, 9), height=st.integers(0, 9), step=st.integers(0, 40),
+       size=st.integers(0, 200), big=st.booleans(),
+       encoding=st.sampled_from(['bgr8', 'rgba8', 'mono16', 'yuyv', 'nv21', 'bayer_rggb8']))
+def test_sizes_that_contradict_each_other_never_read_beyond(
+        width, height, step, size, big, encoding):
+    sent = Image(
+        encoding=encoding, width=width, height=height, step=step, is_bigendian=big,
+        data=array.array('B', bytes(size)))
+    try:
+        picture = image_to_bgr(sent)
+    except (ValueError, cv2.error):
+        return
+    assert picture.dtype == np.uint8
+    assert picture.shape[0] == height and picture.shape[2] == 3
+
+
+def frame():
+    seen = Gaze(
+        'f7', Face((-5.0, 20.0, 50.0, 400.0), 0.875, np.arange(10.0).reshape(5, 2)),
+        0.25, -0.5, 0.125, -0.75, 0.5, np.array([0.6, 0.0, -0.8]), True)
+    return FrameGaze(640, 360, 'mediapipe', [seen, Gaze('f8', Face((1, 2, 3, 4), 0.75))],
+                     0.012345678, 1.5)
+
+
+def test_gazes_come_back_from_their_message():
+    sent = gaze_array(frame(), HEADER)
+    assert sent.header == HEADER
+    back = frame_gaze(sent)
+    a, b = back.gazes
+    assert (back.width, back.height, back.model) == (640, 360, 'mediapipe')
+    assert (back.detection_time, back.estimation_time) == pytest.approx((0.012345678, 1.5))
+    assert (a.track_id, a.pitch, a.yaw, a.raw_pitch, a.raw_yaw) == ('f7', .25, -.5, .125, -.75)
+    assert (a.confidence, a.looking_at_camera, a.face.score) == (0.5, True, 0.875)
+    assert a.face.box == (0, 20, 45, 340)
+    np.testing.assert_allclose(a.direction, (0.6, 0, -0.8))
+    np.testing.assert_allclose(a.face.landmarks, np.arange(10.0).reshape(5, 2))
+    assert b.face.landmarks is None
+
+
+def test_what_cannot_be_told_is_nan_with_confidence_0():
+    unknown = gaze_array(frame(), HEADER).gazes[1]
+    for value in (unknown.pitch, unknown.yaw, unknown.raw_pitch, unknown.raw_yaw,
+                  unknown.direction.x, unknown.direction.y, unknown.direction.z):
+        assert math.isnan(value)
+    assert unknown.confidence == 0
+    assert unknown.looking_at_camera is False

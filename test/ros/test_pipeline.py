@@ -1,0 +1,227 @@
+"""Real processes over real topics: what a robot gets."""
+import math
+import signal
+import time
+
+import cv2
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros import topics
+from gaze_ros.ros.messages import bgr_to_image, image_to_bgr, seconds
+import numpy as np
+import pytest
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from support import call, Process, running, wait_until
+
+PROCESSES = {
+    'one process': [('pipeline', 'source:=sample')],
+    'three processes': [('gaze_node',), ('visualizer_node',), ('camera_node', 'source:=sample')],
+}
+
+
+def stamp(message):
+    return message.header.stamp.sec, message.header.stamp.nanosec
+
+
+@pytest.mark.parametrize('how', PROCESSES)
+def test_gaze_for_the_sample_with_the_stamps_and_frame_of_the_images(listener, how):
+    images = listener.hear(Image, '/camera/image_raw', lambda m: (stamp(m), m.header.frame_id))
+    infos = listener.hear(CameraInfo, '/camera/camera_info', stamp)
+    gazes = listener.hear(GazeArray, '/gaze')
+    shown = listener.hear(Image, '/gaze/image_annotated', lambda m: (stamp(m), image_to_bgr(m)))
+    processes = [Process(*words, 'frame_id:=left_optical') for words in PROCESSES[how]]
+    topics_heard = (images, infos, gazes, shown)
+    wait_until(lambda: all(len(heard) >= 40 for heard in topics_heard), 40, '40 of each')
+    for process in processes:
+        process.send(signal.SIGINT)
+    for process in processes:
+        assert process.end() == 0, process.text
+        assert 'Traceback' not in process.text
+        assert '=== Pipeline Statistics ===' in process.text
+    assert {frame for _, frame in images} == {'left_optical'}
+    # From where all four topics were discovered on, a best-effort one may lose a few.
+    taken, told = {s for s, _ in images}, {stamp(g) for g in gazes}
+    drawn = {s for s, _ in shown}
+    begin = max(min(heard) for heard in (taken, set(infos), told, drawn))
+    for heard in (told, drawn, set(infos)):
+        heard = {s for s in heard if s >= begin}
+        assert len(heard & taken) >= 0.9 * len(heard) > 0
+    assert all(g.header.frame_id == 'left_optical' for g in gazes)
+    seen = gazes[-1].gazes[0]
+    assert seen.track_id == 'f1'
+    assert len(seen.landmarks) == 5
+    assert -0.6 < seen.pitch < 0.6 and -0.6 < seen.yaw < 0.6
+    d = seen.direction
+    assert math.sqrt(d.x ** 2 + d.y ** 2 + d.z ** 2) == pytest.approx(1)
+    assert d.z < 0, 'she looks toward the camera'
+    # Something coloured was drawn where the face is.
+    roi, picture = seen.roi, shown[-1][1]
+    assert picture.shape == (480, 640, 3)
+    assert roi.x_offset + roi.width <= 640 and roi.y_offset + roi.height <= 480
+
+
+def test_the_gaze_node_receives_the_images_of_another_process(listener):
+    # Fast DDS's default shared memory loses 97 % of them.
+    with running('gaze_node') as gaze, running('visualizer_node'):
+        gaze.wait_for('model mediapipe')
+        heard = listener.hear(Image, '/camera/image_raw', stamp)
+        with running('camera_node', 'source:=sample', 'wait_for_subscribers:=3') as camera:
+            wait_until(lambda: len(heard) >= 90, 40, '90 images')
+    published = frames(camera, 'Camera')[0]
+    received = sum(frames(gaze, 'Inference'))
+    assert received >= 0.95 * published, (received, published)
+    assert len(heard) >= 0.95 * published, (len(heard), published)
+
+
+def frames(process, stage):
+    line = next(line for line in process.lines if line.startswith(f'{stage} FPS:'))
+    words = line.replace('(', '').split()
+    return int(words[3]), int(words[5])
+
+
+def test_files_play_at_their_rate_end_and_leave_a_video_that_plays(listener, tmp_path, clip):
+    gazes = listener.hear(GazeArray, '/gaze')
+    output = tmp_path / 'made' / 'out.mp4'
+    process = Process('pipeline', f'source:={clip}', 'exit_on_end:=true', 'rate:=20.0',
+                      f'output:={output}')
+    assert process.end(60) == 0, process.text
+    assert 'at its end after 40 frames' in process.text
+    assert f"saved '{output}'" in process.text
+    assert any(line.split(']: ')[-1].startswith('Overall FPS: ') for line in process.lines)
+    video = cv2.VideoCapture(str(output))
+    count = 0
+    while video.read()[0]:
+        count += 1
+    assert count >= 40  # 2 s at 30 frames a second, less what was dropped
+    steps = np.diff([seconds(g.header.stamp) for g in gazes])
+    assert np.median(steps) == pytest.approx(0.05, rel=0.2)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    from gaze_ros.core.sources.sample import Sample
+    path = tmp_path / 'clip.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10.0, (640, 480))
+    source = Sample()
+    for _ in range(40):
+        writer.write(source.read())
+    writer.release()
+    return path
+
+
+def test_a_slow_stage_works_on_the_newest_and_a_bad_image_costs_one_frame(listener):
+    gazes = listener.hear(GazeArray, 'gaze', stamp)
+    images = listener.node.create_publisher(Image, topics.IMAGE, topics.qos())
+    picture = np.zeros((480, 640, 3), np.uint8)
+    with running('gaze_node') as process:
+        process.wait_for('model mediapipe')
+        wait_until(lambda: images.get_subscription_count() == 1 and
+                   listener.node.count_publishers('gaze') == 1, 20, 'discovery')
+        time.sleep(1.0)
+
+        def send(number, message):
+            message.header.stamp.sec = 1000 + number
+            images.publish(message)
+
+        for number in range(20):  # far faster than it works
+            send(number, bgr_to_image(picture, Header()))
+            time.sleep(0.002)
+        wait_until(lambda: (1019, 0) in gazes, 20, 'the newest of 20 images')
+        assert len(gazes) < 20
+        assert gazes == sorted(gazes)
+        for number, bad in enumerate([
+                Image(), Image(encoding='32FC1', width=1, height=1, step=4, data=bytes(4)),
+                Image(encoding='bgr8', width=1000, height=1000, step=3000, data=bytes(10))], 30):
+            send(number, bad)
+            time.sleep(0.2)
+        send(40, bgr_to_image(picture[:1, :1], Header()))
+        wait_until(lambda: (1040, 0) in gazes, 20, 'gaze after bad images')
+        assert not {s for s, _ in gazes} & {1030, 1031, 1032}
+        assert "encoding '32FC1' is not one of" in process.text
+        send(41, bgr_to_image(picture, Header()))
+        wait_until(lambda: (1041, 0) in gazes, 20, 'gaze after another size')
+
+
+def test_parameters_are_refused_with_the_reason_and_change_live(listener):
+    gazes = listener.hear(GazeArray, 'gaze')
+    with running('pipeline', 'source:=sample') as process:
+        wait_until(lambda: gazes and gazes[-1].gazes, 40, 'a face')
+
+        def change(name, kind, value):
+            parameter = Parameter(name=name, value=ParameterValue(type=kind, **value))
+            return call(listener.node, SetParameters, '/gaze/set_parameters',
+                        SetParameters.Request(parameters=[parameter])).results[0]
+
+        double = ParameterType.PARAMETER_DOUBLE
+        answer = change('min_score', double, {'double_value': 1.5})
+        assert not answer.successful
+        assert 'min_score' in answer.reason
+        answer = change('model', ParameterType.PARAMETER_STRING, {'string_value': 'resnet18'})
+        assert not answer.successful
+        assert 'read-only' in answer.reason
+        assert change('min_score', double, {'double_value': 1.0}).successful
+        wait_until(lambda: not gazes[-1].gazes, 20, 'no face above a score of 1')
+        assert change('min_score', double, {'double_value': 0.5}).successful
+        assert change('smoothing_time', double, {'double_value': 0.0}).successful
+        wait_until(lambda: gazes[-1].gazes and gazes[-1].gazes[0].yaw ==
+                   gazes[-1].gazes[0].raw_yaw, 20, 'gaze without smoothing')
+        assert process.running
+
+
+def test_best_effort_unless_the_parameters_override_it(listener):
+    override = 'qos_overrides./camera/image_raw.publisher.reliability:=reliable'
+    with running('pipeline', 'source:=sample', override):
+        names = ('/camera/image_raw', '/camera/camera_info', '/gaze', '/gaze/image_annotated')
+        wait_until(lambda: all(listener.node.count_publishers(n) for n in names), 30, 'topics')
+
+        def reliability(topic):
+            info = listener.node.get_publishers_info_by_topic(topic)
+            return [one.qos_profile.reliability for one in info]
+
+        assert reliability(names[0]) == [ReliabilityPolicy.RELIABLE]
+        for topic in names[1:]:
+            assert reliability(topic) == [ReliabilityPolicy.BEST_EFFORT]
+        # DDS does not tell the depth of others; the override's parameter does.
+        depths = {
+            'camera': ['/camera/image_raw.publisher', '/camera/camera_info.publisher'],
+            'gaze': ['/camera/image_raw.subscription', '/gaze.publisher'],
+            'visualizer': ['/gaze.subscription', '/gaze/image_annotated.publisher']}
+        for owner, ends in depths.items():
+            request = GetParameters.Request(names=[f'qos_overrides.{e}.depth' for e in ends])
+            values = call(listener.node, GetParameters, f'/{owner}/get_parameters', request).values
+            assert [v.integer_value for v in values] == [2, 2]
+
+
+def test_the_names_follow_a_namespace(listener):
+    with running('pipeline', 'source:=sample', more=('-r', '__ns:=/robot1')):
+        wanted = {'/robot1/camera/image_raw', '/robot1/camera/camera_info', '/robot1/gaze',
+                  '/robot1/gaze/image_annotated'}
+        wait_until(lambda: wanted <= {n for n, _ in listener.node.get_topic_names_and_types()},
+                   30, 'the topics of the namespace')
+        nodes = {('camera', '/robot1'), ('gaze', '/robot1'), ('visualizer', '/robot1')}
+        wait_until(lambda: nodes <= set(listener.node.get_node_names_and_namespaces()),
+                   30, 'the nodes of the namespace')
+
+
+def test_calibration_travels_and_turns_the_direction(listener, tmp_path):
+    path = tmp_path / 'camera.yaml'
+    path.write_text("""
+image_width: 640
+image_height: 480
+camera_name: test
+distortion_model: plumb_bob
+camera_matrix: {rows: 3, cols: 3, data: [500, 0, 1000, 0, 500, 240, 0, 0, 1]}
+distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}
+projection_matrix: {rows: 3, cols: 4, data: [500, 0, 1000, 0, 0, 500, 240, 0, 0, 0, 1, 0]}
+""")
+    infos = listener.hear(CameraInfo, '/camera/camera_info')
+    gazes = listener.hear(GazeArray, '/gaze')
+    with running('pipeline', 'source:=sample', f'camera_info_url:=file://{path}'):
+        wait_until(lambda: infos and len(gazes) > 5 and gazes[-1].gazes, 40, 'gaze')
+    assert infos[-1].k[2] == 1000
+    assert infos[-1].d.tolist() == [0] * 5
+    # With its axis at x = 1000 everybody is far to the left: who looks into the lens looks right.
+    assert gazes[-1].gazes[0].direction.x > 0.3

@@ -1,0 +1,40 @@
+import os
+
+from gaze_ros.ros import transport
+import pytest
+
+
+@pytest.fixture
+def clean(monkeypatch, tmp_path):
+    for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',
+                 'FASTDDS_BUILTIN_TRANSPORTS', 'RMW_IMPLEMENTATION'):
+        # Set first, so that what configure() sets is undone at the end as well.
+        monkeypatch.setenv(name, '')
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+def test_the_packages_profile_is_used_where_the_user_chose_none(clean):
+    del os.environ['RMW_IMPLEMENTATION']
+    assert transport.configure()
+    path = os.environ['FASTDDS_DEFAULT_PROFILES_FILE']
+    with open(path, encoding='utf-8') as file:
+        assert '<segment_size>16777216</segment_size>' in file.read()
+
+
+@pytest.mark.parametrize('name,value', [
+    ('FASTDDS_DEFAULT_PROFILES_FILE', '/mine.xml'), ('FASTRTPS_DEFAULT_PROFILES_FILE', '/my.xml'),
+    ('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA'), ('RMW_IMPLEMENTATION', 'rmw_cyclonedds_cpp')])
+def test_what_the_user_chose_stays(clean, name, value):
+    clean.setenv('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp')
+    clean.setenv(name, value)
+    before = dict(os.environ)
+    assert not transport.configure()
+    assert dict(os.environ) == before
+
+
+def test_a_profile_in_the_working_folder_stays(clean, tmp_path):
+    clean.setenv('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp')
+    (tmp_path / 'DEFAULT_FASTDDS_PROFILES.xml').write_text('<dds/>')
+    assert not transport.configure()
+    assert not os.environ['FASTDDS_DEFAULT_PROFILES_FILE']

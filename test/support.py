@@ -13,6 +13,7 @@ from gaze_ros.ros import topics
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+ROOT = Path(__file__).resolve().parents[1]
 #: Where the executables of this environment are.
 BIN = Path(sys.executable).parent
 

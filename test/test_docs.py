@@ -1,0 +1,173 @@
+"""The README's tables, the packaging and the code say the same."""
+import ast
+from pathlib import Path
+import re
+import subprocess
+import xml.etree.ElementTree as ET
+
+from gaze_ros.core import models
+from gaze_ros.core.detectors import DETECTORS
+from gaze_ros.core.estimators import FAMILIES
+from gaze_ros.msg import Gaze, GazeArray
+from gaze_ros.ros import runtime, topics
+from gaze_ros.ros.launching import ARGUMENTS
+from gaze_ros.ros.parameters import NODES
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / 'README.md').read_text(encoding='utf-8')
+
+#: rosdep key of each PyPI package the code needs.
+KEYS = {
+    'numpy': 'python3-numpy', 'opencv-python': 'python3-opencv', 'pyyaml': 'python3-yaml',
+    'scipy': 'python3-scipy', 'tqdm': 'python3-tqdm',
+    'hypothesis': 'python3-hypothesis', 'packaging': 'python3-packaging',
+    'pytest': 'python3-pytest'}
+#: What only one of the two worlds has, and why.
+ONLY_ROS = {'launch', 'launch_ros', 'ament_cmake_pytest'}  # in no package registry
+ONLY_PIP = {'ros-rmw-fastrtps-cpp', 'ruff'}  # part of every ROS install; a developer's tool
+
+
+def table(heading: str) -> list[list[str]]:
+    """Return the rows of the first table under a heading, without its head."""
+    section = README.split(f'\n## {heading}\n')[1].split('\n## ')[0]
+    rows = [line for line in section.splitlines() if line.startswith('|')]
+    cells = [[c.strip() for c in re.split(r'(?<!\\)\|', row)[1:-1]] for row in rows]
+    return [row for row in cells[2:] if not row[0].startswith('---')]
+
+
+def names(text: str) -> list[str]:
+    return re.findall(r'`([^`]+)`', text)
+
+
+def shown(value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def test_nodes():
+    rows = {names(row[0])[0]: names(row[1]) for row in table('Nodes')}
+    assert rows == {'pipeline': [], **{f'{n}_node': [n] for n in runtime.NODES}}
+
+
+def test_topics():
+    rows = {names(row[0])[0]: names(row[1])[0] for row in table('Topics')}
+    assert rows == {
+        topics.IMAGE: 'sensor_msgs/msg/Image',
+        topics.CAMERA_INFO: 'sensor_msgs/msg/CameraInfo',
+        topics.GAZE: 'gaze_ros/msg/GazeArray',
+        topics.IMAGE_ANNOTATED: 'sensor_msgs/msg/Image'}
+
+
+def test_messages():
+    section = README.split('\n## Messages\n')[1].split('\n## ')[0]
+    array, one = section.split('| Gaze | |')
+    for text, kind in ((array, GazeArray), (one, Gaze)):
+        fields = [n for line in text.splitlines() if line.startswith('| `')
+                  for n in names(line.split('|')[1])]
+        assert fields == list(kind.get_fields_and_field_types())
+
+
+def test_every_field_of_a_message_is_explained():
+    for path in (ROOT / 'msg').glob('*.msg'):
+        explained = False
+        for line in path.read_text(encoding='utf-8').splitlines():
+            if line.startswith('#'):
+                explained = True
+            elif not line:
+                explained = False
+            else:
+                assert explained, f'{path.name}: {line}'
+
+
+def test_parameters():
+    rows = [(names(r[0])[0], names(r[1])[0], ''.join(names(r[2])), r[3], r[4])
+            for r in table('Parameters')]
+    specs = [(n, s) for n, specs in NODES.items() for s in specs]
+    assert len(rows) == len(specs)
+    for row, (node, spec) in zip(rows, specs):
+        assert row[:4] == (node, spec.name, shown(spec.default), 'yes' if spec.live else '')
+        assert row[4].startswith(spec.description)
+        assert all(choice in row[4] for choice in spec.choices)
+        if spec.low is not None:
+            assert row[4].endswith(f'; {spec.low:g}..{spec.high:g}')
+
+
+def test_launch_arguments():
+    rows = {names(r[0])[0]: (''.join(names(r[1])), r[2]) for r in table('Launch arguments')}
+    wanted = {**ARGUMENTS, 'params_file': ('config/pipeline.yaml', ARGUMENTS['params_file'][1])}
+    assert rows == wanted
+
+
+def test_models():
+    rows = {names(r[0])[0]: r[1:] for r in table('Models')
+            if r[0].startswith('`')}
+    entries = models.manifest()
+    assert set(rows) == set(entries)
+    for name, entry in entries.items():
+        assert rows[name] == ['no' if entry['research_only'] else 'yes', entry['licence'],
+                              entry['source']]
+        assert entry['family'] in FAMILIES
+
+
+def test_the_default_model_may_be_shipped():
+    assert not models.entry(models.DEFAULT)['research_only']
+
+
+def test_detectors_are_named():
+    assert all(f'`{name}`' in README for name in DETECTORS)
+
+
+def test_package_xml_and_setup_py_agree():
+    package = ET.parse(ROOT / 'package.xml').getroot()
+    tags = ('depend', 'exec_depend', 'test_depend')
+    declared = {e.text for tag in tags for e in package.findall(tag)} - ONLY_ROS
+    call = next(node for node in ast.walk(ast.parse((ROOT / 'setup.py').read_text()))
+                if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'setup')
+    words = {k.arg: k.value for k in call.keywords}
+    install = ast.literal_eval(words['install_requires'])
+    extras = ast.literal_eval(words['extras_require'])
+    pip = {re.match(r'[\w-]+', need)[0].lower() for need in [*install, *extras['test']]}
+    keys = {n.removeprefix('ros-').replace('-', '_') if n.startswith('ros-') else KEYS[n]
+            for n in pip - ONLY_PIP}
+    assert keys == declared
+
+
+@pytest.mark.parametrize('where', ['setup.py', 'pyproject.toml'])
+def test_every_dependency_is_pinned_by_a_range(where):
+    text = (ROOT / where).read_text(encoding='utf-8')
+    for need in re.findall(r"""['"]((?:ros-)?[a-zA-Z][\w-]*(?:[~<>=][^'"]*)?)['"]""", text):
+        if need.startswith('ros-') and need != 'ros-':
+            assert '~=' in need, need
+
+
+def test_the_constraints_are_within_the_ranges():
+    from packaging.requirements import Requirement
+    call = next(node for node in ast.walk(ast.parse((ROOT / 'setup.py').read_text()))
+                if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'setup')
+    words = {k.arg: k.value for k in call.keywords}
+    needs = ast.literal_eval(words['install_requires'])
+    needs += [n for extra in ast.literal_eval(words['extras_require']).values() for n in extra]
+    ranges = {Requirement(n).name.lower(): Requirement(n).specifier for n in needs}
+    for line in (ROOT / 'constraints.txt').read_text().splitlines():
+        if line and not line.startswith('#'):
+            pin = Requirement(line)
+            version = str(pin.specifier).removeprefix('==')
+            assert pin.name.lower() not in ranges or version in ranges[pin.name.lower()], line
+
+
+def test_no_registry_host_and_no_path_of_a_machine_is_named():
+    hosts = ['py' + 'pi.org', 'python' + 'hosted', 'npm' + 'js', 'deb.' + 'debian.org',
+             '/wo' + 'rk/', '/ro' + 'ot/']
+    listed = subprocess.run(['git', 'ls-files', '-z'], cwd=ROOT, capture_output=True)
+    if listed.returncode:
+        pytest.skip('not a git checkout')
+    for name in listed.stdout.decode().split('\0')[:-1]:
+        text = (ROOT / name).read_bytes().decode('utf-8', errors='replace')
+        assert not [h for h in hosts if h in text], name
+
+
+def test_rooms_are_small_and_nodes_are_glue():
+    for path in (ROOT / 'gaze_ros').rglob('*.py'):
+        if 'msg' not in path.relative_to(ROOT).parts:
+            lines = len(path.read_text(encoding='utf-8').splitlines())
+            assert lines <= (200 if path.name.endswith('_node.py') else 250), path

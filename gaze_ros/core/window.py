@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+import time
 from typing import Optional
 
 import cv2
@@ -37,8 +38,11 @@ class Window:
                 cv2.resizeWindow(self.name, picture.shape[1], picture.shape[0])
                 self._shown = True
             cv2.imshow(self.name, picture)
-        key = cv2.waitKey(wait) & 0xFF if self._shown else 0xFF
-        closed = self._shown and cv2.getWindowProperty(self.name, cv2.WND_PROP_VISIBLE) < 1
+        if not self._shown:
+            time.sleep(wait / 1000)
+            return True
+        key = cv2.waitKey(wait) & 0xFF
+        closed = cv2.getWindowProperty(self.name, cv2.WND_PROP_VISIBLE) < 1
         return not (key in (ord('q'), 27) or closed)
 
     def close(self) -> None:

@@ -16,12 +16,14 @@ def load_camera_info(url: str) -> CameraInfo:
     """
     if not url:
         return CameraInfo()
-    path = _path(url)
     try:
-        with open(path, encoding='utf-8') as file:
+        with open(_path(url), encoding='utf-8') as file:
             content = yaml.safe_load(file)
+        width, height = int(content['image_width']), int(content['image_height'])
+        if width <= 0 or height <= 0:
+            raise ValueError(f'image_width and image_height are {width} and {height}')
         info = CameraInfo(
-            width=int(content['image_width']), height=int(content['image_height']),
+            width=width, height=height,
             distortion_model=str(content['distortion_model']),
             d=_numbers(content, 'distortion_coefficients'),
             k=_numbers(content, 'camera_matrix', 9))

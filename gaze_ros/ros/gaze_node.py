@@ -1,4 +1,5 @@
 """The gaze node: images in, everybody's gaze out."""
+import math
 from threading import Thread
 
 from gaze_ros.core.detectors import create_detector
@@ -114,7 +115,7 @@ class GazeNode(Node):
             image_to_bgr(message), stamp or 1e-9 * now().nanoseconds)
         self._results.publish(gaze_array(frame, message.header))
         self.stage.rate.tick()
-        latency = 1e-9 * now().nanoseconds - stamp
+        latency = 1e-9 * now().nanoseconds - stamp if stamp else math.nan
         line = self._statistics.add(latency, frame.detection_time, frame.estimation_time)
         if line:
             self.get_logger().info(line)

@@ -1,42 +1,44 @@
 """Entry points of the executables. Imports little, so that signals are minded from the start."""
 import os
 import sys
-import threading
+from typing import NoReturn
 
 from gaze_ros.core import threads
 from gaze_ros.ros.stop import Stop
 
 
-def camera_node() -> int:
-    """Run the camera node; return the exit code."""
-    return _run('camera')
+def camera_node() -> NoReturn:
+    """Run the camera node, and end the process with its exit code."""
+    _run('camera')
 
 
-def gaze_node() -> int:
-    """Run the gaze node; return the exit code."""
-    return _run('gaze')
+def gaze_node() -> NoReturn:
+    """Run the gaze node, and end the process with its exit code."""
+    _run('gaze')
 
 
-def visualizer_node() -> int:
-    """Run the visualizer node; return the exit code."""
-    return _run('visualizer')
+def visualizer_node() -> NoReturn:
+    """Run the visualizer node, and end the process with its exit code."""
+    _run('visualizer')
 
 
-def pipeline() -> int:
-    """Run all three nodes in one process; return the exit code."""
+def pipeline() -> NoReturn:
+    """Run all three nodes in one process, and end it with their exit code."""
     # The camera last: a file starts to play when the others are there.
-    return _run('gaze', 'visualizer', 'camera')
+    _run('gaze', 'visualizer', 'camera')
 
 
-def _run(*nodes: str) -> int:
+def _run(*nodes: str) -> NoReturn:
     stop = Stop()
     stop.mind_signals()
     threads.configure()
-    from gaze_ros.ros.runtime import run
-    code = run(nodes, stop)
+    try:
+        from gaze_ros.ros.runtime import run
+        code = run(nodes, stop)
+    except SystemExit:  # a signal while starting
+        code = stop.code
     sys.stdout.flush()
     sys.stderr.flush()
-    if any(t.daemon for t in threading.enumerate()):
-        # A thread that hangs in a camera's read: Python would abort as it ends under it.
-        os._exit(code)
-    return code
+    # Everything is closed. Python's own end would still wait for, or abort over, native threads
+    # and finalisers: a camera's read that hangs, MediaPipe's, Fast DDS's.
+    os._exit(code)

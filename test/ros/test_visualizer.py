@@ -1,0 +1,61 @@
+"""The visualizer node alone, fed by the test."""
+import time
+
+from gaze_ros.core.faces import Face, FrameGaze, Gaze
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros import topics
+from gaze_ros.ros.messages import bgr_to_image, gaze_array, image_to_bgr
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from support import running, wait_until
+
+
+@pytest.fixture
+def feed(listener):
+    """Return send(kind, second), the annotated images heard, and whether both are connected."""
+    images = listener.node.create_publisher(Image, topics.IMAGE, topics.qos())
+    gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.qos())
+    heard = listener.hear(
+        Image, topics.IMAGE_ANNOTATED, lambda m: (m.header.stamp.sec, image_to_bgr(m)))
+
+    def send(kind, second):
+        header = Header(frame_id='cam_optical')
+        header.stamp.sec = second
+        if kind == 'image':
+            images.publish(bgr_to_image(np.full((120, 160, 3), second, np.uint8), header))
+        else:
+            face = Face((40 + second % 10, 40, 50, 50), 0.9)
+            gaze = Gaze('f1', face, 0.0, 0.5, 0.0, 0.5, 1.0, np.array([0.5, 0, -0.86]), False)
+            gazes.publish(gaze_array(FrameGaze(160, 120, 'mediapipe', [gaze]), header))
+
+    def connected():
+        return (images.get_subscription_count() and gazes.get_subscription_count()
+                and listener.node.count_publishers(topics.IMAGE_ANNOTATED))
+
+    return send, heard, connected
+
+
+@pytest.mark.parametrize('first,second', [('image', 'gaze'), ('gaze', 'image')])
+def test_each_result_is_drawn_into_its_own_picture(feed, first, second):
+    send, heard, connected = feed
+    with running('visualizer_node'):
+        wait_until(connected, 20, 'discovery')
+        time.sleep(1.0)
+        for stamp in (31, 32, 33):
+            send(first, stamp)
+            time.sleep(0.05)
+        assert heard == []
+        # The results for 31 and 33 only: 32 is not shown with somebody else's gaze.
+        for stamp in (31, 33):
+            send(second, stamp)
+            time.sleep(0.3)
+        wait_until(lambda: len(heard) == 2, 20, 'two annotated images')
+    assert [stamp for stamp, _ in heard] == [31, 33]
+    for stamp, picture in heard:
+        assert (picture[-1, -1] == stamp).all(), 'the picture is not that of the stamp'
+        box = 40 + stamp % 10
+        assert (picture[60, box] != stamp).any(), 'its box was not drawn'
+        arrow = picture[60:70, box + 30:box + 45]
+        assert (arrow != stamp).any(), 'no arrow toward the right'

@@ -83,6 +83,7 @@ def test_no_face_is_an_empty_list_and_no_error(tmp_path):
     (['CLIP', '--output', 'x.gif'], "output 'x.gif' must end in .mp4"),
     (['CLIP', '--json', '/proc/nowhere/x'], '/proc/nowhere/x'),
     (['CLIP', '--device', 'cuda'], 'CPU only'),
+    (['CLIP', '--output', 'CLIP'], 'it would be overwritten'),
     (['EMPTY'], 'is no video OpenCV can decode'),
     (['FOLDER'], 'folder without images'),
 ])

@@ -54,6 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
                              head_order=arguments.head_order),
             max_faces=arguments.max_faces, smoothing_time=arguments.smoothing_time)
         stack.callback(engine.close)
+        for out in (arguments.output, arguments.json):
+            if out and Path(out).resolve() == Path(arguments.input).resolve():
+                raise GazeRosError(f"'{out}' is the input: it would be overwritten")
         recorder = VideoRecorder(arguments.output, source.rate) if arguments.output else None
         if recorder:
             stack.callback(recorder.close)

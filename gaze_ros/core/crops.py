@@ -1,4 +1,6 @@
 """Square pictures of faces, the same for every model."""
+import math
+
 import cv2
 import numpy as np
 
@@ -29,7 +31,7 @@ def crop(picture: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
     :param transform: as :func:`square_transform` gives it for the same size.
     """
     # warpAffine samples 2 x 2 pixels only: a large face is sampled finely first, then averaged.
-    fine = max(1, int(1 / np.hypot(*transform[:, 0])))
+    fine = max(1, math.ceil(1 / np.hypot(*transform[:, 0]) - 1e-9))
     matrix = transform * fine
     # Half a pixel each way, so that pixel centres, not corners, are mapped onto one another.
     matrix[:, 2] += (matrix[:, :2].sum(axis=1) - 1) / 2

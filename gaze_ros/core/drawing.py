@@ -57,5 +57,6 @@ def _text(bgr: np.ndarray, text: str, place: tuple[int, int], scale: float,
     (w, h), below = cv2.getTextSize(text, _FONT, size, line)
     x, y = place
     x = max(0, min(x, bgr.shape[1] - w))
+    y = max(h + 2, min(y, bgr.shape[0] - below))
     cv2.rectangle(bgr, (x, y - h - 2), (x + w, y + below), (30, 30, 30), cv2.FILLED)
     cv2.putText(bgr, text, (x, y), _FONT, size, colour, line, cv2.LINE_AA)

@@ -34,8 +34,9 @@ class Face:
         A box wholly outside comes back with no area, on the nearest border.
         """
         x, y, w, h = self.box
-        left, right = (min(max(round(v), 0), width) for v in (x, x + w))
-        top, bottom = (min(max(round(v), 0), height) for v in (y, y + h))
+        # Not round(): it takes 1.5 and 2.5 to the same 2, and a pixel between them vanishes.
+        left, right = (min(max(math.floor(v + 0.5), 0), width) for v in (x, x + w))
+        top, bottom = (min(max(math.floor(v + 0.5), 0), height) for v in (y, y + h))
         return left, top, max(right - left, 0), max(bottom - top, 0)
 
 

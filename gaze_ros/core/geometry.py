@@ -73,8 +73,9 @@ def gaze_direction(pitch: float, yaw: float, ray: np.ndarray) -> np.ndarray:
 
 
 def angle_to_lens(pitch: float, yaw: float) -> float:
-    """Return the angle in radians (0..pi) between a gaze and the ray into the lens."""
-    return math.acos(max(-1.0, min(1.0, math.cos(pitch) * math.cos(yaw))))
+    """Return the angle in radians (0..pi) between a gaze and the ray into the lens; NaN of NaN."""
+    # The value first: of two, min and max give the first where it is NaN.
+    return math.acos(max(min(math.cos(pitch) * math.cos(yaw), 1.0), -1.0))
 
 
 def arrow(pitch: float, yaw: float, length: float) -> tuple[float, float]:

@@ -11,7 +11,8 @@ Result = TypeVar('Result')
 class StampMatcher(Generic[Picture, Result]):
     """Keeps pictures until their result comes, and results until their picture comes.
 
-    A pair made drops everything older: results come in order, so nothing older is waited for.
+    A pair made drops everything with an older stamp: results come in order, so nothing older is
+    waited for. Stamps can be compared.
 
     :param capacity: pictures kept at most; the oldest goes first. It bounds memory, and the
         latency that can be matched: capacity / frame rate.
@@ -28,7 +29,9 @@ class StampMatcher(Generic[Picture, Result]):
         """Return the pair the picture completes, or None."""
         with self._lock:
             if stamp in self._results:
-                return picture, self._take(self._results, stamp)
+                result = self._results[stamp]
+                self._drop_until(stamp)
+                return picture, result
             self._keep(self._pictures, stamp, picture)
             return None
 
@@ -36,7 +39,9 @@ class StampMatcher(Generic[Picture, Result]):
         """Return the pair the result completes, or None."""
         with self._lock:
             if stamp in self._pictures:
-                return self._take(self._pictures, stamp), result
+                picture = self._pictures[stamp]
+                self._drop_until(stamp)
+                return picture, result
             self._keep(self._results, stamp, result)
             return None
 
@@ -46,10 +51,7 @@ class StampMatcher(Generic[Picture, Result]):
         while len(kept) > self.capacity:
             kept.popitem(last=False)
 
-    @staticmethod
-    def _take(kept: OrderedDict, stamp: Hashable):
-        """Return an item, and forget it and those that came before it."""
-        while True:
-            key, item = kept.popitem(last=False)
-            if key == stamp:
-                return item
+    def _drop_until(self, stamp: Hashable) -> None:
+        for kept in (self._pictures, self._results):
+            for old in [key for key in kept if key <= stamp]:
+                del kept[old]

@@ -24,7 +24,7 @@ class VideoRecorder:
             raise GazeRosError(f"output '{path}' must end in .mp4, .avi or .mkv")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_bytes(b'')  # told now, not at the first frame
+            self.path.open('ab').close()  # told now, not at the first frame
         except OSError as e:
             raise GazeRosError(f"output '{path}' cannot be written: {e}") from e
         self.fps = fps
@@ -62,8 +62,8 @@ class VideoRecorder:
                 self._write()
             self._writer.release()
             self._writer = self._held = None
-        if not self._written:
-            self.path.unlink(missing_ok=True)
+        elif self.path.is_file() and not self.path.stat().st_size:
+            self.path.unlink()
         return self._written > 0
 
     def _open(self, bgr: np.ndarray, stamp: float) -> None:

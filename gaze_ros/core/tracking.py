@@ -1,5 +1,6 @@
 """Ids that stay with a face from frame to frame."""
 from dataclasses import dataclass
+import math
 
 from gaze_ros.core.faces import Face
 import numpy as np
@@ -32,6 +33,7 @@ class Tracker:
         self.timeout = timeout
         self._tracks: list[_Track] = []
         self._count = 0
+        self._last = -math.inf
 
     def update(self, faces: list[Face], stamp: float) -> list[str]:
         """Return the id of each face: a letter and a number, as REP-155 wants them.
@@ -39,7 +41,10 @@ class Tracker:
         :param stamp: of the picture, seconds. If it goes back, all tracks are forgotten; ids are
             never given twice.
         """
-        tracks = [t for t in self._tracks if 0 <= stamp - t.seen <= self.timeout]
+        if stamp < self._last:
+            self._tracks = []
+        self._last = stamp
+        tracks = [t for t in self._tracks if stamp - t.seen <= self.timeout]
         places = []
         for face in faces:
             _, _, w, h = face.box

@@ -28,6 +28,8 @@ class YuNetDetector:
         try:
             self._net = cv2.FaceDetectorYN.create(
                 weight, '', (LONG_SIDE, LONG_SIDE), score_threshold=min_score)
+            # Another network loads too; only its outputs tell.
+            self._net.detect(np.zeros((LONG_SIDE, LONG_SIDE, 3), np.uint8))
         except (cv2.error, SystemError) as e:
             reason = ' '.join(str(e).split())
             raise ModelError(

@@ -73,7 +73,8 @@ class MediaPipeEstimator:
                     image_format=self._format,
                     data=np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8)))
         except (RuntimeError, ValueError, OSError) as e:
-            raise ModelError(f"weight '{path}' is no face_landmarker.task: {e}") from e
+            reason = str(e).partition('\n')[0][:200]
+            raise ModelError(f"weight '{path}' is no face_landmarker.task: {reason}") from e
 
     def estimate(self, bgr: np.ndarray, faces: list[Face]) -> list[Estimate]:
         """Return an estimate for each face; NaN for shut eyes and faces without landmarks."""

@@ -47,13 +47,17 @@ def open_source(
     source = str(source).strip()
     if source == 'sample':
         return Sample(width or 640, height or 480, fps or 30.0)
-    if source.isdecimal() or source.startswith('/dev/video'):
+    if source.isdecimal() and len(source) < 4 or source.startswith('/dev/video'):
         device = int(source) if source.isdecimal() else source
         return LiveCapture(device, width=width, height=height, fps=fps)
     if source.lower().startswith(_URL_SCHEMES):
         return LiveCapture(source)
     path = Path(source.removeprefix('file://')).expanduser()
-    if not source or not path.exists():
+    try:
+        there = bool(source) and path.exists()
+    except OSError:  # too long for a name
+        there = False
+    if not there:
         raise SourceError(
             f"source '{source}' is no file or folder; it may be a webcam's index (0), a video "
             "file, an image, a folder of images, an http or rtsp URL, or 'sample'")

@@ -4,7 +4,6 @@ from pathlib import Path
 import re
 import sys
 from typing import Optional, Union
-from urllib.parse import urlsplit
 
 import cv2
 from gaze_ros.core.errors import SourceError
@@ -45,7 +44,9 @@ class VideoFile:
 
     def _open(self) -> cv2.VideoCapture:
         capture = cv2.VideoCapture(str(self._path))
-        if not capture.isOpened():
+        # FFmpeg plays text, too: as a terminal that shows it.
+        text = int(capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter_fourcc(*'ansi')
+        if text or not capture.isOpened():
             size = self._path.stat().st_size
             raise SourceError(
                 f"source '{self.name}' ({size} bytes) is no video OpenCV can decode: is it whole, "
@@ -117,10 +118,8 @@ class LiveCapture:
 
 
 def without_password(url: str) -> str:
-    """Return a URL as it may be logged: user and password replaced by ***."""
-    if '://' in url and '@' in urlsplit(url).netloc:
-        return re.sub(r'://[^/]*@', '://***@', url, count=1)
-    return url
+    """Return a URL as it may be logged: all up to its last @, which may be a password, as ***."""
+    return re.sub(r'://.*@', '://***@', url, count=1)
 
 
 def _as_bgr(picture: np.ndarray) -> np.ndarray:

@@ -1,0 +1,21 @@
+"""What all tests share."""
+import os
+from pathlib import Path
+
+from gaze_ros.core import threads
+from hypothesis import settings
+import pytest
+
+threads.configure()
+settings.register_profile('gaze_ros', deadline=None, database=None, derandomize=True)
+settings.load_profile('gaze_ros')
+
+
+@pytest.fixture(scope='session')
+def shared():
+    """Return the folder of real models and clips: $GAZE_ROS_SHARED/data or ../shared/data."""
+    named = os.environ.get('GAZE_ROS_SHARED')
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / 'shared'
+    if not (folder / 'data').is_dir():
+        pytest.skip('needs ../shared: not here')
+    return folder / 'data'

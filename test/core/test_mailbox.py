@@ -1,0 +1,82 @@
+from threading import Thread
+
+from gaze_ros.core.mailbox import Mailbox
+import pytest
+
+
+@pytest.fixture
+def reader():
+    """Return a function that takes in another thread; every reader is let go at the end."""
+    boxes = []
+
+    def start(box):
+        got = []
+        thread = Thread(target=lambda: got.append(box.take()), daemon=True)
+        thread.start()
+        boxes.append((box, thread))
+        return thread, got
+
+    yield start
+    for box, thread in boxes:
+        box.close()
+        thread.join(10)
+
+
+def test_the_newest_wins_and_the_loss_is_told():
+    box = Mailbox()
+    assert [box.put(i) for i in 'abc'] == [False, True, True]
+    assert box.take() == 'c'
+    assert box.put('d') is False
+    assert box.take() == 'd'
+
+
+def test_things_that_count_as_false_are_things():
+    box = Mailbox()
+    box.put(0)
+    assert box.put('') is True
+    assert box.take() == ''
+
+
+def test_the_reader_waits_until_something_comes(reader):
+    box = Mailbox()
+    thread, got = reader(box)
+    thread.join(0.05)
+    assert thread.is_alive()
+    box.put(7)
+    thread.join(10)
+    assert got == [7]
+
+
+def test_close_lets_the_waiting_reader_go(reader):
+    box = Mailbox()
+    thread, got = reader(box)
+    box.close()
+    thread.join(10)
+    assert got == [None]
+
+
+def test_nothing_is_handed_out_once_closed():
+    box = Mailbox()
+    box.put(1)
+    box.close()
+    assert box.take() is None
+    box.put(2)
+    assert box.take() is None
+
+
+def test_every_item_is_taken_or_told_dropped():
+    box, taken = Mailbox(), []
+
+    def read():
+        while (item := box.take()) is not None:
+            taken.append(item)
+            if item == 2000:
+                return
+
+    thread = Thread(target=read)
+    thread.start()
+    dropped = sum(box.put(i) for i in range(1, 2001))
+    thread.join(10)
+    assert taken == sorted(set(taken))
+    assert taken[-1] == 2000
+    assert len(taken) + dropped == 2000

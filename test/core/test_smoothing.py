@@ -1,0 +1,113 @@
+import math
+
+from gaze_ros.core.smoothing import Smoother
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+PITCH = st.floats(-math.pi / 2, math.pi / 2)
+YAW = st.floats(-math.pi, math.pi)
+
+
+@pytest.mark.parametrize('rate', [4, 10, 60])
+@pytest.mark.parametrize('time', [0.1, 0.5])
+def test_after_its_time_constant_a_step_is_made_to_63_percent(rate, time):
+    smoother = Smoother(time)
+    smoother.update('f1', 0.0, 0.0, 0.0)
+    for i in range(1, 2 * rate + 1):
+        pitch, yaw = smoother.update('f1', 0.1, -0.1, i / rate)
+        part = 1 - math.exp(-i / rate / time)
+        assert (pitch, yaw) == pytest.approx((0.1 * part, -0.1 * part), abs=3e-4)
+
+
+def test_the_rate_of_the_frames_does_not_matter():
+    found = []
+    for rate in (10, 20, 60):
+        smoother = Smoother(0.4)
+        for i in range(4 * rate + 1):
+            t = i / rate
+            last = smoother.update('f1', 0.1 * math.cos(t), 0.3 * math.sin(t), t)
+        found.append(last)
+    assert found[0] == pytest.approx(found[2], abs=0.02)
+    assert found[1] == pytest.approx(found[2], abs=0.01)
+    assert found[2] != pytest.approx((0.1 * math.cos(4), 0.3 * math.sin(4)), abs=0.03)
+
+
+@given(PITCH, YAW, PITCH, YAW)
+def test_without_time_nothing_is_smoothed(pitch, yaw, pitch2, yaw2):
+    smoother = Smoother(0.0)
+    assert smoother.update('f1', pitch, yaw, 0.0) == (pitch, yaw)
+    assert smoother.update('f1', pitch2, yaw2, 0.03) == (pitch2, yaw2)
+
+
+@pytest.mark.parametrize('unknown', [
+    (math.nan, math.nan), (math.nan, 0.0), (0.0, math.nan), (math.inf, 0.0)])
+def test_unknown_gaze_passes_and_leaves_no_trace(unknown):
+    with_gap, without = Smoother(0.2), Smoother(0.2)
+    for smoother in (with_gap, without):
+        smoother.update('f1', 0.1, 0.2, 0.0)
+    assert all(map(math.isnan, with_gap.update('f1', *unknown, 0.1)))
+    assert with_gap.update('f1', 0.3, -0.2, 0.2) == without.update('f1', 0.3, -0.2, 0.2)
+
+
+def test_tracks_are_smoothed_apart():
+    smoother = Smoother(0.2)
+    smoother.update('f1', 0.0, 0.0, 0.0)
+    assert smoother.update('f2', 0.3, 0.3, 0.03) == (0.3, 0.3)
+    assert smoother.update('f1', 0.0, 0.0, 0.06) == pytest.approx((0.0, 0.0))
+
+
+@pytest.mark.parametrize('stamp', [4.99, 0.0, 5.6])
+def test_stamp_that_goes_back_or_is_late_starts_afresh(stamp):
+    smoother = Smoother(0.2, timeout=0.5)
+    smoother.update('f1', 0.0, 0.0, 5.0)
+    assert smoother.update('f1', 0.3, -0.4, stamp) == (0.3, -0.4)
+
+
+def test_reset_starts_afresh():
+    smoother = Smoother(0.2)
+    smoother.update('f1', 0.0, 0.0, 5.0)
+    smoother.reset()
+    assert smoother.update('f1', 0.3, -0.4, 5.01) == (0.3, -0.4)
+
+
+def test_what_is_kept_does_not_grow():
+    smoother = Smoother(0.2, timeout=0.5)
+    for i in range(1000):
+        smoother.update(f'f{i}', 0.0, 0.0, i / 10)
+        smoother.forget_old(i / 10)
+        assert len(smoother._state) <= 6
+    smoother.forget_old(0.0)
+    assert not smoother._state
+
+
+@pytest.mark.parametrize(('a', 'b', 'middle'), [
+    ((0.0, 3.1), (0.0, -3.1), (0.0, math.pi)), ((0.2, 1.5), (0.2, 1.64), (0.2, 1.57)),
+    ((1.52, 0.0), (1.52, math.pi), (math.pi / 2, None))])
+def test_nothing_breaks_near_90_and_180_degrees(a, b, middle):
+    smoother = Smoother(0.05)
+    for i in range(40):
+        pitch, yaw = smoother.update('f1', *(a, b)[i % 2], i / 30)
+        assert pitch == pytest.approx(middle[0], abs=0.06)
+        if middle[1] is not None:
+            assert math.cos(yaw - middle[1]) > math.cos(0.1)
+
+
+@given(st.lists(st.tuples(PITCH, YAW, st.floats(-1, 1)), max_size=20),
+       st.floats(0, 10), st.floats(0, 2))
+def test_finite_gaze_stays_finite(samples, time, timeout):
+    smoother = Smoother(time, timeout)
+    stamp = 0.0
+    for pitch, yaw, step in samples:
+        stamp += step
+        out = smoother.update('f1', pitch, yaw, stamp)
+        assert all(map(math.isfinite, out))
+        assert abs(out[0]) <= math.pi / 2 + 1e-9
+        assert abs(out[1]) <= math.pi + 1e-9
+
+
+def test_opposite_gazes_average_to_a_direction():
+    smoother = Smoother(0.1, timeout=1)
+    smoother.update('f1', 0.0, 0.0, 0.0)
+    out = smoother.update('f1', 0.0, math.pi, 0.1 * math.log(2))
+    assert all(map(math.isfinite, out))

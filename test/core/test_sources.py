@@ -1,0 +1,244 @@
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import sys
+from threading import Event, Thread
+
+import cv2
+from gaze_ros.core.errors import GazeRosError, SourceError
+from gaze_ros.core.sources import open_source, pacing
+from gaze_ros.core.sources.capture import LiveCapture, without_password
+from gaze_ros.core.sources.pacing import Pacer
+import numpy as np
+import pytest
+
+BLUE = (200, 60, 20)
+
+
+def grey(level):
+    return np.full((48, 64, 3), level, np.uint8)
+
+
+def save_video(path, count=12, codec='mp4v', rate=25):
+    """Save a video, each picture brighter than the one before."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, (64, 48))
+    for i in range(count):
+        writer.write(grey(20 + 10 * i))
+    writer.release()
+    return path
+
+
+def levels(source, most=100):
+    """Return which pictures a source gives until its end."""
+    found = []
+    while len(found) < most and (picture := source.read()) is not None:
+        assert picture.ndim == 3
+        assert picture.shape[2] == 3
+        assert picture.dtype == np.uint8
+        found.append(round((float(picture.mean()) - 20) / 10))
+    source.close()
+    return found
+
+
+@pytest.mark.parametrize(('name', 'codec'), [('a.mp4', 'mp4v'), ('a.avi', 'MJPG')])
+def test_a_video_plays_each_frame_once_at_its_rate(tmp_path, name, codec):
+    path = save_video(tmp_path / name, codec=codec)
+    source = open_source(str(path))
+    assert (source.rate, source.count) == (pytest.approx(25), 12)
+    assert levels(source) == list(range(12))
+
+
+def test_the_end_of_a_video_stays_the_end(tmp_path):
+    source = open_source(str(save_video(tmp_path / 'a.mp4', 2)))
+    source.read(), source.read()
+    assert [source.read(), source.read()] == [None, None]
+
+
+def test_a_looped_video_starts_again(tmp_path):
+    source = open_source(f'file://{save_video(tmp_path / "a.mp4", 5)}', loop=True)
+    assert levels(source, 13) == [0, 1, 2, 3, 4] * 2 + [0, 1, 2]
+
+
+@pytest.mark.parametrize('loop', [False, True])
+def test_images_of_a_folder_come_by_name_without_the_corrupt(tmp_path, caplog, loop):
+    for name, level in (('b.png', 30), ('a.JPG', 20), ('d.bmp', 40)):
+        cv2.imwrite(str(tmp_path / name), grey(level))
+    (tmp_path / 'c.png').write_bytes(b'no picture')
+    (tmp_path / 'e.png').write_bytes((tmp_path / 'b.png').read_bytes()[:40])
+    (tmp_path / 'notes.txt').write_text('not looked at')
+    source = open_source(str(tmp_path), loop=loop)
+    assert levels(source, 7) == ([0, 1, 2, 0, 1, 2, 0] if loop else [0, 1, 2])
+    assert 'c.png' in caplog.text
+    assert 'e.png' in caplog.text
+    assert 'notes.txt' not in caplog.text
+
+
+@pytest.mark.parametrize(('loop', 'found'), [(False, [3]), (True, [3] * 100)])
+def test_a_single_image_is_a_picture(tmp_path, loop, found):
+    cv2.imwrite(str(tmp_path / 'a.png'), grey(50))
+    assert levels(open_source(str(tmp_path / 'a.png'), loop=loop)) == found
+
+
+@pytest.mark.parametrize('stored', [
+    np.full((8, 9), 77, np.uint8), np.full((8, 9, 4), 77, np.uint8),
+    np.full((8, 9), 77 * 257, np.uint16)])
+def test_grey_and_alpha_become_bgr(tmp_path, stored):
+    cv2.imwrite(str(tmp_path / 'a.png'), stored)
+    picture = open_source(str(tmp_path / 'a.png')).read()
+    assert picture.shape == (8, 9, 3)
+    assert picture.dtype == np.uint8
+    assert (picture == 77).all()
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a.mp4'])
+def test_colours_come_as_blue_green_red(tmp_path, name):
+    picture = np.full((48, 64, 3), BLUE, np.uint8)
+    if name == 'a.png':
+        cv2.imwrite(str(tmp_path / name), picture)
+    else:
+        writer = cv2.VideoWriter(
+            str(tmp_path / name), cv2.VideoWriter_fourcc(*'mp4v'), 30, (64, 48))
+        writer.write(picture)
+        writer.release()
+    assert open_source(str(tmp_path / name)).read().mean(axis=(0, 1)) == pytest.approx(BLUE, abs=9)
+
+
+@pytest.mark.parametrize('name', ['/no/such/file.mp4', 'webcam', '', '-1', 'file:///nope'])
+def test_a_missing_source_is_named_with_what_there_is(name):
+    with pytest.raises(SourceError) as told:
+        open_source(name)
+    for word in (f"'{name}'", 'webcam', 'video', 'image', 'folder', 'http', 'rtsp', "'sample'"):
+        assert word in str(told.value)
+
+
+@pytest.mark.parametrize('name', ['empty.mp4', 'text.mp4', 'text.txt', 'cut.mp4', 'cut.avi',
+                                  'empty.png', 'text.png'])
+def test_a_file_without_pictures_is_told(tmp_path, name):
+    kind, path = name.partition('.')[0], tmp_path / name
+    if kind == 'cut':
+        codec = 'MJPG' if path.suffix == '.avi' else 'mp4v'
+        whole = save_video(tmp_path / f'whole{path.suffix}', codec=codec)
+        path.write_bytes(whole.read_bytes()[:700])
+    else:
+        path.write_bytes(b'no picture here\n' * 50 if kind == 'text' else b'')
+    with pytest.raises(SourceError, match=f'{name}.*{path.stat().st_size} bytes'):
+        open_source(str(path))
+
+
+def test_a_folder_without_images_is_told(tmp_path):
+    (tmp_path / 'a.txt').touch()
+    with pytest.raises(SourceError, match='without images'):
+        open_source(str(tmp_path))
+
+
+@pytest.mark.parametrize(('asked', 'size'), [
+    ({}, (480, 640)), ({'width': 320, 'height': 240}, (240, 320)),
+    ({'width': 1281, 'height': 721, 'fps': 15}, (721, 1281))])
+def test_the_sample_is_a_moving_picture_of_the_asked_size(asked, size):
+    source = open_source('sample', **asked)
+    pictures = [source.read() for _ in range(10)]
+    assert source.rate == asked.get('fps', 30)
+    assert {p.shape for p in pictures} == {(*size, 3)}
+    assert all(np.abs(a.astype(int) - b).mean() > 0.3 for a, b in zip(pictures, pictures[1:]))
+    assert pictures[0].std() > 30
+
+
+def test_the_sample_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'skimage', None)
+    with pytest.raises(GazeRosError, match=r'gaze_ros\[sample\]'):
+        open_source('sample')
+
+
+@pytest.mark.parametrize('name', ['97', '/dev/video97', '99999999999', 'http://127.0.0.1:9/x',
+                                  'rtsp://[bad/x', 'x' * 300])
+def test_what_cannot_be_opened_is_a_source_error(name):
+    with pytest.raises(SourceError, match='source') as told:
+        open_source(name)
+    assert name in str(told.value)
+
+
+@pytest.mark.parametrize('password', ['secret', 'se:cret', 's@secret', 'sec/ret', 'sec#ret',
+                                      'sec?ret'])
+def test_a_password_is_told_nowhere(password, capfd):
+    with pytest.raises(SourceError) as told:
+        open_source(f'rtsp://user:{password}@127.0.0.1:9/x')
+    out, err = capfd.readouterr()
+    for text in (str(told.value), out, err):
+        assert 'ret' not in text
+        assert 'user' not in text.replace('may this user', '')
+    assert '127.0.0.1:9/x' in str(told.value)
+
+
+@pytest.mark.parametrize('url', ['http://a.b/c?d=1#e', 'rtsp://1.2.3.4:554/x', '/dev/video0', '0'])
+def test_urls_without_password_are_told_whole(url):
+    assert without_password(url) == url
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serve tmp_path on loopback; return its address."""
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+    with ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=tmp_path)) as http:
+        thread = Thread(target=http.serve_forever, kwargs={'poll_interval': 0.01})
+        thread.start()
+        yield f'127.0.0.1:{http.server_port}'
+        http.shutdown()
+        thread.join()
+
+
+def test_a_url_is_read_to_its_end_and_then_again(tmp_path, server):
+    save_video(tmp_path / 'a.mp4', 6)
+    source = open_source(f'http://user:secret@{server}/a.mp4')
+    assert isinstance(source, LiveCapture)
+    assert source.name == f'http://***@{server}/a.mp4'
+    for _ in range(2):
+        assert [round((float(source.read().mean()) - 20) / 10) for _ in range(6)] == [*range(6)]
+        with pytest.raises(SourceError, match='gives no picture') as told:
+            source.read()
+        assert 'secret' not in str(told.value)
+    source.close()
+
+
+def test_a_missing_page_is_a_source_error(server):
+    with pytest.raises(SourceError, match='cannot be opened'):
+        open_source(f'http://{server}/none.mp4')
+
+
+class Clock:
+    """Time that passes only while one waits for an event that never comes."""
+
+    def __init__(self, monkeypatch):
+        self.now = 1000.0
+        monkeypatch.setattr(pacing, 'monotonic', lambda: self.now)
+
+    def wait(self, timeout):
+        self.now += timeout
+        return False
+
+
+def test_frames_come_at_their_rate_whatever_they_cost(monkeypatch):
+    clock, pacer = Clock(monkeypatch), Pacer(10)
+    for _ in range(21):
+        assert pacer.wait(clock)
+        clock.now += 0.03
+    assert clock.now - 1000 == pytest.approx(2.03)
+
+
+def test_a_player_that_fell_behind_does_not_hurry(monkeypatch):
+    clock, pacer = Clock(monkeypatch), Pacer(10)
+    pacer.wait(clock)
+    clock.now += 5
+    due = []
+    for _ in range(5):
+        pacer.wait(clock)
+        due.append(clock.now - 1005)
+    assert due == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_a_stop_ends_the_wait():
+    stop = Event()
+    pacer = Pacer(0.001)
+    assert pacer.wait(stop)
+    stop.set()
+    assert not pacer.wait(stop)

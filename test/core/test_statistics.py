@@ -1,0 +1,78 @@
+import math
+import re
+
+from gaze_ros.core import statistics
+from gaze_ros.core.statistics import closing_block, FrameStatistics, Mean, Rate, Stage
+import pytest
+
+LINE = (r'^Overall FPS: \d+\.\d\d, Latency: \d+\.\dms, Face: \d+\.\dms, Gaze: \d+\.\dms$')
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a list whose only number is the time."""
+    now = [1000.0]
+    monkeypatch.setattr(statistics, 'monotonic', lambda: now[0])
+    return now
+
+
+def test_rate_counts_overall_and_of_late(clock):
+    rate = Rate(window=11)
+    assert (rate.count, rate.overall, rate.recent) == (0, 0, 0)
+    rate.tick()
+    assert (rate.count, rate.overall, rate.recent) == (1, 0, 0)
+    for _ in range(10):
+        clock[0] += 1
+        rate.tick()
+    for _ in range(10):
+        clock[0] += 0.1
+        rate.tick()
+    assert rate.count == 21
+    assert rate.recent == pytest.approx(10)
+    assert rate.overall == pytest.approx(20 / 11)
+
+
+def test_rate_survives_events_at_one_instant(clock):
+    rate = Rate()
+    for _ in range(5):
+        rate.tick()
+    assert (rate.count, rate.overall, rate.recent) == (5, 0, 0)
+
+
+def test_stage_tells_rate_frames_and_drops(clock):
+    stage = Stage('Camera')
+    for _ in range(31):
+        stage.rate.tick()
+        clock[0] += 0.04
+    stage.dropped = 3
+    assert stage.summary() == 'Camera FPS: 25.00 (31 frames, 3 dropped)'
+
+
+def test_closing_block_has_a_line_for_each_stage_in_order():
+    lines = closing_block([Stage('Camera'), Stage('Gaze')]).split('\n')
+    assert lines == ['=== Pipeline Statistics ===', 'Camera FPS: 0.00 (0 frames, 0 dropped)',
+                     'Gaze FPS: 0.00 (0 frames, 0 dropped)']
+
+
+def test_mean_starts_anew_when_taken_and_passes_over_nan():
+    mean = Mean()
+    assert math.isnan(mean.take())
+    for value in (1.0, math.nan, 3.0):
+        mean.add(value)
+    assert mean.take() == 2
+    assert math.isnan(mean.take())
+
+
+def test_a_line_comes_exactly_every_30_frames():
+    frames = FrameStatistics()
+    lines = [frames.add(0.0123, 0.004, 0.01) for _ in range(100)]
+    assert [i for i, line in enumerate(lines, 1) if line] == [30, 60, 90]
+    assert all(re.match(LINE, line) for line in lines if line)
+
+
+def test_the_line_tells_rate_and_means_of_its_own_frames(clock):
+    frames = FrameStatistics(every=30)
+    for i in range(60):
+        clock[0] += 0.05 if i < 30 else 0.1
+        line = frames.add(*((9, 9, 9) if i < 30 else (0.0123, 0.0041, 0.0102)))
+    assert line == 'Overall FPS: 10.00, Latency: 12.3ms, Face: 4.1ms, Gaze: 10.2ms'

@@ -8,9 +8,9 @@ from pathlib import Path
 import re
 import signal
 import subprocess
-import sys
 import time
 
+from ament_index_python.packages import get_package_prefix
 from gaze_ros.ros import transport
 
 os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
@@ -44,11 +44,11 @@ def measure(name: str, source: str, rate: float, duration: float) -> str:
     node.create_subscription(
         CameraInfo, topics.CAMERA_INFO,
         lambda m: taken.add((m.header.stamp.sec, m.header.stamp.nanosec)), topics.qos())
-    bin_folder = Path(sys.executable).parent
+    folder = Path(get_package_prefix('gaze_ros')) / 'lib' / 'gaze_ros'
     words = ['--ros-args', '-p', f'source:={source}', '-p', f'rate:={rate}', '-p', 'loop:=true',
              '-p', 'wait_for_subscribers:=2']
     processes = [subprocess.Popen(  # noqa: S603, our own executables
-        [bin_folder / one, *words], stdout=subprocess.PIPE, text=True) for one in HOW[name]]
+        [folder / one, *words], stdout=subprocess.PIPE, text=True) for one in HOW[name]]
     end = time.monotonic() + duration
     while time.monotonic() < end:
         executor.spin_once(timeout_sec=0.2)

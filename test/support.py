@@ -5,17 +5,17 @@ import os
 from pathlib import Path
 import signal
 import subprocess
-import sys
 from threading import Thread
 import time
 
+from ament_index_python.packages import get_package_prefix
 from gaze_ros.ros import topics
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Where the executables of this environment are.
-BIN = Path(sys.executable).parent
+#: Where `ros2 run` finds the executables, installed by colcon or pip.
+BIN = Path(get_package_prefix('gaze_ros')) / 'lib' / 'gaze_ros'
 
 
 class Process:

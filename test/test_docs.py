@@ -8,10 +8,10 @@ import xml.etree.ElementTree as ET
 from gaze_ros.core import models
 from gaze_ros.core.detectors import DETECTORS
 from gaze_ros.core.estimators import FAMILIES
+from gaze_ros.core.parameters import NODES
 from gaze_ros.msg import Gaze, GazeArray
 from gaze_ros.ros import runtime, topics
 from gaze_ros.ros.launching import ARGUMENTS
-from gaze_ros.ros.parameters import NODES
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -29,5 +29,8 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except GazeRosError as e:
         print(f'gaze_ros {chosen.verb}: {e}', file=sys.stderr)
         return 1
+    except BrokenPipeError:  # | head
+        sys.stdout = None  # nothing is left to flush into
+        return 1
     except KeyboardInterrupt:
         return 130

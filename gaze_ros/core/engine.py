@@ -6,7 +6,13 @@ from typing import Optional
 from gaze_ros.core.detectors import Detector
 from gaze_ros.core.estimators import Estimator
 from gaze_ros.core.faces import Estimate, Face, FrameGaze, Gaze
-from gaze_ros.core.geometry import angle_to_lens, assumed_camera_matrix, gaze_direction, pixel_ray
+from gaze_ros.core.geometry import (
+    angle_to_lens,
+    assumed_camera_matrix,
+    Calibration,
+    gaze_direction,
+    pixel_ray,
+)
 from gaze_ros.core.smoothing import Smoother
 from gaze_ros.core.tracking import Tracker
 import numpy as np
@@ -20,8 +26,7 @@ class Engine:
     :ivar max_faces: the largest faces are kept; 0 for all.
     :ivar looking_at_camera_angle: radians from the lens below which a gaze counts as at it.
     :ivar horizontal_fov: radians, for :attr:`Gaze.direction` where no calibration is known.
-    :ivar camera_matrix: (3, 3) K of the pictures, or None where unknown.
-    :ivar distortion: its distortion coefficients, or None.
+    :ivar calibration: of the camera, or None where unknown.
     """
 
     def __init__(
@@ -35,8 +40,7 @@ class Engine:
         self.max_faces = max_faces
         self.looking_at_camera_angle = looking_at_camera_angle
         self.horizontal_fov = horizontal_fov
-        self.camera_matrix: Optional[np.ndarray] = None
-        self.distortion: Optional[np.ndarray] = None
+        self.calibration: Optional[Calibration] = None
 
     def process(self, bgr: np.ndarray, stamp: float) -> FrameGaze:
         """Return the gazes of a picture, largest face first.
@@ -52,11 +56,14 @@ class Engine:
         estimated = perf_counter()
         ids = self.tracker.update(faces, stamp)
         self.smoother.forget_old(stamp)
-        matrix = self.camera_matrix
+        calibration = self.calibration
+        matrix = calibration and calibration.matrix_for(width, height)
+        distortion = None if matrix is None else calibration.distortion
         if matrix is None:
             matrix = assumed_camera_matrix(width, height, self.horizontal_fov)
         gazes = [
-            self._gaze(track_id, face, estimate, stamp, matrix)
+            self._gaze(track_id, face, estimate, stamp,
+                       pixel_ray(*face.center, matrix, distortion))
             for track_id, face, estimate in zip(ids, faces, estimates)]
         return FrameGaze(
             width, height, self.estimator.name, gazes, detected - start, estimated - detected)
@@ -80,13 +87,12 @@ class Engine:
         return [face for _, face in seen[:self.max_faces or None]]
 
     def _gaze(self, track_id: str, face: Face, estimate: Estimate, stamp: float,
-              matrix: np.ndarray) -> Gaze:
+              ray: np.ndarray) -> Gaze:
         if face.landmarks is None:
             face.landmarks = estimate.landmarks
         pitch, yaw = self.smoother.update(track_id, estimate.pitch, estimate.yaw, stamp)
         gaze = Gaze(track_id, face, pitch, yaw, estimate.pitch, estimate.yaw, estimate.confidence)
         if math.isfinite(pitch):
-            ray = pixel_ray(*face.center, matrix, self.distortion)
             gaze.direction = gaze_direction(pitch, yaw, ray)
             gaze.looking_at_camera = angle_to_lens(pitch, yaw) <= self.looking_at_camera_angle
         return gaze

@@ -5,6 +5,7 @@ picture, both relative to the ray from the face to the lens, so that (0, 0) look
 wherever the face is. Vectors are in the camera's optical frame of REP-103: x right, y down,
 z forward.
 """
+from dataclasses import dataclass
 import math
 from typing import Optional
 
@@ -24,6 +25,30 @@ def unit_to_angles(vector: np.ndarray) -> tuple[float, float]:
     """Return pitch, yaw of a right, up, toward-the-lens vector of any length but 0."""
     x, y, z = (float(v) for v in vector)
     return math.atan2(y, math.hypot(x, z)), math.atan2(x, z)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns pixels into rays.
+
+    :ivar matrix: (3, 3) K, pixels.
+    :ivar distortion: plumb_bob or rational coefficients, 0, 4, 5, 8, 12 or 14 of them.
+    :ivar width: of the pictures it was made with, pixels; height likewise. 0 for any.
+    """
+
+    matrix: np.ndarray
+    distortion: np.ndarray
+    width: int = 0
+    height: int = 0
+
+    def matrix_for(self, width: int, height: int) -> Optional[np.ndarray]:
+        """Return K for pictures of another size, or None if they have another shape."""
+        if not (self.width and self.height):
+            return self.matrix
+        x, y = width / self.width, height / self.height
+        if abs(x / y - 1) > 0.01:
+            return None
+        return self.matrix * np.array([[x], [y], [1.0]])
 
 
 def pixel_ray(

@@ -14,12 +14,14 @@ class StampMatcher(Generic[Picture, Result]):
     A pair made drops everything with an older stamp: results come in order, so nothing older is
     waited for. Stamps can be compared.
 
-    :param capacity: pictures kept at most; the oldest goes first. It bounds memory, and the
-        latency that can be matched: capacity / frame rate.
+    :ivar capacity: pictures kept at most; the oldest goes first. It bounds memory, and the
+        latency that can be matched: capacity / frame rate. May be changed.
+    :ivar late: results whose picture had already gone.
     """
 
     def __init__(self, capacity: int = 16) -> None:
         self.capacity = capacity
+        self.late = 0
         self._lock = Lock()
         self._pictures: OrderedDict[Hashable, Picture] = OrderedDict()
         self._results: OrderedDict[Hashable, Result] = OrderedDict()
@@ -42,6 +44,8 @@ class StampMatcher(Generic[Picture, Result]):
                 picture = self._pictures[stamp]
                 self._drop_until(stamp)
                 return picture, result
+            if self._pictures and stamp < next(iter(self._pictures)):
+                self.late += 1
             self._keep(self._results, stamp, result)
             return None
 

@@ -24,13 +24,13 @@ class Smoother:
                ) -> tuple[float, float]:
         """Return the smoothed pitch and yaw in radians.
 
-        :param stamp: of the picture, seconds; where it goes back, the track starts afresh.
+        :param stamp: of the picture, seconds; where it does not grow, the track starts afresh.
         """
         if not math.isfinite(pitch + yaw):
             return math.nan, math.nan
         gaze = angles_to_unit(pitch, yaw)
         last = self._state.get(track_id)
-        if last is not None and self.time > 0 and 0 <= stamp - last[0] <= self.timeout:
+        if last is not None and self.time > 0 and 0 < stamp - last[0] <= self.timeout:
             alpha = 1 - math.exp(-(stamp - last[0]) / self.time)
             mean = last[1] + alpha * (gaze - last[1])
             # Opposite gazes can average to nothing, which is no direction.

@@ -93,10 +93,14 @@ class FrameStatistics:
         self._estimation.add(estimation)
         if self._rate.count % self.every:
             return ''
-        return (f'Overall FPS: {self._rate.recent:.2f}, '
-                f'Latency: {1e3 * self._latency.take():.1f}ms, '
-                f'Face: {1e3 * self._detection.take():.1f}ms, '
-                f'Gaze: {1e3 * self._estimation.take():.1f}ms')
+        latency, face, gaze = (
+            mean.take() for mean in (self._latency, self._detection, self._estimation))
+        return (f'Overall FPS: {self._rate.recent:.2f}, Latency: {_milliseconds(latency)}, '
+                f'Face: {_milliseconds(face)}, Gaze: {_milliseconds(gaze)}')
+
+
+def _milliseconds(value: float) -> str:
+    return '-' if math.isnan(value) else f'{1e3 * value:.1f}ms'
 
 
 def closing_block(stages: list[Stage]) -> str:

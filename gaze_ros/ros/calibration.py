@@ -1,9 +1,12 @@
 """Camera calibration: the YAML that camera_calibration writes, as CameraInfo."""
 from pathlib import Path
+from typing import Optional
 from urllib.parse import unquote, urlsplit
 
 from ament_index_python.packages import get_package_share_directory, PackageNotFoundError
 from gaze_ros.core.errors import SourceError
+from gaze_ros.core.geometry import Calibration
+import numpy as np
 from sensor_msgs.msg import CameraInfo
 import yaml
 
@@ -40,6 +43,17 @@ def load_camera_info(url: str) -> CameraInfo:
         raise SourceError(
             f"camera_info_url '{url}' is no calibration YAML as camera_calibration writes it "
             f'(image_width, image_height, distortion_model, camera_matrix ...): {reason}') from e
+
+
+def calibration_of(info: CameraInfo) -> Optional[Calibration]:
+    """Return the calibration in a CameraInfo; None where it has none that can be used."""
+    count = next((n for n in (0, 4, 5, 8, 12, 14) if n >= len(info.d)), None)
+    known = info.distortion_model in ('plumb_bob', 'rational_polynomial') or not len(info.d)
+    if not info.k[0] or not info.k[4] or not known or count is None:
+        return None
+    distortion = np.zeros(count)
+    distortion[:len(info.d)] = info.d
+    return Calibration(np.array(info.k).reshape(3, 3), distortion, info.width, info.height)
 
 
 def _path(url: str) -> Path:

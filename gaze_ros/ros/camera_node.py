@@ -1,17 +1,20 @@
 """The camera: pictures from a source, stamped when they are taken."""
+import math
 from threading import Event, Thread
 import time
 
 from gaze_ros.core.errors import SourceError
+from gaze_ros.core.parameters import CAMERA
 from gaze_ros.core.sources import open_source
 from gaze_ros.core.sources.pacing import Pacer
 from gaze_ros.core.statistics import Stage
 from gaze_ros.ros import topics
 from gaze_ros.ros.calibration import load_camera_info
 from gaze_ros.ros.messages import bgr_to_image
-from gaze_ros.ros.parameters import CAMERA, declare
+from gaze_ros.ros.parameters import declare
 from gaze_ros.ros.stop import Stop
 import numpy as np
+from rclpy.duration import Duration
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -47,15 +50,27 @@ class CameraNode(Node):
         self.get_logger().info(f"publishing '{self._source.name}' on {self._images.topic_name}")
         self._thread.start()
 
-    def close(self) -> None:
-        """End the thread and let go of the source."""
+    def end(self) -> None:
+        """Tell the thread to end."""
         self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join(1.0)
+
+    def close(self, timeout: float) -> None:
+        """Wait for the thread and let go of the source."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         if not self._thread.is_alive():  # else a read hangs: the process ends without it
             self._source.close()
 
     def _run(self) -> None:
+        try:
+            self._play()
+        except Exception as e:
+            # The context ends under the thread when the process does.
+            if not self._ending.is_set() and self.context.ok():
+                self.get_logger().fatal(f'{type(e).__name__}: {e}')
+                self._stop.ask(1)
+
+    def _play(self) -> None:
         rate = self._source.rate and (self._values['rate'] or self._source.rate)
         pacer = Pacer(rate) if rate else None
         if pacer:
@@ -65,6 +80,7 @@ class CameraNode(Node):
             try:
                 picture = self._source.read()
             except SourceError as e:
+                self.stage.dropped += 1
                 if not failed:
                     self.get_logger().error(f'{e}; trying again every {_RETRY:g} s')
                 failed = True
@@ -81,8 +97,10 @@ class CameraNode(Node):
             self._publish(picture)
 
     def _publish(self, picture: np.ndarray) -> None:
-        stamp = self.get_clock().now().to_msg()
-        header = Header(stamp=stamp, frame_id=self._values['frame_id'])
+        taken = self.get_clock().now()
+        if math.isfinite(self._source.taken):
+            taken -= Duration(seconds=time.monotonic() - self._source.taken)
+        header = Header(stamp=taken.to_msg(), frame_id=self._values['frame_id'])
         height, width = picture.shape[:2]
         if not self._info.k[0]:
             # Not calibrated: REP-104 wants the size, and K all 0.
@@ -93,14 +111,8 @@ class CameraNode(Node):
                 f"the calibration is for {self._info.width}x{self._info.height}, but "
                 f"'{self._source.name}' gives {width}x{height}")
         self._info.header = header
-        try:
-            self._infos.publish(self._info)
-            self._images.publish(bgr_to_image(picture, header))
-        except Exception:
-            # The context ends under the thread when the process does.
-            if self._ending.is_set() or not self.context.ok():
-                return
-            raise
+        self._infos.publish(self._info)
+        self._images.publish(bgr_to_image(picture, header))
         self.stage.rate.tick()
 
     def _wait_for_subscribers(self) -> None:

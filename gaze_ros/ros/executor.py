@@ -6,6 +6,7 @@ from typing import Any, Optional
 from rclpy.context import Context
 from rclpy.executors import (
     ConditionReachedException,
+    Executor,
     ExternalShutdownException,
     MultiThreadedExecutor,
     ShutdownException,
@@ -27,6 +28,12 @@ class OnceExecutor(MultiThreadedExecutor):
         super().__init__(num_threads, context=context)
         self._submitted: set = set()
         self._moved = threading.Event()
+
+    def shutdown(self, timeout_sec: Optional[float] = None) -> bool:
+        """Stop; the callbacks that run are not waited for. The same in every distribution."""
+        done = Executor.shutdown(self, timeout_sec)
+        self._executor.shutdown(wait=False)
+        return done
 
     def _run(self, task: Callable[[], None]) -> None:
         # From here on task.executing() keeps it from coming up again.

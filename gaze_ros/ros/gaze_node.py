@@ -1,16 +1,21 @@
 """The gaze node: images in, everybody's gaze out."""
 import math
+from queue import SimpleQueue
 from threading import Thread
+import time
 
 from gaze_ros.core.detectors import create_detector
 from gaze_ros.core.engine import Engine
 from gaze_ros.core.estimators import create_estimator
+from gaze_ros.core.faces import Face
 from gaze_ros.core.mailbox import Mailbox
+from gaze_ros.core.parameters import GAZE, Value
 from gaze_ros.core.statistics import FrameStatistics, Stage
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
+from gaze_ros.ros.calibration import calibration_of
 from gaze_ros.ros.messages import gaze_array, image_to_bgr, seconds
-from gaze_ros.ros.parameters import declare, GAZE, Value
+from gaze_ros.ros.parameters import declare
 from gaze_ros.ros.stop import Stop
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -32,8 +37,8 @@ class GazeNode(Node):
         super().__init__('gaze')
         self.stage = Stage('Inference')
         self._statistics = FrameStatistics()
-        self._changes: dict[str, Value] = {}
-        v = declare(self, GAZE, self._change)
+        self._changes: SimpleQueue[dict[str, Value]] = SimpleQueue()
+        v = declare(self, GAZE, self._changes.put)
         detector = create_detector(
             v['detector'], weight=v['detector_weight'], min_score=v['min_score'])
         estimator = create_estimator(
@@ -43,9 +48,11 @@ class GazeNode(Node):
             detector, estimator, smoothing_time=v['smoothing_time'],
             track_timeout=v['track_timeout'], **{name: v[name] for name in _OF_ENGINE})
         # The first call of a model allocates: better now than on the first frame.
-        self._engine.process(np.zeros((480, 640, 3), np.uint8), 0.0)
-        self._engine.reset()
+        black = np.zeros((480, 640, 3), np.uint8)
+        detector.detect(black)
+        estimator.estimate(black, [Face((200, 120, 240, 240), 1.0)])
         self._complained = ''
+        self._told_calibration = False
         self._mailbox: Mailbox[Image] = Mailbox()
         self._results = topics.publish(self, GazeArray, topics.GAZE)
         group = MutuallyExclusiveCallbackGroup()
@@ -58,11 +65,14 @@ class GazeNode(Node):
         """Begin to work."""
         self._thread.start()
 
-    def close(self) -> None:
-        """End the thread and free the model."""
+    def end(self) -> None:
+        """Tell the thread to end."""
         self._mailbox.close()
-        if self._thread.is_alive():
-            self._thread.join(1.5)
+
+    def close(self, timeout: float) -> None:
+        """Wait for the thread and free the model."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         if not self._thread.is_alive():
             self._engine.close()
 
@@ -70,20 +80,17 @@ class GazeNode(Node):
         self.stage.dropped += self._mailbox.put(message)
 
     def _on_info(self, message: CameraInfo) -> None:
-        if message.k[0] > 0 and message.distortion_model in ('plumb_bob', 'rational_polynomial'):
-            # The matrix last: the worker reads it first.
-            self._engine.distortion = np.array(message.d)
-            self._engine.camera_matrix = np.array(message.k).reshape(3, 3)
-        else:
-            self._engine.camera_matrix = self._engine.distortion = None
+        self._engine.calibration = calibration_of(message)
+        if message.k[0] and not self._engine.calibration and not self._told_calibration:
+            self._told_calibration = True
+            self.get_logger().warning(
+                f"the calibration (distortion_model '{message.distortion_model}', "
+                f'{len(message.d)} coefficients) is not plumb_bob or rational_polynomial: '
+                'directions assume horizontal_fov instead')
 
     def _change(self, values: dict[str, Value]) -> None:
-        self._changes = {**self._changes, **values}
-
-    def _apply_changes(self) -> None:
         """Change the engine between two frames, in its own thread."""
-        changes, self._changes = self._changes, {}
-        for name, value in changes.items():
+        for name, value in values.items():
             if name in _OF_ENGINE:
                 setattr(self._engine, name, value)
             elif name == 'min_score':
@@ -106,13 +113,12 @@ class GazeNode(Node):
                 self.stage.dropped += 1
 
     def _process(self, message: Image) -> None:
-        if self._changes:
-            self._apply_changes()
+        while not self._changes.empty():
+            self._change(self._changes.get())
         stamp = seconds(message.header.stamp)
         now = self.get_clock().now
         # A publisher that stamps nothing still gets tracking and smoothing.
-        frame = self._engine.process(
-            image_to_bgr(message), stamp or 1e-9 * now().nanoseconds)
+        frame = self._engine.process(image_to_bgr(message), stamp or time.monotonic())
         self._results.publish(gaze_array(frame, message.header))
         self.stage.rate.tick()
         latency = 1e-9 * now().nanoseconds - stamp if stamp else math.nan

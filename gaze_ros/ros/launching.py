@@ -1,6 +1,6 @@
 """What the launch file's arguments mean; without importing launch, so that tests can read it."""
+from gaze_ros.core.parameters import NODES, Value
 from gaze_ros.core.share import share_path
-from gaze_ros.ros.parameters import NODES, Value
 
 #: Arguments that set the parameter of the same name of this node; '' leaves the parameter as
 #: params_file has it.
@@ -20,7 +20,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     **{name: ('', f'{_description(name)} ({node} node)') for name, node in PARAMETERS.items()},
     'params_file': (str(share_path('config') / 'pipeline.yaml'), 'parameters of all nodes'),
     'namespace': ('', 'namespace of the nodes and their topics'),
-    'use_sim_time': ('false', 'take the time from /clock'),
+    'use_sim_time': ('', 'take the time from /clock'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
     'processes': ('false', 'three processes instead of one'),
 }
@@ -40,10 +40,9 @@ def node_parameters(given: dict[str, str]) -> dict[str, dict[str, Value]]:
             default = next(s.default for s in NODES[node] if s.name == name)
             parameters[node][name] = (
                 _truth(name, given[name]) if isinstance(default, bool) else given[name])
-    for values in parameters.values():
-        values['use_sim_time'] = _truth('use_sim_time', given['use_sim_time'])
-    # Both the gaze node and the visualizer are to see a file from its first frame.
-    parameters['camera']['wait_for_subscribers'] = 2
+    if given['use_sim_time']:
+        for values in parameters.values():
+            values['use_sim_time'] = _truth('use_sim_time', given['use_sim_time'])
     if _truth('processes', given['processes']):
         return {f'{node}_node': values for node, values in parameters.items()}
     return {'pipeline': {k: v for values in parameters.values() for k, v in values.items()}}

@@ -1,7 +1,9 @@
 """Running nodes in this process, from start to an orderly end."""
 from importlib import import_module
 import logging
+import sys
 from threading import Thread
+import time
 from typing import Optional
 
 from gaze_ros.core.errors import GazeRosError
@@ -10,9 +12,13 @@ from gaze_ros.ros import transport
 from gaze_ros.ros.executor import OnceExecutor
 from gaze_ros.ros.stop import Stop
 import rclpy
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import InvalidParameterTypeException, ParameterException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+RCLError = rclpy_implementation.RCLError
 
 #: Name of each node and the module and class that has it.
 NODES = {
@@ -25,15 +31,22 @@ NODES = {
 #: one takes a picture while the other takes a result.
 _WORKERS = 2
 
+#: Seconds all threads together have to end.
+_PATIENCE = 1.0
+
 
 class _ToRos(logging.Handler):
     """Passes on what the core logs."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log = get_logger('gaze_ros')
-        say = {logging.WARNING: log.warning, logging.ERROR: log.error}.get(
-            record.levelno, log.info)
-        say(record.getMessage())
+        # A line each: rclpy holds a line of code to one severity.
+        log, text = get_logger('gaze_ros'), record.getMessage()
+        if record.levelno >= logging.ERROR:
+            log.error(text)
+        elif record.levelno >= logging.WARNING:
+            log.warning(text)
+        else:
+            log.info(text)
 
 
 def run(names: tuple[str, ...], stop: Stop) -> int:
@@ -41,6 +54,12 @@ def run(names: tuple[str, ...], stop: Stop) -> int:
 
     :param names: of :data:`NODES`, in the order in which they are made and started.
     """
+    rest = remove_ros_args(sys.argv)[1:]
+    if rest:
+        print(f"{sys.argv[0]}: '{rest[0]}' is not understood. Parameters are given as "
+              '--ros-args -p NAME:=VALUE, for instance --ros-args -p source:=sample',
+              file=sys.stderr)
+        return 2
     transport.configure()
     logging.getLogger('gaze_ros').addHandler(_ToRos())
     nodes = []
@@ -59,8 +78,9 @@ def run(names: tuple[str, ...], stop: Stop) -> int:
         for node in nodes:
             node.start()
         _wait(nodes, stop)
-    except (GazeRosError, ParameterException) as e:
-        get_logger(f'gaze_ros.{names[len(nodes)]}').fatal(_reason(e))
+    except (GazeRosError, ParameterException, RCLError) as e:
+        name = names[len(nodes)] if len(nodes) < len(names) else 'pipeline'
+        get_logger(f'gaze_ros.{name}').fatal(_reason(e))
         stop.ask(1)
     finally:
         stop.started()
@@ -70,7 +90,9 @@ def run(names: tuple[str, ...], stop: Stop) -> int:
 
 def _reason(error: Exception) -> str:
     """Return one line without rclpy's repetitions of names."""
-    words = str(error)
+    words = ' '.join(str(error).split())
+    if isinstance(error, InvalidParameterTypeException):
+        return f"""{words}; a text that looks like a number is given as NAME:="'VALUE'\""""
     if isinstance(error, ParameterException):
         return words.partition('Reason: ')[2].rpartition(':')[0] or words
     return words
@@ -101,14 +123,17 @@ def _wait(nodes: list, stop: Stop) -> None:
 def _close(nodes: list, executor: Optional[OnceExecutor], spinning: Optional[Thread],
            stop: Stop) -> None:
     stop.ask()
+    until = time.monotonic() + _PATIENCE
+    for node in nodes:
+        node.end()
     if executor is not None:
-        executor.shutdown(0.5, wait_for_threads=False)
+        executor.shutdown(0.0)
     if spinning is not None:
-        spinning.join(1.0)
+        spinning.join(_PATIENCE / 2)
     for node in reversed(nodes):
-        node.close()
-    stages = {node.get_name(): node.stage for node in nodes if node.stage.rate.count}
-    if stages:
+        node.close(max(0.0, until - time.monotonic()))
+    if spinning is not None:
+        stages = {node.get_name(): node.stage for node in nodes}
         print(closing_block([stages[name] for name in NODES if name in stages]), flush=True)
     for node in nodes:
         node.destroy_node()

@@ -36,20 +36,18 @@ class Stop:
         if not self.event.is_set():
             self.code = code
             self.event.set()
-
-    def _on_signal(self, number: int, frame: object) -> None:
-        asked = self.event.is_set()
-        self.ask()
-        if not asked:
             last = Timer(GRACE, self._end)
             last.daemon = True
             last.start()
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self.ask()
         if self._starting:
             # Breaks off imports and the loading of models, which can take longer than GRACE.
             raise SystemExit(0)
 
     @staticmethod
     def _end() -> None:
-        sys.stderr.write(f'not ended {GRACE} s after the signal: ending now\n')
+        sys.stderr.write(f'not ended {GRACE} s after it was asked to: ending now\n')
         sys.stderr.flush()
         os._exit(1)

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from gaze_ros.core.share import share_path
 
+#: What Fast DDS 3 (Kilted) and 2 (Jazzy) read a profile from.
+_PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+_IN_WORKING_FOLDER = ('DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml')
 #: Any of these says the user chose a transport.
-_CHOSEN = (
-    'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',
-    'FASTDDS_BUILTIN_TRANSPORTS')
+_CHOSEN = (*_PROFILES, 'FASTDDS_BUILTIN_TRANSPORTS')
 
 
 def configure() -> bool:
@@ -18,12 +19,13 @@ def configure() -> bool:
 
     :returns: whether the package's profile is used.
     """
-    if os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp') not in (
+    if (os.environ.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp') not in (
             'rmw_fastrtps_cpp', 'rmw_fastrtps_dynamic_cpp'):
         return False
     if any(os.environ.get(name) for name in _CHOSEN):
         return False
-    if Path('DEFAULT_FASTDDS_PROFILES.xml').exists():  # Fast DDS reads it from here
+    if any(Path(name).exists() for name in _IN_WORKING_FOLDER):
         return False
-    os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] = str(share_path('config') / 'fastdds.xml')
+    for name in _PROFILES:
+        os.environ[name] = str(share_path('config') / 'fastdds.xml')
     return True

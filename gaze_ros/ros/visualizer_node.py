@@ -2,35 +2,38 @@
 from threading import Thread
 from typing import Optional
 
-import cv2
 from gaze_ros.core.drawing import draw
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.mailbox import Mailbox
 from gaze_ros.core.matching import StampMatcher
+from gaze_ros.core.parameters import VISUALIZER
 from gaze_ros.core.recording import VideoRecorder
 from gaze_ros.core.statistics import Stage
 from gaze_ros.core.window import Window
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
 from gaze_ros.ros.messages import bgr_to_image, frame_gaze, image_to_bgr, seconds
-from gaze_ros.ros.parameters import declare, VISUALIZER
+from gaze_ros.ros.parameters import declare
 from gaze_ros.ros.stop import Stop
+import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from sensor_msgs.msg import Image
+
+#: Bytes of images kept until their result comes: 9 s of 640x480, 1.3 s of 1920x1080 at 30 Hz.
+_MEMORY = 256_000_000
 
 
 class VisualizerNode(Node):
     """Draws each result into its own picture, found by its stamp, in a thread of its own.
 
-    :param stop: asked to end the process when q is pressed in the window.
+    :param stop: not used: the main thread minds the window, and q in it.
     :raises GazeRosError: if the video cannot be saved where asked.
     """
 
     def __init__(self, stop: Stop) -> None:
         super().__init__('visualizer')
         self.stage = Stage('Display')
-        self._stop = stop
         values = declare(self, VISUALIZER)
         self._recorder: Optional[VideoRecorder] = (
             VideoRecorder(values['output']) if values['output'] else None)
@@ -54,21 +57,30 @@ class VisualizerNode(Node):
         """Begin to work."""
         self._thread.start()
 
-    def close(self) -> None:
-        """End the thread, and the video so that it plays."""
+    def end(self) -> None:
+        """Tell the thread to end."""
         self._mailbox.close()
-        if self._thread.is_alive():
-            self._thread.join(1.0)
-        if self._recorder is not None and self._recorder.close():
+
+    def close(self, timeout: float) -> None:
+        """Wait for the thread, and end the video so that it plays."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        if not self._thread.is_alive() and self._recorder is not None and self._recorder.close():
             self.get_logger().info(f"saved '{self._recorder.path}'")
 
     def _on_image(self, message: Image) -> None:
         stamp = message.header.stamp
+        self._matcher.capacity = max(16, min(300, _MEMORY // max(1, len(message.data))))
         self._hand_on(self._matcher.add_picture((stamp.sec, stamp.nanosec), message))
 
     def _on_gaze(self, message: GazeArray) -> None:
         stamp = message.header.stamp
         self._hand_on(self._matcher.add_result((stamp.sec, stamp.nanosec), message))
+        if self._matcher.late and self._complained != 'late':
+            self._complained = 'late'
+            self.get_logger().warning(
+                f'results come more than {self._matcher.capacity} images late: those images are '
+                'not kept any more, and are not shown')
 
     def _hand_on(self, pair: Optional[tuple[Image, GazeArray]]) -> None:
         if pair is not None:
@@ -102,7 +114,7 @@ class VisualizerNode(Node):
         if self.window is not None:
             self.window.offer(picture)
 
-    def _record(self, picture: cv2.typing.MatLike, stamp: float) -> None:
+    def _record(self, picture: np.ndarray, stamp: float) -> None:
         try:
             self._recorder.add(picture, stamp)
         except GazeRosError:

@@ -7,6 +7,7 @@ from gaze_ros.core.faces import Estimate, Face
 from gaze_ros.core.geometry import (
     angle_to_lens,
     assumed_camera_matrix,
+    Calibration,
     gaze_direction,
     pixel_ray,
 )
@@ -139,14 +140,14 @@ def test_a_face_outside_the_picture_is_none(box):
     assert [g.face.box for g in gazes] == [(5, 5, 50, 50)]
 
 
-@pytest.mark.parametrize('distortion', [None, np.array([-0.3, 0.1, 0, 0, 0])])
+@pytest.mark.parametrize('distortion', [np.zeros(0), np.array([-0.3, 0.1, 0, 0, 0])])
 def test_the_calibration_is_used_where_there_is_one(distortion):
     engine = Engine(Boxes((500, 300, 100, 100)), Looking())
     assumed = engine.process(GREY, 0).gazes[0].direction
-    engine.camera_matrix = np.array([[300.0, 0, 200], [0, 300, 150], [0, 0, 1]])
-    engine.distortion = distortion
+    matrix = np.array([[300.0, 0, 200], [0, 300, 150], [0, 0, 1]])
+    engine.calibration = Calibration(matrix, distortion)
     gaze, = engine.process(GREY, 0.03).gazes
-    ray = pixel_ray(550, 350, engine.camera_matrix, distortion)
+    ray = pixel_ray(550, 350, matrix, distortion)
     assert gaze.direction == pytest.approx(gaze_direction(0.1, 0.2, ray))
     assert not np.allclose(gaze.direction, assumed, atol=0.05)
 

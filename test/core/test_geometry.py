@@ -6,6 +6,7 @@ from gaze_ros.core.geometry import (
     angles_to_unit,
     arrow,
     assumed_camera_matrix,
+    Calibration,
     gaze_direction,
     pixel_ray,
     unit_to_angles,
@@ -111,3 +112,16 @@ def test_what_is_not_known_stays_unknown(pitch, yaw):
     assert math.isnan(sum(unit_to_angles(angles_to_unit(pitch, yaw))))
     assert math.isnan(sum(arrow(pitch, yaw, 100)))
     assert math.isnan(angle_to_lens(pitch, yaw))
+
+
+def test_a_calibration_serves_other_sizes_of_the_same_shape():
+    made = Calibration(np.array([[1000.0, 0, 960], [0, 900, 540], [0, 0, 1]]), np.zeros(5),
+                       1920, 1080)
+    np.testing.assert_array_equal(made.matrix_for(1920, 1080), made.matrix)
+    np.testing.assert_allclose(
+        made.matrix_for(640, 360), [[1000 / 3, 0, 320], [0, 300, 180], [0, 0, 1]])
+    for x, y in ((100, 200), (500, 20)):
+        np.testing.assert_allclose(
+            pixel_ray(x, y, made.matrix_for(640, 360)), pixel_ray(3 * x, 3 * y, made.matrix))
+    assert made.matrix_for(640, 480) is None
+    assert Calibration(made.matrix, np.zeros(0)).matrix_for(640, 480) is made.matrix

@@ -2,6 +2,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import sys
 from threading import Event, Thread
+from time import monotonic
 
 import cv2
 from gaze_ros.core.errors import GazeRosError, SourceError
@@ -179,6 +180,18 @@ def server(tmp_path):
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_):
             pass
+
+        def do_GET(self):
+            if self.path != '/camera':
+                return super().do_GET()
+            # A network camera: JPEG after JPEG, without an end that is told.
+            self.send_response(200)
+            self.send_header('Content-Type', 'multipart/x-mixed-replace; boundary=frame')
+            self.end_headers()
+            for i in range(30):
+                data = cv2.imencode('.jpg', grey(20 + 10 * (i % 6)))[1].tobytes()
+                self.wfile.write(b'--frame\r\nContent-Type: image/jpeg\r\n'
+                                 b'Content-Length: %d\r\n\r\n' % len(data) + data + b'\r\n')
     with ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=tmp_path)) as http:
         thread = Thread(target=http.serve_forever, kwargs={'poll_interval': 0.01})
         thread.start()
@@ -187,17 +200,41 @@ def server(tmp_path):
         thread.join()
 
 
-def test_a_url_is_read_to_its_end_and_then_again(tmp_path, server):
+def test_a_file_behind_a_url_plays_like_a_file(tmp_path, server):
     save_video(tmp_path / 'a.mp4', 6)
     source = open_source(f'http://user:secret@{server}/a.mp4')
-    assert isinstance(source, LiveCapture)
     assert source.name == f'http://***@{server}/a.mp4'
+    assert (source.rate, source.count) == (pytest.approx(25), 6)
+    assert levels(source) == list(range(6))
+    assert levels(open_source(f'http://{server}/a.mp4', loop=True), 8) == [*range(6), 0, 1]
+
+
+def test_a_stream_is_live_and_opened_anew_when_it_breaks_off(server):
+    source = open_source(f'http://user:secret@{server}/camera')
+    assert isinstance(source, LiveCapture)
+    assert source.rate == 0
     for _ in range(2):
-        assert [round((float(source.read().mean()) - 20) / 10) for _ in range(6)] == [*range(6)]
+        before = monotonic()
+        assert abs(float(source.read().mean()) - 20) < 3
+        assert before <= source.taken <= monotonic()
         with pytest.raises(SourceError, match='gives no picture') as told:
-            source.read()
+            for _ in range(60):
+                source.read()
         assert 'secret' not in str(told.value)
     source.close()
+
+
+def test_a_looped_file_that_goes_away_is_a_source_error_and_may_come_back(tmp_path):
+    path = save_video(tmp_path / 'a.mp4', 3)
+    source = open_source(str(path), loop=True)
+    for _ in range(3):
+        source.read()
+    path.rename(tmp_path / 'b.mp4')
+    for _ in range(2):
+        with pytest.raises(SourceError, match='not there'):
+            source.read()
+    (tmp_path / 'b.mp4').rename(path)
+    assert levels(source, 4) == [0, 1, 2, 0]
 
 
 def test_a_missing_page_is_a_source_error(server):

@@ -1,7 +1,13 @@
+import os
+
 from gaze_ros.ros import transport
 import pytest
 import rclpy
 from support import Listener
+
+# No robot nearby is to see these nodes.
+os.environ.setdefault('ROS_DOMAIN_ID', '42')
+os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -1,8 +1,11 @@
 from gaze_ros.core.errors import SourceError
-from gaze_ros.ros.calibration import load_camera_info
+from gaze_ros.core.geometry import pixel_ray
+from gaze_ros.ros.calibration import calibration_of, load_camera_info
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
+import numpy as np
 import pytest
+from sensor_msgs.msg import CameraInfo
 
 GOOD = """
 image_width: 640
@@ -76,3 +79,23 @@ def test_any_bytes_are_refused_in_order(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(SourceError):
         load_camera_info(str(path))
+
+
+@pytest.mark.parametrize('count,padded', [
+    (0, 0), (1, 4), (3, 4), (4, 4), (5, 5), (6, 8), (13, 14)])
+def test_any_number_of_coefficients_gives_a_ray(count, padded):
+    info = CameraInfo(width=640, height=480, distortion_model='plumb_bob',
+                      d=[0.01] * count, k=[500., 0., 320., 0., 500., 240., 0., 0., 1.])
+    made = calibration_of(info)
+    assert len(made.distortion) == padded
+    ray = pixel_ray(420, 140, made.matrix, made.distortion)
+    assert np.linalg.norm(ray - pixel_ray(420, 140, made.matrix)) < 0.02
+
+
+@pytest.mark.parametrize('change', [
+    {'k': [0.] * 9}, {'distortion_model': 'equidistant'}, {'d': [0.] * 15}])
+def test_what_cannot_be_used_is_no_calibration(change):
+    good = {'width': 640, 'height': 480, 'distortion_model': 'plumb_bob', 'd': [0.1] * 5,
+            'k': [500., 0., 320., 0., 500., 240., 0., 0., 1.]}
+    assert calibration_of(CameraInfo(**good)) is not None
+    assert calibration_of(CameraInfo(**{**good, **change})) is None

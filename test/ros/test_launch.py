@@ -10,11 +10,10 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from gaze_ros.core.parameters import NODES
 from gaze_ros.core.share import share_path
 from gaze_ros.ros.launching import ARGUMENTS, node_parameters, PARAMETERS
-from gaze_ros.ros.parameters import NODES
 import pytest
-import rclpy
 from support import running, wait_until
 
 HAVE_LAUNCH = find_spec('launch_ros') is not None
@@ -47,8 +46,8 @@ def launch_file(monkeypatch):
 
 
 def nodes(launch_file, **given):
-    if HAVE_LAUNCH:
-        pytest.skip('real launch is here: tried with it by hand')
+    for name in ('Node', 'ParameterValue'):  # the real ones do not tell what they hold
+        setattr(launch_file, name, type(name, (Recorded,), {}))
     context = SimpleNamespace(launch_configurations={**DEFAULTS, **given})
     return {n.kwargs['executable']: n.kwargs for n in launch_file.start(context)}
 
@@ -91,7 +90,7 @@ def test_every_argument_reaches_a_parameter_that_exists(launch_file, name):
 def test_an_argument_not_given_leaves_the_parameter_file_alone(launch_file):
     own = nodes(launch_file)['pipeline']['parameters']
     assert own[0] == DEFAULTS['params_file']
-    assert set(own[1]) == {'use_sim_time', 'wait_for_subscribers'}
+    assert own[1] == {}
 
 
 def test_the_arguments_of_launch_itself_arrive(launch_file):
@@ -137,4 +136,3 @@ def test_what_launch_passes_is_taken_by_the_executable_in_lib(listener, tmp_path
         wait_until(lambda: len(frames) > 5, 30, 'images')
     assert set(frames) == {'cam7_optical'}
     assert (tmp_path / 'o.mp4').is_file()
-    assert rclpy.ok()

@@ -1,5 +1,6 @@
+from gaze_ros.core.parameters import NODES, Spec
 from gaze_ros.core.share import share_path
-from gaze_ros.ros.parameters import declare, NODES, Spec
+from gaze_ros.ros.parameters import declare
 import pytest
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
@@ -106,6 +107,9 @@ def test_names_do_not_clash_between_nodes():
 def test_the_parameter_file_has_every_default():
     with open(share_path('config') / 'pipeline.yaml', encoding='utf-8') as file:
         content = yaml.safe_load(file)
-    assert content == {
+    wanted = {
         f'/**/{name}': {'ros__parameters': {s.name: s.default for s in specs}}
         for name, specs in NODES.items()}
+    # The gaze node and the visualizer are both to see a file from its first frame.
+    wanted['/**/camera']['ros__parameters']['wait_for_subscribers'] = 2
+    assert content == wanted

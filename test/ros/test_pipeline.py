@@ -57,10 +57,14 @@ def test_gaze_for_the_sample_with_the_stamps_and_frame_of_the_images(listener, h
     d = seen.direction
     assert math.sqrt(d.x ** 2 + d.y ** 2 + d.z ** 2) == pytest.approx(1)
     assert d.z < 0, 'she looks toward the camera'
-    # Something coloured was drawn where the face is.
-    roi, picture = seen.roi, shown[-1][1]
-    assert picture.shape == (480, 640, 3)
-    assert roi.x_offset + roi.width <= 640 and roi.y_offset + roi.height <= 480
+    boxes = {stamp(g): g.gazes[0].roi for g in gazes if g.gazes}
+    drawn_with_box = [(picture, boxes[s]) for s, picture in shown if s in boxes]
+    assert drawn_with_box
+    for picture, roi in drawn_with_box:
+        assert picture.shape == (480, 640, 3)
+        assert roi.x_offset + roi.width <= 640 and roi.y_offset + roi.height <= 480
+        edge = picture[roi.y_offset + roi.height // 3, roi.x_offset]
+        assert edge.tolist() in ([80, 220, 80], [60, 170, 255], [170, 170, 170])
 
 
 def test_the_gaze_node_receives_the_images_of_another_process(listener):

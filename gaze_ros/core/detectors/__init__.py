@@ -17,6 +17,8 @@ class Detector(Protocol):
     """What a detector has to offer."""
 
     name: str
+    #: Faces scored lower are not returned, 0..1; may be changed between calls.
+    min_score: float
 
     def detect(self, bgr: np.ndarray) -> list[Face]:
         """Return the faces of a (H, W, 3) uint8 BGR picture, best score first."""

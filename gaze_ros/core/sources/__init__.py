@@ -3,12 +3,12 @@ from pathlib import Path
 from typing import Optional, Protocol
 
 from gaze_ros.core.errors import SourceError
-from gaze_ros.core.sources.capture import LiveCapture, VideoFile
+from gaze_ros.core.sources.capture import LiveCapture, open_url, VideoFile, without_password
 from gaze_ros.core.sources.images import IMAGE_SUFFIXES, Images
 from gaze_ros.core.sources.sample import Sample
 import numpy as np
 
-_URL_SCHEMES = ('http://', 'https://', 'rtsp://', 'rtmp://', 'udp://', 'tcp://')
+_URL_SCHEMES = ('http://', 'https://', 'rtsp://', 'rtsps://', 'rtmp://', 'srt://', 'udp://')
 
 
 class Source(Protocol):
@@ -18,6 +18,8 @@ class Source(Protocol):
     rate: float
     #: How many pictures there are in one pass, 0 where that is not known.
     count: int
+    #: time.monotonic() at which the last picture was taken; NaN for what is played.
+    taken: float
     #: What the source is, for messages; never with a password.
     name: str
 
@@ -47,20 +49,22 @@ def open_source(
     source = str(source).strip()
     if source == 'sample':
         return Sample(width or 640, height or 480, fps or 30.0)
-    if source.isdecimal() and len(source) < 4 or source.startswith('/dev/video'):
-        device = int(source) if source.isdecimal() else source
-        return LiveCapture(device, width=width, height=height, fps=fps)
+    if source.isdecimal() and len(source) < 4:
+        return LiveCapture(int(source), width=width, height=height, fps=fps)
     if source.lower().startswith(_URL_SCHEMES):
-        return LiveCapture(source)
+        return open_url(source, loop=loop)
     path = Path(source.removeprefix('file://')).expanduser()
     try:
-        there = bool(source) and path.exists()
+        there = source.startswith('/dev/video') or bool(source) and path.exists()
     except OSError:  # too long for a name
         there = False
     if not there:
         raise SourceError(
-            f"source '{source}' is no file or folder; it may be a webcam's index (0), a video "
-            "file, an image, a folder of images, an http or rtsp URL, or 'sample'")
+            f"source '{without_password(source)}' is no file or folder; it may be "
+            "a webcam's index (0), a video file, an image, a folder of images, an http or rtsp "
+            "URL, or 'sample'")
+    if source.startswith('/dev/video') or path.is_char_device():
+        return LiveCapture(str(path), width=width, height=height, fps=fps)
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return Images(path, rate=fps or 10.0, loop=loop)
-    return VideoFile(path, loop=loop)
+    return VideoFile(str(path), loop=loop)

@@ -1,8 +1,10 @@
 """Webcams, streams and video files, through OpenCV."""
+import math
 import os
 from pathlib import Path
 import re
 import sys
+import time
 from typing import Optional, Union
 
 import cv2
@@ -14,14 +16,17 @@ _STREAM_TIMEOUT = 5000
 
 
 class VideoFile:
-    """A video file, played at its own rate.
+    """A video file, here or behind a URL, played at its own rate.
 
+    :param location: path or URL.
     :raises SourceError: if it holds no video OpenCV can decode.
     """
 
-    def __init__(self, path: Path, *, loop: bool = False) -> None:
-        self.name = str(path)
-        self._path = path
+    taken = math.nan
+
+    def __init__(self, location: str, *, loop: bool = False) -> None:
+        self.name = without_password(location)
+        self._location = location
         self._loop = loop
         self._capture = self._open()
         rate = self._capture.get(cv2.CAP_PROP_FPS)
@@ -43,14 +48,16 @@ class VideoFile:
         self._capture.release()
 
     def _open(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(str(self._path))
+        capture = _open_url(self._location) if '://' in self._location else (
+            cv2.VideoCapture(self._location))
         # FFmpeg plays text, too: as a terminal that shows it.
         text = int(capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter_fourcc(*'ansi')
         if text or not capture.isOpened():
-            size = self._path.stat().st_size
+            path = Path(self._location)
+            what = f'{path.stat().st_size} bytes' if path.is_file() else 'not there'
             raise SourceError(
-                f"source '{self.name}' ({size} bytes) is no video OpenCV can decode: is it whole, "
-                'and a video?')
+                f"source '{self.name}' ({what}) is no video OpenCV can decode: is it whole, and a "
+                'video?')
         return capture
 
 
@@ -64,6 +71,7 @@ class LiveCapture:
 
     rate = 0.0
     count = 0
+    taken = math.nan
 
     def __init__(self, device: Union[int, str], *, width: int = 0, height: int = 0,
                  fps: float = 0.0) -> None:
@@ -82,11 +90,19 @@ class LiveCapture:
         """
         if self._capture is None:
             self._open()
-        ok, picture = self._capture.read()
+        # Taken when it was grabbed; decoding can take as long as the picture's way here.
+        ok = self._capture.grab()
+        self.taken = time.monotonic()
+        ok, picture = self._capture.retrieve() if ok else (False, None)
         if not ok or picture is None or not picture.size:
             self.close()
             raise SourceError(f"source '{self.name}' gives no picture")
         return _as_bgr(picture)
+
+    @property
+    def finite(self) -> bool:
+        """Whether this is a file after all."""
+        return self._capture is not None and self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
 
     def close(self) -> None:
         """Let go of the device."""
@@ -96,10 +112,7 @@ class LiveCapture:
 
     def _open(self) -> None:
         if isinstance(self._device, str) and '://' in self._device:
-            os.environ.setdefault('OPENCV_FFMPEG_CAPTURE_OPTIONS', 'rtsp_transport;tcp')
-            capture = cv2.VideoCapture(self._device, cv2.CAP_FFMPEG, [
-                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _STREAM_TIMEOUT,
-                cv2.CAP_PROP_READ_TIMEOUT_MSEC, _STREAM_TIMEOUT])
+            capture = _open_url(self._device)
         else:
             # On Linux only its own back end: the others try in vain, and print pages.
             linux = sys.platform.startswith('linux')
@@ -115,6 +128,25 @@ class LiveCapture:
         # The newest picture, not the oldest of a driver's queue; not every back end listens.
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         self._capture = capture
+
+
+def open_url(url: str, *, loop: bool = False) -> Union[VideoFile, LiveCapture]:
+    """Return the video file or the live stream behind a URL: a file has an end.
+
+    :raises SourceError: if it cannot be opened.
+    """
+    live = LiveCapture(url)
+    if not live.finite:
+        return live
+    live.close()
+    return VideoFile(url, loop=loop)
+
+
+def _open_url(url: str) -> cv2.VideoCapture:
+    os.environ.setdefault('OPENCV_FFMPEG_CAPTURE_OPTIONS', 'rtsp_transport;tcp')
+    return cv2.VideoCapture(url, cv2.CAP_FFMPEG, [
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _STREAM_TIMEOUT,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC, _STREAM_TIMEOUT])
 
 
 def without_password(url: str) -> str:

@@ -1,5 +1,6 @@
 """An image file, or the images of a folder in the order of their names."""
 import logging
+import math
 from pathlib import Path
 from typing import Optional
 
@@ -30,6 +31,7 @@ class Images:
             raise SourceError(
                 f"source '{path}' is a folder without images ({', '.join(IMAGE_SUFFIXES)})")
         self.count = len(self._paths)
+        self.taken = math.nan
         self._next = 0
         self._still: Optional[np.ndarray] = None
         if self.count == 1 and self._decode(self._paths[0]) is None:

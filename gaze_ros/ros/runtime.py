@@ -54,11 +54,8 @@ def run(names: tuple[str, ...], stop: Stop) -> int:
 
     :param names: of :data:`NODES`, in the order in which they are made and started.
     """
-    rest = remove_ros_args(sys.argv)[1:]
-    if rest:
-        print(f"{sys.argv[0]}: '{rest[0]}' is not understood. Parameters are given as "
-              '--ros-args -p NAME:=VALUE, for instance --ros-args -p source:=sample',
-              file=sys.stderr)
+    if wrong := _wrong_words():
+        print(f'{sys.argv[0]}: {wrong}', file=sys.stderr)
         return 2
     transport.configure()
     logging.getLogger('gaze_ros').addHandler(_ToRos())
@@ -88,11 +85,23 @@ def run(names: tuple[str, ...], stop: Stop) -> int:
     return stop.code
 
 
+def _wrong_words() -> str:
+    """Return what is wrong with the words of the command line, or ''."""
+    try:
+        rest = remove_ros_args(sys.argv)[1:]
+    except RCLError as e:
+        return _reason(e)
+    if not rest:
+        return ''
+    return (f"'{rest[0]}' is not understood. Parameters are given as --ros-args -p NAME:=VALUE, "
+            'for instance --ros-args -p source:=sample')
+
+
 def _reason(error: Exception) -> str:
     """Return one line without rclpy's repetitions of names."""
     words = ' '.join(str(error).split())
     if isinstance(error, InvalidParameterTypeException):
-        return f"""{words}; a text that looks like a number is given as NAME:="'VALUE'\""""
+        return words + '; a text that looks like a number is given as NAME:="\'VALUE\'"'
     if isinstance(error, ParameterException):
         return words.partition('Reason: ')[2].rpartition(':')[0] or words
     return words

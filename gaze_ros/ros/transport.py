@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gaze_ros.core.share import share_path
 
-#: What Fast DDS 3 (Kilted) and 2 (Jazzy) read a profile from.
+#: What Fast DDS 3 (Kilted) and 2 (Jazzy) read a profile from; 3 warns of the name of 2.
 _PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 _IN_WORKING_FOLDER = ('DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml')
 #: Any of these says the user chose a transport.
@@ -26,6 +26,6 @@ def configure() -> bool:
         return False
     if any(Path(name).exists() for name in _IN_WORKING_FOLDER):
         return False
-    for name in _PROFILES:
-        os.environ[name] = str(share_path('config') / 'fastdds.xml')
+    old = os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')  # Fast DDS 2
+    os.environ[_PROFILES[old]] = str(share_path('config') / 'fastdds.xml')
     return True

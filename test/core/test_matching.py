@@ -60,3 +60,14 @@ def test_at_most_capacity_is_kept_and_the_oldest_goes(kind):
     for i in range(10):
         fill(i, i)
     assert [ask(i, i) is not None for i in range(10)] == [False] * 6 + [True] * 4
+
+
+def test_results_whose_picture_has_gone_are_counted():
+    matcher = StampMatcher(capacity=3)
+    for stamp in range(5):
+        matcher.add_picture(stamp, f'picture {stamp}')
+    assert matcher.add_result(1, 'too late') is None
+    assert matcher.late == 1
+    assert matcher.add_result(3, 'in time') == ('picture 3', 'in time')
+    assert matcher.add_result(9, 'early') is None
+    assert matcher.late == 1

@@ -1,13 +1,17 @@
 """Signals, keys and failures: how a process ends. Code 0 says it ended within 2 s by itself."""
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import os
 import shutil
 import signal
 import subprocess
+from threading import Event, Thread
 import time
 
 import cv2
+import numpy as np
 import pytest
-from support import Process, running
+from sensor_msgs.msg import Image
+from support import BIN, Process, running, wait_until
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -29,6 +33,56 @@ def test_a_signal_at_any_moment_ends_in_order(number, moment, tmp_path):
         assert video.read()[0]
 
 
+@pytest.fixture
+def stalled():
+    """A network camera that sends pictures and then says nothing more; return its URL."""
+    released = Event()
+
+    class Stalling(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header('Content-Type', 'multipart/x-mixed-replace; boundary=frame')
+            self.end_headers()
+            data = cv2.imencode('.jpg', np.full((48, 64, 3), 99, np.uint8))[1].tobytes()
+            for _ in range(30):
+                self.wfile.write(b'--frame\r\nContent-Type: image/jpeg\r\n'
+                                 b'Content-Length: %d\r\n\r\n' % len(data) + data + b'\r\n')
+            self.wfile.flush()
+            released.wait(60)
+
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Stalling)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f'http://127.0.0.1:{server.server_port}/'
+    released.set()
+    server.shutdown()
+
+
+def test_a_camera_whose_read_hangs_does_not_hang_the_end(listener, stalled):
+    images = listener.hear(Image, '/camera/image_raw', lambda m: m.width)
+    process = Process('pipeline', f'source:={stalled}')
+    wait_until(lambda: images, 40, 'an image')
+    time.sleep(1.0)  # into the read that hangs
+    process.send(signal.SIGINT)
+    assert process.end() == 0, process.text
+    assert 'not ended' not in process.text
+
+
+@pytest.mark.parametrize('words,reason', [
+    (['sample'], "'sample' is not understood"), (['--help'], '--ros-args -p NAME:=VALUE'),
+    (['--ros-args', '--params-file', '/nowhere.yaml'], '/nowhere.yaml'),
+    (['--ros-args', '-p', 'source'], 'source')])
+def test_words_that_are_not_understood_are_told(words, reason):
+    done = subprocess.run([BIN / 'camera_node', *words], capture_output=True, text=True,
+                          timeout=30)
+    assert done.returncode in (1, 2)
+    assert reason in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
 @pytest.mark.parametrize('node', ['camera_node', 'gaze_node', 'visualizer_node'])
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_each_node_ends_when_told_twice(node, number):
@@ -48,6 +102,7 @@ def test_each_node_ends_when_told_twice(node, number):
     (('gaze_node', 'model:=resnet99'), "model 'resnet99' is not one of: auto, mediapipe"),
     (('gaze_node', 'model:=resnet18'), 'resnet18.pt'),
     (('gaze_node', 'model:=resnet18', 'weight:=/nowhere.pt'), "weight '/nowhere.pt'"),
+    (('gaze_node', 'weight:=123'), '''is given as NAME:="'VALUE'"'''),
     (('gaze_node', 'weight:=/nowhere.pt'), 'name the model the file belongs to'),
     (('gaze_node', 'detector:=yunet'), 'detector_weight'),
     (('visualizer_node', 'output:=picture.gif'), "output 'picture.gif'"),

@@ -14,10 +14,14 @@ def clean(monkeypatch, tmp_path):
     return monkeypatch
 
 
-def test_the_packages_profile_is_used_where_the_user_chose_none(clean):
-    del os.environ['RMW_IMPLEMENTATION']
+@pytest.mark.parametrize('distro,name,other', [
+    ('kilted', 'FASTDDS', 'FASTRTPS'), ('', 'FASTDDS', 'FASTRTPS'),
+    ('jazzy', 'FASTRTPS', 'FASTDDS')])
+def test_the_packages_profile_is_used_where_the_user_chose_none(clean, distro, name, other):
+    clean.setenv('ROS_DISTRO', distro)
     assert transport.configure()
-    path = os.environ['FASTDDS_DEFAULT_PROFILES_FILE']
+    assert not os.environ[f'{other}_DEFAULT_PROFILES_FILE']
+    path = os.environ[f'{name}_DEFAULT_PROFILES_FILE']
     with open(path, encoding='utf-8') as file:
         assert '<segment_size>16777216</segment_size>' in file.read()
 
@@ -33,8 +37,10 @@ def test_what_the_user_chose_stays(clean, name, value):
     assert dict(os.environ) == before
 
 
-def test_a_profile_in_the_working_folder_stays(clean, tmp_path):
+@pytest.mark.parametrize('name', [
+    'DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml'])
+def test_a_profile_in_the_working_folder_stays(clean, tmp_path, name):
     clean.setenv('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp')
-    (tmp_path / 'DEFAULT_FASTDDS_PROFILES.xml').write_text('<dds/>')
+    (tmp_path / name).write_text('<dds/>')
     assert not transport.configure()
     assert not os.environ['FASTDDS_DEFAULT_PROFILES_FILE']

@@ -1,16 +1,15 @@
 """The gaze node: images in, everybody's gaze out."""
 import math
 from queue import SimpleQueue
-from threading import Thread
 import time
 
 from gaze_ros.core.detectors import create_detector
 from gaze_ros.core.engine import Engine
 from gaze_ros.core.estimators import create_estimator
 from gaze_ros.core.faces import Face
-from gaze_ros.core.mailbox import Mailbox
 from gaze_ros.core.parameters import GAZE, Value
 from gaze_ros.core.statistics import FrameStatistics, Stage
+from gaze_ros.core.worker import Worker
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
 from gaze_ros.ros.calibration import calibration_of
@@ -51,33 +50,31 @@ class GazeNode(Node):
         black = np.zeros((480, 640, 3), np.uint8)
         detector.detect(black)
         estimator.estimate(black, [Face((200, 120, 240, 240), 1.0)])
-        self._complained = ''
         self._told_calibration = False
-        self._mailbox: Mailbox[Image] = Mailbox()
+        self._worker = Worker(
+            'gaze', self._process, self.stage,
+            lambda reason: self.get_logger().error(f'an image was left out: {reason}'))
         self._results = topics.publish(self, GazeArray, topics.GAZE)
         group = MutuallyExclusiveCallbackGroup()
         topics.subscribe(self, CameraInfo, topics.CAMERA_INFO, self._on_info, group)
         topics.subscribe(self, Image, topics.IMAGE, self._on_image, group)
-        self._thread = Thread(target=self._run, name='gaze', daemon=True)
         self.get_logger().info(f'model {estimator.name}, detector {detector.name}')
 
     def start(self) -> None:
         """Begin to work."""
-        self._thread.start()
+        self._worker.start()
 
     def end(self) -> None:
         """Tell the thread to end."""
-        self._mailbox.close()
+        self._worker.end()
 
     def close(self, timeout: float) -> None:
         """Wait for the thread and free the model."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        if not self._thread.is_alive():
+        if self._worker.join(timeout):
             self._engine.close()
 
     def _on_image(self, message: Image) -> None:
-        self.stage.dropped += self._mailbox.put(message)
+        self._worker.give(message)
 
     def _on_info(self, message: CameraInfo) -> None:
         self._engine.calibration = calibration_of(message)
@@ -99,18 +96,6 @@ class GazeNode(Node):
                 self._engine.smoother.time = value
             elif name == 'track_timeout':
                 self._engine.tracker.timeout = self._engine.smoother.timeout = value
-
-    def _run(self) -> None:
-        while (message := self._mailbox.take()) is not None:
-            try:
-                self._process(message)
-            except Exception as e:  # one bad picture costs one frame
-                if not self.context.ok():
-                    return
-                if str(e) != self._complained:
-                    self._complained = str(e)
-                    self.get_logger().error(f'an image was left out: {e}')
-                self.stage.dropped += 1
 
     def _process(self, message: Image) -> None:
         while not self._changes.empty():

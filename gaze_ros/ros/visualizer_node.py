@@ -1,15 +1,14 @@
 """The visualizer: pictures with their gaze drawn in, as a topic, a window or a video."""
-from threading import Thread
 from typing import Optional
 
 from gaze_ros.core.drawing import draw
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.mailbox import Mailbox
 from gaze_ros.core.matching import StampMatcher
 from gaze_ros.core.parameters import VISUALIZER
 from gaze_ros.core.recording import VideoRecorder
 from gaze_ros.core.statistics import Stage
 from gaze_ros.core.window import Window
+from gaze_ros.core.worker import Worker
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
 from gaze_ros.ros.messages import bgr_to_image, frame_gaze, image_to_bgr, seconds
@@ -45,27 +44,26 @@ class VisualizerNode(Node):
             except GazeRosError as e:
                 self.get_logger().error(str(e))
         self._matcher: StampMatcher[Image, GazeArray] = StampMatcher()
-        self._mailbox: Mailbox[tuple[Image, GazeArray]] = Mailbox()
+        self._told_late = False
+        self._worker = Worker(
+            'visualizer', self._show, self.stage,
+            lambda reason: self.get_logger().error(f'an image was not shown: {reason}'))
         self._annotated = topics.publish(self, Image, topics.IMAGE_ANNOTATED)
         group = MutuallyExclusiveCallbackGroup()
         topics.subscribe(self, GazeArray, topics.GAZE, self._on_gaze, group)
         topics.subscribe(self, Image, topics.IMAGE, self._on_image, group)
-        self._complained = ''
-        self._thread = Thread(target=self._run, name='visualizer', daemon=True)
 
     def start(self) -> None:
         """Begin to work."""
-        self._thread.start()
+        self._worker.start()
 
     def end(self) -> None:
         """Tell the thread to end."""
-        self._mailbox.close()
+        self._worker.end()
 
     def close(self, timeout: float) -> None:
         """Wait for the thread, and end the video so that it plays."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        if not self._thread.is_alive() and self._recorder is not None and self._recorder.close():
+        if self._worker.join(timeout) and self._recorder and self._recorder.close():
             self.get_logger().info(f"saved '{self._recorder.path}'")
 
     def _on_image(self, message: Image) -> None:
@@ -76,29 +74,18 @@ class VisualizerNode(Node):
     def _on_gaze(self, message: GazeArray) -> None:
         stamp = message.header.stamp
         self._hand_on(self._matcher.add_result((stamp.sec, stamp.nanosec), message))
-        if self._matcher.late and self._complained != 'late':
-            self._complained = 'late'
+        if self._matcher.late and not self._told_late:
+            self._told_late = True
             self.get_logger().warning(
                 f'results come more than {self._matcher.capacity} images late: those images are '
                 'not kept any more, and are not shown')
 
     def _hand_on(self, pair: Optional[tuple[Image, GazeArray]]) -> None:
         if pair is not None:
-            self.stage.dropped += self._mailbox.put(pair)
+            self._worker.give(pair)
 
-    def _run(self) -> None:
-        while (pair := self._mailbox.take()) is not None:
-            try:
-                self._show(*pair)
-            except Exception as e:  # one bad picture costs one frame
-                if not self.context.ok():
-                    return
-                if str(e) != self._complained:
-                    self._complained = str(e)
-                    self.get_logger().error(f'an image was not shown: {e}')
-                self.stage.dropped += 1
-
-    def _show(self, image: Image, gaze: GazeArray) -> None:
+    def _show(self, pair: tuple[Image, GazeArray]) -> None:
+        image, gaze = pair
         self.stage.rate.tick()
         listened = self._annotated.get_subscription_count() > 0
         if not (listened or self._recorder or self.window):

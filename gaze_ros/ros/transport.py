@@ -1,7 +1,9 @@
 """Fast DDS set up so that pictures arrive."""
 import os
 from pathlib import Path
+import xml.etree.ElementTree as ET
 
+from ament_index_python.packages import get_package_share_directory, PackageNotFoundError
 from gaze_ros.core.share import share_path
 
 #: What Fast DDS 3 (Kilted) and 2 (Jazzy) read a profile from; 3 warns of the name of 2.
@@ -26,6 +28,15 @@ def configure() -> bool:
         return False
     if any(Path(name).exists() for name in _IN_WORKING_FOLDER):
         return False
-    old = os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')  # Fast DDS 2
-    os.environ[_PROFILES[old]] = str(share_path('config') / 'fastdds.xml')
+    os.environ[_PROFILES[_is_fast_dds_2()]] = str(share_path('config') / 'fastdds.xml')
     return True
+
+
+def _is_fast_dds_2() -> bool:
+    """Tell by the version of ROS's binding to it: 8 in Jazzy, 9 in Kilted."""
+    try:
+        share = get_package_share_directory('rmw_fastrtps_shared_cpp')
+        version = ET.parse(Path(share) / 'package.xml').findtext('version')  # noqa: S314, ROS's
+        return int(version.partition('.')[0]) < 9
+    except (PackageNotFoundError, OSError, ET.ParseError, AttributeError, ValueError):
+        return False

@@ -14,11 +14,13 @@ def clean(monkeypatch, tmp_path):
     return monkeypatch
 
 
-@pytest.mark.parametrize('distro,name,other', [
-    ('kilted', 'FASTDDS', 'FASTRTPS'), ('', 'FASTDDS', 'FASTRTPS'),
-    ('jazzy', 'FASTRTPS', 'FASTDDS')])
-def test_the_packages_profile_is_used_where_the_user_chose_none(clean, distro, name, other):
-    clean.setenv('ROS_DISTRO', distro)
+@pytest.mark.parametrize('version,name,other', [
+    ('9.3.3', 'FASTDDS', 'FASTRTPS'), ('8.4.3', 'FASTRTPS', 'FASTDDS'),
+    ('', 'FASTDDS', 'FASTRTPS')])
+def test_the_packages_profile_is_used_where_the_user_chose_none(
+        clean, tmp_path, version, name, other):
+    (tmp_path / 'package.xml').write_text(f'<package><version>{version}</version></package>')
+    clean.setattr(transport, 'get_package_share_directory', lambda _: str(tmp_path))
     assert transport.configure()
     assert not os.environ[f'{other}_DEFAULT_PROFILES_FILE']
     path = os.environ[f'{name}_DEFAULT_PROFILES_FILE']

@@ -48,6 +48,8 @@ class MobileGazeEstimator:
                 f"model '{self.name}' needs its weights: set weight to the path of "
                 f'{entry["source"].rsplit(", ")[-1]} (from {entry["source"]}; '
                 f'licence: {entry["licence"]})')
+        if not Path(weight).is_file():
+            raise ModelError(f"weight '{weight}' is not a file")
         try:
             import torch
         except ImportError as e:
@@ -112,8 +114,6 @@ def _device(torch, wanted: str):
 
 def _read_state(torch, weight: str) -> dict:
     """Return the tensors of a checkpoint without running anything that is in it."""
-    if not Path(weight).is_file():
-        raise ModelError(f"weight '{weight}' is not a file")
     try:
         state = torch.load(weight, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError,

@@ -6,7 +6,7 @@ import time
 import cv2
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
-from gaze_ros.ros.messages import bgr_to_image, image_to_bgr
+from gaze_ros.ros.messages import bgr_to_image, image_to_bgr, seconds
 import numpy as np
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -68,13 +68,15 @@ def test_the_gaze_node_receives_the_images_of_another_process(listener):
     # Fast DDS's default shared memory loses 97 % of them.
     with running('gaze_node') as gaze, running('visualizer_node'):
         gaze.wait_for('model mediapipe')
-        heard = listener.hear(Image, '/camera/image_raw', stamp)
+        heard = listener.hear(Image, '/camera/image_raw', lambda m: seconds(m.header.stamp))
         with running('camera_node', 'source:=sample', 'wait_for_subscribers:=3') as camera:
-            wait_until(lambda: len(heard) >= 90, 40, '90 images')
+            wait_until(lambda: len(heard) >= 200, 60, '200 images')
     published = frames(camera, 'Camera')[0]
     received = sum(frames(gaze, 'Inference'))
-    assert received >= 0.95 * published, (received, published)
-    assert len(heard) >= 0.95 * published, (len(heard), published)
+    # A reader can find its writer up to 2.6 s after the writer found it: 80 images.
+    assert received >= 0.95 * (published - 80), (received, published)
+    sent_meanwhile = round(30 * (heard[-1] - heard[0])) + 1
+    assert len(heard) >= 0.95 * sent_meanwhile, (len(heard), sent_meanwhile)
 
 
 def frames(process, stage):

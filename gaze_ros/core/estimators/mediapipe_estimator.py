@@ -20,7 +20,7 @@ CROP_SCALE = 1.6
 
 #: Degrees the eye turns for one unit of the eyeLook* blendshapes. Yaw fitted on a clip with known
 #: targets. Pitch lies between that fit (61) and those against Intel's adas-0002 on three other
-#: clips (38 to 43): blendshapes are not calibrated, so neither is exact for everybody.
+#: clips (29 to 38): blendshapes are not calibrated, so neither is exact for everybody.
 PITCH_GAIN = 52.0
 YAW_GAIN = 36.0
 

@@ -9,6 +9,8 @@ from threading import Thread
 import time
 
 from ament_index_python.packages import get_package_prefix
+import cv2
+from gaze_ros.core.sources.sample import Sample
 from gaze_ros.ros import topics
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -86,6 +88,16 @@ def wait_until(condition, timeout: float, what: str) -> None:
     while not condition():
         assert time.monotonic() < end, f'{what} did not happen within {timeout} s'
         time.sleep(0.02)
+
+
+def save_sample(path: Path, codec: str, rate: float, frames: int) -> Path:
+    """Save some of the sample as a video of 640x480."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, (640, 480))
+    source = Sample()
+    for _ in range(frames):
+        writer.write(source.read())
+    writer.release()
+    return path
 
 
 class Listener:

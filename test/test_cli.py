@@ -6,7 +6,7 @@ import cv2
 from gaze_ros.core.sources.sample import Sample
 import numpy as np
 import pytest
-from support import BIN
+from support import BIN, save_sample
 
 FIELDS = {'track_id', 'box', 'score', 'pitch', 'yaw', 'raw_pitch', 'raw_yaw', 'confidence'}
 
@@ -18,13 +18,7 @@ def gaze_ros(*words, timeout=120, **kwargs):
 
 @pytest.fixture(scope='module')
 def clip(tmp_path_factory):
-    path = tmp_path_factory.mktemp('clip') / 'clip.mp4'
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 25.0, (640, 480))
-    source = Sample()
-    for _ in range(30):
-        writer.write(source.read())
-    writer.release()
-    return path
+    return save_sample(tmp_path_factory.mktemp('clip') / 'clip.mp4', 'mp4v', 25.0, 30)
 
 
 def test_every_frame_of_a_video_is_in_the_json_and_in_the_video(clip, tmp_path):

@@ -68,11 +68,6 @@ class Engine:
         return FrameGaze(
             width, height, self.estimator.name, gazes, detected - start, estimated - detected)
 
-    def reset(self) -> None:
-        """Forget all tracks, as for a new stream."""
-        self.tracker.reset()
-        self.smoother.reset()
-
     def close(self) -> None:
         """Free the model; no picture may follow."""
         self.estimator.close()

@@ -44,7 +44,3 @@ class Smoother:
         """Drop the tracks that would start afresh anyway, so that nothing grows."""
         self._state = {
             k: v for k, v in self._state.items() if 0 <= stamp - v[0] <= self.timeout}
-
-    def reset(self) -> None:
-        """Forget all tracks."""
-        self._state = {}

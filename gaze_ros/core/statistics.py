@@ -1,7 +1,6 @@
-"""Rates, ages and drops: counters of fixed size that any thread may feed."""
+"""Rates, ages and drops: counters of fixed size, each fed by one thread."""
 from collections import deque
 import math
-from threading import Lock
 from time import monotonic
 
 
@@ -58,22 +57,19 @@ class Mean:
     """Mean of what came since it was last taken."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
         self._sum = 0.0
         self._count = 0
 
     def add(self, value: float) -> None:
         """Count a value; NaN is passed over."""
         if not math.isnan(value):
-            with self._lock:
-                self._sum += value
-                self._count += 1
+            self._sum += value
+            self._count += 1
 
     def take(self) -> float:
         """Return the mean and start anew; NaN if nothing came."""
-        with self._lock:
-            mean = self._sum / self._count if self._count else math.nan
-            self._sum, self._count = 0.0, 0
+        mean = self._sum / self._count if self._count else math.nan
+        self._sum, self._count = 0.0, 0
         return mean
 
 

@@ -73,7 +73,3 @@ class Tracker:
             ids.append(track.track_id)
         self._tracks = tracks
         return ids
-
-    def reset(self) -> None:
-        """Forget all tracks; ids go on counting."""
-        self._tracks = []

@@ -2,7 +2,7 @@
 import os
 import signal
 import sys
-from threading import Event, Timer
+from threading import Event, Thread, Timer
 
 #: Seconds an orderly end may take before the process is ended anyhow.
 GRACE = 1.8
@@ -41,7 +41,8 @@ class Stop:
             last.start()
 
     def _on_signal(self, number: int, frame: object) -> None:
-        self.ask()
+        # Not here: the main thread may be inside the event's own lock as it begins to wait.
+        Thread(target=self.ask, daemon=True).start()
         if self._starting:
             # Breaks off imports and the loading of models, which can take longer than GRACE.
             raise SystemExit(0)

@@ -16,14 +16,6 @@ def detector():
     return create_detector()
 
 
-@pytest.fixture(scope='module')
-def mediapipe():
-    pytest.importorskip('mediapipe')
-    estimator = create_estimator()
-    yield estimator
-    estimator.close()
-
-
 def every(path, step):
     """Yield every step-th picture of a video."""
     capture = cv2.VideoCapture(str(path))

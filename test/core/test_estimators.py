@@ -69,14 +69,6 @@ def test_the_head_turns_what_the_eyes_do():
 
 
 @pytest.fixture(scope='module')
-def mediapipe():
-    pytest.importorskip('mediapipe')
-    estimator = create_estimator()
-    yield estimator
-    estimator.close()
-
-
-@pytest.fixture(scope='module')
 def photograph(mediapipe):
     """Return a picture of a face, the face, and its estimate."""
     picture = Sample(1280, 960).read()

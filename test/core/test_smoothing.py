@@ -64,13 +64,6 @@ def test_stamp_that_goes_back_or_is_late_starts_afresh(stamp):
     assert smoother.update('f1', 0.3, -0.4, stamp) == (0.3, -0.4)
 
 
-def test_reset_starts_afresh():
-    smoother = Smoother(0.2)
-    smoother.update('f1', 0.0, 0.0, 5.0)
-    smoother.reset()
-    assert smoother.update('f1', 0.3, -0.4, 5.01) == (0.3, -0.4)
-
-
 def test_what_is_kept_does_not_grow():
     smoother = Smoother(0.2, timeout=0.5)
     for i in range(1000):

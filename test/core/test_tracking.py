@@ -107,13 +107,6 @@ def test_no_two_faces_share_an_id_and_none_comes_back_after_a_break(frames):
         seen |= set(ids)
 
 
-def test_ids_go_on_counting_after_a_reset():
-    tracker = Tracker()
-    first = tracker.update([at(100), at(400)], 0)
-    tracker.reset()
-    assert not set(first) & set(tracker.update([at(100), at(400)], 0.01))
-
-
 def test_many_faces_keep_their_ids():
     tracker = Tracker()
     places = [(60 * i, 60 * j) for i in range(10) for j in range(6)]

@@ -14,7 +14,7 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
-from support import call, Process, running, wait_until
+from support import call, Process, running, save_sample, wait_until
 
 PROCESSES = {
     'one process': [('pipeline', 'source:=sample')],
@@ -104,14 +104,7 @@ def test_files_play_at_the_rate_asked_for_end_and_leave_a_video_that_plays(tmp_p
 
 @pytest.fixture
 def clip(tmp_path):
-    from gaze_ros.core.sources.sample import Sample
-    path = tmp_path / 'clip.avi'
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10.0, (640, 480))
-    source = Sample()
-    for _ in range(40):
-        writer.write(source.read())
-    writer.release()
-    return path
+    return save_sample(tmp_path / 'clip.avi', 'MJPG', 10.0, 40)
 
 
 def test_a_slow_stage_works_on_the_newest_and_a_bad_image_costs_one_frame(listener):

@@ -4,40 +4,69 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-#: Depthwise-pointwise pairs in each stage.
+#: Depthwise-pointwise pairs in stage 1 to 4, and the channels that the widths multiply.
 _PAIRS = (2, 8, 10, 1)
-#: Channels of stage 0 to 4 of MobileOne-S0.
-_S0 = (48, 48, 128, 256, 1024)
+_BASE = (64, 128, 256, 512)
+#: Pairs with squeeze-excite at the end of each stage, where the network has it.
+_SQUEEZED = (0, 0, 5, 1)
+
+
+class _SqueezeExcite(nn.Module):
+    """Weights each channel by what the means of all channels say."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, channels // 16, 1)
+        self.expand = nn.Conv2d(channels // 16, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean = x.mean(dim=(2, 3), keepdim=True)
+        return x * torch.sigmoid(self.expand(torch.relu_(self.reduce(mean))))
 
 
 class _Fused(nn.Module):
-    """A convolution with bias, and ReLU; ``reparam_conv`` is the checkpoint's name for it."""
+    """A convolution with bias, squeeze-excite where asked, and ReLU.
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> None:
+    ``reparam_conv`` is the checkpoint's name for the convolution.
+    """
+
+    def __init__(
+            self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1,
+            squeeze: bool = False) -> None:
         super().__init__()
         self.reparam_conv = nn.Conv2d(
             inputs, outputs, kernel, stride, kernel // 2, groups=groups)
+        self.se = _SqueezeExcite(outputs) if squeeze else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu_(self.reparam_conv(x))
+        return torch.relu_(self.se(self.reparam_conv(x)))
 
 
 class MobileOne(nn.Module):
     """Fused backbone and the two heads.
 
-    :param channels: of stage 0 to 4.
+    :param widths: of stage 1 to 4, as multiples of 64, 128, 256 and 512 channels.
     :param bins: classes of each head.
+    :param branches: convolutions side by side in each block of its unfused form, but in stage 0.
+    :param squeeze: whether the last blocks have squeeze-excite.
     """
 
-    def __init__(self, channels: Sequence[int], bins: int) -> None:
+    def __init__(
+            self, widths: Sequence[float], bins: int, *, branches: int = 1,
+            squeeze: bool = False) -> None:
         super().__init__()
-        self.stage0 = _Fused(3, channels[0], 3, 2, 1)
-        inputs = channels[0]
-        for stage, (pairs, outputs) in enumerate(zip(_PAIRS, channels[1:]), start=1):
+        self.branches = branches
+        channels = [int(base * width) for base, width in zip(_BASE, widths)]
+        inputs = min(64, channels[0])
+        self.stage0 = _Fused(3, inputs, 3, stride=2)
+        for stage, (pairs, squeezed, outputs) in enumerate(
+                zip(_PAIRS, _SQUEEZED, channels), start=1):
             layers = []
             for i in range(pairs):
-                layers.append(_Fused(inputs, inputs, 3, 1 if i else 2, inputs))
-                layers.append(_Fused(inputs, outputs, 1, 1, 1))
+                se = squeeze and i >= pairs - squeezed
+                layers.append(_Fused(
+                    inputs, inputs, 3, stride=1 if i else 2, groups=inputs, squeeze=se))
+                layers.append(_Fused(inputs, outputs, 1, squeeze=se))
                 inputs = outputs
             setattr(self, f'stage{stage}', nn.Sequential(*layers))
         self.fc_yaw = nn.Linear(inputs, bins)
@@ -51,4 +80,24 @@ class MobileOne(nn.Module):
 
 def mobileone_s0(bins: int) -> MobileOne:
     """Return an untrained, fused MobileOne-S0."""
-    return MobileOne(_S0, bins)
+    return MobileOne((0.75, 1, 1, 2), bins, branches=4)
+
+
+def mobileone_s1(bins: int) -> MobileOne:
+    """Return an untrained, fused MobileOne-S1."""
+    return MobileOne((1.5, 1.5, 2, 2.5), bins)
+
+
+def mobileone_s2(bins: int) -> MobileOne:
+    """Return an untrained, fused MobileOne-S2."""
+    return MobileOne((1.5, 2, 2.5, 4), bins)
+
+
+def mobileone_s3(bins: int) -> MobileOne:
+    """Return an untrained, fused MobileOne-S3."""
+    return MobileOne((2, 2.5, 3, 4), bins)
+
+
+def mobileone_s4(bins: int) -> MobileOne:
+    """Return an untrained, fused MobileOne-S4."""
+    return MobileOne((3, 3.5, 3.5, 4), bins, squeeze=True)

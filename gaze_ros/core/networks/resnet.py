@@ -39,7 +39,7 @@ class BasicBlock(_Block):
 
 
 class Bottleneck(_Block):
-    """1x1, 3x3, 1x1, of ResNet-50; the stride is on the 3x3."""
+    """1x1, 3x3, 1x1, of ResNet-50 and deeper; the stride is on the 3x3."""
 
     expansion = 4
 
@@ -98,3 +98,13 @@ def resnet34(bins: int) -> ResNet:
 def resnet50(bins: int) -> ResNet:
     """Return an untrained ResNet-50."""
     return ResNet(Bottleneck, (3, 4, 6, 3), bins)
+
+
+def resnet101(bins: int) -> ResNet:
+    """Return an untrained ResNet-101."""
+    return ResNet(Bottleneck, (3, 4, 23, 3), bins)
+
+
+def resnet152(bins: int) -> ResNet:
+    """Return an untrained ResNet-152."""
+    return ResNet(Bottleneck, (3, 8, 36, 3), bins)

@@ -5,7 +5,7 @@ SECONDS ?= 15
 SOURCE ?= sample
 ARGS ?=
 BIN := $(VENV)/bin
-EXTRAS := mediapipe,sample,torch,test
+EXTRAS := mediapipe,sample,torch,openvino,onnx,coreml,int8,test
 # Demo and tests do not mix with a robot nearby, and nothing leaves this machine.
 demo test: export ROS_DOMAIN_ID := $(or $(ROS_DOMAIN_ID),42)
 demo test: export ROS_AUTOMATIC_DISCOVERY_RANGE := $(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST)

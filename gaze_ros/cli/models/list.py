@@ -1,0 +1,31 @@
+"""List the models, their licences, and where each is on this machine."""
+import argparse
+from dataclasses import asdict
+import json
+
+HELP = 'what there is, and where'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument('--json', action='store_true', help='all that is known of them, as JSON')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the list; return the exit code."""
+    from gaze_ros.core import models, store
+
+    there = [(m, store.locate(m.name, m.kind)) for m in models.manifest()]
+    if arguments.json:
+        print(json.dumps([{**asdict(m), 'path': str(p) if p else None} for m, p in there],
+                         indent=1))
+        return 0
+    rows = [('name', 'kind', 'family', 'may be shipped', 'licence', 'where')]
+    for model, path in there:
+        where = str(path) if path else '' if model.needs_weight else 'in its package'
+        rows.append((model.name, model.kind, model.family or '-',
+                     'yes' if model.may_be_shipped else 'no', model.licence, where or '-'))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    return 0

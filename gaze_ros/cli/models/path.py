@@ -1,0 +1,20 @@
+"""Print the path of a model's file, as weight and detector_weight take it."""
+import argparse
+
+HELP = 'where a model is'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument('name', metavar='NAME', help='of gaze_ros models list')
+    parser.add_argument('--suffix', default='', metavar='.SUFFIX',
+                        help='which of the files, where a model has several: .onnx, .pt')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the path; return the exit code."""
+    from gaze_ros.core import models, store
+
+    model = models.of_any_kind(arguments.name)
+    print(store.find(model.name, model.kind, (arguments.suffix,) if arguments.suffix else ()))
+    return 0

@@ -1,0 +1,32 @@
+"""Check the digests of the files of models that are on this machine."""
+import argparse
+
+from gaze_ros.core.errors import ModelError
+
+HELP = 'check the files that are there'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument('names', nargs='*', metavar='NAME', help='models; none for all')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a line for each file; return 0 only if none is wrong."""
+    from gaze_ros.core import models, store
+
+    named = [models.of_any_kind(name) for name in arguments.names]
+    wrong = 0
+    for model in named or models.manifest():
+        found = [*store.look(model)]
+        if named and not found:
+            raise ModelError(f"no file of '{model.name}' was found {store.looked()}")
+        for one in found:
+            verdict, why = 'unknown', 'no digest of it is known'
+            if one.complaint:
+                verdict, why = 'wrong', one.complaint
+            elif one.generation:
+                verdict, why = 'ok', one.generation.generation
+            wrong += verdict == 'wrong'
+            print(f'{verdict:<8} {model.name}: {one.path}: {why}')
+    return 1 if wrong else 0

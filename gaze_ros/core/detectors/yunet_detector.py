@@ -1,5 +1,6 @@
 """YuNet (MIT) through OpenCV's FaceDetectorYN, from an ONNX file the user has."""
 from pathlib import Path
+from typing import Optional
 
 import cv2
 from gaze_ros.core.errors import ModelError
@@ -13,21 +14,15 @@ LONG_SIDE = 640
 class YuNetDetector:
     """Box, score and five landmarks.
 
-    :raises ModelError: if no file is given, it is missing or OpenCV cannot load it.
+    :raises ModelError: if OpenCV cannot load the file.
     """
 
-    name = 'yunet'
-
-    def __init__(self, *, weight: str, min_score: float) -> None:
-        if not weight:
-            raise ModelError(
-                "detector 'yunet' needs its ONNX file: set detector_weight to the path of "
-                'face_detection_yunet_*.onnx (OpenCV Zoo, MIT)')
-        if not Path(weight).is_file():
-            raise ModelError(f"detector_weight '{weight}' is not a file")
+    def __init__(self, name: str, weight: Optional[Path], *, min_score: float,
+                 threads: int) -> None:
+        self.name = name
         try:
             self._net = cv2.FaceDetectorYN.create(
-                weight, '', (LONG_SIDE, LONG_SIDE), score_threshold=min_score)
+                str(weight), '', (LONG_SIDE, LONG_SIDE), score_threshold=min_score)
             # Another network loads too; only its outputs tell.
             self._net.detect(np.zeros((LONG_SIDE, LONG_SIDE, 3), np.uint8))
         except (cv2.error, SystemError) as e:
@@ -66,3 +61,7 @@ class YuNetDetector:
             if w > 0 and h > 0:
                 faces.append(Face((x, y, w, h), float(row[14]), row[4:14].reshape(5, 2) * grow))
         return sorted(faces, key=lambda face: -face.score)
+
+    def close(self) -> None:
+        """Free the network."""
+        self._net = None

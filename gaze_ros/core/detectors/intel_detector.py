@@ -1,0 +1,56 @@
+"""Intel's face-detection-adas-0001 and -retail-0004 (Apache-2.0) in OpenVINO."""
+from pathlib import Path
+from typing import Optional
+
+import cv2
+from gaze_ros.core.crops import Batch
+from gaze_ros.core.errors import ModelError
+from gaze_ros.core.faces import Face
+from gaze_ros.core.runtimes import open_network
+import numpy as np
+
+
+class IntelDetector:
+    """Box and score, no landmarks; one box more or less fits every picture's proportions.
+
+    :raises ModelError: if openvino is missing or the file is no such network.
+    """
+
+    def __init__(self, name: str, weight: Optional[Path], *, min_score: float,
+                 threads: int) -> None:
+        self.name = name
+        self.min_score = min_score
+        self._net = open_network(weight, runtime='openvino', device='cpu', threads=threads)
+        if len(self._net.shapes) != 1 or self._net.shapes[0][:2] != (1, 3):
+            raise ModelError(
+                f"detector_weight '{weight}' takes inputs of the shapes {self._net.shapes}: it is "
+                f"no network of detector '{name}'")
+        self._size = self._net.shapes[0][:1:-1]
+        self._batch = Batch()
+        found = self._run(np.zeros((*self._size[::-1], 3), np.uint8))
+        if found.shape[-1] != 7:
+            raise ModelError(
+                f"detector_weight '{weight}' gives rows of {found.shape[-1]} numbers, not of 7: "
+                f"it is no network of detector '{name}'")
+
+    def detect(self, bgr: np.ndarray) -> list[Face]:
+        """Return the faces of a (H, W, 3) uint8 BGR picture, best score first."""
+        height, width = bgr.shape[:2]
+        rows = self._run(cv2.resize(bgr, self._size, interpolation=cv2.INTER_AREA))
+        faces = []
+        # Each row: picture, class, score, left, top, right, bottom in parts of the picture.
+        for picture, _, score, left, top, right, bottom in rows.reshape(-1, 7).tolist():
+            if picture < 0:
+                break
+            if score >= self.min_score and right > left and bottom > top:
+                faces.append(Face(
+                    (left * width, top * height, (right - left) * width, (bottom - top) * height),
+                    min(score, 1.0)))
+        return sorted(faces, key=lambda face: -face.score)
+
+    def close(self) -> None:
+        """Free the network."""
+        self._net = None
+
+    def _run(self, picture: np.ndarray) -> np.ndarray:
+        return self._net(self._batch.fill([picture]))[0]

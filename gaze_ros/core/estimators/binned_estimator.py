@@ -1,0 +1,179 @@
+"""MobileGaze (yakhyo/gaze-estimation) and L2CS-Net: two heads of bins, on any runtime."""
+import logging
+import math
+from pathlib import Path
+
+from gaze_ros.core import models, store
+from gaze_ros.core.crops import Batch, crop, face_transform
+from gaze_ros.core.errors import ModelError
+from gaze_ros.core.estimators import DATASETS, Settings
+from gaze_ros.core.faces import Estimate, Face
+from gaze_ros.core.runtimes import CHECKPOINTS, open_network, RUNTIMES
+import numpy as np
+
+_log = logging.getLogger(__name__)
+
+#: Side in pixels of the square the face is scaled to; the weights were trained on it.
+INPUT_SIZE = 448
+
+#: ImageNet's mean and deviation, in the order of BGR, 0..255.
+MEAN = (0.406 * 255, 0.456 * 255, 0.485 * 255)
+DEVIATION = (0.225 * 255, 0.224 * 255, 0.229 * 255)
+
+
+class BinnedEstimator:
+    """All faces of a picture in one batch.
+
+    Which head is horizontal: of a file with a whole network (ONNX, OpenVINO, Core ML) the first
+    output. Of a checkpoint it changed between releases, and in the older ones it is ``fc_pitch``:
+    ``head_order`` tells, or the file's sha256 where weights/manifest.yaml has it, else as named,
+    with a warning.
+
+    :raises ModelError: if a package or the file is missing, the file needs code to load, or holds
+        another network than the model's.
+    """
+
+    def __init__(self, entry: models.Model, settings: Settings) -> None:
+        self.name = entry.name
+        self._crop, self._scale = settings.crop, settings.crop_scale
+        path = Path(settings.weight) if settings.weight else _find(entry.name, settings)
+        if not path.exists():
+            raise ModelError(f"weight '{path}' is not a file")
+        metadata: dict[str, str] = {}
+
+        def module():
+            from gaze_ros.core.networks.checkpoints import load_network
+            net, found = load_network(entry.architecture, str(path))
+            metadata.update(found)
+            return net
+
+        self._network = open_network(
+            path, runtime=settings.runtime, device=settings.device, precision=settings.precision,
+            threads=settings.threads, size=INPUT_SIZE,
+            module=module if path.suffix.lower() in CHECKPOINTS else None)
+        self.running = (
+            f'{self._network.runtime}, {self._network.device}, {self._network.precision}')
+        self._batch = Batch(MEAN, DEVIATION, rgb=True)
+        bins = self._try(path)
+        dataset = _dataset(settings.dataset, bins, path)
+        _, self._step, self._offset = DATASETS[dataset]
+        self._bins = np.arange(bins, dtype=np.float32)
+        self._swapped = is_swapped(path, settings.head_order, metadata)
+
+    def estimate(self, bgr: np.ndarray, faces: list[Face]) -> list[Estimate]:
+        """Return an estimate for each face; NaN for a box without extent in the picture."""
+        estimates = [Estimate() for _ in faces]
+        height, width = bgr.shape[:2]
+        cuts = []
+        for i, face in enumerate(faces):
+            if not min(face.clipped(width, height)[2:]):
+                continue
+            try:
+                transform = face_transform(
+                    face.box, INPUT_SIZE, self._crop, self._scale, (width, height))
+            except ValueError:
+                continue
+            cuts.append((i, crop(bgr, transform, INPUT_SIZE)))
+        if not cuts:
+            return estimates
+        for (i, _), (pitch, yaw, confidence) in zip(
+                cuts, self._look([picture for _, picture in cuts]).tolist()):
+            if math.isfinite(pitch + yaw):
+                estimates[i] = Estimate(pitch, yaw, confidence)
+        return estimates
+
+    def angles(self, faces: list[np.ndarray]) -> np.ndarray:
+        """Return (N, 2) pitch and yaw in radians of faces that are cut out already.
+
+        :param faces: (INPUT_SIZE, INPUT_SIZE, 3) uint8 BGR, any number of them.
+        """
+        return np.concatenate([self._look([face])[:, :2] for face in faces])
+
+    def close(self) -> None:
+        """Free the network."""
+        self._network = None
+
+    def _look(self, faces: list[np.ndarray]) -> np.ndarray:
+        """Return (N, 3) pitch and yaw, radians, and confidence, 0..1."""
+        horizontal, vertical = self._network(self._batch.fill(faces))
+        if self._swapped:
+            horizontal, vertical = vertical, horizontal
+        pitch, sure_pitch = decode(vertical, self._bins, self._step, self._offset)
+        yaw, sure_yaw = decode(horizontal, self._bins, self._step, self._offset)
+        # The model's yaw grows toward the left of the picture.
+        return np.column_stack([pitch, -yaw, (sure_pitch + sure_yaw) / 2])
+
+    def _try(self, path: Path) -> int:
+        """Run the network once; return how many bins each of its heads has."""
+        try:
+            outputs = self._network(self._batch.fill(
+                [np.zeros((INPUT_SIZE, INPUT_SIZE, 3), np.uint8)]))
+        except Exception as e:  # each runtime has classes of its own
+            reason = ' '.join(str(e).split())[-200:]
+            raise ModelError(
+                f"weight '{path}' does not take a picture of {INPUT_SIZE} x {INPUT_SIZE}: it is "
+                f"no network of model '{self.name}' ({reason})") from e
+        shapes = [np.shape(o) for o in outputs]
+        if len(shapes) != 2 or shapes[0] != shapes[1] or len(shapes[0]) != 2:
+            raise ModelError(
+                f"weight '{path}' gives outputs of the shapes {shapes}; model '{self.name}' was "
+                'expected to give two of (1, bins)')
+        return shapes[0][1]
+
+
+def decode(
+        logits: np.ndarray, bins: np.ndarray, step: float,
+        offset: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the expected angle in radians, and how sure it is.
+
+    degrees = sum(softmax(logits) * bin) * step - offset, as upstream; sureness is
+    1 - entropy / ln(bins), 0..1.
+
+    :param logits: (N, bins) float32.
+    :param bins: 0, 1, 2, ... as float32.
+    """
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    degrees = (p @ bins) * step - offset
+    entropy = -(p * np.log(np.maximum(p, 1e-12))).sum(axis=1)
+    return np.radians(degrees), 1 - entropy / math.log(len(bins))
+
+
+def _find(name: str, settings: Settings) -> Path:
+    """Return the file the store has, of the kind that suits the runtime best."""
+    whole = tuple(s for row in RUNTIMES.values() for s in row[4] if s not in CHECKPOINTS)
+    # A whole network needs no torch to be read, but only torch has half precision on a GPU.
+    if settings.runtime == 'torch' or settings.device in ('cuda', 'mps'):
+        return store.find(name, suffixes=(*CHECKPOINTS, *whole))
+    return store.find(name, suffixes=(*whole, *CHECKPOINTS))
+
+
+def _dataset(dataset: str, bins: int, path: Path) -> str:
+    """Return the dataset whose number of bins the heads have."""
+    fits = [name for name, row in DATASETS.items() if row[0] == bins]
+    known = ', '.join(f'{name} ({row[0]})' for name, row in DATASETS.items())
+    if not fits:
+        raise ModelError(
+            f"weight '{path}' has {bins} bins: it belongs to no known dataset: {known}")
+    if dataset not in ('auto', fits[0]):
+        raise ModelError(
+            f"weight '{path}' has {bins} bins, but dataset '{dataset}' has "
+            f"{DATASETS[dataset][0]}: set dataset to '{fits[0]}' or auto")
+    return fits[0]
+
+
+def is_swapped(path: Path, head_order: str, metadata: dict[str, str]) -> bool:
+    """Return whether the second output is the horizontal one."""
+    if head_order != 'auto':
+        return head_order == 'swapped'
+    if path.suffix.lower() not in CHECKPOINTS:
+        return False
+    known = models.known(path)
+    head_order = metadata.get('head_order') or known and known[1].head_order
+    if not head_order:
+        _log.warning(
+            "weight '%s' (sha256 %s) is not in weights/manifest.yaml, so it is not known which "
+            "head is horizontal; taking them as named. To be sure: gaze_ros models selftest; if "
+            "left-right and up-down are exchanged, set head_order to 'swapped'.",
+            path, models.sha256(path))
+    return head_order == 'swapped'

@@ -1,0 +1,58 @@
+"""ONNX Runtime on the CPU, on CUDA, or on Apple's devices through its Core ML provider."""
+from pathlib import Path
+from typing import Any, TYPE_CHECKING, Union
+
+from gaze_ros.core import threads as thread_counts
+from gaze_ros.core.errors import ModelError
+from gaze_ros.core.runtimes.conversion import to_onnx
+import numpy as np
+import onnxruntime
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+_PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider',
+              'mps': 'CoreMLExecutionProvider'}
+
+
+class OnnxNetwork:
+    """A session on one provider.
+
+    :raises ModelError: if the file is no network, or the provider does not take it.
+    """
+
+    runtime = 'onnx'
+
+    def __init__(
+            self, model: Union[Path, 'Module'], *, device: str, precision: str,
+            threads: int, size: int = 0, **_: Any) -> None:
+        if precision not in ('auto', 'fp32'):
+            raise ModelError(
+                f"precision '{precision}' is not for runtime 'onnx', which computes as its file "
+                'says: set precision to auto or fp32, or runtime to openvino or torch')
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = thread_counts.count(threads)
+        # A spinning worker takes the core that the camera or the next stage needs.
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        options.log_severity_level = 3
+        provider = _PROVIDERS[device]
+        try:
+            session = onnxruntime.InferenceSession(
+                str(model) if isinstance(model, Path) else to_onnx(model, size), options,
+                providers=[provider, 'CPUExecutionProvider'][:1 if device == 'cpu' else 2])
+        except Exception as e:  # its classes derive from Exception alone
+            reason = ' '.join(str(e).split())[:300]
+            raise ModelError(
+                f"weight '{model}' is no network ONNX Runtime can load: {reason}") from e
+        # It falls back to the CPU with no more than a log line.
+        if session.get_providers()[0] != provider:
+            raise ModelError(
+                f"device '{device}': ONNX Runtime did not get its {provider} to work here: set "
+                'device to cpu')
+        self.device, self.precision = device, 'fp32'
+        self._session = session
+        self._inputs = [i.name for i in session.get_inputs()]
+
+    def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """Return the outputs for one batch of each input."""
+        return self._session.run(None, dict(zip(self._inputs, inputs)))

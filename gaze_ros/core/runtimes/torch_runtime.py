@@ -1,0 +1,46 @@
+"""PyTorch on the CPU, CUDA or MPS; half precision and channels_last on a GPU."""
+from typing import Any
+
+from gaze_ros.core import threads as thread_counts
+from gaze_ros.core.errors import ModelError
+import numpy as np
+import torch
+
+_TYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
+
+
+class TorchNetwork:
+    """A module in inference mode.
+
+    :raises ModelError: for a precision torch does not compute in, or memory that is not there.
+    """
+
+    runtime = 'torch'
+
+    def __init__(
+            self, model: torch.nn.Module, *, device: str, precision: str, threads: int,
+            **_: Any) -> None:
+        if precision == 'auto':
+            precision = 'fp32' if device == 'cpu' else 'fp16'
+        if precision not in _TYPES:
+            raise ModelError(
+                f"precision '{precision}' is not one of torch's: {', '.join(_TYPES)}; int8 is "
+                "OpenVINO's, from a file made by gaze_ros models export")
+        self.device, self.precision = device, precision
+        torch.set_num_threads(thread_counts.count(threads))
+        # Tensor cores want channels last; on the CPU it gains nothing here.
+        self._format = torch.preserve_format if device == 'cpu' else torch.channels_last
+        try:
+            self._module = model.eval().to(
+                device=device, dtype=_TYPES[precision], memory_format=self._format)
+        except RuntimeError as e:
+            raise ModelError(f"device '{device}' does not take the model: {e}") from e
+
+    def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """Return the outputs for one batch of each input."""
+        with torch.inference_mode():
+            outputs = self._module(*(
+                torch.from_numpy(x).to(device=self.device, dtype=_TYPES[self.precision],
+                                       memory_format=self._format) for x in inputs))
+            # All outputs have one shape: one way back from the device, not one each.
+            return list(torch.stack(outputs).float().cpu().numpy())

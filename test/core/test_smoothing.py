@@ -3,6 +3,7 @@ import math
 from gaze_ros.core.smoothing import Smoother
 from hypothesis import given
 from hypothesis import strategies as st
+import numpy as np
 import pytest
 
 PITCH = st.floats(-math.pi / 2, math.pi / 2)
@@ -69,16 +70,50 @@ def test_what_is_kept_does_not_grow():
     for i in range(1000):
         smoother.update(f'f{i}', 0.0, 0.0, i / 10)
         smoother.forget_old(i / 10)
-        assert len(smoother._state) <= 6
+        assert len(smoother._states) <= 6
     smoother.forget_old(0.0)
-    assert not smoother._state
+    assert not smoother._states
 
 
+def follow(smoother, yaws, rate):
+    return np.array([smoother.update('f1', 0.0, yaw, i / rate)[1] for i, yaw in enumerate(yaws)])
+
+
+@pytest.mark.parametrize('rate', [10, 30])
+def test_a_turn_is_followed_sooner_at_less_jitter(rate):
+    """The paper's promise, with the defaults, against the average they replace."""
+    noise = np.random.default_rng(5).normal(0, 0.01, 20 * rate)
+    turn = 0.5 * (np.arange(2 * rate) >= rate)
+    late, jitter = [], []
+    for time, beta in ((0.1, 0.0), (0.2, 1.5)):
+        told = follow(Smoother(time, beta=beta), turn, rate)
+        late.append(np.abs(turn - told).sum() / 0.5 / rate)
+        jitter.append(np.diff(follow(Smoother(time, beta=beta), noise, rate)).std())
+    assert late[1] < 0.6 * late[0]
+    assert jitter[1] < 0.9 * jitter[0]
+
+
+def test_beta_follows_alike_at_any_rate():
+    found = [follow(Smoother(0.3, beta=2.0), 0.4 * np.sin(np.arange(2 * rate) / rate), rate)[-1]
+             for rate in (10, 30, 90)]
+    assert found == pytest.approx([found[2]] * 3, abs=0.02)
+
+
+def test_the_cutoff_is_that_of_the_paper():
+    """At a steady speed the filter is behind by the time constant of its cutoff."""
+    rate, speed, beta = 200, 0.4, 3.0
+    yaws = speed * np.arange(3 * rate) / rate
+    behind = yaws[-1] - follow(Smoother(0.5, beta=beta), yaws, rate)[-1]
+    cutoff = 1 / (2 * math.pi * 0.5) + beta * speed
+    assert behind / speed == pytest.approx(1 / (2 * math.pi * cutoff), abs=0.6 / rate)
+
+
+@pytest.mark.parametrize('beta', [0.0, 1.5])
 @pytest.mark.parametrize(('a', 'b', 'middle'), [
     ((0.0, 3.1), (0.0, -3.1), (0.0, math.pi)), ((0.2, 1.5), (0.2, 1.64), (0.2, 1.57)),
     ((1.52, 0.0), (1.52, math.pi), (math.pi / 2, None))])
-def test_nothing_breaks_near_90_and_180_degrees(a, b, middle):
-    smoother = Smoother(0.05)
+def test_nothing_breaks_near_90_and_180_degrees(a, b, middle, beta):
+    smoother = Smoother(0.05, beta=beta)
     for i in range(40):
         pitch, yaw = smoother.update('f1', *(a, b)[i % 2], i / 30)
         assert pitch == pytest.approx(middle[0], abs=0.06)
@@ -87,9 +122,9 @@ def test_nothing_breaks_near_90_and_180_degrees(a, b, middle):
 
 
 @given(st.lists(st.tuples(PITCH, YAW, st.floats(-1, 1)), max_size=20),
-       st.floats(0, 10), st.floats(0, 2))
-def test_finite_gaze_stays_finite(samples, time, timeout):
-    smoother = Smoother(time, timeout)
+       st.floats(0, 10), st.floats(0, 2), st.floats(0, 100))
+def test_finite_gaze_stays_finite(samples, time, timeout, beta):
+    smoother = Smoother(time, timeout, beta)
     stamp = 0.0
     for pitch, yaw, step in samples:
         stamp += step

@@ -1,0 +1,17 @@
+"""Files and folders that verbs take as their input."""
+from pathlib import Path
+
+from gaze_ros.core.errors import SourceError
+
+
+def existing(name: str) -> Path:
+    """Return the path of a file or folder.
+
+    :raises SourceError: if it does not exist, or is a device.
+    """
+    path = Path(name)
+    if not path.exists():
+        raise SourceError(f"input '{path}' does not exist")
+    if not (path.is_file() or path.is_dir()):
+        raise SourceError(f"input '{path}' is no file: the pipeline takes cameras")
+    return path

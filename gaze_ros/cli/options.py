@@ -1,0 +1,36 @@
+"""The gaze node's parameters as options of a verb."""
+import argparse
+from collections.abc import Callable
+
+from gaze_ros.core.parameters import GAZE, Spec, Value
+
+#: What files do not have: nobody is told who looks at the camera, and no direction is written.
+_OF_NODES = ('looking_at_camera_angle', 'horizontal_fov')
+
+_SPECS = tuple(spec for spec in GAZE if spec.name not in _OF_NODES)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each parameter that has a meaning for files."""
+    for spec in _SPECS:
+        more = f' ({", ".join(spec.choices)})' if spec.choices else ''
+        parser.add_argument(
+            '--' + spec.name.replace('_', '-'), default=spec.default, type=_value(spec),
+            metavar=type(spec.default).__name__.upper(),
+            help=f'{spec.description}{more} [{spec.default}]')
+
+
+def values(arguments: argparse.Namespace) -> dict[str, Value]:
+    """Return the values of the options that :func:`add` added, by the names of the parameters."""
+    return {spec.name: getattr(arguments, spec.name) for spec in _SPECS}
+
+
+def _value(spec: Spec) -> Callable[[str], Value]:
+    """Return what turns a word of the command line into the value of a parameter."""
+    def convert(word: str) -> Value:
+        value = spec.coerced(word)
+        if why := spec.complaint(value):
+            raise argparse.ArgumentTypeError(why)
+        return value
+    convert.__name__ = type(spec.default).__name__  # what argparse says was expected
+    return convert

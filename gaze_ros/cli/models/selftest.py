@@ -1,0 +1,60 @@
+"""Tell whether a model's horizontal and vertical are right, by the mirror test; no labels needed.
+
+Pictures and their mirror images must give opposite yaw and the same pitch.
+"""
+import argparse
+from contextlib import ExitStack
+
+from gaze_ros.cli import inputs, options
+from gaze_ros.core.errors import GazeRosError
+
+HELP = "check a model's axes on a clip"
+
+#: Pictures looked at, spread over the clip.
+_PICTURES = 200
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument('--input', metavar='FILE', required=True,
+                        help='video or folder of images in which people look around')
+    options.add(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the test; return 0 only if the axes are right."""
+    from gaze_ros.core.engine import create_engine
+    from gaze_ros.core.mirror import judge, mirror_angles
+    from gaze_ros.core.sources import open_source
+    import numpy as np
+    from tqdm import tqdm
+
+    path = inputs.existing(arguments.input)
+    with ExitStack() as stack:
+        source = open_source(str(path.resolve()))
+        stack.callback(source.close)
+        engine = create_engine(options.values(arguments))
+        stack.callback(engine.close)
+        bar = stack.enter_context(tqdm(total=source.count or None, unit='frame', disable=None))
+        step = max(1, source.count // _PICTURES)
+        angles = []
+        while (picture := source.read()) is not None:
+            if bar.n % step == 0:
+                height, width = picture.shape[:2]
+                faces = [face for face in engine.detector.detect(picture)
+                         if all(face.clipped(width, height)[2:])]
+                angles.append(mirror_angles(engine.estimator, picture, faces))
+            bar.update()
+    test = judge(np.concatenate([np.empty((0, 4)), *angles]))
+    print(f'{engine.estimator.name}: {test.n} faces in {len(angles)} pictures and their mirror '
+          'images')
+    print(f'{"":<12}{"r":>8}{"std, deg":>10}   should be')
+    for axis, r, deviation, wanted in (
+            ('pitch', test.correlation_pitch, test.deviation_pitch_deg, 'r > 0.5'),
+            ('yaw', test.correlation_yaw, test.deviation_yaw_deg, 'r < -0.5')):
+        shown = '-' if r is None else f'{r:.2f}'
+        print(f'{axis:<12}{shown:>8}{deviation:10.1f}   {wanted}')
+    if test.verdict != 'right':
+        raise GazeRosError(f'{test.verdict}: {test.reason}')
+    print('right: yaw turns with the mirror, pitch does not')
+    return 0

@@ -1,0 +1,198 @@
+"""gaze_ros evaluate and gaze_ros models selftest, as a user types them."""
+import json
+import subprocess
+import zipfile
+
+import cv2
+from gaze_ros.core.sources.sample import Sample
+import numpy as np
+import pytest
+from support import BIN, save_sample
+
+FIGURES = {
+    'model', 'detector', 'input', 'labels', 'n', 'missed', 'absent', 'mean_error_deg',
+    'median_error_deg', 'mean_error_without_bias_deg', 'median_error_without_bias_deg',
+    'bias_pitch_deg', 'bias_yaw_deg', 'mean_absolute_pitch_error_deg',
+    'mean_absolute_yaw_error_deg', 'correlation_pitch', 'correlation_yaw',
+    'zero_baseline_error_deg', 'constant_baseline_error_deg', 'detection_ms_median',
+    'estimation_ms_median'}
+
+
+def gaze_ros(*words):
+    done = subprocess.run(
+        [BIN / 'gaze_ros', *map(str, words)], capture_output=True, text=True, timeout=120)
+    assert 'Traceback' not in done.stderr, done.stderr
+    return done
+
+
+def evaluate(*words):
+    done = gaze_ros('evaluate', '--model', 'mediapipe', *words, '--json')
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+    return save_sample(tmp_path_factory.mktemp('clip') / 'clip.mp4', 'mp4v', 25.0, 12)
+
+
+@pytest.fixture
+def labels(tmp_path):
+    def labels(*rows, name='labels.csv'):
+        path = tmp_path / name
+        path.write_text('\n'.join(rows) + '\n')
+        return path
+    return labels
+
+
+def test_the_gazes_a_model_told_are_without_error(clip, labels, tmp_path):
+    done = gaze_ros('video', clip, '--json', tmp_path / 'o.jsonl', '--model', 'mediapipe')
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line)['gazes'][0] for line in (tmp_path / 'o.jsonl').open()]
+    figures = evaluate('--input', clip, '--labels', labels(
+        'frame,pitch,yaw', *(f'{i},{g["raw_pitch"]},{g["raw_yaw"]}'
+                             for i, g in reversed(list(enumerate(told))) if i % 2)))
+    assert set(figures) == FIGURES
+    assert (figures['n'], figures['missed'], figures['absent']) == (6, 0, 0)
+    assert figures['mean_error_deg'] < 0.002
+    assert figures['correlation_yaw'] > 0.999
+    assert figures['detection_ms_median'] > 0 and figures['estimation_ms_median'] > 0
+
+
+def test_a_table_for_people_and_a_word_on_frames_that_are_not_there(clip, labels):
+    done = gaze_ros('evaluate', '--input', clip, '--labels', labels(
+        'frame,pitch_deg,yaw_deg,settled', '0,5,5,1', '3,5,5,1', '4,5,5,0', '12,5,5,1',
+        '90,5,5,1'))
+    assert done.returncode == 0, done.stderr
+    assert '2 gazes compared, 0 labels without a gaze' in done.stdout
+    assert 'angular error' in done.stdout and 'bias' in done.stdout
+    assert '2 labels have no picture in the input, the first in line 5: frame 12' in done.stderr
+
+
+def test_a_folder_by_names_beside_pictures_without_faces(labels, tmp_path):
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    cv2.imwrite(str(folder / 'face.png'), Sample().read())
+    cv2.imwrite(str(folder / 'a.png'), np.full((100, 100, 3), 90, np.uint8))
+    cv2.imwrite(str(tmp_path / 'beside.png'), Sample().read())
+    by_name = evaluate('--input', folder, '--labels', labels(
+        'image,pitch_deg,yaw_deg', 'face.png,1,2', 'a.png,1,2', 'beside.png,1,2', 'none.png,1,2'))
+    assert (by_name['n'], by_name['missed'], by_name['absent']) == (2, 1, 1)
+    assert by_name['correlation_pitch'] is None
+    by_index = evaluate('--input', folder, '--labels', labels(
+        'frame,pitch_deg,yaw_deg', '0,1,2', '1,1,2', '2,1,2'))
+    assert (by_index['n'], by_index['missed'], by_index['absent']) == (1, 1, 1)
+    assert by_index['mean_error_deg'] == pytest.approx(by_name['mean_error_deg'])
+
+
+def test_one_of_several_faces_is_meant_by_a_point_in_it(labels, tmp_path):
+    one = Sample().read()
+    cv2.imwrite(str(tmp_path / 'two.png'), np.hstack([one, cv2.flip(one, 1)]))
+    rows = ('frame,pitch,yaw,face_x,face_y', '0,0,0,320,230', '0,0,0,959,230')
+    both = evaluate('--input', tmp_path / 'two.png', '--labels', labels(*rows))
+    assert (both['n'], both['missed']) == (2, 0)
+    first, second = (evaluate('--input', tmp_path / 'two.png', '--labels', labels(rows[0], row))
+                     for row in rows[1:])
+    assert abs(first['bias_yaw_deg'] - second['bias_yaw_deg']) > 1
+    assert both['bias_yaw_deg'] == pytest.approx(
+        (first['bias_yaw_deg'] + second['bias_yaw_deg']) / 2)
+    nobody = gaze_ros('evaluate', '--input', tmp_path / 'two.png', '--labels', labels(
+        rows[0], '0,0,0,640,5'))
+    assert nobody.returncode == 1
+    assert 'none of the 1 labelled pictures has a face with a gaze' in nobody.stderr
+
+
+@pytest.mark.parametrize('rows,more,reason', [
+    (['a,b', '1,2'], [], 'no column for the picture'),
+    (['frame,pitch,yaw', '0,0,x'], [], "line 2, column yaw: 'x' is no number"),
+    (['frame,pitch,yaw', '0,0,0', '0,0,1'], [], 'line 3: 0 is labelled a second time; say which'),
+    (['frame,pitch,yaw', '90,0,0'], [], 'none of the 1 labelled pictures is in the input'),
+    (['image,pitch,yaw', 'a.png,0,0'], [], 'is a video: give the column frame'),
+    (['frame,pitch,yaw', '0,0,0'], ['--labels', '/nowhere.csv'], 'No such file'),
+    (['frame,pitch,yaw', '0,0,0'], ['--labels', ''], '--labels is needed'),
+    (['frame,pitch,yaw', '0,0,0'], ['--input', '/nowhere.mp4'], 'does not exist'),
+    (['frame,pitch,yaw', '0,0,0'], ['--input', '/dev/null'], 'is no file'),
+])
+def test_wrong_input_is_told_in_one_line(clip, labels, rows, more, reason):
+    done = gaze_ros('evaluate', '--input', clip, '--labels', labels(*rows), *more)
+    told = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros evaluate: ')]
+    assert done.returncode == 1 and not done.stdout
+    assert len(told) == 1 and reason in told[0], done.stderr
+
+
+@pytest.fixture
+def eyes(tmp_path):
+    def eyes(**members):
+        path = tmp_path / 'eyes.zip'
+        with zipfile.ZipFile(path, 'w') as archive:
+            for name, data in members.items():
+                archive.writestr(name.replace('_csv', '.csv'), data)
+        return path
+    return eyes
+
+
+HEAD = 'left_eye,right_eye,head_yaw_P_deg,pitch_up_V_deg,yaw_H_deg_image_right\n'
+
+
+@pytest.mark.parametrize('members,reason', [
+    ({}, "labels 'labels.csv' are neither in"),
+    ({'labels_csv': 'left_eye,right_eye\n'}, "no column for the head's yaw"),
+    ({'labels_csv': HEAD + 'l,r,0,1,2\n'}, "model 'mediapipe' needs whole faces"),
+])
+def test_what_is_wrong_with_eyes_is_told_in_one_line(eyes, members, reason):
+    done = gaze_ros('evaluate', '--eyes', eyes(**members), '--model', 'mediapipe')
+    assert done.returncode == 1
+    assert reason in done.stderr.splitlines()[-1]
+
+
+def test_what_is_no_zip_and_what_is_wrong_usage(clip):
+    assert 'is no zip that can be read' in gaze_ros('evaluate', '--eyes', clip).stderr
+    assert gaze_ros('evaluate').returncode == 2
+    assert gaze_ros('evaluate', '--eyes', clip, '--input', clip).returncode == 2
+
+
+def test_a_face_that_does_not_look_around_is_inconclusive(clip):
+    done = gaze_ros('models', 'selftest', '--input', clip, '--model', 'mediapipe')
+    assert done.returncode == 1
+    assert '12 faces in 12 pictures' in done.stdout
+    assert 'inconclusive: the gaze varies by' in done.stderr.splitlines()[-1]
+
+
+def test_the_axes_of_the_default_are_right(shared):
+    done = gaze_ros('models', 'selftest', '--model', 'mediapipe', '--input',
+                    shared / 'labelled' / 'four_targets' / 'video.mp4')
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith('right: ')
+
+
+def test_exchanged_heads_are_found(shared):
+    pytest.importorskip('torch')
+    done = gaze_ros('models', 'selftest', '--input',
+                    shared / 'labelled' / 'four_targets' / 'video.mp4', '--model', 'mobileone_s0',
+                    '--weight', shared / 'models' / 'mobileone_s0.pt', '--head-order', 'as_named')
+    assert done.returncode == 1
+    assert 'exchanged: ' in done.stderr.splitlines()[-1]
+
+
+def test_the_default_on_known_targets(shared):
+    folder = shared / 'labelled' / 'four_targets'
+    figures = evaluate('--input', folder / 'video.mp4', '--labels', folder / 'labels.csv')
+    assert figures['n'] + figures['missed'] == 46 and figures['missed'] <= 1
+    assert figures['mean_error_deg'] <= 9.5
+    assert figures['mean_error_without_bias_deg'] <= 4.2
+    assert min(figures['correlation_pitch'], figures['correlation_yaw']) > 0.95
+    assert figures['zero_baseline_error_deg'] == pytest.approx(24.99, abs=0.01)
+    assert figures['constant_baseline_error_deg'] == pytest.approx(22.31, abs=0.01)
+
+
+def test_adas_on_the_eyes_of_columbia_gaze(shared):
+    pytest.importorskip('openvino')
+    figures = evaluate(
+        '--eyes', shared / 'labelled' / 'columbia_eyes_420.zip', '--model', 'adas', '--weight',
+        shared / 'models' / 'intel' / 'gaze-estimation-adas-0002.xml')
+    assert figures['n'] + figures['missed'] == 420 and figures['missed'] <= 10
+    assert figures['detector'] is None
+    assert figures['mean_error_deg'] <= 7.3
+    assert min(figures['correlation_pitch'], figures['correlation_yaw']) > 0.75
+    assert figures['zero_baseline_error_deg'] == pytest.approx(12.05, abs=0.01)

@@ -1,0 +1,152 @@
+"""Write a model's checkpoint as a file of another runtime, and check that it gives the same.
+
+OpenVINO's can be made int8, calibrated on a clip of yours; what that costs is measured on other
+faces of the clip. A file made of research-only weights is bound by their licence, too.
+"""
+import argparse
+from pathlib import Path
+import sys
+
+from gaze_ros.cli import inputs
+from gaze_ros.core.errors import GazeRosError
+
+HELP = 'write a model for another runtime'
+
+#: Faces that int8 is calibrated on and, others, that it is judged by.
+_CALIBRATION, _TRIAL = 300, 200
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    from gaze_ros.core.estimators import CHOICES
+    parser.add_argument('name', metavar='NAME', help='gaze model, of gaze_ros models list')
+    parser.add_argument('--format', required=True,
+                        choices=('onnx', 'openvino', 'coreml', 'safetensors'))
+    parser.add_argument('--weight', default='', metavar='FILE',
+                        help='checkpoint; none for the one found by gaze_ros models path')
+    parser.add_argument('--head-order', default='auto', choices=CHOICES['head_order'],
+                        help='as of the gaze node [auto]')
+    parser.add_argument('--precision', default='fp32', choices=('fp32', 'fp16'),
+                        help='of the weights; fp16 for openvino and coreml [fp32]')
+    parser.add_argument('--int8', default='', metavar='CLIP',
+                        help='quantise for openvino on the faces of a video or folder of images')
+    parser.add_argument('--output', default='', metavar='FILE', help='[NAME and its ending]')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the file and check it; return the exit code."""
+    from gaze_ros.core import exporting, models, store
+    from gaze_ros.core.runtimes import CHECKPOINTS
+
+    form, entry = arguments.format, models.entry(arguments.name)
+    if not entry.architecture or entry.family not in ('mobilegaze', 'l2cs'):
+        raise GazeRosError(
+            f"model '{entry.name}' has no checkpoint to export; those that have: "
+            + ', '.join(m.name for m in models.manifest() if m.family in ('mobilegaze', 'l2cs')))
+    if arguments.int8 and form != 'openvino':
+        raise GazeRosError(f"--int8 is for --format openvino, not for '{form}'")
+    if arguments.precision == 'fp16' and form not in ('openvino', 'coreml'):
+        raise GazeRosError(f"--precision fp16 is for openvino and coreml, not for '{form}'")
+    target = Path(arguments.output or entry.name).absolute()
+    if target.suffix != exporting.FORMATS[form]:
+        target = target.with_name(target.name + exporting.FORMATS[form])
+    whole = ('.onnx',) if form == 'openvino' else ()
+    path = Path(arguments.weight) if arguments.weight else store.find(
+        entry.name, suffixes=(*CHECKPOINTS, *whole))
+    if path.resolve() == target.resolve():
+        raise GazeRosError(f"'{target}' is the weight: it would be overwritten")
+    model = exporting.read(entry, path, arguments.head_order)
+    if not entry.may_be_shipped:
+        print(f'{entry.name}: licence {entry.licence}; so is the exported file', file=sys.stderr)
+    if arguments.int8:
+        return _quantise(entry, model, inputs.existing(arguments.int8), target)
+    exporting.export(model, entry.architecture, form, target, arguments.precision)
+    print(f'{target}')
+    if form == 'coreml':
+        print('not run: Core ML predicts on macOS only', file=sys.stderr)
+    else:
+        _check(entry, path, target, arguments.head_order)
+    return 0
+
+
+def _check(entry, path: Path, target: Path, head_order: str) -> None:
+    """Compare the file with its origin, in fp32, on pictures of noise."""
+    from gaze_ros.core.estimators import Settings
+    from gaze_ros.core.estimators.binned_estimator import BinnedEstimator, INPUT_SIZE
+    import numpy as np
+    noise = np.random.default_rng(0)
+    faces = [noise.integers(0, 256, (14, 14, 3), np.uint8).repeat(32, 0).repeat(32, 1)
+             for _ in range(8)]
+    assert faces[0].shape[0] == INPUT_SIZE
+    runtimes = {'.onnx': 'auto', '.xml': 'openvino', '.safetensors': 'torch'}
+    angles = []
+    for file, order in ((path, head_order), (target, 'auto')):
+        estimator = BinnedEstimator(entry, Settings(
+            weight=str(file), precision='fp32', head_order=order, device='cpu',
+            runtime=runtimes.get(file.suffix, 'torch')))
+        angles.append(estimator.angles(faces))
+        estimator.close()
+    worst = np.degrees(np.abs(angles[0] - angles[1])).max()
+    print(f'on noise it differs from its origin by at most {worst:.3f} deg', file=sys.stderr)
+    if not worst < 0.5:
+        raise GazeRosError(f"'{target}' does not give what '{path}' gives: do not use it")
+
+
+def _quantise(entry, model, clip: Path, target: Path) -> int:
+    from gaze_ros.core import exporting
+    from gaze_ros.core.estimators import Settings
+    from gaze_ros.core.estimators.binned_estimator import BinnedEstimator
+    from gaze_ros.core.evaluation import angular_errors, correlation
+    import numpy as np
+
+    faces = _faces(clip)
+    if len(faces) < 20:
+        raise GazeRosError(
+            f"'{clip}' shows {len(faces)} faces, and int8 is calibrated on some 300, 20 at least")
+    graph = exporting.openvino_model(model)
+    plain = target.with_name(f'.{target.stem}-fp32.xml')
+    exporting.save_openvino(graph, plain)
+    try:
+        exporting.save_openvino(
+            exporting.quantised(graph, faces[0::2][:_CALIBRATION]), target)
+        angles = []
+        for file, precision in ((plain, 'fp32'), (target, 'int8')):
+            estimator = BinnedEstimator(entry, Settings(
+                weight=str(file), runtime='openvino', device='cpu', precision=precision))
+            angles.append(estimator.angles(faces[1::2][:_TRIAL]))
+            estimator.close()
+    finally:
+        plain.unlink(missing_ok=True)
+        plain.with_suffix('.bin').unlink(missing_ok=True)
+    errors = np.degrees(angular_errors(*angles))
+    r = [correlation(angles[0][:, i], angles[1][:, i]) or 0.0 for i in (0, 1)]
+    print(target)
+    print(f'int8 against fp32 on {len(errors)} other faces of {clip.name}: mean '
+          f'{errors.mean():.2f} deg, median {np.median(errors):.2f}, 95 % below '
+          f'{np.percentile(errors, 95):.2f}; r pitch {r[0]:.3f}, yaw {r[1]:.3f}')
+    return 0
+
+
+def _faces(clip: Path) -> list:
+    """Return face crops spread over a clip, as the estimator sees them."""
+    from gaze_ros.core.crops import crop, face_transform
+    from gaze_ros.core.detectors import create_detector
+    from gaze_ros.core.estimators import Settings
+    from gaze_ros.core.estimators.binned_estimator import INPUT_SIZE
+    from gaze_ros.core.sources import open_source
+    from tqdm import tqdm
+    settings, detector, faces = Settings(), create_detector(), []
+    source = open_source(str(clip.resolve()))
+    try:
+        step = max(1, source.count // (_CALIBRATION + _TRIAL))
+        for i in tqdm(range(source.count), desc='faces', unit='frame', disable=None):
+            if (picture := source.read()) is None:
+                break
+            if i % step == 0:
+                faces += [crop(picture, face_transform(
+                    face.box, INPUT_SIZE, settings.crop, settings.crop_scale), INPUT_SIZE)
+                    for face in detector.detect(picture)[:3]]
+    finally:
+        source.close()
+        detector.close()
+    return faces[::max(1, len(faces) // (_CALIBRATION + _TRIAL))]

@@ -1,68 +1,145 @@
-"""Accuracy and speed of the gaze models on a labelled clip; prints the rows of README's table.
+"""Licence, accuracy and speed of the models; prints README's tables of models and detectors.
 
-python benchmarks/models.py ../shared/data
+GAZE_ROS_MODELS=../shared/data/models python benchmarks/models.py ../shared/data
+
+A model is measured where its file is found, see gaze_ros models list; the others are listed.
 """
 import argparse
-import csv
-import math
+from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
+from typing import Optional
 
 from gaze_ros.core import threads
 
 threads.configure()
 
-from gaze_ros.core.detectors import create_detector  # noqa: E402
-from gaze_ros.core.engine import Engine  # noqa: E402
-from gaze_ros.core.estimators import create_estimator  # noqa: E402
-from gaze_ros.core.geometry import angles_to_unit  # noqa: E402
+from gaze_ros.core import models, store  # noqa: E402
+from gaze_ros.core.comparison import compare, labelled_pictures  # noqa: E402
+from gaze_ros.core.detectors import create_detector, DETECTORS  # noqa: E402
+from gaze_ros.core.engine import create_engine  # noqa: E402
+from gaze_ros.core.errors import ModelError  # noqa: E402
+from gaze_ros.core.estimators import create_estimator, Settings  # noqa: E402
+from gaze_ros.core.faces import Face  # noqa: E402
+from gaze_ros.core.labels import read_labels  # noqa: E402
+from gaze_ros.core.runtimes import CHECKPOINTS  # noqa: E402
 from gaze_ros.core.sources import open_source  # noqa: E402
 import numpy as np  # noqa: E402
 
+#: What a face is timed with: heading, settings, and whether a checkpoint is wanted.
+RUNS = (
+    ('openvino', Settings(runtime='openvino'), False),
+    ('openvino fp32', Settings(runtime='openvino', precision='fp32'), False),
+    ('onnx', Settings(runtime='onnx'), False),
+    ('torch, 1 thread', Settings(runtime='torch', device='cpu', threads=1), True),
+)
+ROUNDS, CALLS = 7, 15
 
-def angular_error(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the mean angle in degrees between two (N, 2) arrays of pitch and yaw, degrees."""
-    a, b = (np.array([angles_to_unit(*row) for row in np.radians(x)]) for x in (a, b))
-    return float(np.degrees(np.arccos(np.clip((a * b).sum(axis=1), -1, 1))).mean())
+
+def milliseconds(calls: list[Optional[Callable[[], object]]]) -> list[str]:
+    """Return the median of each call, timed in turns so that all see the same machine."""
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(ROUNDS):
+        for call, taken in zip(calls, times):
+            for i in range(CALLS if call else 0):
+                start = perf_counter()
+                call()
+                if i > 2:  # caches belong to the one before
+                    taken.append(1e3 * (perf_counter() - start))
+    return [f'{np.median(t):.1f}' if t else '-' for t in times]
 
 
-def measure(model: str, weight: str, clip: Path, rows: list[dict]) -> str:
-    """Return the table row of a model."""
-    engine = Engine(create_detector(), create_estimator(model, weight=weight))
-    source = open_source(str(clip))
-    frames = []
-    while (picture := source.read()) is not None:
-        frames.append(engine.process(picture, len(frames) / source.rate))
-    engine.close()
-    told, true = [], []
-    for row in rows:
-        gazes = frames[int(row['frame'])].gazes
-        if int(row['settled']) and gazes and math.isfinite(gazes[0].raw_pitch):
-            told.append((gazes[0].raw_pitch, gazes[0].raw_yaw))
-            true.append((float(row['pitch_up_deg']), float(row['yaw_image_right_deg'])))
-    told, true = np.degrees(told), np.array(true)
-    bias = (told - true).mean(axis=0)
-    pitch, yaw = (np.corrcoef(told[:, i], true[:, i])[0, 1] for i in (0, 1))
-    face = 1e3 * np.median([f.detection_time for f in frames])
-    gaze = 1e3 * np.median([f.estimation_time for f in frames])
-    return (f'| {frames[0].model} | {angular_error(told, true):.1f} | '
-            f'{angular_error(told - bias, true):.1f} | {pitch:.2f} / {yaw:.2f} | '
-            f'{face:.1f} | {gaze:.1f} | {len(told)} |')
+def speed(entry: models.Model, picture: np.ndarray, face: Face) -> list[str]:
+    """Return ms a face for each of :data:`RUNS`; a family with one runtime has it alone."""
+    estimators = []
+    for _, settings, checkpoint in RUNS:
+        path = store.locate(entry.name, suffixes=CHECKPOINTS if checkpoint else ('.onnx',))
+        if entry.family not in ('mobilegaze', 'l2cs'):
+            settings = Settings() if not estimators else None
+        elif path is None:
+            settings = None
+        else:
+            settings = Settings(**{**vars(settings), 'weight': str(path)})
+        try:
+            estimators.append(settings and create_estimator(entry.name, settings))
+        except ModelError:
+            estimators.append(None)
+    told = milliseconds([e and (lambda e=e: e.estimate(picture, [face])) for e in estimators])
+    for estimator in estimators:
+        if estimator:
+            estimator.close()
+    return told
+
+
+def accuracy(values: dict, clip: Path) -> list[str]:
+    """Return error, error without the bias, correlations on a folder of a clip and labels."""
+    engine = create_engine(values)
+    try:
+        labels = read_labels(clip / 'labels.csv')
+        a = compare(engine, labelled_pictures(clip / 'video.mp4', labels, clip)[1]).accuracy
+    finally:
+        engine.close()
+    return [f'{a.mean_error_deg:.1f} / {a.mean_error_without_bias_deg:.1f}',
+            f'{a.correlation_pitch:.2f} / {a.correlation_yaw:.2f}']
+
+
+def model_table(clip: Path) -> None:
+    """Print a row for each gaze model."""
+    picture = open_source(str(clip / 'video.mp4')).read()
+    face = create_detector().detect(picture)[0]
+    print('| model | may be shipped | licence of the weights | error / without bias, deg | '
+          'r pitch / yaw | ' + ' | '.join(f'ms, {name}' for name, *_ in RUNS) + ' | published |')
+    print('|' + '---|' * (6 + len(RUNS)))
+    for entry in (models.entry(name) for name in models.names()):
+        measured = ['-'] * (2 + len(RUNS))
+        if not entry.needs_weight or store.locate(entry.name):
+            measured = [*accuracy({'model': entry.name}, clip), *speed(entry, picture, face)]
+        print(f'| `{entry.name}` | {"yes" if entry.may_be_shipped else "no"} | {entry.licence} | '
+              f'{" | ".join(measured)} | {entry.accuracy or "-"} |', flush=True)
+
+
+def detector_table(folder: Path, clip: Path) -> None:
+    """Print a row for each face detector."""
+    clips = {'classroom': 'classroom_720p.mp4', 'three_children': 'three_children_720p.mp4'}
+    pictures = {}
+    for name, file in clips.items():
+        source, frames = open_source(str(folder / 'videos' / file)), []
+        while (picture := source.read()) is not None:
+            frames.append(picture)
+        pictures[name] = frames[::12]
+    model = 'mobileone_s0'
+    print(f'| detector | licence | ms, 720p | {" | ".join(f"faces, {c}" for c in clips)} | '
+          f'landmarks | gaze of {model} in its boxes, error / without bias, deg |')
+    print('|' + '---|' * (5 + len(clips)))
+    rows, calls = [], []
+    for name in DETECTORS:
+        entry = models.entry(name, 'detector')
+        try:
+            detector = create_detector(name)
+        except ModelError as e:
+            print(f'{name}: {e}')
+            continue
+        found = {c: [detector.detect(p) for p in frames] for c, frames in pictures.items()}
+        counts = [f'{sum(map(len, f)) / len(f):.2f}' for f in found.values()]
+        some = next((face for faces in found['classroom'] for face in faces), None)
+        gaze = accuracy({'model': model, 'detector': name}, clip)[0] if store.locate(
+            model) else '-'
+        rows.append((name, entry.licence, counts, 'yes' if some and some.landmarks is not None
+                     else 'no', gaze))
+        calls.append(lambda d=detector: d.detect(pictures['classroom'][0]))
+    for (name, licence, counts, landmarks, gaze), ms in zip(rows, milliseconds(calls)):
+        print(f'| `{name}` | {licence} | {ms} | {" | ".join(counts)} | {landmarks} | {gaze} |')
 
 
 def main() -> None:
-    """Measure the default model, and mobileone_s0 where its file is."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('data', type=Path, help='folder with labelled/four_targets and models')
+    parser.add_argument('data', type=Path, help='folder with labelled/four_targets and videos')
     folder = parser.parse_args().data
     clip = folder / 'labelled' / 'four_targets'
-    with open(clip / 'labels.csv', newline='', encoding='utf-8') as file:
-        rows = list(csv.DictReader(file))
-    print('| model | error, deg | bias removed, deg | r pitch / yaw | faces, ms | gaze, ms | n |')
-    print('|---|---|---|---|---|---|---|')
-    weight = folder / 'models' / 'mobileone_s0.pt'
-    for model, path in (('mediapipe', ''), ('mobileone_s0', str(weight))):
-        if not path or weight.is_file():
-            print(measure(model, path, clip / 'video.mp4', rows), flush=True)
+    model_table(clip)
+    print()
+    detector_table(folder, clip)
 
 
 if __name__ == '__main__':

@@ -129,13 +129,11 @@ def _quantise(entry, model, clip: Path, target: Path) -> int:
 
 def _faces(clip: Path) -> list:
     """Return face crops spread over a clip, as the estimator sees them."""
-    from gaze_ros.core.crops import crop, face_transform
     from gaze_ros.core.detectors import create_detector
-    from gaze_ros.core.estimators import Settings
-    from gaze_ros.core.estimators.binned_estimator import INPUT_SIZE
+    from gaze_ros.core.estimators.binned_estimator import cut
     from gaze_ros.core.sources import open_source
     from tqdm import tqdm
-    settings, detector, faces = Settings(), create_detector(), []
+    detector, faces = create_detector(), []
     source = open_source(str(clip.resolve()))
     try:
         step = max(1, source.count // (_CALIBRATION + _TRIAL))
@@ -143,9 +141,8 @@ def _faces(clip: Path) -> list:
             if (picture := source.read()) is None:
                 break
             if i % step == 0:
-                faces += [crop(picture, face_transform(
-                    face.box, INPUT_SIZE, settings.crop, settings.crop_scale), INPUT_SIZE)
-                    for face in detector.detect(picture)[:3]]
+                seen = (cut(picture, face) for face in detector.detect(picture)[:3])
+                faces += [face for face in seen if face is not None]
     finally:
         source.close()
         detector.close()

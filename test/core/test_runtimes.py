@@ -1,0 +1,406 @@
+"""Every runtime gives the same gaze, or says in one line why it does not run."""
+from importlib.util import find_spec
+import sys
+
+from gaze_ros.core.errors import ModelError
+from gaze_ros.core.estimators import create_estimator, Settings
+from gaze_ros.core.evaluation import angular_errors
+from gaze_ros.core.runtimes import available, CHECKPOINTS, open_network, RUNTIMES
+from gaze_ros.core.runtimes.conversion import (
+    COREML_BATCH,
+    OUTPUTS,
+    to_coreml,
+    to_onnx,
+    to_openvino,
+)
+import numpy as np
+import pytest
+
+PT, ONNX = 'mobileone_s0.pt', 'mobileone_s0_gaze.onnx'
+PACKAGES = {name: row[2] for name, row in RUNTIMES.items()}
+SIZE = 64
+
+
+@pytest.fixture(scope='module')
+def torch():
+    return pytest.importorskip('torch')
+
+
+@pytest.fixture(scope='module')
+def small(torch):
+    """Return a net with random weights and two heads that differ."""
+    class Small(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 8, 3, 2)
+            self.yaw, self.pitch = torch.nn.Linear(8, 5), torch.nn.Linear(8, 5)
+
+        def forward(self, x):
+            x = self.conv(x).relu().mean((2, 3))
+            return self.yaw(x), self.pitch(x) + 10
+
+    torch.manual_seed(0)
+    return Small().eval()
+
+
+def batch(count, size=SIZE):
+    return np.random.default_rng(count).normal(size=(count, 3, size, size)).astype(np.float32)
+
+
+def infer(net, x):
+    import torch
+    with torch.inference_mode():
+        return [o.numpy() for o in net(torch.from_numpy(x))]
+
+
+@pytest.fixture(scope='module')
+def faces(shared, four_targets, detector, every):
+    """Return pictures with real faces: twelve near ones, and those of a classroom."""
+    seen = [(picture, [face]) for picture, face, _ in four_targets[::4]]
+    for _, picture in every(shared / 'videos' / 'classroom_720p.mp4', 150):
+        seen.append((picture, detector.detect(picture)))
+    assert sum(len(found) for _, found in seen) >= 20
+    return seen
+
+
+@pytest.fixture(scope='module')
+def gazes(shared, faces):
+    """Return a function that gives the gazes of the faces, near ones first."""
+    known = {}
+
+    def told(model, weight, **settings):
+        key = (weight, *settings.items())
+        if key not in known:
+            estimator = create_estimator(model, Settings(
+                weight=str(shared / 'models' / weight), device='cpu', threads=2, **settings))
+            found = [estimator.estimate(picture, those) for picture, those in faces]
+            estimator.close()
+            known[key] = estimator.running, np.array(
+                [(e.pitch, e.yaw) for those in found for e in those])
+        return known[key]
+    return told
+
+
+def apart(gazes, model, weight, reference, **settings):
+    """Return the angles in degrees between two runs, and how the first ran."""
+    running, found = gazes(model, weight, **settings)
+    return np.degrees(angular_errors(found, reference)), running
+
+
+def bf16_or_skip():
+    openvino = pytest.importorskip('openvino')
+    if 'BF16' not in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+        pytest.skip('this CPU has no bf16')
+
+
+@pytest.mark.parametrize(('weight', 'runtime'), [
+    (PT, 'openvino'), (ONNX, 'openvino'), (PT, 'onnx'), (ONNX, 'onnx')])
+def test_every_runtime_tells_the_gaze_that_torch_does(gazes, torch, weight, runtime):
+    pytest.importorskip(PACKAGES[runtime])
+    if (weight, runtime) == (PT, 'onnx'):
+        pytest.importorskip('onnx')
+    _, reference = gazes('mobileone_s0', PT, runtime='torch', precision='fp32')
+    angles, running = apart(
+        gazes, 'mobileone_s0', weight, reference, runtime=runtime, precision='fp32')
+    assert running == f'{runtime}, cpu, fp32'
+    assert np.ptp(np.degrees(reference), axis=0).min() > 20
+    assert angles.mean() <= 0.1
+    assert angles.max() <= 0.1
+
+
+@pytest.mark.parametrize(('weight', 'runtime'), [(PT, 'torch'), (ONNX, 'openvino')])
+def test_half_precision_costs_mobileone_a_degree(gazes, torch, weight, runtime):
+    """As much as rounding its weights does; of small faces it costs more than one."""
+    bf16_or_skip()
+    _, reference = gazes('mobileone_s0', PT, runtime='torch', precision='fp32')
+    angles, running = apart(
+        gazes, 'mobileone_s0', weight, reference, runtime=runtime, precision='bf16')
+    assert running == f'{runtime}, cpu, bf16'
+    assert 0.1 < angles[:12].mean() < 1.7
+    assert np.median(angles) < 2.5
+
+
+def test_half_precision_costs_adas_hardly_anything(gazes):
+    bf16_or_skip()
+    weight = 'intel/gaze-estimation-adas-0002.xml'
+    _, reference = gazes('adas', weight, precision='fp32')
+    angles, running = apart(gazes, 'adas', weight, reference, precision='bf16')
+    seen = np.isfinite(angles)
+    assert running == 'openvino, cpu, bf16'
+    assert seen.sum() >= 20
+    assert angles[seen].mean() <= 0.5
+
+
+@pytest.mark.parametrize('runtime', ['openvino', 'onnx', 'torch'])
+def test_a_batch_of_any_size_is_the_same_as_one_by_one(shared, torch, runtime):
+    pytest.importorskip(PACKAGES[runtime])
+    from gaze_ros.core.networks.checkpoints import load_network
+    path = shared / 'models' / (PT if runtime == 'torch' else ONNX)
+    net, _ = load_network('mobileone_s0', str(shared / 'models' / PT))
+    network = open_network(
+        path, runtime=runtime, device='cpu', precision='fp32', threads=1, size=448,
+        module=(lambda: net) if runtime == 'torch' else None)
+    five = batch(5, 448)
+    # What is returned may be overwritten by the next call.
+    alone = [[o.copy() for o in network(five[i:i + 1])] for i in range(5)]
+    for count in (1, 5, 2, 4, 3):
+        together = network(five[:count])
+        assert [o.shape for o in together] == [(count, 90)] * 2
+        for head in (0, 1):
+            assert together[head] == pytest.approx(
+                np.concatenate([one[head] for one in alone[:count]]), abs=2e-3)
+
+
+@pytest.mark.parametrize('runtime', ['openvino', 'onnx', 'torch'])
+def test_a_module_keeps_its_order_of_outputs(small, tmp_path, runtime):
+    pytest.importorskip(PACKAGES[runtime])
+    if runtime == 'onnx':
+        pytest.importorskip('onnx')
+    network = open_network(
+        tmp_path / 'a.pt', runtime=runtime, device='cpu', precision='fp32', threads=1, size=SIZE,
+        module=lambda: small)
+    assert (network.runtime, network.device, network.precision) == (runtime, 'cpu', 'fp32')
+    for count in (1, 3, 2):
+        found = network(batch(count))
+        for a, b in zip(found, infer(small, batch(count))):
+            assert a == pytest.approx(b, abs=1e-4)
+        assert found[0].mean() < 5 < found[1].mean()
+
+
+def test_onnx_made_here_has_yaw_first_and_any_batch(small, tmp_path):
+    onnx = pytest.importorskip('onnx')
+    model = onnx.load_from_string(to_onnx(small, SIZE))
+    onnx.checker.check_model(model)
+    assert [i.name for i in model.graph.input] == ['input']
+    assert [o.name for o in model.graph.output] == list(OUTPUTS) == ['yaw', 'pitch']
+    sides = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    assert sides == [0, 3, SIZE, SIZE]
+    onnxruntime = pytest.importorskip('onnxruntime')
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=['CPUExecutionProvider'])
+    for count in (1, 4):
+        for a, b in zip(session.run(['yaw', 'pitch'], {'input': batch(count)}),
+                        infer(small, batch(count))):
+            assert a == pytest.approx(b, abs=1e-4)
+
+
+def test_openvino_made_here_has_yaw_first_and_any_batch(small, tmp_path):
+    openvino = pytest.importorskip('openvino')
+    openvino.save_model(to_openvino(small, SIZE), tmp_path / 'a.xml', compress_to_fp16=False)
+    model = openvino.Core().read_model(tmp_path / 'a.xml')
+    assert [i.get_any_name() for i in model.inputs] == ['input']
+    assert [o.get_any_name() for o in model.outputs] == ['yaw', 'pitch']
+    assert model.inputs[0].partial_shape.to_string() == f'[?,3,{SIZE},{SIZE}]'
+    network = open_network(tmp_path / 'a.xml', precision='fp32', device='cpu', threads=1)
+    for count in (1, 4):
+        for a, b in zip(network(batch(count)), infer(small, batch(count))):
+            assert a == pytest.approx(b, abs=1e-4)
+
+
+@pytest.mark.parametrize(('precision', 'kind'), [('fp16', 10), ('fp32', 11)])
+def test_core_ml_made_here_has_yaw_first_and_the_precision(small, precision, kind):
+    """Only its description: it is run on macOS, where these tests are not."""
+    pytest.importorskip('coremltools')
+    spec = to_coreml(small, SIZE, precision).get_spec()
+    given, = spec.description.input
+    assert given.name == 'input'
+    assert list(given.type.multiArrayType.shape) == [1, 3, SIZE, SIZE]
+    ranges = given.type.multiArrayType.shapeRange.sizeRanges
+    assert [(r.lowerBound, r.upperBound) for r in ranges] == [
+        (1, COREML_BATCH), (3, 3), (SIZE, SIZE), (SIZE, SIZE)]
+    assert [o.name for o in spec.description.output] == ['yaw', 'pitch']
+    function, = spec.mlProgram.functions.values()
+    block, = function.block_specializations.values()
+    made = {op.type: op.outputs[0].type.tensorType.dataType for op in block.operations}
+    assert made['conv'] == kind  # MIL's FLOAT16 and FLOAT32
+    # The head of the second output is the one that ten is added to.
+    assert list(block.outputs) == ['yaw', 'pitch']
+    by_output = {output.name: op for op in block.operations for output in op.outputs}
+
+    def before(name):
+        op = by_output[name]
+        if op.type != 'cast':
+            return op.type
+        return before(next(iter(op.inputs['x'].arguments)).name)
+    assert [before(name) for name in ('yaw', 'pitch')] == ['linear', 'add']
+
+
+@pytest.mark.parametrize(('wanted', 'words'), [
+    ({'path': 'a.txt'}, ["'.txt'", *CHECKPOINTS, '.onnx', '.xml', '.mlpackage']),
+    ({'path': 'a'}, ["ends in ''"]),
+    ({'path': 'a.onnx', 'runtime': 'torch'}, ["'torch' does not read", 'openvino or onnx']),
+    ({'path': 'a.xml', 'runtime': 'onnx'}, ["'onnx' does not read", 'auto or to openvino']),
+    ({'path': 'a.xml', 'runtime': 'torch'}, ["'torch' does not read"]),
+    ({'path': 'a.onnx', 'runtime': 'coreml'}, ["'coreml' does not read"]),
+    ({'path': 'a.mlpackage', 'runtime': 'openvino'}, ["'openvino' does not read", 'coreml']),
+    ({'path': 'a.pt', 'device': 'cuda'}, ["'cuda' is not there", 'openvino or onnx', 'cpu']),
+    ({'path': 'a.pt', 'device': 'cuda', 'runtime': 'torch'}, ["'cuda' is not there for torch"]),
+    ({'path': 'a.onnx', 'device': 'cuda', 'runtime': 'onnx'}, ["'cuda' is not there for onnx"]),
+    ({'path': 'a.onnx', 'device': 'cuda', 'runtime': 'openvino'}, ["'cuda' is not there"]),
+    ({'path': 'a.onnx', 'device': 'mps'}, ["'mps' is not there"]),
+    ({'path': 'a.pt', 'device': 'mps', 'runtime': 'torch'}, ["'mps' is not there for torch"]),
+    ({'path': 'a.xml', 'device': 'npu'}, ["'npu' is not there for openvino"]),
+    ({'path': 'a.pt', 'device': 'npu', 'runtime': 'torch'}, ["'npu' is not there for torch"]),
+    ({'path': 'a.pt', 'runtime': 'coreml'}, ["'coreml'", 'macOS only']),
+    ({'path': 'a.mlpackage'}, ["'coreml'", 'macOS only'])])
+def test_what_does_not_go_together_is_told(tmp_path, wanted, words):
+    for package in ('openvino', 'onnxruntime', 'torch', 'coremltools'):
+        pytest.importorskip(package)
+    device = wanted.get('device', 'cpu')
+    if device != 'cpu' and any(available(name, device) for name in RUNTIMES):
+        pytest.skip(f'this machine has {device}')
+    if sys.platform == 'darwin' and 'macOS only' in words:
+        pytest.skip('this is macOS')
+    with pytest.raises(ModelError) as told:
+        open_network(tmp_path / wanted.pop('path'), **wanted, module=None)
+    assert [w for w in words if w not in str(told.value)] == []
+    assert '\n' not in str(told.value)
+
+
+@pytest.mark.parametrize(('weight', 'runtime', 'precision', 'words'), [
+    (ONNX, 'openvino', 'int8', ['quantised', ONNX, 'models export']),
+    (PT, 'openvino', 'int8', ['quantised', "checkpoint's", 'models export']),
+    (ONNX, 'onnx', 'fp16', ["'fp16'", "'onnx'", 'auto or fp32']),
+    (ONNX, 'onnx', 'bf16', ["'bf16'", "'onnx'"]), (PT, 'onnx', 'int8', ["'int8'", "'onnx'"]),
+    (PT, 'torch', 'int8', ["'int8'", 'fp32, fp16, bf16', 'models export'])])
+def test_a_precision_that_a_runtime_has_not_is_told(shared, weight, runtime, precision, words):
+    for package in (PACKAGES[runtime], 'torch'):
+        pytest.importorskip(package)
+    with pytest.raises(ModelError) as told:
+        create_estimator('mobileone_s0', Settings(
+            weight=str(shared / 'models' / weight), runtime=runtime, precision=precision,
+            device='cpu'))
+    assert [w for w in words if w not in str(told.value)] == []
+    assert '\n' not in str(told.value)
+
+
+def test_a_precision_that_the_cpu_has_not_is_told(shared, monkeypatch):
+    openvino = pytest.importorskip('openvino')
+    real = openvino.Core.get_property
+    monkeypatch.setattr(
+        openvino.Core, 'get_property', lambda core, *what:
+        ['FP32', 'INT8'] if what[-1] == 'OPTIMIZATION_CAPABILITIES' else real(core, *what))
+    for precision in ('bf16', 'fp16'):
+        with pytest.raises(ModelError, match=f"'{precision}' is not native.*FP32, INT8.*fp32"):
+            open_network(shared / 'models' / ONNX, runtime='openvino', precision=precision)
+
+
+@pytest.mark.parametrize(('suffix', 'runtime', 'gone', 'words'), [
+    ('.onnx', 'auto', ['openvino', 'onnxruntime'],
+     ['openvino or onnxruntime', "'gaze_ros[openvino]'", "'gaze_ros[onnx]'"]),
+    ('.onnx', 'onnx', ['onnxruntime'], ["pip install 'gaze_ros[onnx]'"]),
+    ('.xml', 'auto', ['openvino'], ["pip install 'gaze_ros[openvino]'"]),
+    ('.pt', 'auto', ['torch'], ["pip install 'gaze_ros[torch]'"]),
+    ('.safetensors', 'openvino', ['torch'], ["pip install 'gaze_ros[torch]'"]),
+    ('.mlpackage', 'auto', ['coremltools'], ["pip install 'gaze_ros[coreml]'"])])
+def test_a_missing_package_is_told_with_what_to_install(
+        tmp_path, monkeypatch, suffix, runtime, gone, words):
+    for package in gone:
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ModelError) as told:
+        open_network(tmp_path / f'a{suffix}', runtime=runtime)
+    assert [w for w in [*gone, *words] if w not in str(told.value)] == []
+
+
+def test_onnx_out_of_a_checkpoint_needs_onnx(small, monkeypatch, tmp_path):
+    pytest.importorskip('onnxruntime')
+    monkeypatch.setitem(sys.modules, 'onnx', None)
+    with pytest.raises(ModelError, match=r"package onnx: pip install 'gaze_ros\[onnx\]'"):
+        open_network(tmp_path / 'a.pt', runtime='onnx', module=lambda: small, size=SIZE)
+
+
+@pytest.mark.parametrize(('gone', 'expected'), [
+    ([], 'openvino'), (['openvino'], 'onnx'), (['openvino', 'onnxruntime'], 'torch')])
+def test_auto_is_the_first_that_is_installed(small, monkeypatch, tmp_path, gone, expected):
+    for package in (PACKAGES[expected], 'onnx'):
+        pytest.importorskip(package)
+    monkeypatch.setattr('gaze_ros.core.runtimes.find_spec',
+                        lambda name: None if name in gone else find_spec(name))
+    network = open_network(
+        tmp_path / 'a.pt', device='cpu', module=lambda: small, size=SIZE, threads=1)
+    assert network.runtime == expected
+
+
+@pytest.mark.parametrize('content', [b'', b'<!DOCTYPE html><html>Not Found</html>' * 99, None])
+@pytest.mark.parametrize(('name', 'runtime'), [
+    ('a.onnx', 'openvino'), ('a.onnx', 'onnx'), ('a.xml', 'openvino')])
+def test_a_file_that_is_no_network_is_told(shared, tmp_path, name, runtime, content):
+    pytest.importorskip(PACKAGES[runtime])
+    if content is None:  # cut short
+        real = ONNX if name == 'a.onnx' else 'intel/gaze-estimation-adas-0002.xml'
+        content = (shared / 'models' / real).read_bytes()
+        content = content[:len(content) // 2]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError, match=rf"weight '.*{name}' is no network") as told:
+        open_network(tmp_path / name, runtime=runtime)
+    assert '\n' not in str(told.value)
+
+
+@pytest.mark.parametrize('what', ['nothing', 'html', 'an empty manifest'])
+def test_a_package_that_is_no_core_ml_program_is_told(tmp_path, what):
+    """Reading it is refused on every machine, before macOS is asked to run it."""
+    pytest.importorskip('coremltools')
+    from gaze_ros.core.runtimes.coreml_runtime import CoreMLNetwork
+    path = tmp_path / 'a.mlpackage'
+    if what == 'html':
+        path.write_text('<html>Not Found</html>')
+    else:
+        path.mkdir()
+    if what == 'an empty manifest':
+        (path / 'Manifest.json').write_text('{}')
+    with pytest.raises(ModelError, match=r'a\.mlpackage.*no Core ML program') as told:
+        CoreMLNetwork(path, device='cpu', precision='auto')
+    assert '\n' not in str(told.value)
+
+
+def test_core_ml_has_two_precisions(small):
+    pytest.importorskip('coremltools')
+    from gaze_ros.core.runtimes.coreml_runtime import CoreMLNetwork
+    with pytest.raises(ModelError, match="'bf16'.*fp16, fp32"):
+        CoreMLNetwork(small, device='cpu', precision='bf16', size=SIZE)
+
+
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+@pytest.mark.parametrize('runtime', ['openvino', 'onnx'])
+@pytest.mark.parametrize(('change', 'words'), [
+    ('one output', ['[(1, 5)]', 'two of (1, bins)']), ('other sizes', ['(1, 5), (1, 6)']),
+    ('smaller input', ['448 x 448'])])
+def test_another_network_is_refused_before_the_first_picture(
+        torch, tmp_path, runtime, change, words):
+    for package in ('onnx', PACKAGES[runtime]):
+        pytest.importorskip(package)
+
+    class Other(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = torch.nn.Linear(3 * 7 * 7, 11)
+
+        def forward(self, x):
+            if change == 'smaller input':
+                x = x.reshape(-1, 3, 7, SIZE // 7 + 1, 7, SIZE // 7 + 1).mean((3, 5))
+            else:
+                x = torch.nn.functional.adaptive_avg_pool2d(x, 7)
+            x = self.head(x.flatten(1))
+            return x[:, :5] if change == 'one output' else (x[:, :5], x[:, 5:])
+
+    size = 70 if change == 'smaller input' else 448
+    names = ['a'] if change == 'one output' else ['a', 'b']
+    dynamic = {} if change == 'smaller input' else {n: {0: 'batch'} for n in ('input', *names)}
+    path = tmp_path / 'a.onnx'
+    torch.onnx.export(Other().eval(), (torch.zeros(1, 3, size, size),), path, dynamo=False,
+                      input_names=['input'], output_names=names, dynamic_axes=dynamic)
+    with pytest.raises(ModelError, match=r'a\.onnx') as told:
+        create_estimator('mobileone_s0', Settings(
+            weight=str(path), runtime=runtime, device='cpu', threads=1))
+    assert [w for w in words if w not in str(told.value)] == []
+    assert '\n' not in str(told.value)
+
+
+@pytest.mark.parametrize('name', [
+    'retinaface_mnet025.onnx', 'intel/head-pose-estimation-adas-0001.xml',
+    'intel/gaze-estimation-adas-0002.xml'])
+def test_a_real_network_that_is_another_is_refused(shared, name):
+    pytest.importorskip('openvino')
+    with pytest.raises(ModelError, match=f"{name}.*model 'mobileone_s0'"):
+        create_estimator('mobileone_s0', Settings(
+            weight=str(shared / 'models' / name), device='cpu', threads=1))

@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 
 #: What a face is timed with: heading, settings, and whether a checkpoint is wanted.
 RUNS = (
-    ('openvino', Settings(runtime='openvino'), False),
+    ('auto', Settings(), False),
     ('openvino fp32', Settings(runtime='openvino', precision='fp32'), False),
     ('onnx', Settings(runtime='onnx'), False),
     ('torch, 1 thread', Settings(runtime='torch', device='cpu', threads=1), True),

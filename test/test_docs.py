@@ -1,5 +1,6 @@
 """The README's tables, the packaging and the code say the same."""
 import ast
+from itertools import dropwhile, takewhile
 from pathlib import Path
 import re
 import subprocess
@@ -7,8 +8,9 @@ import xml.etree.ElementTree as ET
 
 from gaze_ros.core import models
 from gaze_ros.core.detectors import DETECTORS
-from gaze_ros.core.estimators import FAMILIES
+from gaze_ros.core.estimators import AUTO, FAMILIES
 from gaze_ros.core.parameters import NODES
+from gaze_ros.core.runtimes import CHECKPOINTS, RUNTIMES
 from gaze_ros.msg import Gaze, GazeArray
 from gaze_ros.ros import runtime, topics
 from gaze_ros.ros.launching import ARGUMENTS
@@ -26,15 +28,17 @@ KEYS = {
     'pytest': 'python3-pytest'}
 #: What only one of the two worlds has, and why.
 ONLY_ROS = {'launch', 'launch_ros', 'ament_cmake_pytest'}  # in no package registry
-ONLY_PIP = {'ros-rmw-fastrtps-cpp', 'ruff'}  # part of every ROS install; a developer's tool
+ONLY_PIP = {'ros-rmw-fastrtps-cpp',  # part of every ROS install
+            'pytorchcv', 'ruff'}  # in no distribution; a developer's tool
 
 
 def table(heading: str) -> list[list[str]]:
     """Return the rows of the first table under a heading, without its head."""
-    section = README.split(f'\n## {heading}\n')[1].split('\n## ')[0]
-    rows = [line for line in section.splitlines() if line.startswith('|')]
+    lines = README.split(f'\n## {heading}\n')[1].split('\n## ')[0].splitlines()
+    rows = [*takewhile(lambda line: line.startswith('|'),
+                       dropwhile(lambda line: not line.startswith('|'), lines))]
     cells = [[c.strip() for c in re.split(r'(?<!\\)\|', row)[1:-1]] for row in rows]
-    return [row for row in cells[2:] if not row[0].startswith('---')]
+    return cells[2:]
 
 
 def names(text: str) -> list[str]:
@@ -105,16 +109,31 @@ def test_models():
     assert list(rows) == models.names()
     for name, row in rows.items():
         entry = models.entry(name)
-        assert row == ['yes' if entry.may_be_shipped else 'no', entry.licence, entry.source]
+        assert row[:2] == ['yes' if entry.may_be_shipped else 'no', entry.licence]
+        assert row[-1] == (entry.accuracy or '-')
         assert entry.family in FAMILIES
 
 
-def test_the_default_model_may_be_shipped():
-    assert models.entry(models.DEFAULT).may_be_shipped
+def test_what_auto_takes_may_be_shipped():
+    assert all(models.entry(name).may_be_shipped for name in AUTO)
 
 
-def test_detectors_are_named():
-    assert all(f'`{name}`' in README for name in DETECTORS)
+def test_detectors():
+    section = README.split('\n### Face detectors\n')[1].split('\n### ')[0]
+    rows = [[c.strip() for c in line.split('|')[1:-1]] for line in section.splitlines()
+            if line.startswith('| `')]
+    assert [(names(r[0])[0], r[1]) for r in rows] == [
+        (name, models.entry(name, 'detector').licence) for name in DETECTORS]
+    assert all(models.entry(name, 'detector').may_be_shipped for name in DETECTORS)
+
+
+def test_runtimes():
+    section = README.split('\n### Runtimes\n')[1].split('\n### ')[0]
+    rows = [line.split('|')[1:-1] for line in section.splitlines() if line.startswith('| `')]
+    assert [names(r[0])[0] for r in rows][1:] == list(RUNTIMES)
+    for row, (_, _, _, devices, files) in zip(rows[1:], RUNTIMES.values()):
+        assert row[2].strip() == ', '.join(devices)
+        assert all(f in row[1] for f in files if f not in CHECKPOINTS)
 
 
 def test_package_xml_and_setup_py_agree():

@@ -9,9 +9,6 @@ from gaze_ros.core.errors import ModelError
 from gaze_ros.core.manifest import Generation, KINDS, load, Model, ModelFile
 from gaze_ros.core.share import share_path
 
-#: The licence-clean model that arrives with pip.
-DEFAULT = 'mediapipe'
-
 
 @cache
 def manifest() -> tuple[Model, ...]:

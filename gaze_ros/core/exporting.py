@@ -33,7 +33,13 @@ def read(entry: Model, path: Path, head_order: str) -> Union['Module', Path]:
 
     :raises ModelError: if the file is neither, or does not fit the model.
     """
+    if not path.is_file():
+        raise ModelError(f"weight '{path}' is not a file")
     if path.suffix.lower() == '.onnx':
+        if head_order == 'swapped':
+            raise ModelError(
+                f"weight '{path}' is ONNX, whose first output is taken as the horizontal one: "
+                'give the checkpoint by weight, or leave head_order at auto')
         return path
     if path.suffix.lower() not in CHECKPOINTS:
         raise ModelError(
@@ -134,8 +140,8 @@ def _write(target: Path, write) -> None:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix='.export-') as folder:
             path = Path(folder, target.name)
             write(path)
-            if target.is_dir():
-                shutil.rmtree(target)
+            if target.is_dir() and (target / 'Manifest.json').is_file():
+                shutil.rmtree(target)  # an earlier .mlpackage
             if path.is_file():
                 path.chmod(0o644)  # not all writers heed the umask
             os.replace(path, target)

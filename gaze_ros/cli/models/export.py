@@ -61,11 +61,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.int8:
         return _quantise(entry, model, inputs.existing(arguments.int8), target)
     exporting.export(model, entry.architecture, form, target, arguments.precision)
-    print(f'{target}')
     if form == 'coreml':
         print('not run: Core ML predicts on macOS only', file=sys.stderr)
     else:
-        _check(entry, path, target, arguments.head_order)
+        try:
+            _check(entry, path, target, arguments.head_order)
+        except GazeRosError:
+            target.unlink()
+            if form == 'openvino':
+                target.with_suffix('.bin').unlink()
+            raise
+    print(target)
     return 0
 
 

@@ -21,7 +21,8 @@ class IntelDetector:
         self.name = name
         self.min_score = min_score
         self._net = open_network(weight, runtime='openvino', device='cpu', threads=threads)
-        if len(self._net.shapes) != 1 or self._net.shapes[0][:2] != (1, 3):
+        shape = self._net.shapes[0]
+        if len(self._net.shapes) != 1 or shape[:2] != (1, 3) or len(shape) != 4 or min(shape) < 1:
             raise ModelError(
                 f"detector_weight '{weight}' takes inputs of the shapes {self._net.shapes}: it is "
                 f"no network of detector '{name}'")

@@ -59,6 +59,8 @@ class RetinaFaceDetector:
         shape = (-(-h // _STRIDE) * _STRIDE, -(-w // _STRIDE) * _STRIDE, 3)
         if self._canvas.shape != shape:
             self._canvas = np.zeros(shape, np.uint8)
+        self._canvas[h:] = 0
+        self._canvas[:, w:] = 0
         cv2.resize(bgr, (w, h), dst=self._canvas[:h, :w],
                    interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         places, scores, points = self._run(self._canvas)
@@ -84,6 +86,8 @@ class RetinaFaceDetector:
     def _run(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return places (N, 4), scores (N,) and landmarks (N, 10) of a padded picture's priors."""
         by_width = {a.shape[-1]: a[0] for a in self._net(self._batch.fill([picture]))}
+        if not {4, 2, 10} <= set(by_width):
+            raise ValueError(f'its outputs are {sorted(by_width)} wide, not 4, 2 and 10')
         places, scores, points = by_width[4], by_width[2], by_width[10]
         expected = len(_priors(*picture.shape[:2]))
         if not len(places) == len(scores) == len(points) == expected:

@@ -64,10 +64,7 @@ class AdasEstimator:
                     f'{inputs} were expected: it is not {file.stem}')
             return network
 
-        # Beside the model's file first: that is how they are downloaded.
-        head, points, lids = (
-            beside if (beside := path.parent / f'{part}.xml').is_file()
-            else store.find(part, kind='part', suffixes=('.xml', '.onnx')) for part in entry.parts)
+        head, points, lids = (_part(name, path.parent) for name in entry.parts)
         self._gaze = opened(path, [(1, 3, EYE_SIZE, EYE_SIZE)] * 2 + [(1, 3)])
         self._head = opened(head, [(1, 3, HEAD_SIZE, HEAD_SIZE)])
         self._points = opened(points, [(1, 3, POINTS_SIZE, POINTS_SIZE)])
@@ -162,6 +159,14 @@ class AdasEstimator:
             else:
                 found.append((*unit_to_angles(vector), probability))
         return found
+
+
+def _part(name: str, beside: Path) -> Path:
+    """Return a network's file: one the store knows, else that beside the model's."""
+    path = store.locate(name, 'part', ('.xml', '.onnx'))
+    if path is None and (beside / f'{name}.xml').is_file():
+        path = beside / f'{name}.xml'
+    return path or store.find(name, 'part', ('.xml', '.onnx'))
 
 
 def _upright(five: np.ndarray, size: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 import logging
 import math
 from pathlib import Path
+import sys
 from typing import Optional
 
 import cv2
@@ -10,7 +11,13 @@ from gaze_ros.core.crops import Batch, crop, face_transform
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import DATASETS, Settings
 from gaze_ros.core.faces import Estimate, Face
-from gaze_ros.core.runtimes import CHECKPOINTS, open_network, RUNTIMES
+from gaze_ros.core.runtimes import (
+    available,
+    CHECKPOINTS,
+    installed,
+    open_network,
+    RUNTIMES,
+)
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -45,6 +52,11 @@ class BinnedEstimator:
         path = Path(settings.weight) if settings.weight else _find(entry.name, settings)
         if not path.exists():
             raise ModelError(f"weight '{path}' is not a file")
+        if (known := models.known(path) if path.is_file() else None) and (
+                known[0] not in entry.files):
+            raise ModelError(
+                f"weight '{path}' is known as {known[0].name}, which is no file of model "
+                f"'{entry.name}': set model to the one it belongs to (gaze_ros models list)")
         metadata: dict[str, str] = {}
 
         def module():
@@ -159,7 +171,11 @@ def _find(name: str, settings: Settings) -> Path:
     whole = tuple(s for row in RUNTIMES.values() for s in row[4] if s not in CHECKPOINTS)
     # A whole network needs no torch to be read, but only torch has half precision on a GPU, and
     # Core ML reads no other's.
-    if settings.runtime in ('torch', 'coreml') or settings.device in ('cuda', 'mps'):
+    gpu = settings.device in ('cuda', 'mps') or settings.device == 'auto' and (
+        # Asking torch takes more than a second: only where there may be one.
+        (sys.platform == 'darwin' or Path('/proc/driver/nvidia').exists()) and installed('torch')
+        and any(available('torch', kind) for kind in ('cuda', 'mps')))
+    if settings.runtime in ('torch', 'coreml') or settings.runtime == 'auto' and gpu:
         return store.find(name, suffixes=(*CHECKPOINTS, *whole))
     return store.find(name, suffixes=(*whole, *CHECKPOINTS))
 

@@ -1,6 +1,7 @@
 """Files of weights: read without running anything in them, checked whole, and loaded."""
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Optional
 
 from gaze_ros.core.errors import ModelError
@@ -105,6 +106,11 @@ def _read_safetensors(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str
 def _read_pickle(path: str) -> object:
     try:
         state = torch.load(path, map_location='cpu', weights_only=True)
+    except UnpicklingError as e:
+        # Torch's own words recommend to load it with the check switched off.
+        raise ModelError(
+            f"weight '{path}' is no checkpoint that loads without running code "
+            f'({Path(path).stat().st_size} bytes): it is no pickle of tensors alone') from e
     except Exception as e:  # a damaged pickle raises whatever it happens to
         raise ModelError(
             f"weight '{path}' is no checkpoint that loads without running code "

@@ -128,3 +128,25 @@ def test_every_model_with_a_checkpoint_can_be_named():
     from gaze_ros.core.networks import ARCHITECTURES
     names = {m.architecture for m in models.manifest() if m.family in ('mobilegaze', 'l2cs')}
     assert names == set(ARCHITECTURES)
+
+
+def test_a_folder_in_the_way_is_kept(checkpoint, tmp_path):
+    (tmp_path / 'mine.safetensors').mkdir()
+    (tmp_path / 'mine.safetensors' / 'keep.txt').write_text('precious')
+    done = export('mobileone_s0', '--format', 'safetensors', '--weight', checkpoint[0],
+                  '--output', 'mine.safetensors', folder=tmp_path)
+    assert done.returncode == 1
+    assert "mine.safetensors' cannot be written" in done.stderr
+    assert (tmp_path / 'mine.safetensors' / 'keep.txt').read_text() == 'precious'
+
+
+@pytest.mark.parametrize(('file', 'words'), [
+    ('retinaface_mnet025.onnx', 'two of (1, bins)'), ('mobileone_s0_gaze.onnx', 'horizontal')])
+def test_an_export_that_fails_leaves_nothing(shared, tmp_path, file, words):
+    pytest.importorskip('openvino')
+    done = export('mobileone_s0', '--format', 'openvino', '--weight', shared / 'models' / file,
+                  '--head-order', 'swapped' if 'mobileone' in file else 'auto', folder=tmp_path)
+    assert done.returncode == 1
+    assert not done.stdout
+    assert words in done.stderr or 'is known as' in done.stderr
+    assert not [*tmp_path.iterdir()]

@@ -322,3 +322,9 @@ def test_the_mirror_negates_yaw_and_keeps_pitch_of_real_gaze(real, four_targets)
         mirror_angles(real, picture, [face]) for picture, face, _ in four_targets[::3]])
     assert np.corrcoef(found[:, 0], found[:, 2])[0, 1] > 0.8
     assert np.corrcoef(found[:, 1], found[:, 3])[0, 1] < -0.8
+
+
+def test_a_known_file_under_another_models_name_is_refused(shared):
+    weight = shared / 'models' / 'mobileone_s0_gaze.onnx'
+    with pytest.raises(ModelError, match="known as mobileone_s0_gaze.onnx.*'resnet18'"):
+        create_estimator('resnet18', Settings(weight=str(weight)))

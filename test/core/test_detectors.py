@@ -406,3 +406,14 @@ def test_a_missing_runtime_is_told_with_what_to_install(shared, monkeypatch, nam
     with pytest.raises(ModelError) as told:
         create_detector(name, weight=str(shared / 'models' / FILES[name]))
     assert [w for w in words if w not in str(told.value)] == []
+
+
+def test_retinaface_sees_nothing_of_the_picture_before(shared):
+    pytest.importorskip('openvino')
+    weight = str(shared / 'models' / 'retinaface_mnet025.onnx')
+    detector = create_detector('retinaface', weight=weight, min_score=0.05)
+    small = Sample().read()[:426]
+    alone = [(face.box, face.score) for face in detector.detect(small)]
+    detector.detect(np.full((440, 640, 3), 255, np.uint8))
+    assert [(face.box, face.score) for face in detector.detect(small)] == alone
+    detector.close()

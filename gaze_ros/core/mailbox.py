@@ -1,4 +1,5 @@
-"""Handing the newest thing to a slower stage."""
+"""Handing the newest things to a slower stage."""
+from collections import deque
 from threading import Condition
 from typing import Generic, Optional, TypeVar
 
@@ -6,34 +7,38 @@ T = TypeVar('T')
 
 
 class Mailbox(Generic[T]):
-    """Holds one item; a newer one replaces it, so the reader always gets the freshest."""
+    """Holds a few items in order; where there is no room, the oldest goes for the newest.
 
-    def __init__(self) -> None:
+    :ivar depth: items held at most, at least 1; may be changed.
+    """
+
+    def __init__(self, depth: int = 1) -> None:
+        self.depth = depth
         self._condition = Condition()
-        self._item: Optional[T] = None
+        self._items: deque[T] = deque()
         self._closed = False
 
-    def put(self, item: T) -> bool:
-        """Leave an item; return whether one nobody had taken was dropped for it."""
+    def put(self, item: T) -> int:
+        """Leave an item; return how many that nobody had taken were dropped for it."""
+        dropped = 0
         with self._condition:
-            dropped = self._item is not None
-            self._item = item
+            while len(self._items) >= self.depth:
+                self._items.popleft()
+                dropped += 1
+            self._items.append(item)
             self._condition.notify()
         return dropped
 
     def take(self) -> Optional[T]:
-        """Wait for an item and return it, or None once closed."""
+        """Wait for an item and return the oldest held, or None once closed."""
         with self._condition:
-            while self._item is None and not self._closed:
+            while not self._items and not self._closed:
                 self._condition.wait()
-            if self._closed:
-                return None
-            item, self._item = self._item, None
-            return item
+            return None if self._closed else self._items.popleft()
 
     def close(self) -> None:
         """Let the reader go; items left are dropped."""
         with self._condition:
             self._closed = True
-            self._item = None
+            self._items.clear()
             self._condition.notify_all()

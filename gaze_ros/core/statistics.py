@@ -36,23 +36,6 @@ class Rate:
         return (len(times) - 1) / span if span > 0 else 0.0
 
 
-class Stage:
-    """One stage of the pipeline: its rate and the frames it dropped.
-
-    :param name: as it stands in the closing block.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.rate = Rate()
-        self.dropped = 0
-
-    def summary(self) -> str:
-        """Return the stage's line of the closing block."""
-        return (f'{self.name} FPS: {self.rate.overall:.2f} '
-                f'({self.rate.count} frames, {self.dropped} dropped)')
-
-
 class Mean:
     """Mean of what came since it was last taken."""
 
@@ -97,8 +80,3 @@ class FrameStatistics:
 
 def _milliseconds(value: float) -> str:
     return '-' if math.isnan(value) else f'{1e3 * value:.1f}ms'
-
-
-def closing_block(stages: list[Stage]) -> str:
-    """Return the lines printed when the pipeline ends."""
-    return '\n'.join(['=== Pipeline Statistics ===', *(s.summary() for s in stages)])

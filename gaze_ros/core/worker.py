@@ -1,42 +1,67 @@
-"""A thread that works on the newest thing it was given."""
+"""A thread that works on the newest things it was given."""
 from collections.abc import Callable
 from threading import Thread
+from time import monotonic
 from typing import Generic, TypeVar
 
 from gaze_ros.core.mailbox import Mailbox
-from gaze_ros.core.statistics import Stage
+from gaze_ros.core.stage import Stage
 
 T = TypeVar('T')
 
+#: The values queue_depth may have.
+QUEUE_DEPTHS = ('auto', '1', '2', '4')
+
+#: Share of the newest measurement in the averages that auto goes by.
+_SHARE = 0.1
+
 
 class Worker(Generic[T]):
-    """Does one thing at a time; what comes meanwhile waits in a mailbox of one place.
+    """Does one thing at a time; what comes meanwhile waits in a mailbox, the newest winning.
 
     An item that fails costs itself only. What failed is told once, until something else does.
 
     :param name: of the thread.
     :param work: what is done with an item.
-    :param stage: counts the items dropped: replaced before their turn, or failed.
+    :param stage: counts the items that came, and those dropped: replaced before their turn, or
+        failed. The work itself counts those done.
     :param tell: takes the reason of a failure.
+    :param queue_depth: how many items may wait, one of :data:`QUEUE_DEPTHS`. ``auto`` is as many
+        of 1, 2 and 4 as can be worked off before the next one comes: hiccups cost a fast stage
+        nothing, and a slow one has no queue to be late by.
     """
 
     def __init__(self, name: str, work: Callable[[T], None], stage: Stage,
-                 tell: Callable[[str], None]) -> None:
+                 tell: Callable[[str], None], queue_depth: str = 'auto') -> None:
         self._work = work
         self._stage = stage
         self._tell = tell
         self._told = ''
-        self._mailbox: Mailbox[T] = Mailbox()
+        self._auto = queue_depth == 'auto'
+        self._mailbox: Mailbox[T] = Mailbox(1 if self._auto else int(queue_depth))
+        self._came = 0.0
+        self._period = 0.0
+        self._taken = 0.0
         self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def queue_depth(self) -> int:
+        """How many items may wait at present."""
+        return self._mailbox.depth
 
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()
 
     def give(self, item: T) -> None:
-        """Leave an item to be worked on, from any thread; the one that still waited is dropped."""
-        if self._mailbox.put(item):
-            self._stage.dropped += 1
+        """Leave an item to be worked on, from one thread at a time; the oldest may go for it."""
+        now = monotonic()
+        if self._came:
+            self._period = _average(self._period, now - self._came)
+        self._came = now
+        self._stage.come()
+        for _ in range(self._mailbox.put(item)):
+            self._stage.drop('newer')
 
     def end(self) -> None:
         """Tell the thread to end after what it does."""
@@ -50,10 +75,29 @@ class Worker(Generic[T]):
 
     def _run(self) -> None:
         while (item := self._mailbox.take()) is not None:
+            start = monotonic()
             try:
                 self._work(item)
             except Exception as e:
-                self._stage.dropped += 1
+                self._stage.drop('failed')
                 if str(e) != self._told:
                     self._told = str(e)
                     self._tell(self._told)
+            # Else a picture would live on until the next one comes.
+            item = None
+            self._taken = _average(self._taken, monotonic() - start)
+            if self._auto:
+                self._mailbox.depth = depth_for(self._taken, self._period)
+
+
+def depth_for(work: float, period: float) -> int:
+    """Return how deep a queue is worked off within one period: 4, 2 or 1.
+
+    :param work: seconds an item takes.
+    :param period: seconds from one item to the next.
+    """
+    return next((depth for depth in (4, 2) if depth * work <= period), 1)
+
+
+def _average(average: float, value: float) -> float:
+    return average + _SHARE * (value - average) if average else value

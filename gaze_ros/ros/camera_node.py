@@ -7,7 +7,7 @@ from gaze_ros.core.errors import SourceError
 from gaze_ros.core.parameters import CAMERA
 from gaze_ros.core.sources import open_source
 from gaze_ros.core.sources.pacing import Pacer
-from gaze_ros.core.statistics import Stage
+from gaze_ros.core.stage import Stage
 from gaze_ros.ros import topics
 from gaze_ros.ros.calibration import load_camera_info
 from gaze_ros.ros.messages import bgr_to_image
@@ -80,7 +80,7 @@ class CameraNode(Node):
             try:
                 picture = self._source.read()
             except SourceError as e:
-                self.stage.dropped += 1
+                self.stage.drop('failed')
                 if not failed:
                     self.get_logger().error(f'{e}; trying again every {_RETRY:g} s')
                 failed = True
@@ -113,7 +113,7 @@ class CameraNode(Node):
         self._info.header = header
         self._infos.publish(self._info)
         self._images.publish(bgr_to_image(picture, header))
-        self.stage.rate.tick()
+        self.stage.done()
 
     def _wait_for_subscribers(self) -> None:
         wanted = self._values['wait_for_subscribers']

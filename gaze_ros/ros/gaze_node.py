@@ -6,7 +6,8 @@ import time
 from gaze_ros.core.engine import create_engine
 from gaze_ros.core.faces import Face
 from gaze_ros.core.parameters import GAZE, Value
-from gaze_ros.core.statistics import FrameStatistics, Stage
+from gaze_ros.core.stage import Stage
+from gaze_ros.core.statistics import FrameStatistics
 from gaze_ros.core.worker import Worker
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
@@ -96,7 +97,7 @@ class GazeNode(Node):
         # A publisher that stamps nothing still gets tracking and smoothing.
         frame = self._engine.process(image_to_bgr(message), stamp or time.monotonic())
         self._results.publish(gaze_array(frame, message.header))
-        self.stage.rate.tick()
+        self.stage.done()
         latency = 1e-9 * now().nanoseconds - stamp if stamp else math.nan
         line = self._statistics.add(latency, frame.detection_time, frame.estimation_time)
         if line:

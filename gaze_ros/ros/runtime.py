@@ -1,4 +1,5 @@
 """Running nodes in this process, from start to an orderly end."""
+from collections.abc import Callable
 from importlib import import_module
 import logging
 import sys
@@ -7,7 +8,7 @@ import time
 from typing import Optional
 
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.statistics import closing_block
+from gaze_ros.core.stage import closing_block
 from gaze_ros.ros import transport
 from gaze_ros.ros.executor import OnceExecutor
 from gaze_ros.ros.stop import Stop
@@ -15,6 +16,7 @@ import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, ParameterException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
@@ -49,10 +51,12 @@ class _ToRos(logging.Handler):
             log.info(text)
 
 
-def run(names: tuple[str, ...], stop: Stop) -> int:
+def run(names: tuple[str, ...], stop: Stop,
+        prepare: Optional[Callable[[dict[str, Node]], None]] = None) -> int:
     """Run nodes until asked to stop; return the exit code.
 
     :param names: of :data:`NODES`, in the order in which they are made and started.
+    :param prepare: called with the nodes, by name, when all are made and none is started.
     """
     if wrong := _wrong_words():
         print(f'{sys.argv[0]}: {wrong}', file=sys.stderr)
@@ -71,6 +75,8 @@ def run(names: tuple[str, ...], stop: Stop) -> int:
             node = getattr(import_module(f'gaze_ros.ros.{module}'), cls)(stop)
             nodes.append(node)
             executor.add_node(node)
+        if prepare is not None:
+            prepare(dict(zip(names, nodes)))
         stop.started()
         spinning = Thread(target=_spin, args=(executor, stop), name='executor', daemon=True)
         spinning.start()

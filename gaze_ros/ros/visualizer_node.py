@@ -6,7 +6,7 @@ from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.matching import StampMatcher
 from gaze_ros.core.parameters import VISUALIZER
 from gaze_ros.core.recording import VideoRecorder
-from gaze_ros.core.statistics import Stage
+from gaze_ros.core.stage import Stage
 from gaze_ros.core.window import Window
 from gaze_ros.core.worker import Worker
 from gaze_ros.msg import GazeArray
@@ -86,7 +86,7 @@ class VisualizerNode(Node):
 
     def _show(self, pair: tuple[Image, GazeArray]) -> None:
         image, gaze = pair
-        self.stage.rate.tick()
+        self.stage.done()
         listened = self._annotated.get_subscription_count() > 0
         if not (listened or self._recorder or self.window):
             return

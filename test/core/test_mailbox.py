@@ -24,16 +24,16 @@ def reader():
 
 def test_the_newest_wins_and_the_loss_is_told():
     box = Mailbox()
-    assert [box.put(i) for i in 'abc'] == [False, True, True]
+    assert [box.put(i) for i in 'abc'] == [0, 1, 1]
     assert box.take() == 'c'
-    assert box.put('d') is False
+    assert box.put('d') == 0
     assert box.take() == 'd'
 
 
 def test_things_that_count_as_false_are_things():
     box = Mailbox()
     box.put(0)
-    assert box.put('') is True
+    assert box.put('') == 1
     assert box.take() == ''
 
 
@@ -80,3 +80,18 @@ def test_every_item_is_taken_or_told_dropped():
     assert taken == sorted(set(taken))
     assert taken[-1] == 2000
     assert len(taken) + dropped == 2000
+
+
+def test_a_deeper_box_keeps_order_and_drops_the_oldest():
+    box = Mailbox(2)
+    assert [box.put(i) for i in 'abcd'] == [0, 0, 1, 1]
+    assert [box.take(), box.take()] == ['c', 'd']
+
+
+def test_a_box_made_shallower_drops_what_has_no_room():
+    box = Mailbox(4)
+    for i in range(4):
+        box.put(i)
+    box.depth = 1
+    assert box.put(4) == 4
+    assert box.take() == 4

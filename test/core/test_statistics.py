@@ -2,7 +2,7 @@ import math
 import re
 
 from gaze_ros.core import statistics
-from gaze_ros.core.statistics import closing_block, FrameStatistics, Mean, Rate, Stage
+from gaze_ros.core.statistics import FrameStatistics, Mean, Rate
 import pytest
 
 LINE = (r'^Overall FPS: \d+\.\d\d, Latency: \d+\.\dms, Face: \d+\.\dms, Gaze: \d+\.\dms$')
@@ -37,21 +37,6 @@ def test_rate_survives_events_at_one_instant(clock):
     for _ in range(5):
         rate.tick()
     assert (rate.count, rate.overall, rate.recent) == (5, 0, 0)
-
-
-def test_stage_tells_rate_frames_and_drops(clock):
-    stage = Stage('Camera')
-    for _ in range(31):
-        stage.rate.tick()
-        clock[0] += 0.04
-    stage.dropped = 3
-    assert stage.summary() == 'Camera FPS: 25.00 (31 frames, 3 dropped)'
-
-
-def test_closing_block_has_a_line_for_each_stage_in_order():
-    lines = closing_block([Stage('Camera'), Stage('Gaze')]).split('\n')
-    assert lines == ['=== Pipeline Statistics ===', 'Camera FPS: 0.00 (0 frames, 0 dropped)',
-                     'Gaze FPS: 0.00 (0 frames, 0 dropped)']
 
 
 def test_mean_starts_anew_when_taken_and_passes_over_nan():

@@ -1,7 +1,9 @@
 from threading import Event
+from time import sleep
 
-from gaze_ros.core.statistics import Stage
-from gaze_ros.core.worker import Worker
+from gaze_ros.core.stage import Stage
+from gaze_ros.core.worker import depth_for, Worker
+import pytest
 
 
 def test_works_on_the_newest_and_counts_what_it_passed_over():
@@ -15,7 +17,7 @@ def test_works_on_the_newest_and_counts_what_it_passed_over():
             finished.set()
 
     finished, stage = Event(), Stage('x')
-    worker = Worker('x', work, stage, print)
+    worker = Worker('x', work, stage, print, '1')
     worker.start()
     worker.give(0)
     assert began.wait(10)
@@ -69,3 +71,66 @@ def test_ends_unstarted_and_says_when_it_does_not():
     assert not slow.join(0.01)
     hold.set()
     assert slow.join(10)
+
+
+@pytest.mark.parametrize(
+    ('depth', 'done'), [('1', [0, 9]), ('2', [0, 8, 9]), ('4', [0, 6, 7, 8, 9])])
+def test_as_many_wait_as_asked_for_and_the_oldest_go(depth, done):
+    began, go_on, finished, got = Event(), Event(), Event(), []
+    stage = Stage('x')
+
+    def work(item):
+        began.set()
+        assert go_on.wait(10)
+        got.append(item)
+        if item == 9:
+            finished.set()
+
+    worker = Worker('x', work, stage, print, depth)
+    worker.start()
+    worker.give(0)
+    assert began.wait(10)
+    for item in range(1, 10):
+        worker.give(item)
+    go_on.set()
+    assert finished.wait(10)
+    worker.end()
+    assert worker.join(10)
+    assert got == done
+    assert stage.dropped == 10 - len(done)
+
+
+@pytest.mark.parametrize(('work', 'depth'), [
+    (0.008, 4), (0.009, 2), (0.016, 2), (0.017, 1), (0.2, 1)])
+def test_a_queue_is_as_deep_as_is_worked_off_before_the_next_item(work, depth):
+    assert depth_for(work, 1 / 30) == depth
+
+
+def test_auto_follows_the_load():
+    turn, slow = Event(), Event()
+
+    def work(_):
+        if slow.is_set():
+            sleep(0.03)
+        turn.set()
+
+    worker = Worker('x', work, Stage('x'), print)
+    assert worker.queue_depth == 1
+    worker.start()
+
+    def give(times):
+        for _ in range(times):
+            turn.clear()
+            worker.give(1)
+            assert turn.wait(10)
+            sleep(0.02)
+
+    give(5)
+    assert worker.queue_depth == 4
+    slow.set()
+    for _ in range(200):
+        worker.give(1)
+        sleep(0.01)
+    assert worker.queue_depth == 1
+    worker.end()
+    assert worker.join(10)

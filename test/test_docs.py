@@ -22,7 +22,7 @@ README = (ROOT / 'README.md').read_text(encoding='utf-8')
 #: rosdep key of each PyPI package the code needs.
 KEYS = {
     'numpy': 'python3-numpy', 'opencv-python': 'python3-opencv',
-    'platformdirs': 'python3-platformdirs', 'pyyaml': 'python3-yaml',
+    'platformdirs': 'python3-platformdirs', 'psutil': 'python3-psutil', 'pyyaml': 'python3-yaml',
     'scipy': 'python3-scipy', 'tqdm': 'python3-tqdm',
     'hypothesis': 'python3-hypothesis', 'packaging': 'python3-packaging',
     'pytest': 'python3-pytest'}
@@ -92,7 +92,7 @@ def test_parameters():
     for row, (node, spec) in zip(rows, specs):
         assert row[:4] == (node, spec.name, shown(spec.default), 'yes' if spec.live else '')
         assert row[4].startswith(spec.description)
-        assert all(choice in row[4] for choice in spec.choices)
+        assert all(str(choice) in row[4] for choice in spec.choices)
         if spec.low is not None:
             assert row[4].endswith(f'; {spec.low:g}..{spec.high:g}')
 

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='where they look: columns frame or image; pitch_up_deg and yaw_image_right_deg, or '
              'pitch and yaw in radians; optional: settled, face_x, face_y. For --eyes: left_eye, '
              'right_eye, head_yaw_P_deg, in the zip or outside [labels.csv in the zip]')
-    options.add(parser)
+    options.add(parser, 'detect_interval')  # the pictures compared are apart
     parser.add_argument('--json', action='store_true', help='one JSON object on standard output')
 
 

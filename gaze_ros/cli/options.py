@@ -4,16 +4,25 @@ from collections.abc import Callable
 
 from gaze_ros.core.parameters import GAZE, Spec, Value
 
-#: What files do not have: nobody is told who looks at the camera, and no direction is written.
-_OF_NODES = ('looking_at_camera_angle', 'horizontal_fov')
+#: What files do not have: nobody is told who looks at the camera, no direction is written, and
+#: no picture comes before its turn.
+_OF_NODES = (
+    'looking_at_camera_angle', 'horizontal_fov', 'image_transport', 'frame_skip', 'max_age',
+    'queue_depth', 'overlap')
 
 _SPECS = tuple(spec for spec in GAZE if spec.name not in _OF_NODES)
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each parameter that has a meaning for files."""
+def add(parser: argparse.ArgumentParser, *without: str) -> None:
+    """Add an option for each parameter that has a meaning for files.
+
+    :param without: parameters that have none for this verb: they stay at their default.
+    """
+    parser.set_defaults(**{spec.name: spec.default for spec in _SPECS})
     for spec in _SPECS:
-        more = f' ({", ".join(spec.choices)})' if spec.choices else ''
+        if spec.name in without:
+            continue
+        more = f' ({", ".join(map(str, spec.choices))})' if spec.choices else ''
         parser.add_argument(
             '--' + spec.name.replace('_', '-'), default=spec.default, type=_value(spec),
             metavar=type(spec.default).__name__.upper(),

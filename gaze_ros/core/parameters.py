@@ -5,6 +5,7 @@ from typing import Any, Optional, Union
 from gaze_ros.core import models
 from gaze_ros.core.detectors import DETECTORS
 from gaze_ros.core.estimators import CHOICES, Settings
+from gaze_ros.core.worker import QUEUE_DEPTHS
 
 Value = Union[bool, int, float, str]
 
@@ -14,7 +15,8 @@ class Spec:
     """A parameter: its default sets its type, its other fields what values it takes.
 
     :ivar live: whether it can be changed while the node runs.
-    :ivar choices: the values a string may have; none for any.
+    :ivar choices: the values it may have, strings or whole numbers; none for any.
+    :ivar loose: whether a whole number is as good as the text of it.
     """
 
     name: str
@@ -22,22 +24,24 @@ class Spec:
     description: str
     low: Optional[float] = None
     high: Optional[float] = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[Value, ...] = ()
     live: bool = False
+    loose: bool = False
 
     def complaint(self, value: Any) -> str:
         """Return why a value is refused, or ''."""
         if isinstance(self.default, float):
             fits = isinstance(value, (int, float)) and not isinstance(value, bool)
-        elif self.name == 'source':
+        elif self.loose:
             fits = isinstance(value, (int, str)) and not isinstance(value, bool)
+            value = str(value)
         else:
             fits = type(value) is type(self.default)
         if not fits:
             kind = 'number' if isinstance(self.default, float) else type(self.default).__name__
             return f'{self.name} must be a {kind}, not {value!r}'
         if self.choices and value not in self.choices:
-            return f"{self.name} '{value}' is not one of: {', '.join(self.choices)}"
+            return f"{self.name} '{value}' is not one of: {', '.join(map(str, self.choices))}"
         if self.low is not None and not self.low <= value <= self.high:
             return f'{self.name} {value} is not in {self.low:g}..{self.high:g}'
         return ''
@@ -47,9 +51,16 @@ class Spec:
         return type(self.default)(value)
 
 
+#: How pictures may be subscribed to, by image_transport's names.
+TRANSPORTS = ('raw', 'compressed')
+
+_QUEUE_DEPTH = Spec(
+    'queue_depth', 'auto', 'images that may wait for their turn, the oldest dropped first; auto: '
+    'as many as are worked off before the next one comes', choices=QUEUE_DEPTHS, loose=True)
+
 CAMERA = (
     Spec('source', '0', "a webcam's index, a video file, an image, a folder of images, an http "
-         "or rtsp URL, or 'sample'"),
+         "or rtsp URL, or 'sample'", loose=True),
     Spec('rate', 0.0, 'frames a second at which a file is played; 0 for its own', 0.0, 1000.0),
     Spec('loop', False, 'start a file again when it ends'),
     Spec('width', 0, 'pixels, asked of a webcam; 0 for its own', 0, 16384),
@@ -58,6 +69,7 @@ CAMERA = (
     Spec('frame_id', 'camera_optical', 'frame of the images: x right, y down, z forward'),
     Spec('camera_info_url', '', 'calibration YAML: a path or a file:// or package:// URL'),
     Spec('exit_on_end', False, 'end the process when a file is at its end'),
+    Spec('jpeg_quality', 90, 'of camera/image_raw/compressed', 1, 100),
     Spec('wait_for_subscribers', 1, 'a file starts when so many subscribe to its images, after '
          '15 s at the latest; 0 for at once', 0, 100),
 )
@@ -76,6 +88,9 @@ GAZE = (
          'stretched to a square as yakhyo/gaze-estimation does', choices=CHOICES['crop']),
     Spec('crop_scale', Settings.crop_scale, "side of a square crop over the square root of the "
          "box's area", 0.3, 3.0),
+    Spec('input_size', Settings.input_size, 'side of the picture of a face that a model with two '
+         'heads is given, pixels; a smaller one is faster, and wants a smaller crop_scale: 320 '
+         'about 0.75, 224 about 0.55', choices=CHOICES['input_size']),
     Spec('runtime', Settings.runtime, 'what runs the network; auto: on a CPU the first installed '
          'of openvino, onnx and torch', choices=CHOICES['runtime']),
     Spec('device', Settings.device, 'what the network runs on; auto: cuda, else mps, else cpu',
@@ -88,6 +103,9 @@ GAZE = (
          choices=('auto', *DETECTORS)),
     Spec('detector_weight', '', "file with the detector's weights; empty: the one found by "
          'gaze_ros models path'),
+    Spec('detect_interval', 1, 'the detector runs on every so many pictures, faces are followed '
+         'in between; 0 for as often as it may take a third of the time between two pictures', 0,
+         100, live=True),
     Spec('max_faces', 0, 'the largest faces are kept; 0 for all', 0, 1000, live=True),
     Spec('min_score', 0.65, 'faces scored lower are left out, save for those half as good that '
          'go on with a track', 0.0, 1.0, live=True),
@@ -101,11 +119,24 @@ GAZE = (
          0.0, 3.14, live=True),
     Spec('horizontal_fov', 1.05, 'field of view assumed for directions while the camera is not '
          'calibrated, rad', 0.1, 3.0, live=True),
+    Spec('image_transport', 'raw', 'the form in which images are subscribed to',
+         choices=TRANSPORTS),
+    Spec('frame_skip', 0, 'images left out after each that is worked on', 0, 1000, live=True),
+    Spec('max_age', 0.0, 'images older than this when their turn comes are dropped, s; 0 for '
+         'none', 0.0, 3600.0, live=True),
+    _QUEUE_DEPTH,
+    Spec('overlap', 'auto', "whether the next image's faces are looked for while the gaze of "
+         'these is estimated; auto: with 4 cores or more',
+         choices=('auto', 'always', 'never')),
 )
 
 VISUALIZER = (
     Spec('view', False, 'open a window; q in it ends everything'),
     Spec('output', '', 'file the annotated video is saved to: .mp4, .avi or .mkv'),
+    Spec('image_transport', 'raw', 'the form in which images are subscribed to',
+         choices=TRANSPORTS),
+    Spec('jpeg_quality', 90, 'of gaze/image_annotated/compressed', 1, 100),
+    _QUEUE_DEPTH,
 )
 
 NODES = {'camera': CAMERA, 'gaze': GAZE, 'visualizer': VISUALIZER}

@@ -23,8 +23,8 @@ class Worker(Generic[T]):
 
     :param name: of the thread.
     :param work: what is done with an item.
-    :param stage: counts the items that came, and those dropped: replaced before their turn, or
-        failed. The work itself counts those done.
+    :param stage: counts the items dropped: replaced before their turn, or failed. Whoever gives
+        items counts that they came, and the work that they are done.
     :param tell: takes the reason of a failure.
     :param queue_depth: how many items may wait, one of :data:`QUEUE_DEPTHS`. ``auto`` is as many
         of 1, 2 and 4 as can be worked off before the next one comes: hiccups cost a fast stage
@@ -54,12 +54,11 @@ class Worker(Generic[T]):
         self._thread.start()
 
     def give(self, item: T) -> None:
-        """Leave an item to be worked on, from one thread at a time; the oldest may go for it."""
+        """Leave an item to be worked on, from any thread; the oldest may go for it."""
         now = monotonic()
         if self._came:
             self._period = _average(self._period, now - self._came)
         self._came = now
-        self._stage.come()
         for _ in range(self._mailbox.put(item)):
             self._stage.drop('newer')
 

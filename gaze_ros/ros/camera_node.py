@@ -4,24 +4,29 @@ from threading import Event, Thread
 import time
 
 from gaze_ros.core.errors import SourceError
+from gaze_ros.core.facts import CameraFacts
 from gaze_ros.core.parameters import CAMERA
 from gaze_ros.core.sources import open_source
 from gaze_ros.core.sources.pacing import Pacer
 from gaze_ros.core.stage import Stage
 from gaze_ros.ros import topics
 from gaze_ros.ros.calibration import load_camera_info
-from gaze_ros.ros.messages import bgr_to_image
+from gaze_ros.ros.diagnostics import Diagnostics
+from gaze_ros.ros.images import ImagePublisher
 from gaze_ros.ros.parameters import declare
 from gaze_ros.ros.stop import Stop
 import numpy as np
 from rclpy.duration import Duration
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 #: Seconds a file waits for its subscribers, a failed camera until it is tried again, and the
 #: process lives on after the last frame so that it gets through the other nodes.
 _WAIT, _RETRY, _LINGER = 15.0, 1.0, 1.0
+
+#: A file is read this many times earlier than reading the last picture took.
+_LEAD = 2.0
 
 
 class CameraNode(Node):
@@ -41,8 +46,10 @@ class CameraNode(Node):
         self._source = open_source(
             values['source'], width=values['width'], height=values['height'], fps=values['fps'],
             loop=values['loop'])
-        self._images = topics.publish(self, Image, topics.IMAGE)
+        self._images = ImagePublisher(self, topics.IMAGE, values['jpeg_quality'])
         self._infos = topics.publish(self, CameraInfo, topics.CAMERA_INFO)
+        self._failure = self._idle = ''
+        Diagnostics(self, self.stage, self._source.name, self._facts)
         self._thread = Thread(target=self._run, name='camera', daemon=True)
 
     def start(self) -> None:
@@ -61,6 +68,12 @@ class CameraNode(Node):
         if not self._thread.is_alive():  # else a read hangs: the process ends without it
             self._source.close()
 
+    def _facts(self) -> CameraFacts:
+        rate = self._source.rate
+        return CameraFacts(
+            self._source.name, rate and self._values['rate'] or rate or self._values['fps'],
+            self.stage.rate.recent, not rate, self._failure, self._idle)
+
     def _run(self) -> None:
         try:
             self._play()
@@ -74,29 +87,37 @@ class CameraNode(Node):
         rate = self._source.rate and (self._values['rate'] or self._source.rate)
         pacer = Pacer(rate) if rate else None
         if pacer:
+            self._idle = f"for {self._values['wait_for_subscribers']} subscribers"
             self._wait_for_subscribers()
-        failed = False
+            self._idle = ''
+        reading = 0.0
         while not self._ending.is_set():
+            # A file is read no sooner than need be: till then the cores are the other nodes'.
+            if pacer and not pacer.approach(self._ending, _LEAD * reading):
+                return
+            start = time.monotonic()
             try:
                 picture = self._source.read()
             except SourceError as e:
                 self.stage.drop('failed')
-                if not failed:
+                if not self._failure:
                     self.get_logger().error(f'{e}; trying again every {_RETRY:g} s')
-                failed = True
+                self._failure = str(e)
                 self._ending.wait(_RETRY)
                 continue
-            if failed:
+            reading = time.monotonic() - start
+            if self._failure:
                 self.get_logger().info(f"source '{self._source.name}' is back")
-                failed = False
+                self._failure = ''
             if picture is None:
                 self._end()
                 return
+            self.stage.come()
             if pacer and not pacer.wait(self._ending):
                 return
-            self._publish(picture)
+            self._publish(picture, reading)
 
-    def _publish(self, picture: np.ndarray) -> None:
+    def _publish(self, picture: np.ndarray, reading: float) -> None:
         taken = self.get_clock().now()
         if math.isfinite(self._source.taken):
             taken -= Duration(seconds=time.monotonic() - self._source.taken)
@@ -112,8 +133,9 @@ class CameraNode(Node):
                 f"'{self._source.name}' gives {width}x{height}")
         self._info.header = header
         self._infos.publish(self._info)
-        self._images.publish(bgr_to_image(picture, header))
-        self.stage.done()
+        self._images.publish(picture, header)
+        age = 1e-9 * (self.get_clock().now() - taken).nanoseconds
+        self.stage.done(age, reading)
 
     def _wait_for_subscribers(self) -> None:
         wanted = self._values['wait_for_subscribers']
@@ -128,6 +150,7 @@ class CameraNode(Node):
                 return
 
     def _end(self) -> None:
+        self._idle = 'the source is at its end'
         self.get_logger().info(
             f"source '{self._source.name}' is at its end after {self.stage.rate.count} frames")
         if self._values['exit_on_end']:

@@ -3,8 +3,10 @@ import math
 from queue import SimpleQueue
 import time
 
-from gaze_ros.core.engine import create_engine
-from gaze_ros.core.faces import Face
+from gaze_ros.core import threads
+from gaze_ros.core.engine import create_engine, Sighting
+from gaze_ros.core.facts import InferenceFacts, Recent
+from gaze_ros.core.health import gpu_present
 from gaze_ros.core.parameters import GAZE, Value
 from gaze_ros.core.stage import Stage
 from gaze_ros.core.statistics import FrameStatistics
@@ -12,20 +14,27 @@ from gaze_ros.core.worker import Worker
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
 from gaze_ros.ros.calibration import calibration_of
-from gaze_ros.ros.messages import gaze_array, image_to_bgr, seconds
+from gaze_ros.ros.diagnostics import Diagnostics, in_sim_time, inputs
+from gaze_ros.ros.images import Picture, subscribe_images, TRANSPORTS
+from gaze_ros.ros.messages import gaze_array, seconds
 from gaze_ros.ros.parameters import declare
 from gaze_ros.ros.stop import Stop
-import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 
 #: Parameters that are attributes of the engine.
-_OF_ENGINE = ('min_score', 'max_faces', 'looking_at_camera_angle', 'horizontal_fov')
+_OF_ENGINE = (
+    'min_score', 'max_faces', 'detect_interval', 'looking_at_camera_angle', 'horizontal_fov')
+
+#: Cores from which on faces are looked for while gaze is estimated, each with half of them. On 2
+#: it makes neither faster (docs/performance.md).
+_MANY_CORES = 4
 
 
 class GazeNode(Node):
-    """Publishes gaze for the newest image, from a thread of its own.
+    """Publishes gaze for the newest image, from one thread of its own, or from two.
 
     :param stop: not used: this node ends when it is told to.
     :raises ModelError: if the detector or the model cannot be loaded.
@@ -36,37 +45,59 @@ class GazeNode(Node):
         self.stage = Stage('Inference')
         self._statistics = FrameStatistics()
         self._changes: SimpleQueue[dict[str, Value]] = SimpleQueue()
-        v = declare(self, GAZE, self._changes.put)
+        self._values = v = declare(self, GAZE, self._changes.put)
+        overlap = v['overlap'] == 'always' or (
+            v['overlap'] == 'auto' and threads.count() >= _MANY_CORES)
+        if overlap and not v['threads']:
+            v['threads'] = max(1, threads.count() // 2)
         self._engine = create_engine(v)
-        # The first call of a model allocates: better now than on the first frame.
-        black = np.zeros((480, 640, 3), np.uint8)
-        self._engine.detector.detect(black)
-        self._engine.estimator.estimate(black, [Face((200, 120, 240, 240), 1.0)])
+        self._engine.warm_up()
+        self._came = 0
         self._told_calibration = False
-        self._worker = Worker(
-            'gaze', self._process, self.stage,
-            lambda reason: self.get_logger().error(f'an image was left out: {reason}'))
+        tell = self._tell
+        self._finder = Worker(
+            'gaze', self._work, self.stage, tell, v['queue_depth'])
+        self._estimator = Worker(
+            'estimation', self._finish, self.stage, tell, '1') if overlap else None
         self._results = topics.publish(self, GazeArray, topics.GAZE)
         group = MutuallyExclusiveCallbackGroup()
         topics.subscribe(self, CameraInfo, topics.CAMERA_INFO, self._on_info, group)
-        topics.subscribe(self, Image, topics.IMAGE, self._on_image, group)
+        self._unsubscribe = subscribe_images(
+            self, topics.IMAGE, self._on_image, MutuallyExclusiveCallbackGroup(),
+            v['image_transport'])
         self.get_logger().info(self._engine.description)
+        self._detection, self._estimation, self._failure = Recent(), Recent(), ''
+        self._gpu = gpu_present()  # after loading the model: torch is asked where it is loaded
+        Diagnostics(self, self.stage, self._engine.description, self._facts)
 
     def start(self) -> None:
         """Begin to work."""
-        self._worker.start()
+        for worker in self._workers:
+            worker.start()
 
     def end(self) -> None:
-        """Tell the thread to end."""
-        self._worker.end()
+        """Tell the threads to end."""
+        self._unsubscribe()
+        for worker in self._workers:
+            worker.end()
 
     def close(self, timeout: float) -> None:
-        """Wait for the thread and free the model."""
-        if self._worker.join(timeout):
+        """Wait for the threads and free the model."""
+        until = time.monotonic() + timeout
+        if all(w.join(max(0.0, until - time.monotonic())) for w in self._workers):
             self._engine.close()
 
-    def _on_image(self, message: Image) -> None:
-        self._worker.give(message)
+    @property
+    def _workers(self) -> list[Worker]:
+        return [w for w in (self._finder, self._estimator) if w is not None]
+
+    def _on_image(self, picture: Picture) -> None:
+        self.stage.come()
+        if self._came % (self._values['frame_skip'] + 1):
+            self.stage.drop('skipped')
+        else:
+            self._finder.give(picture)
+        self._came += 1
 
     def _on_info(self, message: CameraInfo) -> None:
         self._engine.calibration = calibration_of(message)
@@ -77,8 +108,22 @@ class GazeNode(Node):
                 f'{len(message.d)} coefficients) is not plumb_bob or rational_polynomial: '
                 'directions assume horizontal_fov instead')
 
+    def _facts(self) -> InferenceFacts:
+        v, estimator = self._values, self._engine.estimator
+        return InferenceFacts(
+            inputs(self, topics.IMAGE + TRANSPORTS[v['image_transport']][1]),
+            self._detection.mean, self._estimation.mean, model=estimator.name,
+            running=estimator.running, detector=self._engine.detector.name, device=v['device'],
+            gpu=self._gpu, queue_depth=self._finder.queue_depth, max_age=v['max_age'],
+            failure=self._failure, sim_time=in_sim_time(self))
+
+    def _tell(self, reason: str) -> None:
+        self._failure = reason
+        self.get_logger().error(f'an image was left out: {reason}')
+
     def _change(self, values: dict[str, Value]) -> None:
-        """Change the engine between two frames, in its own thread."""
+        """Change the engine between two frames, in the thread that finds the faces."""
+        self._values.update(values)
         for name, value in values.items():
             if name in _OF_ENGINE:
                 setattr(self._engine, name, value)
@@ -89,16 +134,36 @@ class GazeNode(Node):
             elif name == 'track_timeout':
                 self._engine.tracker.timeout = self._engine.smoother.timeout = value
 
-    def _process(self, message: Image) -> None:
+    def _age(self, header: Header) -> float:
+        """Return how long ago a picture was taken, in seconds; NaN where it has no stamp."""
+        stamp = seconds(header.stamp)
+        return 1e-9 * self.get_clock().now().nanoseconds - stamp if stamp else math.nan
+
+    def _work(self, picture: Picture) -> None:
         while not self._changes.empty():
             self._change(self._changes.get())
-        stamp = seconds(message.header.stamp)
-        now = self.get_clock().now
+        header = picture.header
+        if 0 < self._values['max_age'] < self._age(header):
+            self.stage.drop('old')
+            return
+        start = time.monotonic()
         # A publisher that stamps nothing still gets tracking and smoothing.
-        frame = self._engine.process(image_to_bgr(message), stamp or time.monotonic())
-        self._results.publish(gaze_array(frame, message.header))
-        self.stage.done()
-        latency = 1e-9 * now().nanoseconds - stamp if stamp else math.nan
-        line = self._statistics.add(latency, frame.detection_time, frame.estimation_time)
+        seen = self._engine.find(picture.bgr(), seconds(header.stamp) or start)
+        taken = time.monotonic() - start
+        if self._estimator is None:
+            self._finish((header, seen, taken))
+        else:
+            self._estimator.give((header, seen, taken))
+
+    def _finish(self, sight: tuple[Header, Sighting, float]) -> None:
+        header, seen, taken = sight
+        start = time.monotonic()
+        frame = self._engine.gaze(seen)
+        self._results.publish(gaze_array(frame, header))
+        age = self._age(header)
+        self.stage.done(age, taken + time.monotonic() - start)
+        self._detection.add(frame.detection_time)
+        self._estimation.add(frame.estimation_time)
+        line = self._statistics.add(age, frame.detection_time, frame.estimation_time)
         if line:
             self.get_logger().info(line)

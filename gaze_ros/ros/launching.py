@@ -8,7 +8,8 @@ PARAMETERS = {
     'source': 'camera', 'frame_id': 'camera', 'loop': 'camera', 'exit_on_end': 'camera',
     'model': 'gaze', 'weight': 'gaze', 'dataset': 'gaze', 'detector': 'gaze',
     'detector_weight': 'gaze', 'runtime': 'gaze', 'device': 'gaze', 'precision': 'gaze',
-    'view': 'visualizer', 'output': 'visualizer',
+    'max_faces': 'gaze', 'detect_interval': 'gaze', 'input_size': 'gaze', 'frame_skip': 'gaze',
+    'max_age': 'gaze', 'queue_depth': 'gaze', 'view': 'visualizer', 'output': 'visualizer',
 }
 
 
@@ -33,20 +34,30 @@ def node_parameters(given: dict[str, str]) -> dict[str, dict[str, Value]]:
     """Return the executables to start, each with the parameters that the arguments set.
 
     :param given: all of :data:`ARGUMENTS`, as strings.
-    :raises ValueError: for a truth value that is neither true nor false.
+    :raises ValueError: for a truth value that is neither true nor false, and for what should be a
+        number and is none.
     """
     parameters: dict[str, dict[str, Value]] = {name: {} for name in NODES}
     for name, node in PARAMETERS.items():
         if given[name]:
             default = next(s.default for s in NODES[node] if s.name == name)
-            parameters[node][name] = (
-                _truth(name, given[name]) if isinstance(default, bool) else given[name])
+            parameters[node][name] = _typed(name, given[name], type(default))
     if given['use_sim_time']:
         for values in parameters.values():
             values['use_sim_time'] = _truth('use_sim_time', given['use_sim_time'])
     if _truth('processes', given['processes']):
         return {f'{node}_node': values for node, values in parameters.items()}
     return {'pipeline': {k: v for values in parameters.values() for k, v in values.items()}}
+
+
+def _typed(name: str, value: str, kind: type) -> Value:
+    if kind is bool:
+        return _truth(name, value)
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} is '{value}'; a {'whole ' * (kind is int)}number was expected") from None
 
 
 def _truth(name: str, value: str) -> bool:

@@ -3,7 +3,7 @@ import os
 import sys
 from typing import NoReturn
 
-from gaze_ros.core import threads
+from gaze_ros.core import allocation, threads
 from gaze_ros.ros.stop import Stop
 
 
@@ -32,6 +32,7 @@ def _run(*nodes: str) -> NoReturn:
     stop = Stop()
     stop.mind_signals()
     threads.configure()
+    allocation.configure()
     try:
         from gaze_ros.ros.runtime import run
         code = run(nodes, stop)

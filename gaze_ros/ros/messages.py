@@ -13,7 +13,7 @@ from gaze_ros.msg import Gaze as GazeMessage
 from gaze_ros.msg import GazeArray
 from geometry_msgs.msg import Point32, Vector3
 import numpy as np
-from sensor_msgs.msg import Image, RegionOfInterest
+from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 #: Encoding: (bytes of a value, values of a pixel, cv2 conversion to BGR or None if it is BGR).
@@ -82,11 +82,37 @@ def bgr_to_image(bgr: np.ndarray, header: Header) -> Image:
     message = Image(
         header=header, height=height, width=width, encoding='bgr8', step=3 * width,
         is_bigendian=sys.byteorder == 'big')
-    # An array.array of bytes is taken as it is; bytes or a list would be checked value by value.
-    data = array.array('B')
-    data.frombytes(memoryview(np.ascontiguousarray(bgr)).cast('B'))
-    message.data = data
+    message.data = _bytes(np.ascontiguousarray(bgr))
     return message
+
+
+def compressed_to_bgr(message: CompressedImage) -> np.ndarray:
+    """Return the (H, W, 3) uint8 BGR picture of a compressed image message.
+
+    :raises ValueError: for data OpenCV cannot decode, and for a depth map, naming the format.
+    """
+    if 'compressedDepth' in message.format:
+        raise ValueError(f"format '{message.format}' is a depth map, no picture of light")
+    data = np.frombuffer(message.data, np.uint8)
+    # Robots' pictures lie as the sensor does: a tag that would turn them is not minded.
+    picture = cv2.imdecode(
+        data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+    if picture is None:
+        raise ValueError(
+            f"a compressed image of format '{message.format}' and {data.size} bytes cannot be "
+            'decoded; jpeg, png, webp or tiff was expected')
+    return picture
+
+
+def bgr_to_compressed(bgr: np.ndarray, header: Header, quality: int) -> CompressedImage:
+    """Return a JPEG message of a (H, W, 3) uint8 picture, with that header.
+
+    :param quality: 1..100.
+    """
+    _, jpeg = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    # The format as image_transport writes it: encoding of the picture, codec, what is in it.
+    return CompressedImage(
+        header=header, format='bgr8; jpeg compressed bgr8', data=_bytes(jpeg))
 
 
 def seconds(stamp: Time) -> float:
@@ -109,6 +135,13 @@ def frame_gaze(message: GazeArray) -> FrameGaze:
         message.image_width, message.image_height, message.model,
         [_gaze(g) for g in message.gazes],
         seconds(message.detection_duration), seconds(message.estimation_duration))
+
+
+def _bytes(values: np.ndarray) -> array.array:
+    """Return a contiguous array's bytes as messages take them without a look at each."""
+    data = array.array('B')
+    data.frombytes(memoryview(values).cast('B'))
+    return data
 
 
 def _duration(value: float) -> Duration:

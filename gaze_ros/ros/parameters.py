@@ -50,8 +50,9 @@ def descriptor(spec: Spec) -> ParameterDescriptor:
     result = ParameterDescriptor(
         description=spec.description, read_only=not spec.live,
         # rclpy would refuse a 0 for 0.0, and a webcam's index for a string.
-        dynamic_typing=isinstance(spec.default, float) or spec.name == 'source',
-        additional_constraints=f'one of: {", ".join(spec.choices)}' if spec.choices else '')
+        dynamic_typing=isinstance(spec.default, float) or spec.loose,
+        additional_constraints=f'one of: {", ".join(map(str, spec.choices))}'
+        if spec.choices else '')
     if spec.low is not None and isinstance(spec.default, float):
         result.floating_point_range = [
             FloatingPointRange(from_value=spec.low, to_value=spec.high)]

@@ -11,13 +11,17 @@ _PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 _IN_WORKING_FOLDER = ('DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml')
 #: Any of these says the user chose a transport.
 _CHOSEN = (*_PROFILES, 'FASTDDS_BUILTIN_TRANSPORTS')
+#: Where Fast DDS has its segments, and the bytes free there from which on they may be large: each
+#: process has one of 64 MB, of which it takes what it uses, and ends if that is not to be had.
+_SHARED_MEMORY, _ROOM = '/dev/shm', 1 << 30  # noqa: S108, its place
 
 
 def configure() -> bool:
     """Make Fast DDS use shared memory segments that hold pictures; call before rclpy.init().
 
     With its 0.5 MB segments, 3 % of 640x480 pictures arrive in another process at best effort;
-    with these, all. Another middleware, or a profile the user set, is left alone.
+    with these, all. They hold two pictures of 3840x2160, or where there is less than 1 GB of
+    shared memory, of 1920x1080. Another middleware, or a profile the user set, is left alone.
 
     :returns: whether the package's profile is used.
     """
@@ -28,8 +32,18 @@ def configure() -> bool:
         return False
     if any(Path(name).exists() for name in _IN_WORKING_FOLDER):
         return False
-    os.environ[_PROFILES[_is_fast_dds_2()]] = str(share_path('config') / 'fastdds.xml')
+    name = 'fastdds.xml' if _room() >= _ROOM else 'fastdds_small.xml'
+    os.environ[_PROFILES[_is_fast_dds_2()]] = str(share_path('config') / name)
     return True
+
+
+def _room() -> int:
+    """Return the bytes of shared memory that are free."""
+    try:
+        room = os.statvfs(_SHARED_MEMORY)
+    except (AttributeError, OSError):  # another system's shared memory has no such place
+        return 0
+    return room.f_bavail * room.f_frsize
 
 
 def _is_fast_dds_2() -> bool:

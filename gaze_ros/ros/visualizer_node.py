@@ -1,8 +1,11 @@
 """The visualizer: pictures with their gaze drawn in, as a topic, a window or a video."""
+import math
+import time
 from typing import Optional
 
 from gaze_ros.core.drawing import draw
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.facts import DisplayFacts
 from gaze_ros.core.matching import StampMatcher
 from gaze_ros.core.parameters import VISUALIZER
 from gaze_ros.core.recording import VideoRecorder
@@ -11,13 +14,14 @@ from gaze_ros.core.window import Window
 from gaze_ros.core.worker import Worker
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
-from gaze_ros.ros.messages import bgr_to_image, frame_gaze, image_to_bgr, seconds
+from gaze_ros.ros.diagnostics import Diagnostics, in_sim_time, inputs
+from gaze_ros.ros.images import ImagePublisher, Picture, subscribe_images, TRANSPORTS
+from gaze_ros.ros.messages import frame_gaze, seconds
 from gaze_ros.ros.parameters import declare
 from gaze_ros.ros.stop import Stop
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
-from sensor_msgs.msg import Image
 
 #: Bytes of images kept until their result comes: 9 s of 640x480, 1.3 s of 1920x1080 at 30 Hz.
 _MEMORY = 256_000_000
@@ -43,15 +47,20 @@ class VisualizerNode(Node):
                 self.window = Window('gaze_ros')
             except GazeRosError as e:
                 self.get_logger().error(str(e))
-        self._matcher: StampMatcher[Image, GazeArray] = StampMatcher()
+        self._matcher: StampMatcher[Picture, GazeArray] = StampMatcher()
         self._told_late = False
         self._worker = Worker(
-            'visualizer', self._show, self.stage,
-            lambda reason: self.get_logger().error(f'an image was not shown: {reason}'))
-        self._annotated = topics.publish(self, Image, topics.IMAGE_ANNOTATED)
-        group = MutuallyExclusiveCallbackGroup()
-        topics.subscribe(self, GazeArray, topics.GAZE, self._on_gaze, group)
-        topics.subscribe(self, Image, topics.IMAGE, self._on_image, group)
+            'visualizer', self._show, self.stage, self._tell, values['queue_depth'])
+        self._annotated = ImagePublisher(
+            self, topics.IMAGE_ANNOTATED, values['jpeg_quality'])
+        topics.subscribe(
+            self, GazeArray, topics.GAZE, self._on_gaze, MutuallyExclusiveCallbackGroup())
+        self._unsubscribe = subscribe_images(
+            self, topics.IMAGE, self._on_image, MutuallyExclusiveCallbackGroup(),
+            values['image_transport'])
+        self._late, self._failure = 0, ''
+        self._transport = TRANSPORTS[values['image_transport']][1]
+        Diagnostics(self, self.stage, '', self._facts)
 
     def start(self) -> None:
         """Begin to work."""
@@ -59,6 +68,7 @@ class VisualizerNode(Node):
 
     def end(self) -> None:
         """Tell the thread to end."""
+        self._unsubscribe()
         self._worker.end()
 
     def close(self, timeout: float) -> None:
@@ -66,10 +76,22 @@ class VisualizerNode(Node):
         if self._worker.join(timeout) and self._recorder and self._recorder.close():
             self.get_logger().info(f"saved '{self._recorder.path}'")
 
-    def _on_image(self, message: Image) -> None:
-        stamp = message.header.stamp
-        self._matcher.capacity = max(16, min(300, _MEMORY // max(1, len(message.data))))
-        self._hand_on(self._matcher.add_picture((stamp.sec, stamp.nanosec), message))
+    def _facts(self) -> DisplayFacts:
+        late = self._matcher.late
+        missed, self._late = late - self._late, late
+        return DisplayFacts(
+            inputs(self, topics.IMAGE + self._transport, topics.GAZE), bool(self.window),
+            bool(self._recorder), self._annotated.get_subscription_count(), missed,
+            self._worker.queue_depth, self._failure, in_sim_time(self))
+
+    def _tell(self, reason: str) -> None:
+        self._failure = reason
+        self.get_logger().error(f'an image was not shown: {reason}')
+
+    def _on_image(self, picture: Picture) -> None:
+        stamp = picture.header.stamp
+        self._matcher.capacity = max(16, min(300, _MEMORY // max(1, picture.nbytes)))
+        self._hand_on(self._matcher.add_picture((stamp.sec, stamp.nanosec), picture))
 
     def _on_gaze(self, message: GazeArray) -> None:
         stamp = message.header.stamp
@@ -80,26 +102,32 @@ class VisualizerNode(Node):
                 f'results come more than {self._matcher.capacity} images late: those images are '
                 'not kept any more, and are not shown')
 
-    def _hand_on(self, pair: Optional[tuple[Image, GazeArray]]) -> None:
+    def _hand_on(self, pair: Optional[tuple[Picture, GazeArray]]) -> None:
         if pair is not None:
+            self.stage.come()
             self._worker.give(pair)
 
-    def _show(self, pair: tuple[Image, GazeArray]) -> None:
-        image, gaze = pair
-        self.stage.done()
+    def _show(self, pair: tuple[Picture, GazeArray]) -> None:
+        picture, gaze = pair
+        start = time.monotonic()
+        stamp = seconds(picture.header.stamp)
         listened = self._annotated.get_subscription_count() > 0
-        if not (listened or self._recorder or self.window):
-            return
-        stamp = seconds(image.header.stamp)
-        latency = 1e-9 * self.get_clock().now().nanoseconds - stamp
-        picture = image_to_bgr(image)  # this node's own copy of the message: drawn into
-        draw(picture, frame_gaze(gaze), self.stage.rate.recent, latency)
-        if listened:
-            self._annotated.publish(bgr_to_image(picture, image.header))
-        if self._recorder is not None:
-            self._record(picture, stamp)
-        if self.window is not None:
-            self.window.offer(picture)
+        if listened or self._recorder or self.window:
+            bgr = picture.own_bgr()
+            draw(bgr, frame_gaze(gaze), self.stage.rate.recent, self._age(stamp))
+            if self.window is not None:
+                self.window.offer(bgr)
+            if listened:
+                self._annotated.publish(bgr, picture.header)
+            if self._recorder is not None:
+                self._record(bgr, stamp)
+        self.stage.done(self._age(stamp), time.monotonic() - start)
+
+    def _age(self, stamp: float) -> float:
+        """Return how long ago a stamp was, in seconds; NaN for none."""
+        if not stamp:
+            return math.nan
+        return 1e-9 * self.get_clock().now().nanoseconds - stamp
 
     def _record(self, picture: np.ndarray, stamp: float) -> None:
         try:

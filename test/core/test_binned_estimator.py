@@ -6,9 +6,10 @@ import pickle
 import sys
 
 import cv2
+from gaze_ros.core.crops import Batch
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, Settings
-from gaze_ros.core.estimators.binned_estimator import decode
+from gaze_ros.core.estimators.binned_estimator import cut, decode
 from gaze_ros.core.faces import Face
 from gaze_ros.core.mirror import mirror_angles
 from hypothesis import given
@@ -83,6 +84,17 @@ def test_a_batch_is_the_same_as_one_by_one(s0):
     assert estimator.estimate(PICTURE, []) == []
 
 
+def test_faces_may_be_cut_into_the_same_memory_one_after_the_other():
+    faces = [Face((10, 10, 0, 9), 0.9), *FACES]
+    apart = [c for f in faces if (c := cut(PICTURE, f)) is not None]
+    assert [c.shape for c in apart] == [(448, 448, 3)] * 3
+    expected = Batch().fill(apart).copy()
+    into = np.empty((448, 448, 3), np.uint8)
+    made = (c for f in faces if (c := cut(PICTURE, f, into=into)) is not None)
+    assert np.array_equal(Batch().fill(made, len(faces)), expected)
+    assert cut(PICTURE, FACES[0], into=into) is into
+
+
 @pytest.mark.parametrize('crop', ['square', 'raw'])
 def test_faces_that_are_not_in_the_picture_have_no_gaze_and_disturb_nobody(s0, crop):
     estimator = mobileone(s0, crop=crop)
@@ -99,10 +111,10 @@ def test_faces_that_are_not_in_the_picture_have_no_gaze_and_disturb_nobody(s0, c
     assert [math.isnan(e.pitch) for e in estimator.estimate(PICTURE, nowhere)] == [True] * 6
 
 
-def upstream(net, picture):
+def upstream(net, picture, size=448):
     """Return pitch and yaw as yakhyo/gaze-estimation tells them of a face cut out."""
     import torch
-    rgb = cv2.resize(picture, (448, 448))[:, :, ::-1] / 255
+    rgb = cv2.resize(picture, (size, size))[:, :, ::-1] / 255
     rgb = (rgb - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
     with torch.inference_mode():
         heads = net(torch.tensor(rgb.transpose(2, 0, 1)[None], dtype=torch.float32))
@@ -120,6 +132,59 @@ def test_pictures_and_heads_mean_what_upstream_says(s0):
     assert min(abs(pitch), abs(yaw)) > 0.01
     other, = mobileone(s0, crop_scale=0.8).estimate(picture, whole)
     assert angles([other])[0] != pytest.approx((pitch, -yaw), abs=1e-3)
+
+
+@pytest.mark.parametrize('runtime', ['torch', 'openvino', 'onnx'])
+@pytest.mark.parametrize('size', [224, 320])
+def test_an_input_of_another_size_is_that_size(s0, runtime, size):
+    for package in {'onnx': ('onnx', 'onnxruntime')}.get(runtime, (runtime,)):
+        pytest.importorskip(package)
+    # The first is enlarged where the input is larger.
+    for crop, side in (('square', 224), ('raw', size)):
+        picture = cv2.resize(PICTURE, (side, side))
+        yaw, pitch = upstream(random_net(), picture, size)
+        estimate, = mobileone(
+            s0, crop=crop, crop_scale=1.0, runtime=runtime, precision='fp32', input_size=size,
+        ).estimate(picture, [Face((0, 0, side, side), 0.9)])
+        assert (estimate.pitch, estimate.yaw) == pytest.approx((pitch, -yaw), abs=1e-3)
+
+
+def test_a_file_of_fixed_sides_takes_another_size_in_openvino(shared, real, four_targets):
+    pytest.importorskip('openvino')
+    onnx, pt = (shared / 'models' / name for name in ('mobileone_s0_gaze.onnx', 'mobileone_s0.pt'))
+    changed = mobileone(onnx, runtime='openvino', precision='fp32', input_size=320)
+    reference = mobileone(pt, input_size=320)
+    for picture, face, _ in four_targets[::15]:
+        expected = angles(reference.estimate(picture, [face]))
+        assert angles(changed.estimate(picture, [face])) == pytest.approx(expected, abs=1e-3)
+        assert np.abs(expected - angles(real.estimate(picture, [face]))).max() > 1e-3
+
+
+def test_a_file_of_fixed_sides_that_the_runtime_cannot_change_is_told(shared):
+    pytest.importorskip('onnxruntime')
+    with pytest.raises(ModelError) as told:
+        mobileone(shared / 'models' / 'mobileone_s0_gaze.onnx', runtime='onnx', input_size=320)
+    for words in ('320 x 320', 'set input_size', 'openvino', 'checkpoint', 'Expected: 448'):
+        assert words in str(told.value)
+    assert '\n' not in str(told.value)
+
+
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+@pytest.mark.parametrize(('runtime', 'sides'), [('onnx', 'open'), ('openvino', 'fixed')])
+def test_an_exported_file_takes_another_size(s0, tmp_path, torch, runtime, sides):
+    for package in ('onnx', 'onnxruntime', 'openvino'):
+        pytest.importorskip(package)
+    axes = {name: {0: 'batch'} for name in ('input', 'yaw', 'pitch')}
+    axes['input'] |= {2: 'height', 3: 'width'} if sides == 'open' else {}
+    torch.onnx.export(random_net(), (torch.zeros(1, 3, 448, 448),), tmp_path / 'a.onnx',
+                      input_names=['input'], output_names=['yaw', 'pitch'], dynamo=False,
+                      dynamic_axes=axes)
+    found, expected = (
+        angles(mobileone(weight, runtime=kind, precision='fp32', input_size=224, head_order=order)
+               .estimate(PICTURE, FACES))
+        for weight, kind, order in ((tmp_path / 'a.onnx', runtime, 'auto'),
+                                    (s0, 'torch', 'as_named')))
+    assert found == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_raw_crop_is_upstreams_with_real_faces(shared, real, four_targets):

@@ -1,5 +1,8 @@
 import math
+from queue import SimpleQueue
+from threading import Thread
 
+import cv2
 from gaze_ros.core.detectors import create_detector
 from gaze_ros.core.engine import Engine
 from gaze_ros.core.faces import Estimate, Face
@@ -27,8 +30,10 @@ class Boxes:
     def __init__(self, *boxes, scores=()):
         self.boxes = boxes
         self.scores = scores or [0.9] * len(boxes)
+        self.calls = 0
 
     def detect(self, bgr):
+        self.calls += 1
         return [Face(box, score) for box, score in zip(self.boxes, self.scores)
                 if score >= self.min_score]
 
@@ -224,3 +229,142 @@ def test_few_ids_in_a_clip(shared, clip, most):
         index += 1
     source.close()
     assert len(ids) <= most
+
+
+SCENE = np.clip(cv2.GaussianBlur(
+    np.random.default_rng(3).normal(128, 400, (480, 640, 3)), (0, 0), 4), 0, 255).astype(np.uint8)
+
+
+def shifted(picture, dx):
+    return np.roll(picture, dx, axis=1)
+
+
+def test_the_detector_runs_on_every_nth_picture_and_ids_stay_between():
+    detector = Boxes((100, 100, 90, 90), (300, 150, 120, 120), scores=[0.9, 0.8])
+    engine = Engine(detector, Looking(), detect_interval=4)
+    for i in range(12):
+        detector.boxes = ((100 + 3 * i, 100, 90, 90), (300 + 3 * i, 150, 120, 120))
+        gazes = engine.process(shifted(SCENE, 3 * i), i / 30).gazes
+        assert detector.calls == i // 4 + 1
+        assert [g.track_id for g in gazes] == ['f1', 'f2']
+        assert [g.face.score for g in gazes] == [0.8, 0.9]
+        for gaze, box in zip(gazes, detector.boxes[::-1]):
+            assert gaze.face.box == pytest.approx(box, abs=1.0)
+
+
+def test_an_interval_of_one_never_follows():
+    detector = Boxes((100, 100, 90, 90))
+    engine = Engine(detector, Looking())
+    engine.follower = None
+    for i in range(5):
+        assert engine.process(SCENE, i / 30).gazes
+    assert detector.calls == 5
+
+
+def test_where_nobody_was_found_nobody_is_followed_and_the_interval_holds():
+    detector = Boxes()
+    engine = Engine(detector, Looking(), detect_interval=3)
+    for i in range(6):
+        assert not engine.process(SCENE, i / 30).gazes
+        detector.boxes, detector.scores = ((100, 100, 90, 90),) * (i == 3), [0.9]
+    assert detector.calls == 2
+
+
+def test_a_lost_face_is_left_out_until_it_is_detected_again():
+    engine = Engine(Boxes((100, 100, 90, 90)), Looking(), detect_interval=3)
+    ids = [[g.track_id for g in engine.process(p, i / 30).gazes]
+           for i, p in enumerate((SCENE, GREY, SCENE, SCENE))]
+    assert ids == [['f1'], [], [], ['f1']]
+
+
+def test_pictures_that_cannot_be_followed_are_detected_in():
+    detector = Boxes((100, 100, 90, 90))
+    engine = Engine(detector, Looking(), detect_interval=100)
+    for picture, stamp in ((SCENE, 5.0), (SCENE[:400], 5.1), (SCENE[:400], 4.0)):
+        before = detector.calls
+        assert engine.process(picture, stamp).gazes
+        assert detector.calls == before + 1
+    engine.process(SCENE[:400], 4.1)
+    assert detector.calls == 3
+
+
+def test_a_face_that_is_not_told_is_followed_all_the_same():
+    """So that it has its id when it is the largest one."""
+    engine = Engine(Boxes((100, 100, 90, 90), (300, 150, 120, 120)), Looking(), max_faces=1,
+                    detect_interval=9)
+    assert [g.track_id for g in engine.process(SCENE, 0.0).gazes] == ['f1']
+    engine.max_faces = 2
+    assert [g.track_id for g in engine.process(SCENE, 0.1).gazes] == ['f1', 'f2']
+
+
+def test_auto_detects_as_often_as_a_third_of_the_time_allows(monkeypatch):
+    clock = iter(range(10**6))
+    # Each look at the clock takes 30 ms: so does a detection, of a period of 33 ms.
+    monkeypatch.setattr('gaze_ros.core.engine.perf_counter', lambda: 0.03 * next(clock))
+    detector = Boxes((100, 100, 90, 90))
+    engine = Engine(detector, Looking(), detect_interval=0)
+    for i in range(32):
+        assert engine.process(SCENE, i / 30).gazes
+    assert 10 < detector.calls <= 13
+
+
+def told(frames):
+    """Return all that does not depend on the clock, as text, in which NaN is NaN."""
+    return [repr((f.width, f.height, f.model, [
+        (g.track_id, g.face.box, g.face.score, g.pitch, g.yaw, g.raw_pitch, g.raw_yaw,
+         g.confidence, g.direction.tolist(), g.looking_at_camera) for g in f.gazes]))
+        for f in frames]
+
+
+@pytest.fixture(scope='module')
+def children(shared, every):
+    path = shared / 'videos' / 'three_children_720p.mp4'
+    return [p for _, (_, p) in zip(range(20), every(path, 1))]
+
+
+@pytest.mark.parametrize('interval', [1, 3])
+def test_two_threads_tell_what_one_does(detector, adas, children, interval):
+    whole = Engine(detector, adas, detect_interval=interval)
+    expected = [whole.process(p, i / 30) for i, p in enumerate(children)]
+    assert sum(len(f.gazes) for f in expected) > 30
+    halves = Engine(detector, adas, detect_interval=interval)
+    found, frames = SimpleQueue(), []
+
+    def find():
+        for i, picture in enumerate(children):
+            found.put(halves.find(picture, i / 30))
+        found.put(None)
+
+    finding = Thread(target=find)
+    finding.start()
+    while (sighting := found.get()) is not None:
+        assert sighting.bgr is children[len(frames)]
+        frames.append(halves.gaze(sighting))
+        assert frames[-1].detection_time == sighting.detection_time > 0
+    finding.join()
+    assert told(frames) == told(expected)
+
+
+def test_a_sighting_stays_as_it_was():
+    engine = Engine(Boxes((100, 100, 90, 90)), Looking())
+    sighting = engine.find(SCENE, 0.0)
+    gaze, = engine.gaze(sighting).gazes
+    (track_id, face), = sighting.tracked
+    assert (track_id, face.landmarks) == ('f1', None)
+    assert gaze.face.landmarks is not None
+    assert (sighting.stamp, sighting.bgr is SCENE) == (0.0, True)
+
+
+@pytest.mark.parametrize('size', [(), (1920, 1080), (8, 400)])
+def test_warming_up_runs_everything_once_and_leaves_no_trace(size):
+    detector, estimator = Boxes((100, 100, 90, 90)), Looking()
+    engine, cold = (Engine(d, e, detect_interval=0) for d, e in (
+        (detector, estimator), (Boxes((100, 100, 90, 90)), Looking())))
+    engine.warm_up(*size)
+    (x, y, w, h), = estimator.asked[0]
+    width, height = size or (640, 480)
+    assert detector.calls == len(estimator.asked) == 1
+    assert x >= 0 and y >= 0 and x + w <= width and y + h <= height
+    frames = [[e.process(SCENE, i / 30) for i in range(4)] for e in (engine, cold)]
+    assert told(frames[0]) == told(frames[1])
+    assert frames[0][0].gazes[0].track_id == 'f1'

@@ -7,6 +7,7 @@ import sys
 from gaze_ros.core import models
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import CHOICES, create_estimator, FAMILIES, Settings
+from gaze_ros.core.faces import Face
 from gaze_ros.core.sources.sample import Sample
 import pytest
 
@@ -134,7 +135,7 @@ def test_every_estimator_says_what_it_is_and_takes_a_picture_without_faces(
 def test_a_value_that_is_no_choice_is_told_with_those_there_are(name):
     with pytest.raises(ModelError) as told:
         Settings(**{name: 'x'})
-    assert str(told.value) == f"{name} 'x' is not one of: {', '.join(CHOICES[name])}"
+    assert str(told.value) == f"{name} 'x' is not one of: {', '.join(map(str, CHOICES[name]))}"
     for choice in CHOICES[name]:
         assert getattr(Settings(**{name: choice}), name) == choice
 
@@ -164,6 +165,22 @@ def test_a_missing_package_is_told_with_what_to_install(monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ModelError, match=rf"{module}.*pip install 'gaze_ros\[mediapipe\]'"):
         create_estimator('mediapipe')
+
+
+@pytest.mark.parametrize('model', ['adas', 'mediapipe'])
+def test_an_input_size_is_not_minded_by_models_of_one_size_and_said_so_once(
+        intel, caplog, model):
+    pytest.importorskip({'adas': 'openvino'}.get(model, model))
+    estimator = create_estimator(model, Settings(input_size=320, threads=1))
+    picture = Sample().read()
+    for _ in range(3):
+        estimator.estimate(picture, [Face((200, 100, 150, 180), 0.9)])
+    estimator.close()
+    said, = (r.getMessage() for r in caplog.records if r.levelname == 'WARNING')
+    assert model in said and 'input_size 320' in said
+    caplog.clear()
+    create_estimator(model, Settings(threads=1)).close()
+    assert not caplog.records
 
 
 def test_what_is_not_told_is_nan():

@@ -273,9 +273,22 @@ def test_a_player_that_fell_behind_does_not_hurry(monkeypatch):
     assert due == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
 
 
+def test_a_frame_is_approached_and_then_waited_for(monkeypatch):
+    clock, pacer = Clock(monkeypatch), Pacer(10)
+    pacer.wait(clock)
+    assert pacer.approach(clock, 0.02)
+    assert clock.now - 1000 == pytest.approx(0.08)
+    assert pacer.wait(clock)
+    assert clock.now - 1000 == pytest.approx(0.1)
+    clock.now += 0.2
+    assert pacer.approach(clock, 0.02)  # late already
+    assert clock.now - 1000 == pytest.approx(0.3)
+
+
 def test_a_stop_ends_the_wait():
     stop = Event()
     pacer = Pacer(0.001)
     assert pacer.wait(stop)
     stop.set()
     assert not pacer.wait(stop)
+    assert not pacer.approach(stop, 0.1)

@@ -76,11 +76,12 @@ def test_the_arguments_of_the_issue_are_there():
 def test_every_argument_reaches_a_parameter_that_exists(launch_file, name):
     owner = PARAMETERS[name]
     spec = next(spec for spec in NODES[owner] if spec.name == name)
-    value = 'true' if isinstance(spec.default, bool) else 'something'
-    wanted = True if isinstance(spec.default, bool) else 'something'
+    value, wanted = {bool: ('true', True), int: ('3', 3), float: ('0.5', 0.5),
+                     str: ('something', 'something')}[type(spec.default)]
     one = nodes(launch_file, **{name: value})
     assert set(one) == {'pipeline'}
-    assert one['pipeline']['parameters'][1][name].args[0] == wanted
+    got = one['pipeline']['parameters'][1][name].args[0]
+    assert (got, type(got)) == (wanted, type(wanted))
     three = nodes(launch_file, processes='true', **{name: value})
     assert set(three) == {'camera_node', 'gaze_node', 'visualizer_node'}
     for executable, kwargs in three.items():
@@ -107,6 +108,14 @@ def test_a_truth_value_that_is_none_is_refused():
         node_parameters({**DEFAULTS, 'view': 'perhaps'})
 
 
+@pytest.mark.parametrize(('name', 'words'), [
+    ('max_faces', "max_faces is 'many'; a whole number was expected"),
+    ('max_age', "max_age is 'many'; a number was expected")])
+def test_a_number_that_is_none_is_refused(name, words):
+    with pytest.raises(ValueError, match=words):
+        node_parameters({**DEFAULTS, name: 'many'})
+
+
 def test_every_executable_and_file_is_installed():
     prefix = Path(get_package_prefix('gaze_ros'))
     for name in (*EXECUTABLES, 'gaze_ros'):
@@ -114,8 +123,8 @@ def test_every_executable_and_file_is_installed():
         assert os.access(path, os.X_OK), path
     share = Path(get_package_share_directory('gaze_ros'))
     for name in ('package.xml', 'launch/pipeline.launch.py', 'config/pipeline.yaml',
-                 'config/fastdds.xml', 'weights/manifest.yaml', 'msg/Gaze.msg',
-                 'msg/GazeArray.msg'):
+                 'config/fastdds.xml', 'config/fastdds_small.xml', 'weights/manifest.yaml',
+                 'msg/Gaze.msg', 'msg/GazeArray.msg'):
         assert (share / name).is_file(), name
 
 

@@ -1,4 +1,5 @@
 import os
+from types import SimpleNamespace
 
 from gaze_ros.ros import transport
 import pytest
@@ -25,7 +26,22 @@ def test_the_packages_profile_is_used_where_the_user_chose_none(
     assert not os.environ[f'{other}_DEFAULT_PROFILES_FILE']
     path = os.environ[f'{name}_DEFAULT_PROFILES_FILE']
     with open(path, encoding='utf-8') as file:
-        assert '<segment_size>16777216</segment_size>' in file.read()
+        assert '<segment_size>67108864</segment_size>' in file.read()
+
+
+@pytest.mark.parametrize('room,size', [
+    ((1 << 30) // 4096, 67108864), (64 << 20 >> 12, 16777216), (None, 16777216)])
+def test_segments_are_as_large_as_shared_memory_allows(clean, room, size):
+    def statvfs(path):
+        assert path == '/dev/shm'
+        if room is None:
+            raise FileNotFoundError(path)
+        return SimpleNamespace(f_bavail=room, f_frsize=4096)
+
+    clean.setattr(transport.os, 'statvfs', statvfs)
+    assert transport.configure()
+    with open(os.environ['FASTDDS_DEFAULT_PROFILES_FILE'], encoding='utf-8') as file:
+        assert f'<segment_size>{size}</segment_size>' in file.read()
 
 
 @pytest.mark.parametrize('name,value', [

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument('--input', metavar='FILE', required=True,
                         help='video or folder of images in which people look around')
-    options.add(parser)
+    options.add(parser, 'detect_interval')  # the pictures compared are apart
 
 
 def run(arguments: argparse.Namespace) -> int:

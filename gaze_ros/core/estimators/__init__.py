@@ -22,6 +22,9 @@ FAMILIES = {
     'l2cs': ('binned_estimator', 'BinnedEstimator'),
 }
 
+#: Those whose networks take pictures of any size.
+ANY_SIZE = ('mobilegaze', 'l2cs')
+
 #: What ``auto`` takes, the first that is there; all of them may be shipped with a product.
 AUTO = ('adas', 'mediapipe')
 
@@ -36,6 +39,7 @@ CHOICES = {
     'device': ('auto', 'cpu', 'cuda', 'mps', 'npu'),
     'precision': ('auto', 'fp32', 'fp16', 'bf16', 'int8'),
     'crop': CROPS,
+    'input_size': (224, 320, 448),
 }
 
 
@@ -51,6 +55,7 @@ class Settings:
     :ivar threads: for the model's arithmetic; 0 for as many as there are cores.
     :ivar crop: how a face is cut out, see :data:`gaze_ros.core.crops.CROPS`.
     :ivar crop_scale: of a square crop.
+    :ivar input_size: side in pixels of the picture of a face, for families that let it be chosen.
     :raises ModelError: for a value that is none of :data:`CHOICES`.
     """
 
@@ -63,12 +68,13 @@ class Settings:
     threads: int = 0
     crop: str = 'square'
     crop_scale: float = 0.9
+    input_size: int = 448
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ModelError(
-                    f"{name} '{getattr(self, name)}' is not one of: {', '.join(choices)}")
+                raise ModelError(f"{name} '{getattr(self, name)}' is not one of: "
+                                 f"{', '.join(map(str, choices))}")
 
 
 class Estimator(Protocol):
@@ -102,6 +108,9 @@ def create_estimator(model: str = 'auto', settings: Settings = Settings()) -> Es
     if not entry.may_be_shipped:
         _log.info("model '%s': its weights are %s; they may not be shipped with a product",
                   model, entry.licence)
+    if settings.input_size != Settings.input_size and entry.family not in ANY_SIZE:
+        _log.warning("model '%s' takes pictures of one size only: input_size %d is not minded",
+                     model, settings.input_size)
     module, cls = FAMILIES[entry.family]
     return getattr(import_module(f'{__name__}.{module}'), cls)(entry, settings)
 

@@ -1,4 +1,5 @@
 """MobileGaze (yakhyo/gaze-estimation) and L2CS-Net: two heads of bins, on any runtime."""
+from collections.abc import Iterator
 import logging
 import math
 from pathlib import Path
@@ -22,11 +23,12 @@ import numpy as np
 
 _log = logging.getLogger(__name__)
 
-#: Side in pixels of the networks' input.
+#: Side in pixels of the input the networks were trained with.
 INPUT_SIZE = 448
 
-#: Side in pixels at which a square crop is cut before it is enlarged: Gaze360's pictures were so,
-#: and what is finer, such as the camera's noise, moves MobileOne-S0 by a third more.
+#: Side in pixels at which a square crop is cut before it is enlarged to the network's input:
+#: Gaze360's pictures were so, and what is finer, such as the camera's noise, moves MobileOne-S0 by
+#: a third more.
 CUT_SIZE = 224
 
 #: ImageNet's mean and deviation, in the order of BGR, 0..255.
@@ -49,6 +51,7 @@ class BinnedEstimator:
     def __init__(self, entry: models.Model, settings: Settings) -> None:
         self.name = entry.name
         self._crop, self._scale = settings.crop, settings.crop_scale
+        self._size = settings.input_size
         path = Path(settings.weight) if settings.weight else _find(entry.name, settings)
         if not path.exists():
             raise ModelError(f"weight '{path}' is not a file")
@@ -67,11 +70,12 @@ class BinnedEstimator:
 
         self._network = open_network(
             path, runtime=settings.runtime, device=settings.device, precision=settings.precision,
-            threads=settings.threads, size=INPUT_SIZE,
+            threads=settings.threads, size=self._size,
             module=module if path.suffix.lower() in CHECKPOINTS else None)
         self.running = (
             f'{self._network.runtime}, {self._network.device}, {self._network.precision}')
         self._batch = Batch(MEAN, DEVIATION, rgb=True)
+        self._picture = np.empty((self._size, self._size, 3), np.uint8)
         bins = self._try(path)
         dataset = _dataset(settings.dataset, bins, path)
         _, self._step, self._offset = DATASETS[dataset]
@@ -81,12 +85,18 @@ class BinnedEstimator:
     def estimate(self, bgr: np.ndarray, faces: list[Face]) -> list[Estimate]:
         """Return an estimate for each face; NaN for a box without extent in the picture."""
         estimates = [Estimate() for _ in faces]
-        cuts = [(i, picture) for i, face in enumerate(faces)
-                if (picture := cut(bgr, face, self._crop, self._scale)) is not None]
-        if not cuts:
+        places: list[int] = []
+
+        def cuts() -> Iterator[np.ndarray]:
+            for i, face in enumerate(faces):
+                if (picture := cut(bgr, face, self._crop, self._scale, self._picture)) is not None:
+                    places.append(i)
+                    yield picture
+
+        batch = self._batch.fill(cuts(), len(faces))
+        if not places:
             return estimates
-        for (i, _), (pitch, yaw, confidence) in zip(
-                cuts, self._look([picture for _, picture in cuts]).tolist()):
+        for i, (pitch, yaw, confidence) in zip(places, self._look(batch).tolist()):
             if math.isfinite(pitch + yaw):
                 estimates[i] = Estimate(pitch, yaw, confidence)
         return estimates
@@ -94,17 +104,17 @@ class BinnedEstimator:
     def angles(self, faces: list[np.ndarray]) -> np.ndarray:
         """Return (N, 2) pitch and yaw in radians of faces that are cut out already.
 
-        :param faces: (INPUT_SIZE, INPUT_SIZE, 3) uint8 BGR, any number of them.
+        :param faces: (S, S, 3) uint8 BGR with S the setting input_size, any number of them.
         """
-        return np.concatenate([self._look([face])[:, :2] for face in faces])
+        return np.concatenate([self._look(self._batch.fill([face]))[:, :2] for face in faces])
 
     def close(self) -> None:
         """Free the network."""
         self._network = None
 
-    def _look(self, faces: list[np.ndarray]) -> np.ndarray:
-        """Return (N, 3) pitch and yaw, radians, and confidence, 0..1."""
-        horizontal, vertical = self._network(self._batch.fill(faces))
+    def _look(self, batch: np.ndarray) -> np.ndarray:
+        """Return (N, 3) pitch and yaw, radians, and confidence, 0..1, of a batch of faces."""
+        horizontal, vertical = self._network(batch)
         if self._swapped:
             horizontal, vertical = vertical, horizontal
         pitch, sure_pitch = decode(vertical, self._bins, self._step, self._offset)
@@ -116,12 +126,14 @@ class BinnedEstimator:
         """Run the network once; return how many bins each of its heads has."""
         try:
             outputs = self._network(self._batch.fill(
-                [np.zeros((INPUT_SIZE, INPUT_SIZE, 3), np.uint8)]))
+                [np.zeros((self._size, self._size, 3), np.uint8)]))
         except Exception as e:  # each runtime has classes of its own
             reason = ' '.join(str(e).split())[-200:]
             raise ModelError(
-                f"weight '{path}' does not take a picture of {INPUT_SIZE} x {INPUT_SIZE}: it is "
-                f"no network of model '{self.name}' ({reason})") from e
+                f"weight '{path}' does not take pictures of {self._size} x {self._size}: where "
+                'its sides are fixed at others, set input_size to these, runtime to openvino, '
+                'which can change them, or weight to a checkpoint; else it is no network of model '
+                f"'{self.name}' ({reason})") from e
         shapes = [np.shape(o) for o in outputs]
         if len(shapes) != 2 or shapes[0] != shapes[1] or len(shapes[0]) != 2:
             raise ModelError(
@@ -131,21 +143,25 @@ class BinnedEstimator:
 
 
 def cut(bgr: np.ndarray, face: Face, policy: str = Settings.crop,
-        scale: float = Settings.crop_scale) -> Optional[np.ndarray]:
+        scale: float = Settings.crop_scale,
+        into: Optional[np.ndarray] = None) -> Optional[np.ndarray]:
     """Return a face as the networks see it, (INPUT_SIZE, INPUT_SIZE, 3) uint8 BGR.
 
     :param policy: how it is cut out, see :func:`gaze_ros.core.crops.face_transform`; scale too.
+    :param into: (S, S, 3) uint8 that may be overwritten and returned; the face has its size then.
     :return: None for a box without extent in the picture.
     """
+    side = INPUT_SIZE if into is None else len(into)
     height, width = bgr.shape[:2]
     if not min(face.clipped(width, height)[2:]):
         return None
-    size = CUT_SIZE if policy == 'square' else INPUT_SIZE
+    size = min(CUT_SIZE, side) if policy == 'square' else side
     try:
         transform = face_transform(face.box, size, policy, scale, (width, height))
     except ValueError:  # less than a pixel of it is left
         return None
-    return cv2.resize(crop(bgr, transform, size), (INPUT_SIZE, INPUT_SIZE))
+    picture = crop(bgr, transform, size)
+    return picture if size == side else cv2.resize(picture, (side, side), into)
 
 
 def decode(

@@ -72,7 +72,8 @@ def open_network(
         without a quantised file.
     :param threads: of the CPU; 0 for one a core.
     :param module: gives the torch module of a checkpoint, with its weights; called at most once.
-    :param size: side in pixels of the module's input.
+    :param size: side in pixels of the input: of a module, and of a file where the runtime can
+        change it, as OpenVINO does; 0 for a file's own.
     :raises ModelError: if the runtime is not installed, does not read the file, does not know the
         device or the precision here, or the file is no network.
     """

@@ -37,7 +37,11 @@ class OpenVINONetwork:
         core = openvino.Core()
         try:
             graph = core.read_model(model) if isinstance(model, Path) else to_openvino(model, size)
-            graph.reshape({i: _one(list(i.partial_shape), size) for i in graph.inputs})
+            try:
+                graph.reshape({i: _one(list(i.partial_shape), size) for i in graph.inputs})
+            except RuntimeError:
+                # A network of fixed sides: that it does not take these is told when it is run.
+                graph.reshape({i: _one(list(i.partial_shape), 0) for i in graph.inputs})
         except RuntimeError as e:
             raise ModelError(
                 f"weight '{model}' is no network OpenVINO can read: {_reason(e)}") from e
@@ -92,8 +96,8 @@ class OpenVINONetwork:
 
 
 def _one(shape: list[openvino.Dimension], size: int) -> list:
-    """Return the shape of one sample, with its sides set where the size is known."""
-    sides = [size if size and side.is_dynamic else side for side in shape[2:]]
+    """Return the shape of one sample, with its sides set where the size is not 0."""
+    sides = [size or side for side in shape[2:]]
     return [1, *shape[1:2], *sides]
 
 

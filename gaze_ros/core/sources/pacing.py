@@ -15,6 +15,10 @@ class Pacer:
         self._period = 1 / rate
         self._due = 0.0
 
+    def approach(self, stop: Event, lead: float) -> bool:
+        """Wait until ``lead`` seconds before the next frame is due; False if ``stop`` was set."""
+        return not stop.wait(max(0.0, self._due - lead - monotonic()))
+
     def wait(self, stop: Event) -> bool:
         """Wait until the next frame is due; return False if ``stop`` was set meanwhile."""
         now = monotonic()

@@ -1,0 +1,234 @@
+"""What the nodes know of themselves beside their figures, and the rules that go by it."""
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+import math
+from threading import Lock
+
+from gaze_ros.core import health
+from gaze_ros.core.health import Finding, Input, Level
+from gaze_ros.core.stage import Figures
+
+#: Share of the wanted rate below which a camera is slow.
+_FAST_ENOUGH = 0.9
+
+_SMALLER = 'take smaller pictures'
+
+
+class Recent:
+    """Mean of the last values. Added to and read from any thread."""
+
+    def __init__(self, window: int = 60) -> None:
+        self._values: deque[float] = deque(maxlen=window)
+        self._lock = Lock()
+
+    def add(self, value: float) -> None:
+        """Count a value; what is not finite is passed over."""
+        if math.isfinite(value):
+            with self._lock:
+                self._values.append(value)
+
+    @property
+    def mean(self) -> float:
+        """Of the last values; NaN for none."""
+        with self._lock:
+            return sum(self._values) / len(self._values) if self._values else math.nan
+
+
+@dataclass(frozen=True)
+class CameraFacts:
+    """Of the camera.
+
+    :ivar source: its name.
+    :ivar wanted: pictures a second it should give; 0 where that is not known.
+    :ivar recent: pictures a second over its last ones: what it waited for at first is not in it;
+        NaN where that is not known.
+    :ivar live: whether it sets its own pace: a webcam or a stream. The figures' work is reading a
+        picture, its age when it is published what that took from its capture on.
+    :ivar failure: why it gives nothing at present, or ''.
+    :ivar idle: why it is right that it gives nothing at present, or ''.
+    """
+
+    source: str
+    wanted: float = 0.0
+    recent: float = math.nan
+    live: bool = True
+    failure: str = ''
+    idle: str = ''
+
+    def findings(self, figures: Figures) -> Iterator[Finding]:
+        """Tell all that is the matter."""
+        begun = figures.seconds >= health.PATIENCE
+        rate = max(figures.rate, self.recent)
+        if self.idle:
+            yield Finding(Level.STALE, 'waiting', self.idle)
+        elif self.failure or begun and figures.done <= 0:
+            yield Finding(
+                Level.ERROR, 'the camera gives nothing',
+                self.failure or f"'{self.source}' is open and no picture comes of it; plug it in "
+                'anew, or end what else uses it')
+        elif figures.done <= 0:
+            yield Finding(Level.STALE, 'waiting', 'for the first picture')
+        elif begun and rate < _FAST_ENOUGH * self.wanted:
+            yield Finding(
+                Level.WARN, 'the camera is slow', f'{rate:.1f} of {self.wanted:.1f} '
+                f'pictures/s; {self._faster(figures)}')
+        yield from health.late(
+            figures, 'its driver or the stream keeps old ones', 'lower width and height')
+
+    def values(self) -> dict[str, str]:
+        """Return the facts by name."""
+        return {'source': self.source, 'wanted [Hz]': f'{self.wanted:.2f}'}
+
+    def _faster(self, figures: Figures) -> str:
+        if not self.live:
+            return (f'reading takes {health.ms(figures.work)} and publishing '
+                    f'{health.ms(figures.age(50))}; lower rate, or {_SMALLER}')
+        if figures.age(50) * self.wanted > _FAST_ENOUGH:
+            return f'decoding and publishing take {health.ms(figures.age(50))}; {_SMALLER}'
+        return ('lower width and height, give it more light (a long exposure costs pictures) and '
+                'a USB port of its own')
+
+
+@dataclass(frozen=True)
+class InferenceFacts:
+    """Of the gaze node.
+
+    :ivar inputs: the images' topic.
+    :ivar detection: seconds a picture to find the faces, mean; NaN where not known.
+    :ivar estimation: seconds a picture for the gaze of all faces, likewise.
+    :ivar model: its name.
+    :ivar running: runtime, device and precision of the model, as
+        :attr:`gaze_ros.core.estimators.Estimator.running` has them.
+    :ivar detector: its name.
+    :ivar device: what was asked for; only 'auto' and 'cuda' want the GPU.
+    :ivar gpu: whether there is one, of :func:`gaze_ros.core.health.gpu_present`.
+    :ivar queue_depth: pictures that may wait at present.
+    :ivar max_age: seconds; 0 for any.
+    :ivar failure: why the last picture that failed did, or ''.
+    :ivar sim_time: whether the time is that of /clock.
+    """
+
+    inputs: tuple[Input, ...]
+    detection: float = math.nan
+    estimation: float = math.nan
+    model: str = ''
+    running: str = ''
+    detector: str = ''
+    device: str = 'auto'
+    gpu: bool = False
+    queue_depth: int = 1
+    max_age: float = 0.0
+    failure: str = ''
+    sim_time: bool = False
+
+    def findings(self, figures: Figures) -> Iterator[Finding]:
+        """Tell all that is the matter."""
+        yield from health.starved(figures, self.inputs)
+        yield from health.failing(figures, self.failure)
+        yield from self._old(figures)
+        slow = [*health.overloaded(figures, 'inference is slow', self._faster(figures))]
+        yield from slow
+        yield from health.late(
+            figures, "the lag is the camera's or the network's; take smaller pictures, or set "
+            'image_transport to compressed', self._faster(figures), self.queue_depth)
+        yield from health.clocks(figures, self.sim_time)
+        if self.gpu and self.device in ('auto', 'cuda') and self._running[1] == 'cpu':
+            yield Finding(
+                Level.WARN if slow else Level.OK, 'a GPU lies idle',
+                f'{self.model} runs on the CPU; install torch or onnxruntime-gpu for CUDA and '
+                'take a model that they run, or set device to cpu if that is what you want')
+
+    def values(self) -> dict[str, str]:
+        """Return the facts by name."""
+        runtime, device, precision = self._running
+        return {
+            'detection [ms]': f'{1e3 * self.detection:.1f}',
+            'estimation [ms]': f'{1e3 * self.estimation:.1f}',
+            'queue depth': str(self.queue_depth), 'max_age [s]': f'{self.max_age:g}',
+            'model': self.model, 'runtime': runtime, 'device': device, 'precision': precision,
+            'detector': self.detector, **_listened(self.inputs)}
+
+    @property
+    def _running(self) -> list[str]:
+        return [*self.running.split(', '), '', '', ''][:3]
+
+    def _old(self, figures: Figures) -> Iterator[Finding]:
+        old = figures.dropped.get('old', 0)
+        if old > 0:
+            yield Finding(
+                Level.WARN if figures.done > 0 else Level.ERROR, 'older than max_age',
+                f'{old} of {figures.came} pictures were over {health.ms(self.max_age)} old; '
+                'max_age is shorter than the lag of the camera and the network, or they have '
+                'another clock')
+
+    def _faster(self, figures: Figures) -> str:
+        detection, estimation = (
+            0.0 if math.isnan(part) else part for part in (self.detection, self.estimation))
+        rest = figures.work - detection - estimation
+        if rest > max(detection, estimation) > 0:
+            return f'{health.ms(rest)} go into reading and publishing; {_SMALLER}'
+        if estimation > detection:
+            return (f'{health.ms(estimation)} go into the gaze; lower max_faces or input_size, '
+                    'take a faster model, or raise frame_skip; runtime, precision and device are '
+                    'fastest as auto')
+        found = f'{health.ms(detection)} go into finding faces; ' if detection else ''
+        return f'{found}set detect_interval to 0, raise frame_skip, or take a faster detector'
+
+
+@dataclass(frozen=True)
+class DisplayFacts:
+    """Of the visualizer.
+
+    :ivar inputs: the topics of images and gaze.
+    :ivar window: whether one is open.
+    :ivar video: whether one is saved.
+    :ivar listeners: to the annotated images.
+    :ivar missed: results that came after their picture was given up, since last asked.
+    :ivar queue_depth: pictures that may wait at present.
+    :ivar failure: why the last picture that failed did, or ''.
+    :ivar sim_time: whether the time is that of /clock.
+    """
+
+    inputs: tuple[Input, ...]
+    window: bool = False
+    video: bool = False
+    listeners: int = 0
+    missed: int = 0
+    queue_depth: int = 1
+    failure: str = ''
+    sim_time: bool = False
+
+    def findings(self, figures: Figures) -> Iterator[Finding]:
+        """Tell all that is the matter."""
+        yield from health.starved(figures, self.inputs)
+        yield from health.failing(figures, self.failure)
+        yield from health.overloaded(figures, 'display is slow', self._faster())
+        yield from health.late(
+            figures, "the lag is the other nodes' or the network's: see their status",
+            self._faster(), self.queue_depth)
+        yield from health.clocks(figures, self.sim_time)
+        if self.missed > 0:
+            yield Finding(
+                Level.WARN, 'results miss their pictures',
+                f'{self.missed} of late; make the gaze faster, or {_SMALLER}: more of them are '
+                'kept')
+        if not (self.window or self.video or self.listeners > 0):
+            yield Finding(Level.OK, 'nobody looks', 'nothing is drawn')
+
+    def values(self) -> dict[str, str]:
+        """Return the facts by name."""
+        return {
+            'window': str(self.window).lower(), 'video': str(self.video).lower(),
+            'listeners': str(self.listeners), 'results too late': str(self.missed),
+            'queue depth': str(self.queue_depth), **_listened(self.inputs)}
+
+    def _faster(self) -> str:
+        return ' or '.join([
+            *['leave the window away (view)'] * self.window,
+            *['save no video (output)'] * self.video,
+            *['unsubscribe from the annotated pictures'] * (self.listeners > 0), _SMALLER])
+
+
+def _listened(inputs: tuple[Input, ...]) -> dict[str, str]:
+    return {f'publishers of {one.topic}': str(one.publishers) for one in inputs}

@@ -1,0 +1,231 @@
+"""Faces between two detections: on textures whose motion is known, and in real clips."""
+import math
+
+import cv2
+from gaze_ros.core import following
+from gaze_ros.core.engine import Engine
+from gaze_ros.core.faces import Estimate, Face
+from gaze_ros.core.following import Follower, MOST, Schedule
+from hypothesis import example, given
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+RNG = np.random.default_rng(7)
+
+
+def texture(width=640, height=480):
+    """Return something with detail of a few sizes, as skin, eyes and hair have it."""
+    noise = sum(
+        cv2.GaussianBlur(RNG.normal(size=(height, width, 3)), (0, 0), s) * s for s in (2, 5, 12))
+    return np.clip(128 + 40 / noise.std() * noise, 0, 255).astype(np.uint8)
+
+
+PICTURE = texture()
+SHAPE = PICTURE.shape
+
+
+def moved(picture, dx=0.0, dy=0.0, scale=1.0, about=(0.0, 0.0)):
+    x, y = about
+    matrix = np.array([[scale, 0, dx + x - scale * x], [0, scale, dy + y - scale * y]])
+    height, width = picture.shape[:2]
+    return cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+
+
+def pasted(picture, at, patch):
+    out, (x, y) = picture.copy(), at
+    out[y:y + patch.shape[0], x:x + patch.shape[1]] = patch
+    return out
+
+
+def followed(faces, *pictures):
+    follower = Follower()
+    follower.start(pictures[0], faces)
+    for picture in pictures[1:]:
+        found = follower.follow(picture)
+    return found
+
+
+@given(st.floats(-20, 20), st.floats(-20, 20), st.floats(0.9, 1.1), st.integers(24, 200))
+@example(0.0, 0.0, 1.0, 24)
+@example(20.0, -20.0, 0.9, 24)
+@example(20.0, -20.0, 1.1, 24)
+def test_a_face_goes_where_its_texture_goes_and_grows_as_it_does(dx, dy, scale, side):
+    box = (320 - side / 2, 240 - side / 2, side, 1.2 * side)
+    face = Face(box, 0.8, np.array(box[:2]) + side * RNG.random((5, 2)))
+    now, = followed([face], PICTURE, moved(PICTURE, dx, dy, scale, face.center))
+    assert now.score == 0.8
+    assert now.center == pytest.approx((face.center[0] + dx, face.center[1] + dy), abs=0.5)
+    assert now.box[2:] == pytest.approx((scale * side, scale * 1.2 * side), rel=0.02)
+    expected = np.array(face.center) + (dx, dy) + scale * (face.landmarks - face.center)
+    assert now.landmarks == pytest.approx(expected, abs=1.0)
+
+
+def test_it_is_the_same_in_large_pictures():
+    large = cv2.resize(PICTURE, (1920, 1440), interpolation=cv2.INTER_CUBIC)
+    face = Face((900, 600, 150, 180), 0.9)
+    now, = followed([face], large, moved(large, 30, -18, 1.05, face.center))
+    assert now.center == pytest.approx((975 + 30, 690 - 18), abs=1.0)
+    assert now.box[2:] == pytest.approx((1.05 * 150, 1.05 * 180), rel=0.02)
+    assert now.landmarks is None
+
+
+def test_small_steps_add_up():
+    pictures = [moved(PICTURE, 3 * i, 2 * i) for i in range(21)]
+    now, = followed([Face((200, 150, 60, 60), 0.9)], *pictures)
+    assert now.box == pytest.approx((260, 190, 60, 60), abs=1.0)
+
+
+def test_each_face_goes_its_own_way_in_one_call_there_and_one_back(monkeypatch):
+    calls = []
+    real = cv2.calcOpticalFlowPyrLK
+    monkeypatch.setattr(cv2, 'calcOpticalFlowPyrLK',
+                        lambda *a, **k: calls.append(a) or real(*a, **k))
+    patches = [texture(100, 100) for _ in range(3)]
+    before, now = PICTURE, PICTURE
+    places, steps = [(40, 60), (250, 300), (480, 100)], [(6, 2), (-9, 4), (0, -7)]
+    for patch, (x, y), (dx, dy) in zip(patches, places, steps):
+        before = pasted(before, (x, y), patch)
+        now = pasted(now, (x + dx, y + dy), patch)
+    found = followed([Face((x + 10, y + 10, 80, 80), 0.9) for x, y in places], before, now)
+    for face, (x, y), (dx, dy) in zip(found, places, steps, strict=True):
+        assert face.box == pytest.approx((x + 10 + dx, y + 10 + dy, 80, 80), abs=1.0)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize('now', [
+    texture(), np.full(SHAPE, 90, np.uint8),
+    pasted(PICTURE, (150, 100), np.zeros((200, 200, 3), np.uint8)),
+    moved(PICTURE, scale=1.6, about=(240, 190))],
+    ids=['another picture', 'nothing', 'something black before it', 'too near at once'])
+def test_a_face_that_is_lost_is_told_no_more(now):
+    gone, still = Face((200, 150, 80, 80), 0.9), Face((420, 300, 90, 90), 0.9)
+    follower = Follower()
+    follower.start(PICTURE, [gone])
+    assert follower.follow(now) == []
+    assert follower.follow(PICTURE) == []
+    kept, = followed([gone, still], PICTURE, pasted(
+        now, (380, 260), PICTURE[260:430, 380:550]))
+    assert kept.box == pytest.approx(still.box, abs=1.0)
+
+
+def test_a_face_that_leaves_the_picture_is_followed_to_its_middle():
+    follower = Follower()
+    follower.start(PICTURE, [Face((500, 200, 100, 100), 0.9)])
+    seen = []
+    for i in range(1, 20):
+        seen += follower.follow(moved(PICTURE, 8 * i))
+    assert 9 <= len(seen) <= 11
+    for i, face in enumerate(seen, 1):
+        assert face.center == pytest.approx((550 + 8 * i, 250), abs=3.0)
+
+
+@pytest.mark.parametrize('box', [
+    (200, 200, 3, 3), (200, 200, 0, 0), (-90, 100, 91, 90), (639.5, 100, 90, 90)])
+def test_a_face_with_hardly_a_pixel_in_the_picture_is_not_followed(box):
+    assert followed([Face(box, 0.9)], PICTURE, PICTURE) == []
+
+
+def test_without_faces_no_picture_is_prepared(monkeypatch):
+    monkeypatch.setattr(following, 'cv2', None)
+    assert followed([], PICTURE, PICTURE, PICTURE) == []
+
+
+def detections(schedule, interval, count, first=0, period=1 / 30, shape=SHAPE):
+    """Return on which of so many pictures the detector runs."""
+    return [i for i in range(first, first + count)
+            if schedule.due(interval, shape, i * period)]
+
+
+@given(st.integers(1, 100), st.integers(1, 300))
+def test_every_nth_picture_is_due(interval, count):
+    assert detections(Schedule(), interval, count) == [*range(0, count, interval)]
+
+
+def test_faces_are_to_be_followed_where_the_next_picture_is_not_due():
+    schedule = Schedule()
+    for stamp, interval in enumerate((3, 3, 3, 1, 2)):
+        schedule.due(interval, SHAPE, stamp)
+        assert schedule.following is (interval > 1)
+
+
+def test_the_interval_can_be_changed_at_any_time():
+    schedule = Schedule()
+    assert detections(schedule, 10, 4) == [0]
+    assert detections(schedule, 2, 4, 4) == [4, 6]
+    assert detections(schedule, 1, 3, 8) == [8, 9, 10]
+    assert detections(schedule, 5, 6, 11) == [11, 16]
+
+
+@pytest.mark.parametrize(('shape', 'stamp'), [((480, 641, 3), 1.0), (SHAPE, 0.01)])
+def test_another_size_or_a_stamp_that_goes_back_is_due(shape, stamp):
+    schedule = Schedule()
+    assert detections(schedule, 10, 3) == [0]
+    assert schedule.due(10, shape, stamp)
+    assert not schedule.due(10, shape, stamp + 0.01)
+
+
+@pytest.mark.parametrize(('took', 'period', 'expected'), [
+    (0.005, 1 / 30, 1), (0.011, 1 / 30, 1), (0.012, 1 / 30, 2), (0.05, 1 / 30, 5),
+    (0.05, 1 / 5, 1), (9.0, 1 / 30, MOST), (0.0, 1 / 30, 1)])
+def test_auto_gives_the_detector_a_third_of_the_time(took, period, expected):
+    schedule = Schedule()
+    due = []
+    for i in range(100):
+        if schedule.due(0, SHAPE, i * period):
+            due.append(i)
+            # One slow call, the first as it may be, does not count.
+            schedule.took(10 * took if i == 0 else took)
+    assert {b - a for a, b in zip(due[5:], due[6:])} == {expected}
+
+
+def test_auto_without_stamps_that_grow_detects_always():
+    schedule = Schedule()
+    for _ in range(10):
+        assert schedule.due(0, SHAPE, 0.0)
+        schedule.took(1.0)
+
+
+def overlap(a, b):
+    w, h = (max(0.0, min(a[i] + a[i + 2], b[i] + b[i + 2]) - max(a[i], b[i])) for i in (0, 1))
+    return w * h / (a[2] * a[3] + b[2] * b[3] - w * h)
+
+
+class Nobody:
+    """An estimator that tells nothing, and takes no time for it."""
+
+    name = 'nobody'
+
+    def estimate(self, bgr, faces):
+        return [Estimate() for _ in faces]
+
+
+@pytest.fixture(scope='module')
+def clip(shared, every):
+    """Return a function that gives the first 60 pictures of a clip, each read once."""
+    known = {}
+
+    def pictures(name):
+        if name not in known:
+            path = shared / 'videos' / f'{name}.mp4'
+            known[name] = [p for _, (_, p) in zip(range(60), every(path, 1))]
+        return known[name]
+    return pictures
+
+
+@pytest.mark.parametrize('name', ['classroom_720p', 'one_person_1080p', 'three_children_720p'])
+def test_followed_faces_are_where_they_are_detected(clip, detector, name):
+    told = {}
+    for interval in (1, 3, 10):
+        engine = Engine(detector, Nobody(), detect_interval=interval)
+        told[interval] = [
+            {g.track_id: g.face.box for g in engine.process(p, i / 30).gazes}
+            for i, p in enumerate(clip(name))]
+    for interval, least in ((3, 0.92), (10, 0.87)):
+        followed = [i for i in range(60) if i % interval]
+        same = [overlap(box, told[1][i].get(track_id, (0, 0, 0, 0)))
+                for i in followed for track_id, box in told[interval][i].items()]
+        assert np.mean(same) > least
+        faces = [sum(len(told[k][i]) for i in followed) for k in (interval, 1)]
+        assert faces[0] == pytest.approx(faces[1], rel=0.03)
+    assert math.isclose(len({*told[10][-1]} & {*told[1][-1]}), len(told[1][-1]), abs_tol=1)

@@ -1,0 +1,244 @@
+from dataclasses import replace
+import math
+from pathlib import Path
+import re
+import sys
+from types import SimpleNamespace
+
+from gaze_ros.core import health
+from gaze_ros.core.facts import CameraFacts, DisplayFacts, InferenceFacts, Recent
+from gaze_ros.core.health import gpu_present, Input, judge, Level, MEANINGS, values
+from gaze_ros.core.parameters import NODES
+from gaze_ros.core.stage import DROPS, Figures
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+IMAGE, GAZE = Input('/camera/image_raw', 1), Input('/gaze', 1)
+CAMERA = CameraFacts('0', wanted=30.0)
+INFERENCE = InferenceFacts(
+    (IMAGE,), 0.005, 0.008, 'adas', 'openvino, cpu, bf16', 'yunet', queue_depth=2)
+DISPLAY = DisplayFacts((IMAGE, GAZE), window=True)
+
+
+def figures(rate=30.0, came=None, work=0.012, age=0.011, seconds=5.0, **dropped):
+    done = int(rate * seconds)
+    came = done + sum(dropped.values()) if came is None else came
+    return Figures(seconds, came, done, dropped, work, (age,) * done)
+
+
+NOTHING = figures(0, work=math.nan)
+
+FINE = [(CAMERA, '30.0 pictures/s, 11 ms old'), (INFERENCE, '30.0 pictures/s, 11 ms old'),
+        (DISPLAY, '30.0 pictures/s, 11 ms old'),
+        (replace(DISPLAY, window=False), 'nobody looks'),
+        (replace(INFERENCE, gpu=True), 'a GPU lies idle')]
+
+# What is the matter: facts, figures, level, words that have to be said.
+CASES = {
+    'the camera gives nothing': [
+        (replace(CAMERA, failure="source '0' gives no picture"), NOTHING, Level.ERROR,
+         ["source '0' gives no picture"]),
+        (CAMERA, NOTHING, Level.ERROR, ["'0'", 'plug it in'])],
+    'the camera is slow': [
+        (CAMERA, figures(12.4), Level.WARN, ['12.4 of 30.0', 'light', 'USB', 'width']),
+        (CAMERA, figures(12.4, age=0.08), Level.WARN, ['decoding and publishing take 80 ms']),
+        (replace(CAMERA, live=False), figures(12.4, work=0.08), Level.WARN,
+         ['reading takes 80 ms', 'lower rate'])],
+    'nothing publishes': [
+        (replace(INFERENCE, inputs=(Input('/camera/image_raw', 0),)), NOTHING, Level.ERROR,
+         ['/camera/image_raw', 'start', 'remap']),
+        (replace(DISPLAY, inputs=(IMAGE, Input('/gaze', 0))), NOTHING, Level.ERROR,
+         ['publishes: /gaze;'])],
+    'nothing arrives': [
+        (INFERENCE, NOTHING, Level.ERROR, [
+            '/camera/image_raw (1 publishers)', 'best effort', 'shared memory'])],
+    'pictures fail': [
+        (replace(INFERENCE, failure='encoding'), figures(failed=3), Level.WARN,
+         ['3 in 5 s', 'encoding']),
+        (DISPLAY, figures(0, failed=3), Level.ERROR, ['unknown'])],
+    'older than max_age': [
+        (replace(INFERENCE, max_age=0.05), figures(0, old=150), Level.ERROR,
+         ['150 of 150', '50 ms', 'shorter than the lag']),
+        (replace(INFERENCE, max_age=0.05), figures(10, old=50), Level.WARN, [])],
+    'inference is slow': [
+        (replace(INFERENCE, detection=0.08, estimation=0.01),
+         figures(10, work=0.09, newer=100), Level.WARN,
+         ['100 of 150', '90 ms', '80 ms go into finding faces', 'detect_interval']),
+        (replace(INFERENCE, estimation=0.08), figures(10, work=0.09, newer=100), Level.WARN,
+         ['80 ms go into the gaze', 'max_faces', 'input_size', 'frame_skip', 'runtime',
+          'precision', 'device']),
+        (INFERENCE, figures(10, work=0.09, newer=100), Level.WARN, ['77 ms go into reading']),
+        (replace(INFERENCE, detection=math.nan, estimation=math.nan),
+         figures(10, work=math.nan, newer=100), Level.WARN, ['detect_interval'])],
+    'display is slow': [
+        (DISPLAY, figures(10, work=0.1, newer=100), Level.WARN, ['view', 'smaller pictures']),
+        (replace(DISPLAY, listeners=1, video=True), figures(10, work=0.1, newer=100), Level.WARN,
+         ['output', 'unsubscribe'])],
+    'pictures come in bursts': [
+        (INFERENCE, figures(20, newer=50), Level.WARN, ['50 of 150', '12 ms', 'queue_depth'])],
+    'results are late': [
+        (INFERENCE, figures(age=0.9), Level.WARN,
+         ['900 ms', 'arrive old', "camera's or the network's"]),
+        (INFERENCE, figures(2, work=0.7, age=0.9), Level.WARN, ['the work takes 700 ms']),
+        (replace(INFERENCE, queue_depth=4), figures(5, work=0.15, age=0.9), Level.WARN,
+         ['wait for their turn', 'queue_depth to 1 (4 now)']),
+        (CAMERA, figures(age=0.9), Level.WARN, ['driver']),
+        (DISPLAY, figures(age=0.9), Level.WARN, ['other nodes'])],
+    'the clocks differ': [
+        (INFERENCE, figures(age=-0.2), Level.WARN, ['200 ms in the future', 'chrony']),
+        (replace(DISPLAY, sim_time=True), figures(age=-0.5), Level.WARN, [])],
+    'stamps of another time': [
+        (INFERENCE, figures(age=7200.0), Level.WARN, ['2.0 h old', 'use_sim_time', '--clock']),
+        (replace(INFERENCE, sim_time=True), figures(age=-1.7e9), Level.WARN,
+         ['in the future', '/clock'])],
+    'results miss their pictures': [
+        (replace(DISPLAY, missed=4), figures(), Level.WARN, ['4 of late'])],
+    'a GPU lies idle': [
+        (replace(INFERENCE, gpu=True), figures(), Level.OK, ['adas', 'CPU', 'CUDA']),
+        (replace(INFERENCE, gpu=True, running='onnx, cpu, fp32'),
+         figures(10, work=0.1, newer=100), Level.WARN, ['device'])],
+    'nobody looks': [(replace(DISPLAY, window=False), figures(), Level.OK, ['nothing is drawn'])],
+    'waiting': [
+        (replace(CAMERA, idle='the file is at its end'), NOTHING, Level.STALE, ['at its end']),
+        (CAMERA, replace(NOTHING, seconds=1.0), Level.STALE, ['first picture']),
+        (INFERENCE, replace(NOTHING, seconds=1.0), Level.STALE, ['first picture'])],
+}
+
+
+def test_every_meaning_has_a_case():
+    assert list(CASES) == list(MEANINGS)
+
+
+@pytest.mark.parametrize(
+    ('what', 'facts', 'shown', 'level', 'words'),
+    [(what, *case) for what, cases in CASES.items() for case in cases])
+def test_what_is_the_matter_is_found(what, facts, shown, level, words):
+    found = {f.what: f for f in facts.findings(shown)}
+    assert found[what].level is level
+    assert all(word in str(found[what]) for word in words), str(found[what])
+    verdict = judge(shown, facts)
+    assert what in f'{verdict.message}; {verdict.also}'
+
+
+@pytest.mark.parametrize(('facts', 'words'), FINE)
+def test_nothing_is_the_matter(facts, words):
+    verdict = judge(figures(), facts)
+    assert verdict.level is Level.OK
+    assert verdict.message.startswith('30.0 pictures/s, 11 ms old')
+    assert words in verdict.message
+    assert verdict.also == ''
+
+
+@pytest.mark.parametrize(('facts', 'shown'), [
+    (CAMERA, figures(27.2)),  # 90.7 %
+    (replace(CAMERA, wanted=0.0), figures(1.0)),
+    (CAMERA, figures(3.0, seconds=1.0)),  # begins
+    (replace(CAMERA, recent=29.9), figures(10.0)),  # waited for subscribers before
+    (INFERENCE, figures(30, newer=4)),
+    (INFERENCE, figures(10, skipped=100)),
+    (INFERENCE, figures(age=0.4)),
+    (replace(INFERENCE, sim_time=True), figures(age=-0.1)),
+    (replace(INFERENCE, inputs=(Input('/camera/image_raw', 0),)), figures()),
+    (replace(INFERENCE, gpu=True, device='cpu'), figures()),
+    (replace(INFERENCE, gpu=True, running='torch, cuda, fp16'), figures()),
+])
+def test_no_false_alarm(facts, shown):
+    assert [*facts.findings(shown)] == []
+
+
+def test_the_worst_comes_first():
+    verdict = judge(figures(0, failed=5), replace(INFERENCE, max_age=0.1, gpu=True))
+    assert verdict.level is Level.ERROR
+    assert verdict.message.startswith('pictures fail: ')
+    assert verdict.also.startswith('a GPU lies idle: ')
+
+
+def test_ages_unknown_are_not_told():
+    assert judge(replace(figures(), ages=()), INFERENCE).message == '30.0 pictures/s'
+
+
+def test_values_are_numbers_where_they_can_be_and_always_the_same():
+    told = values(figures(20, newer=50), INFERENCE)
+    assert told['rate [Hz]'] == '20.00'
+    assert told['pictures came [Hz]'] == '30.00'
+    assert told['work a picture [ms]'] == '12.0'
+    assert told['age p95 [ms]'] == '11.0'
+    assert told['dropped: newer'] == '50'
+    assert (told['detection [ms]'], told['estimation [ms]']) == ('5.0', '8.0')
+    assert (told['model'], told['runtime'], told['device'], told['precision']) == (
+        'adas', 'openvino', 'cpu', 'bf16')
+    assert told['publishers of /camera/image_raw'] == '1'
+    for facts in (CAMERA, INFERENCE, DISPLAY):
+        assert values(NOTHING, facts).keys() == values(figures(failed=1), facts).keys()
+
+
+def test_what_the_messages_name_are_parameters():
+    known = {spec.name for specs in NODES.values() for spec in specs} | {
+        'use_sim_time', 'image_raw', 'ROS_DOMAIN_ID'}
+    for cases in CASES.values():
+        for facts, shown, *_ in cases:
+            for finding in facts.findings(shown):
+                assert set(re.findall(r'[A-Za-z]+_[A-Za-z_]+', str(finding))) <= known
+
+
+NUMBERS = st.floats() | st.sampled_from([0.0, 0.01, 1.0, 5.0, 30.0])
+COUNTS = st.integers(-10, 10 ** 12)
+ANY_FIGURES = st.builds(
+    Figures, NUMBERS, COUNTS, COUNTS, st.dictionaries(st.sampled_from([*DROPS]), COUNTS), NUMBERS,
+    st.lists(NUMBERS, max_size=4).map(tuple))
+INPUTS = st.lists(st.builds(Input, st.text(), st.integers(-1, 3)), max_size=3).map(tuple)
+ANY_FACTS = st.one_of(
+    st.builds(CameraFacts, st.text(), NUMBERS, NUMBERS, st.booleans(), st.text(), st.text()),
+    st.builds(InferenceFacts, INPUTS, NUMBERS, NUMBERS, st.text(),
+              st.text() | st.just('torch, cpu, fp32'), st.text(),
+              st.sampled_from(['auto', 'cpu', 'cuda']), st.booleans(), COUNTS, NUMBERS, st.text(),
+              st.booleans()),
+    st.builds(DisplayFacts, INPUTS, st.booleans(), st.booleans(), COUNTS, COUNTS, COUNTS,
+              st.text(), st.booleans()))
+
+
+@pytest.mark.filterwarnings('ignore:.*:RuntimeWarning')  # NumPy's, of ages that are no numbers
+@given(ANY_FIGURES, ANY_FACTS)
+def test_any_figures_and_facts_get_a_level_and_a_sentence(some, facts):
+    verdict = judge(some, facts)
+    assert verdict.level in Level
+    assert verdict.message
+    found = [*facts.findings(some)]
+    assert all(f.what in MEANINGS for f in found)
+    assert verdict.level in {Level.OK, *(f.level for f in found)}
+    told = values(some, facts)
+    assert all(isinstance(word, str) for pair in told.items() for word in pair)
+
+
+def test_a_gpu_is_found_without_torch(monkeypatch):
+    there = []
+    monkeypatch.setattr(health, 'Path', lambda path: SimpleNamespace(
+        exists=lambda: path == '/proc/driver/nvidia' and bool(there)))
+    monkeypatch.delitem(sys.modules, 'torch', raising=False)
+    assert not gpu_present()
+    assert 'torch' not in sys.modules
+    for available in (False, True):
+        torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda a=available: a))
+        monkeypatch.setitem(sys.modules, 'torch', torch)
+        assert gpu_present() is available
+    monkeypatch.delitem(sys.modules, 'torch')
+    there.append(True)
+    assert gpu_present()
+
+
+def test_recent_is_the_mean_of_the_last():
+    recent = Recent(3)
+    assert math.isnan(recent.mean)
+    for value in (100.0, 1.0, math.nan, 2.0, math.inf, 3.0):
+        recent.add(value)
+    assert recent.mean == pytest.approx(2.0)
+
+
+def test_the_readme_explains_every_message():
+    readme = (Path(__file__).resolve().parents[2] / 'README.md').read_text(encoding='utf-8')
+    section = readme.split('\n### Diagnostics\n')[1].split('\n##')[0]
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in section.splitlines()
+            if line.startswith('| `')]
+    assert {row[0].strip('`'): row[1] for row in rows} == MEANINGS
+    assert all(row[2] for row in rows)

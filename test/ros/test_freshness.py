@@ -1,0 +1,97 @@
+"""What the gaze node and the camera do with pictures that are too many, too old, or compressed."""
+import time
+
+from gaze_ros.core.sources.sample import Sample
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros import topics
+from gaze_ros.ros.messages import bgr_to_compressed, bgr_to_image
+import pytest
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from support import call, running, wait_until
+
+
+@pytest.fixture(scope='module')
+def picture():
+    return Sample().read()
+
+
+def numbers(listener):
+    return listener.hear(GazeArray, 'gaze', lambda m: (m.header.stamp.sec, len(m.gazes)))
+
+
+def ready(listener, publisher):
+    wait_until(lambda: publisher.get_subscription_count() == 1 and
+               listener.node.count_publishers('gaze') == 1, 20, 'discovery')
+    time.sleep(1.0)
+
+
+def set_parameter(listener, name, **value):
+    answer = call(listener.node, SetParameters, '/gaze/set_parameters', SetParameters.Request(
+        parameters=[Parameter(name=name, value=ParameterValue(**value))]))
+    assert answer.results[0].successful, answer.results[0].reason
+
+
+def test_compressed_pictures_are_taken_in_two_threads_and_every_third_of_them(listener, picture):
+    told = numbers(listener)
+    images = listener.node.create_publisher(
+        CompressedImage, topics.IMAGE + '/compressed', topics.qos())
+    with running('gaze_node', 'image_transport:=compressed', 'overlap:=always',
+                 'queue_depth:=2') as process:
+        process.wait_for('model mediapipe')
+        ready(listener, images)
+
+        def send(first, count):
+            for number in range(first, first + count):
+                message = bgr_to_compressed(picture, Header(), 90)
+                message.header.stamp.sec = number
+                images.publish(message)
+                time.sleep(0.1)
+
+        send(1001, 5)
+        wait_until(lambda: told and told[-1][0] == 1005, 20, 'all five')
+        assert told == [(number, 1) for number in range(1001, 1006)]
+        set_parameter(listener, 'frame_skip', type=ParameterType.PARAMETER_INTEGER,
+                      integer_value=2)
+        send(1006, 1)  # the change is minded from the next one it works on
+        send(1007, 12)
+        time.sleep(0.5)
+    skipped = [s for s, _ in told if s > 1006]
+    assert {b - a for a, b in zip(skipped, skipped[1:])} == {3}
+    assert 'skipped' in process.text
+
+
+def test_a_picture_past_the_budget_is_dropped_and_counted(listener, picture):
+    told = numbers(listener)
+    images = listener.node.create_publisher(Image, topics.IMAGE, topics.qos())
+    with running('gaze_node', 'max_age:=1.0') as process:
+        process.wait_for('model mediapipe')
+        ready(listener, images)
+        sent = []
+        for age in (0, 10, 3000, 0, 2):
+            message = bgr_to_image(picture, Header())
+            message.header.stamp = listener.node.get_clock().now().to_msg()
+            message.header.stamp.sec -= age
+            sent.append((message.header.stamp.sec, age))
+            images.publish(message)
+            time.sleep(0.3)
+        wait_until(lambda: len(told) == 2, 20, 'the two new ones')
+        # A stamp of 0 is no stamp: the picture's age is not known.
+        images.publish(bgr_to_image(picture, Header()))
+        wait_until(lambda: len(told) == 3, 20, 'the one without a stamp')
+    assert [s for s, _ in told[:2]] == [s for s, age in sent if not age]
+    assert '3 dropped: 3 old' in process.text
+
+
+def test_the_camera_and_the_visualizer_compress_for_those_who_ask(listener):
+    heard = listener.hear(CompressedImage, '/camera/image_raw/compressed')
+    drawn = listener.hear(CompressedImage, '/gaze/image_annotated/compressed')
+    with running('pipeline', 'source:=sample', 'wait_for_subscribers:=2'):
+        wait_until(lambda: len(heard) > 9 and len(drawn) > 9, 40, 'compressed pictures')
+    assert heard[0].format == drawn[0].format == 'bgr8; jpeg compressed bgr8'
+    assert {m.header.frame_id for m in heard + drawn} == {'camera_optical'}
+    stamps = {(m.header.stamp.sec, m.header.stamp.nanosec) for m in heard}
+    told = [(m.header.stamp.sec, m.header.stamp.nanosec) for m in drawn]
+    assert len([t for t in told if t in stamps or t < min(stamps)]) > 0.8 * len(told)

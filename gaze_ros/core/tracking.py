@@ -134,5 +134,7 @@ def _pairs(places: list[np.ndarray], tracks: list[_Track], stamp: float
     unseen = stamp - np.array([t.seen for t in tracks])
     cost = np.hypot(distance, growth) + np.minimum(_PATIENCE * unseen, _MOST_PATIENCE)
     within = (distance <= 1) & (growth <= 1)
+    if cost.size == 1:
+        return [(0, tracks[0])] if within[0, 0] else []
     rows, columns = linear_sum_assignment(np.where(within, cost, _OUT_OF_REACH))
     return [(int(i), tracks[j]) for i, j in zip(rows, columns) if within[i, j]]

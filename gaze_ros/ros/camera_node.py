@@ -12,6 +12,7 @@ from gaze_ros.core.stage import Stage
 from gaze_ros.ros import topics
 from gaze_ros.ros.calibration import load_camera_info
 from gaze_ros.ros.diagnostics import Diagnostics
+from gaze_ros.ros.handover import Outlet
 from gaze_ros.ros.images import ImagePublisher
 from gaze_ros.ros.parameters import declare
 from gaze_ros.ros.stop import Stop
@@ -47,7 +48,7 @@ class CameraNode(Node):
             values['source'], width=values['width'], height=values['height'], fps=values['fps'],
             loop=values['loop'])
         self._images = ImagePublisher(self, topics.IMAGE, values['jpeg_quality'])
-        self._infos = topics.publish(self, CameraInfo, topics.CAMERA_INFO)
+        self._infos = Outlet(self, CameraInfo, topics.CAMERA_INFO)
         self._failure = self._idle = ''
         Diagnostics(self, self.stage, self._source.name, self._facts)
         self._thread = Thread(target=self._run, name='camera', daemon=True)

@@ -15,6 +15,7 @@ from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
 from gaze_ros.ros.calibration import calibration_of
 from gaze_ros.ros.diagnostics import Diagnostics, in_sim_time, inputs
+from gaze_ros.ros.handover import Outlet, Reader
 from gaze_ros.ros.images import Picture, subscribe_images, TRANSPORTS
 from gaze_ros.ros.messages import gaze_array, seconds
 from gaze_ros.ros.parameters import declare
@@ -59,12 +60,12 @@ class GazeNode(Node):
             'gaze', self._work, self.stage, tell, v['queue_depth'])
         self._estimator = Worker(
             'estimation', self._finish, self.stage, tell, '1') if overlap else None
-        self._results = topics.publish(self, GazeArray, topics.GAZE)
-        group = MutuallyExclusiveCallbackGroup()
-        topics.subscribe(self, CameraInfo, topics.CAMERA_INFO, self._on_info, group)
-        self._unsubscribe = subscribe_images(
-            self, topics.IMAGE, self._on_image, MutuallyExclusiveCallbackGroup(),
-            v['image_transport'])
+        self._results = Outlet(self, GazeArray, topics.GAZE)
+        self._readers = [
+            Reader(self, CameraInfo, topics.CAMERA_INFO, self._on_info,
+                   MutuallyExclusiveCallbackGroup()),
+            subscribe_images(self, topics.IMAGE, self._on_image,
+                             MutuallyExclusiveCallbackGroup(), v['image_transport'])]
         self.get_logger().info(self._engine.description)
         self._detection, self._estimation, self._failure = Recent(), Recent(), ''
         self._gpu = gpu_present()  # after loading the model: torch is asked where it is loaded
@@ -77,7 +78,8 @@ class GazeNode(Node):
 
     def end(self) -> None:
         """Tell the threads to end."""
-        self._unsubscribe()
+        for reader in self._readers:
+            reader.end()
         for worker in self._workers:
             worker.end()
 

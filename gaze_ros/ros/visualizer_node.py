@@ -15,6 +15,7 @@ from gaze_ros.core.worker import Worker
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
 from gaze_ros.ros.diagnostics import Diagnostics, in_sim_time, inputs
+from gaze_ros.ros.handover import Reader
 from gaze_ros.ros.images import ImagePublisher, Picture, subscribe_images, TRANSPORTS
 from gaze_ros.ros.messages import frame_gaze, seconds
 from gaze_ros.ros.parameters import declare
@@ -53,11 +54,11 @@ class VisualizerNode(Node):
             'visualizer', self._show, self.stage, self._tell, values['queue_depth'])
         self._annotated = ImagePublisher(
             self, topics.IMAGE_ANNOTATED, values['jpeg_quality'])
-        topics.subscribe(
-            self, GazeArray, topics.GAZE, self._on_gaze, MutuallyExclusiveCallbackGroup())
-        self._unsubscribe = subscribe_images(
-            self, topics.IMAGE, self._on_image, MutuallyExclusiveCallbackGroup(),
-            values['image_transport'])
+        self._readers = [
+            Reader(self, GazeArray, topics.GAZE, self._on_gaze,
+                   MutuallyExclusiveCallbackGroup()),
+            subscribe_images(self, topics.IMAGE, self._on_image,
+                             MutuallyExclusiveCallbackGroup(), values['image_transport'])]
         self._late, self._failure = 0, ''
         self._transport = TRANSPORTS[values['image_transport']][1]
         Diagnostics(self, self.stage, '', self._facts)
@@ -68,7 +69,8 @@ class VisualizerNode(Node):
 
     def end(self) -> None:
         """Tell the thread to end."""
-        self._unsubscribe()
+        for reader in self._readers:
+            reader.end()
         self._worker.end()
 
     def close(self, timeout: float) -> None:

@@ -30,17 +30,17 @@ def camera(ros):
 def reader(ros):
     """Return a listener, and subscriptions to pictures that its node makes."""
     listener = Listener('test_reader')
-    ends = []
+    readers = []
 
     def subscribe(topic, transport='raw'):
         got = []
-        ends.append(subscribe_images(
+        readers.append(subscribe_images(
             listener.node, topic, got.append, MutuallyExclusiveCallbackGroup(), transport))
         return got
 
     yield listener, subscribe
-    for end in ends:
-        end()
+    for one in readers:
+        one.end()
     listener.close()
 
 
@@ -127,20 +127,20 @@ def test_a_reader_the_middleware_would_not_serve_is_not_served(ros, camera, pict
     node, got = Node('test_reliable'), []
     monkeypatch.setattr(topics, 'qos', lambda: QoSProfile(
         depth=2, reliability=ReliabilityPolicy.RELIABLE))
-    end = subscribe_images(node, 'strict', got.append, MutuallyExclusiveCallbackGroup())
+    reader = subscribe_images(node, 'strict', got.append, MutuallyExclusiveCallbackGroup())
     monkeypatch.undo()
     ImagePublisher(camera, 'strict').publish(picture, header(1))
     assert not got
-    end()
+    reader.end()
     node.destroy_node()
 
 
 def test_who_ended_is_handed_nothing(ros, camera, picture):
     node, got = Node('test_ended'), []
-    end = subscribe_images(node, 'ended', got.append, MutuallyExclusiveCallbackGroup())
+    reader = subscribe_images(node, 'ended', got.append, MutuallyExclusiveCallbackGroup())
     publisher = ImagePublisher(camera, 'ended')
     publisher.publish(picture, header(1))
-    end()
+    reader.end()
     publisher.publish(picture, header(2))
     assert [p.header.stamp.nanosec for p in got] == [1]
     node.destroy_node()

@@ -10,17 +10,15 @@ _OF_NODES = (
     'looking_at_camera_angle', 'horizontal_fov', 'image_transport', 'frame_skip', 'max_age',
     'queue_depth', 'overlap')
 
-_SPECS = tuple(spec for spec in GAZE if spec.name not in _OF_NODES)
 
-
-def add(parser: argparse.ArgumentParser, *without: str) -> None:
+def add(parser: argparse.ArgumentParser, *without: str, nodes: bool = False) -> None:
     """Add an option for each parameter that has a meaning for files.
 
     :param without: parameters that have none for this verb: they stay at their default.
+    :param nodes: whether the verb runs nodes, which have them all.
     """
-    parser.set_defaults(**{spec.name: spec.default for spec in _SPECS})
-    for spec in _SPECS:
-        if spec.name in without:
+    for spec in GAZE:
+        if spec.name in without or not nodes and spec.name in _OF_NODES:
             continue
         more = f' ({", ".join(map(str, spec.choices))})' if spec.choices else ''
         parser.add_argument(
@@ -31,7 +29,8 @@ def add(parser: argparse.ArgumentParser, *without: str) -> None:
 
 def values(arguments: argparse.Namespace) -> dict[str, Value]:
     """Return the values of the options that :func:`add` added, by the names of the parameters."""
-    return {spec.name: getattr(arguments, spec.name) for spec in _SPECS}
+    return {spec.name: getattr(arguments, spec.name) for spec in GAZE
+            if hasattr(arguments, spec.name)}
 
 
 def _value(spec: Spec) -> Callable[[str], Value]:

@@ -66,10 +66,15 @@ class GazeNode(Node):
                    MutuallyExclusiveCallbackGroup()),
             subscribe_images(self, topics.IMAGE, self._on_image,
                              MutuallyExclusiveCallbackGroup(), v['image_transport'])]
-        self.get_logger().info(self._engine.description)
+        self.get_logger().info(self.description)
         self._detection, self._estimation, self._failure = Recent(), Recent(), ''
         self._gpu = gpu_present()  # after loading the model: torch is asked where it is loaded
-        Diagnostics(self, self.stage, self._engine.description, self._facts)
+        Diagnostics(self, self.stage, self.description, self._facts)
+
+    @property
+    def description(self) -> str:
+        """What does the work: model, runtime, device, precision, detector."""
+        return self._engine.description
 
     def start(self) -> None:
         """Begin to work."""

@@ -1,5 +1,6 @@
 """Every runtime gives the same gaze, or says in one line why it does not run."""
 from importlib.util import find_spec
+import subprocess
 import sys
 
 from gaze_ros.core.errors import ModelError
@@ -404,3 +405,11 @@ def test_a_real_network_that_is_another_is_refused(shared, name):
     with pytest.raises(ModelError, match=f"{name}.*model 'mobileone_s0'"):
         create_estimator('mobileone_s0', Settings(
             weight=str(shared / 'models' / name), device='cpu', threads=1))
+
+
+def test_openvino_reports_to_nobody():
+    pytest.importorskip('openvino')
+    code = ('import gaze_ros.core.runtimes, openvino, sys, multiprocessing; '
+            'assert openvino.tools.ovc.telemetry_utils.tm.__name__.endswith("stub"); '
+            'assert not multiprocessing.active_children()')
+    subprocess.run([sys.executable, '-c', code], check=True, timeout=60)

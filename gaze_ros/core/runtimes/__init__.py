@@ -8,13 +8,17 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 import sys
-from typing import Optional, Protocol, TYPE_CHECKING
+from typing import Optional, Protocol, TYPE_CHECKING, Union
 
 from gaze_ros.core.errors import ModelError
 import numpy as np
 
 if TYPE_CHECKING:
     from torch.nn import Module
+
+# openvino tells Google Analytics of every import, by a process forked from a thread: a robot is to
+# do neither. Without this package it takes a stub of its own.
+sys.modules.setdefault('openvino_telemetry', None)
 
 #: How a file of a state dict may end; whatever else there is describes a whole network.
 CHECKPOINTS = ('.pt', '.pth', '.pkl', '.ckpt', '.safetensors')
@@ -61,7 +65,7 @@ def installed(runtime: str) -> bool:
 def open_network(
         path: Path, *, runtime: str = 'auto', device: str = 'auto', precision: str = 'auto',
         threads: int = 0, module: Optional[Callable[[], 'Module']] = None,
-        size: int = 0) -> Network:
+        size: Union[int, tuple[int, int]] = 0) -> Network:
     """Return a network that is ready to run.
 
     :param path: a network's file, or a checkpoint, for which ``module`` is needed.
@@ -73,7 +77,7 @@ def open_network(
     :param threads: of the CPU; 0 for one a core.
     :param module: gives the torch module of a checkpoint, with its weights; called at most once.
     :param size: side in pixels of the input: of a module, and of a file where the runtime can
-        change it, as OpenVINO does; 0 for a file's own.
+        change it, as OpenVINO does, which takes height and width as well; 0 for a file's own.
     :raises ModelError: if the runtime is not installed, does not read the file, does not know the
         device or the precision here, or the file is no network.
     """

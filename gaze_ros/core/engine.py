@@ -94,16 +94,16 @@ class Engine:
         return (f'model {self.estimator.name} ({self.estimator.running}), '
                 f'faces by {self.detector.name}')
 
-    def warm_up(self, width: int = 640, height: int = 480) -> None:
+    def warm_up(self) -> None:
         """Run the detector and the model once, so that the first picture is not the slowest.
 
-        Tracks, schedule and smoothing do not learn of it.
-
-        :param width: of the pictures that will come, if known, pixels; height likewise.
+        With pictures of 4:3 and of 16:9: a detector may be made ready for a shape when it first
+        sees it. Tracks, schedule and smoothing do not learn of it.
         """
-        black = np.zeros((height, width, 3), np.uint8)
-        side = min(width, height) / 2
-        self.detector.detect(black)
+        for width, height in ((640, 480), (1280, 720)):
+            black = np.zeros((height, width, 3), np.uint8)
+            self.detector.detect(black)
+        side = height / 2
         self.estimator.estimate(
             black, [Face(((width - side) / 2, (height - side) / 2, side, side), 1.0)])
 

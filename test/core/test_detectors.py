@@ -3,7 +3,7 @@ from itertools import product
 import sys
 
 import cv2
-from gaze_ros.core.detectors import create_detector, DETECTORS, retinaface_detector
+from gaze_ros.core.detectors import create_detector, DETECTORS, retinaface_detector, yunet_detector
 from gaze_ros.core.detectors.retinaface_detector import decode, RetinaFaceDetector
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.mirror import mirrored
@@ -408,12 +408,177 @@ def test_a_missing_runtime_is_told_with_what_to_install(shared, monkeypatch, nam
     assert [w for w in words if w not in str(told.value)] == []
 
 
-def test_retinaface_sees_nothing_of_the_picture_before(shared):
+@pytest.mark.parametrize('name', ['yunet', 'retinaface'])
+def test_the_picture_before_is_not_seen_below_a_smaller_one(shared, name):
     pytest.importorskip('openvino')
-    weight = str(shared / 'models' / 'retinaface_mnet025.onnx')
-    detector = create_detector('retinaface', weight=weight, min_score=0.05)
+    weight = str(shared / 'models' / FILES[name])
+    detector = create_detector(name, weight=weight, min_score=0.05)
     small = Sample().read()[:426]
     alone = [(face.box, face.score) for face in detector.detect(small)]
     detector.detect(np.full((440, 640, 3), 255, np.uint8))
     assert [(face.box, face.score) for face in detector.detect(small)] == alone
     detector.close()
+
+
+@pytest.fixture(scope='module')
+def yunets(shared):
+    """Return a function that gives YuNet in OpenCV, or in OpenVINO by the precision."""
+    made, weight = {}, shared / 'models' / FILES['yunet']
+
+    def get(how):
+        if how not in made:
+            if how != 'opencv':
+                pytest.importorskip('openvino')
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setitem(sys.modules, 'openvino', None)
+                made[how] = create_detector('yunet', weight=str(weight), threads=1)
+            assert isinstance(made[how]._net, yunet_detector._InOpenCV)
+            if how != 'opencv':
+                made[how]._net = yunet_detector._InOpenVINO(weight, 1, how)
+        made[how].min_score = 0.65
+        return made[how]
+    yield get
+    for detector in made.values():
+        detector.close()
+
+
+def in_pairs(faces, others):
+    """Return each face with the other that shares most of it, all of them being there."""
+    assert len(faces) == len(others)
+    pairs = [(a, max(others, key=lambda b: shared_part(a, b))) for a in faces]
+    assert len({id(b) for _, b in pairs}) == len(others)
+    return pairs
+
+
+def shared_part(a, b):
+    """Return the intersection of two faces' boxes over their union."""
+    w, h = (max(0, min(a.box[i] + a.box[i + 2], b.box[i] + b.box[i + 2])
+                - max(a.box[i], b.box[i])) for i in (0, 1))
+    return w * h / (a.box[2] * a.box[3] + b.box[2] * b.box[3] - w * h)
+
+
+@pytest.mark.parametrize(('precision', 'mean', 'least', 'score'), [
+    ('fp32', 0.999, 0.99, 1e-3), ('auto', 0.98, 0.8, 0.03)])
+@pytest.mark.parametrize('clip', [
+    'classroom_720p', 'three_children_720p', 'one_person_1080p'])
+def test_yunet_finds_in_openvino_what_it_does_in_opencv(
+        yunets, pictures, clip, precision, mean, least, score):
+    """In bf16 another cell may be the best of those that have a face, and its box differs."""
+    parts = []
+    for picture in pictures(clip)[::2]:
+        found = yunets(precision).detect(picture)
+        for face, other in in_pairs(yunets('opencv').detect(picture), found):
+            parts.append(shared_part(face, other))
+            assert other.score == pytest.approx(face.score, abs=score)
+            assert other.landmarks == pytest.approx(
+                face.landmarks, abs=max(0.1, (1 - least) * face.box[2]))
+    assert np.mean(parts) > mean
+    assert min(parts) > least
+
+
+@pytest.mark.parametrize(('precision', 'least'), [('fp32', 0.99), ('auto', 0.85)])
+@pytest.mark.parametrize('size', [
+    (640, 480), (333, 217), (217, 333), (1080, 1920), (1920, 1079), (3840, 2160), (97, 641)])
+def test_yunet_does_so_at_any_size(yunets, precision, least, size):
+    picture = Sample(*size).read()
+    face, = yunets('opencv').detect(picture)
+    other, = yunets(precision).detect(picture)
+    assert shared_part(face, other) > least
+    assert other.score == pytest.approx(face.score, abs=0.01)
+    assert other.landmarks == pytest.approx(face.landmarks, abs=(1 - least) * face.box[2])
+
+
+@pytest.mark.parametrize('how', ['opencv', 'auto'])
+@pytest.mark.parametrize('shape', [(1, 1), (1, 700), (5000, 3), (31, 33)])
+def test_yunet_finds_nobody_in_the_least_of_pictures(yunets, how, shape):
+    assert yunets(how).detect(np.full((*shape, 3), 128, np.uint8)) == []
+
+
+def test_a_size_costs_one_network_once(yunets, monkeypatch):
+    detector, made = yunets('auto'), []
+    network = yunet_detector.open_network
+    monkeypatch.setattr(yunet_detector, 'open_network',
+                        lambda *a, **k: made.append(k['size']) or network(*a, **k))
+    detector._net._of_size.cache_clear()
+    pictures = {s: Sample(*s).read() for s in ((640, 480), (1280, 720), (480, 640), (1920, 1080))}
+    alone = {s: detector.detect(p)[0].box for s, p in pictures.items()}
+    for _ in range(2):
+        for size, picture in pictures.items():
+            assert detector.detect(picture)[0].box == alone[size]
+    assert made == [(480, 640), (384, 640), (640, 480)]
+    for width in (100, 200, 300, 400):
+        detector.detect(np.zeros((64, width, 3), np.uint8))
+    assert detector.detect(pictures[640, 480])[0].box == alone[640, 480]
+    assert made[-1] == (480, 640)
+    assert len(made) == 8
+
+
+def test_yunet_is_decoded_as_it_would_be_by_hand():
+    """A picture of 64 x 32: 32, 8 and 2 cells."""
+    outputs = [np.zeros((n, k), np.float32) for n in (32, 8, 2) for k in (10, 4, 1, 1)]
+    outputs[0][13] = np.arange(10) / 4
+    outputs[1][13] = 0.5, -0.25, np.log(2), np.log(3)
+    outputs[2][13], outputs[3][13] = 0.9, 0.4
+    outputs[6][2], outputs[7][2] = 0.4, 0.4
+    outputs[8][1] = -1
+    outputs[9][1] = 0, 0, 0, 0
+    outputs[10][1], outputs[11][1] = 1.5, 0.81
+    first, second = yunet_detector.decode(outputs, 32, 64, 0.5)
+    # Column 5, row 1 of the finest, column 1 of the coarsest.
+    cx, cy = (5 + 0.5) * 8, (1 - 0.25) * 8
+    assert first[:4] == pytest.approx([cx - 8, cy - 12, 16, 24])
+    assert first[4:8] == pytest.approx([5 * 8, (1 + 0.25) * 8, (5 + 0.5) * 8, (1 + 0.75) * 8])
+    assert first[12:14] == pytest.approx([(5 + 2) * 8, (1 + 2.25) * 8])
+    assert first[14] == pytest.approx(0.6)
+    assert second.tolist() == pytest.approx([16, -16, 32, 32, *[0, -32] * 5, 0.9])
+    assert len(yunet_detector.decode(outputs, 32, 64, 0.7)) == 1
+    assert yunet_detector.decode(outputs, 32, 64, 0.95).shape == (0, 15)
+
+
+@pytest.mark.parametrize('size', [(1280, 720), (1920, 1080), (3840, 2160), (1917, 1083)])
+def test_yunet_sees_a_large_picture_as_the_mean_of_its_parts(yunets, pictures, size):
+    detector = yunets('opencv')
+    for picture in pictures('classroom_720p')[:3]:
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+        w, h = 640, round(640 * size[1] / size[0])
+        seen = detector._shrink(picture, w, h)
+        expected = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
+        assert seen.shape == expected.shape
+        off = seen.astype(float) - expected
+        assert abs(off.mean()) < 0.3  # each step rounds
+        assert np.abs(off).mean() < 0.8  # of INTER_LINEAR in one step, 1.0
+        assert np.shares_memory(detector._shrink(picture, w, h), seen)
+    small = np.zeros((200, 300, 3), np.uint8)
+    assert detector._shrink(small, 300, 200) is small
+
+
+def test_yunet_runs_in_openvino_where_it_is(shared):
+    pytest.importorskip('openvino')
+    detector = create_detector('yunet', weight=str(shared / 'models' / FILES['yunet']))
+    assert detector._net._of_size(480, 640)._net.precision == 'fp32'
+    assert detector._net._of_size.cache_info().misses == 1
+    detector.close()
+
+
+def test_yunet_runs_in_opencv_where_openvino_cannot_run_it(shared, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise ModelError('OpenVINO cannot run this')
+    monkeypatch.setattr(yunet_detector, 'open_network', fail)
+    caplog.set_level('INFO')
+    detector = create_detector('yunet', weight=str(shared / 'models' / FILES['yunet']))
+    assert len(detector.detect(Sample().read())) == 1
+    if find_spec('openvino'):
+        assert 'runs in OpenCV, not in OpenVINO: OpenVINO cannot run this' in caplog.text
+    detector.close()
+
+
+@pytest.mark.parametrize('other', [FILES['retinaface'], 'mobileone_s0_gaze.onnx', None])
+def test_without_openvino_another_file_than_yunet_s_is_told(
+        shared, monkeypatch, tmp_path, other):
+    monkeypatch.setitem(sys.modules, 'openvino', None)
+    path = shared / 'models' / other if other else tmp_path / 'a.onnx'
+    if not other:
+        path.write_bytes(b'<html>')
+    with pytest.raises(ModelError, match=f'{path.name}. is no YuNet ONNX file') as told:
+        create_detector('yunet', weight=str(path))
+    assert '\n' not in str(told.value)

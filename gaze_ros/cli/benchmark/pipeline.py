@@ -18,9 +18,9 @@ _WAYS = ('sequential', 'reference', 'pipeline', 'processes')
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the comparison's arguments."""
     parser.add_argument('--source', default='sample',
-                        help="video file or folder of images, or 'sample' [sample]")
-    parser.add_argument('--camera-fps', type=reporting.number(1, 1000), default=30.0, metavar='FPS',
-                        help='frames a second at which it is played [30]')
+                        help="video, folder of images, or 'sample' [sample]")
+    parser.add_argument('--camera-fps', type=reporting.number(1, 1000), default=30.0,
+                        metavar='FPS', help='frames a second at which it is played [30]')
     parser.add_argument('--size', type=reporting.size, default=(0, 0), metavar='WxH',
                         help='resize the source, pixels')
     parser.add_argument('--seconds', type=reporting.number(0.5, 3600), default=0.0,

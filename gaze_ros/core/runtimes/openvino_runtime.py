@@ -33,7 +33,7 @@ class OpenVINONetwork:
 
     def __init__(
             self, model: Union[Path, 'Module'], *, device: str, precision: str,
-            threads: int, size: int = 0, **_: Any) -> None:
+            threads: int, size: Union[int, tuple[int, int]] = 0, **_: Any) -> None:
         core = openvino.Core()
         try:
             graph = core.read_model(model) if isinstance(model, Path) else to_openvino(model, size)
@@ -95,9 +95,9 @@ class OpenVINONetwork:
             list(inputs), share_inputs=True, share_outputs=True).values())
 
 
-def _one(shape: list[openvino.Dimension], size: int) -> list:
+def _one(shape: list[openvino.Dimension], size: Union[int, tuple[int, int]]) -> list:
     """Return the shape of one sample, with its sides set where the size is not 0."""
-    sides = [size or side for side in shape[2:]]
+    sides = size if isinstance(size, tuple) else [size or side for side in shape[2:]]
     return [1, *shape[1:2], *sides]
 
 

@@ -1,8 +1,9 @@
 """The design of the reference implementation, to compare with.
 
 Three threads: camera -> queue of 2 -> faces, gaze -> queue of 2 -> display. A queue that is full
-drops the newest picture, so what is worked on has waited. Gaze by torch from the checkpoint, one
-face a call, each prepared by itself.
+drops the newest picture, so what is worked on has waited. Faces by RetinaFace, where its file is
+here and no other detector is asked for; gaze by torch from the checkpoint, one face a call, each
+prepared by itself. Nothing is set of how threads wait and memory is kept, as there.
 """
 from collections.abc import Callable, Mapping
 from queue import Empty, Full, Queue

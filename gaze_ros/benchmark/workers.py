@@ -14,7 +14,7 @@ from typing import Any
 
 from gaze_ros.benchmark.counting import Counter
 from gaze_ros.benchmark.processes import answer_parent, fail
-from gaze_ros.core import allocation, threads
+from gaze_ros.core import allocation, store, threads
 from gaze_ros.core.errors import GazeRosError
 
 #: Nodes of each role that runs nodes, in the order of their start.
@@ -29,8 +29,11 @@ NODES = {
 def main() -> None:
     """Play a role until stdin ends."""
     role, settings = sys.argv[1], json.loads(sys.argv[2])
-    threads.configure()
-    if role != 'reference':  # it has none of this
+    if role == 'reference':  # it has none of this, nor what the parent's environment has of it
+        for name in threads.WAITING:
+            os.environ.pop(name, None)
+    else:
+        threads.configure()
         allocation.configure()
     if role in NODES:
         _run_nodes(NODES[role], settings)
@@ -102,6 +105,8 @@ def _run_reference(settings: Mapping[str, Any], counter: Counter, stop: Event) -
 
     source = _open(settings)
     values = settings['values']
+    if values['detector'] == 'auto' and store.locate('retinaface', 'detector'):
+        values = values | {'detector': 'retinaface'}  # its own
     look = Looker(values, Settings(**{f.name: values[f.name] for f in fields(Settings)}))
     counter.more['running'] = look.description
     play(source, settings['camera_fps'], look, counter, stop)

@@ -6,14 +6,17 @@ passively cures it; the variable is read when the library loads, so this runs be
 """
 import os
 
+#: What makes the threads of GCC's and of Intel's OpenMP wait without spinning.
+WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'KMP_BLOCKTIME': '0'}
+
 
 def configure() -> None:
     """Make OpenMP and the native loggers behave; call before the first heavy import.
 
     What the user set stays as it is.
     """
-    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-    os.environ.setdefault('KMP_BLOCKTIME', '0')
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
     os.environ.setdefault('GLOG_minloglevel', '2')
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')

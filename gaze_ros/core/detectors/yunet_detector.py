@@ -1,7 +1,7 @@
 """YuNet (MIT) from an ONNX file: in OpenVINO where that is installed, else in OpenCV.
 
-A picture of 1280 x 720 takes 4.3 ms in OpenVINO, and 10 in OpenCV's FaceDetectorYN (two cores of an
-EPYC, thirty pictures a second). Both find the same boxes.
+A picture of 1280 x 720 takes 4.3 ms in OpenVINO, and 10 in OpenCV's FaceDetectorYN (two cores,
+thirty pictures a second). Both find the same boxes.
 """
 from collections.abc import Sequence
 from functools import lru_cache, partial

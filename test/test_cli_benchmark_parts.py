@@ -196,3 +196,12 @@ def test_how_missing_models_are_got(monkeypatch):
     assert told['mobileone_s0'] == 'gaze_ros models fetch mobileone_s0 --accept-license'
     assert told['l2cs_resnet50'].startswith('by hand: ')
     assert told['mobileone_s1'].startswith('by hand: ')
+
+
+@pytest.mark.parametrize(('words', 'code', 'said'), [
+    (('--seconds', 3, 'stages'), 2, '--seconds goes after stages'),
+    (('--json', 'transport'), 1, 'put --json after the verb')])
+def test_options_of_a_verb_are_not_lost_before_it(words, code, said):
+    done = benchmark(*words)
+    assert (done.returncode, done.stdout) == (code, '')
+    assert said in done.stderr

@@ -190,3 +190,9 @@ def test_rooms_are_small_and_nodes_are_glue():
         if 'msg' not in path.relative_to(ROOT).parts:
             lines = len(path.read_text(encoding='utf-8').splitlines())
             assert lines <= (200 if path.name.endswith('_node.py') else 250), path
+
+
+@pytest.mark.parametrize('name', ['README.md', 'docs/performance.md', 'docs/architecture.md'])
+def test_no_placeholder_is_left(name):
+    text = (ROOT / name).read_text(encoding='utf-8')
+    assert not re.findall(r'^[A-Z]{4,}$', text, re.MULTILINE)

@@ -13,12 +13,11 @@ class Counter:
     :ivar more: what stands in each answer beside them.
     """
 
-    def __init__(self, stages: Sequence[Stage] = ()) -> None:
+    def __init__(self) -> None:
         self.more: Answer = {}
         self._lock = Lock()
         self._faces = 0
         self._marks: dict[Stage, Mark] = {}
-        self.add(stages)
 
     def add(self, stages: Sequence[Stage]) -> None:
         """Count these, too, from now on."""

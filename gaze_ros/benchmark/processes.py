@@ -40,6 +40,9 @@ _ENVIRONMENT = {
 #: Seconds until a mark is answered, at most: a child's threads may hold the interpreter's lock.
 _PATIENCE = 20.0
 
+#: Seconds until the first result, at most: loading a model for the first time may take a minute.
+_FIRST = 120.0
+
 #: Seconds that children have to end in order, and that one has once its stdin ended.
 _GRACE, _CHILDS_GRACE = 1.5, 2.5
 
@@ -74,17 +77,16 @@ class Children:
             child.ask()
         return [child.answer() for child in self._children]
 
-    def wait(self, ready: Callable[[list[Answer]], Any], timeout: float = 120.0) -> None:
+    def wait(self, ready: Callable[[list[Answer]], Any]) -> None:
         """Mark again and again until ``ready(answers)`` is true.
 
-        :param timeout: seconds; loading a model for the first time may take a minute.
         :raises GazeRosError: as :meth:`mark`, and if the time is over.
         """
-        until = time.monotonic() + timeout
+        until = time.monotonic() + _FIRST
         while not ready(self.mark()):
             if time.monotonic() > until:
                 raise GazeRosError(
-                    f'no result within {timeout:g} s: is the source a video that plays, and the '
+                    f'no result within {_FIRST:g} s: is the source a video that plays, and the '
                     'machine free of other work?')
             time.sleep(0.1)
 

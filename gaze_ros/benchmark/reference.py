@@ -58,11 +58,6 @@ class Looker:
             Gaze(f'f{i}', face, e.pitch, e.yaw, e.pitch, e.yaw, e.confidence)
             for i, (face, e) in enumerate(zip(faces, estimates), 1)])
 
-    def close(self) -> None:
-        """Free detector and model."""
-        self._detector.close()
-        self.estimator.close()
-
 
 def play(source: Source, rate: float, look: Look, counter: Counter, stop: Event) -> None:
     """Run the three threads until asked to stop; the calling one is the display's.

@@ -41,7 +41,7 @@ class Schedule:
 
     def __init__(self) -> None:
         self._since = 0
-        self._interval = 1
+        self._interval = self._wanted = 1
         self._shape: tuple[int, ...] = ()
         self._stamp = math.inf
         self._times: deque[float] = deque(maxlen=_KNOWN)
@@ -65,7 +65,8 @@ class Schedule:
         # Where the interval was 1 nothing is followed yet, whatever it has become.
         if follows and self._since < min(every, self._interval):
             return False
-        self._since, self._interval = 0, every
+        # Till the detection has succeeded there is nothing to follow.
+        self._since, self._interval, self._wanted = 0, 1, every
         return True
 
     @property
@@ -74,8 +75,9 @@ class Schedule:
         return self._interval > 1
 
     def took(self, seconds: float) -> None:
-        """Learn what a detection took."""
+        """Learn what the detection that was due took; one that failed is not told."""
         self._times.append(seconds)
+        self._interval = self._wanted
 
     def _affordable(self) -> int:
         if not (self._times and self._periods):

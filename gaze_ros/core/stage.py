@@ -105,7 +105,7 @@ class Stage:
                 self._ages.append((monotonic(), age))
 
     def drop(self, why: str) -> None:
-        """Count a picture dropped, for one of the reasons of :data:`DROPS`."""
+        """Count a picture dropped, and why: a node's reasons are those of :data:`DROPS`."""
         with self._lock:
             self._dropped[why] = self._dropped.get(why, 0) + 1
 

@@ -1,4 +1,4 @@
-"""Rates, ages and drops: counters of fixed size, each fed by one thread."""
+"""Rates and means: counters of fixed size, each fed by one thread."""
 from collections import deque
 import math
 from time import monotonic

@@ -1,5 +1,6 @@
 """A thread that works on the newest things it was given."""
 from collections.abc import Callable
+import math
 from threading import Thread
 from time import monotonic
 from typing import Generic, TypeVar
@@ -57,7 +58,9 @@ class Worker(Generic[T]):
         """Leave an item to be worked on, from any thread; the oldest may go for it."""
         now = monotonic()
         if self._came:
-            self._period = _average(self._period, now - self._came)
+            # A pause is no pace: after one, a slow stage is not to be given a deep queue.
+            self._period = _average(
+                self._period, min(now - self._came, 2 * self._period or math.inf))
         self._came = now
         for _ in range(self._mailbox.put(item)):
             self._stage.drop('newer')
@@ -79,9 +82,9 @@ class Worker(Generic[T]):
                 self._work(item)
             except Exception as e:
                 self._stage.drop('failed')
-                if str(e) != self._told:
-                    self._told = str(e)
-                    self._tell(self._told)
+                if (reason := str(e) or type(e).__name__) != self._told:
+                    self._told = reason
+                    self._tell(reason)
             # Else a picture would live on until the next one comes.
             item = None
             self._taken = _average(self._taken, monotonic() - start)

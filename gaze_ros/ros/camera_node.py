@@ -1,4 +1,5 @@
 """The camera: pictures from a source, stamped when they are taken."""
+from copy import copy
 import math
 from threading import Event, Thread
 import time
@@ -120,8 +121,9 @@ class CameraNode(Node):
 
     def _publish(self, picture: np.ndarray, reading: float) -> None:
         taken = self.get_clock().now()
-        if math.isfinite(self._source.taken):
-            taken -= Duration(seconds=time.monotonic() - self._source.taken)
+        age = time.monotonic() - self._source.taken
+        if math.isfinite(age) and taken.nanoseconds > 1e9 * age:  # else no /clock has come yet
+            taken -= Duration(seconds=age)
         header = Header(stamp=taken.to_msg(), frame_id=self._values['frame_id'])
         height, width = picture.shape[:2]
         if not self._info.k[0]:
@@ -133,7 +135,7 @@ class CameraNode(Node):
                 f"the calibration is for {self._info.width}x{self._info.height}, but "
                 f"'{self._source.name}' gives {width}x{height}")
         self._info.header = header
-        self._infos.publish(self._info)
+        self._infos.publish(copy(self._info))
         self._images.publish(picture, header)
         age = 1e-9 * (self.get_clock().now() - taken).nanoseconds
         self.stage.done(age, reading)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from gaze_ros.core.health import Facts, Input, judge, values
 from gaze_ros.core.stage import Mark, Stage
+from gaze_ros.ros.handover import Reader
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle
@@ -67,10 +68,9 @@ class Diagnostics:
         self._publisher.publish(message)
 
 
-def inputs(node: Node, *topics: str) -> tuple[Input, ...]:
-    """Return what topics are called after remapping, and how many publish them now."""
-    names = [node.resolve_topic_name(topic) for topic in topics]
-    return tuple(Input(name, node.count_publishers(name)) for name in names)
+def inputs(node: Node, *readers: Reader) -> tuple[Input, ...]:
+    """Return what a node listens to, after remapping, and how many publish it now."""
+    return tuple(Input(r.topic_name, node.count_publishers(r.topic_name)) for r in readers)
 
 
 def in_sim_time(node: Node) -> bool:

@@ -42,6 +42,11 @@ class Reader:
         with _lock:
             _readers.setdefault(self._key, []).append(self)
 
+    @property
+    def topic_name(self) -> str:
+        """The topic's full name."""
+        return self._key[1]
+
     def hand(self, item: Any) -> None:
         """Take what is published in this process."""
         self._had.append(_stamp(item))

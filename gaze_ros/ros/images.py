@@ -63,6 +63,8 @@ class ImagePublisher:
 
     def __init__(self, node: Node, topic: str, jpeg_quality: int = 90) -> None:
         self._quality = jpeg_quality
+        # As image_transport does: the suffix goes behind the name that the topic is remapped to.
+        topic = node.resolve_topic_name(topic)
         self._raw = Outlet(node, Image, topic)
         kind, suffix = TRANSPORTS['compressed']
         self._compressed = topics.publish(node, kind, topic + suffix)
@@ -95,5 +97,5 @@ def subscribe_images(
     :param transport: one of :data:`TRANSPORTS`.
     """
     kind, suffix = TRANSPORTS[transport]
-    return Reader(
-        node, kind, topic + suffix, callback, group, lambda m: Picture(m.header, m))
+    return Reader(node, kind, node.resolve_topic_name(topic) + suffix, callback, group,
+                  lambda m: Picture(m.header, m))

@@ -9,7 +9,7 @@ PARAMETERS = {
     'model': 'gaze', 'weight': 'gaze', 'dataset': 'gaze', 'detector': 'gaze',
     'detector_weight': 'gaze', 'runtime': 'gaze', 'device': 'gaze', 'precision': 'gaze',
     'max_faces': 'gaze', 'detect_interval': 'gaze', 'input_size': 'gaze', 'frame_skip': 'gaze',
-    'max_age': 'gaze', 'queue_depth': 'gaze', 'view': 'visualizer', 'output': 'visualizer',
+    'max_age': 'gaze', 'view': 'visualizer', 'output': 'visualizer',
 }
 
 

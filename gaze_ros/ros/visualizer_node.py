@@ -1,4 +1,5 @@
 """The visualizer: pictures with their gaze drawn in, as a topic, a window or a video."""
+from collections.abc import Sequence
 import math
 import time
 from typing import Optional
@@ -16,7 +17,7 @@ from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
 from gaze_ros.ros.diagnostics import Diagnostics, in_sim_time, inputs
 from gaze_ros.ros.handover import Reader
-from gaze_ros.ros.images import ImagePublisher, Picture, subscribe_images, TRANSPORTS
+from gaze_ros.ros.images import ImagePublisher, Picture, subscribe_images
 from gaze_ros.ros.messages import frame_gaze, seconds
 from gaze_ros.ros.parameters import declare
 from gaze_ros.ros.stop import Stop
@@ -34,6 +35,8 @@ class VisualizerNode(Node):
     :param stop: not used: the main thread minds the window, and q in it.
     :raises GazeRosError: if the video cannot be saved where asked.
     """
+
+    _readers: Sequence[Reader] = ()  # till they are made: a node that fails is destroyed, too
 
     def __init__(self, stop: Stop) -> None:
         super().__init__('visualizer')
@@ -60,7 +63,6 @@ class VisualizerNode(Node):
             subscribe_images(self, topics.IMAGE, self._on_image,
                              MutuallyExclusiveCallbackGroup(), values['image_transport'])]
         self._late, self._failure = 0, ''
-        self._transport = TRANSPORTS[values['image_transport']][1]
         Diagnostics(self, self.stage, '', self._facts)
 
     def start(self) -> None:
@@ -69,9 +71,13 @@ class VisualizerNode(Node):
 
     def end(self) -> None:
         """Tell the thread to end."""
+        self._worker.end()
+
+    def destroy_node(self) -> None:
+        """Take nothing more, and destroy the node."""
         for reader in self._readers:
             reader.end()
-        self._worker.end()
+        super().destroy_node()
 
     def close(self, timeout: float) -> None:
         """Wait for the thread, and end the video so that it plays."""
@@ -82,7 +88,7 @@ class VisualizerNode(Node):
         late = self._matcher.late
         missed, self._late = late - self._late, late
         return DisplayFacts(
-            inputs(self, topics.IMAGE + self._transport, topics.GAZE), bool(self.window),
+            inputs(self, *self._readers), bool(self.window),
             bool(self._recorder), self._annotated.get_subscription_count(), missed,
             self._worker.queue_depth, self._failure, in_sim_time(self))
 

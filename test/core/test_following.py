@@ -132,9 +132,16 @@ def test_without_faces_no_picture_is_prepared(monkeypatch):
 
 
 def detections(schedule, interval, count, first=0, period=1 / 30, shape=SHAPE):
-    """Return on which of so many pictures the detector runs."""
+    """Return on which of so many pictures the detector runs, and succeeds."""
     return [i for i in range(first, first + count)
-            if schedule.due(interval, shape, i * period)]
+            if due(schedule, interval, shape, i * period)]
+
+
+def due(schedule, interval, shape, stamp):
+    if not schedule.due(interval, shape, stamp):
+        return False
+    schedule.took(0.001)
+    return True
 
 
 @given(st.integers(1, 100), st.integers(1, 300))
@@ -145,7 +152,7 @@ def test_every_nth_picture_is_due(interval, count):
 def test_faces_are_to_be_followed_where_the_next_picture_is_not_due():
     schedule = Schedule()
     for stamp, interval in enumerate((3, 3, 3, 1, 2)):
-        schedule.due(interval, SHAPE, stamp)
+        due(schedule, interval, SHAPE, stamp)
         assert schedule.following is (interval > 1)
 
 
@@ -161,8 +168,8 @@ def test_the_interval_can_be_changed_at_any_time():
 def test_another_size_or_a_stamp_that_goes_back_is_due(shape, stamp):
     schedule = Schedule()
     assert detections(schedule, 10, 3) == [0]
-    assert schedule.due(10, shape, stamp)
-    assert not schedule.due(10, shape, stamp + 0.01)
+    assert due(schedule, 10, shape, stamp)
+    assert not due(schedule, 10, shape, stamp + 0.01)
 
 
 @pytest.mark.parametrize(('took', 'period', 'expected'), [
@@ -229,3 +236,16 @@ def test_followed_faces_are_where_they_are_detected(clip, detector, name):
         faces = [sum(len(told[k][i]) for i in followed) for k in (interval, 1)]
         assert faces[0] == pytest.approx(faces[1], rel=0.03)
     assert math.isclose(len({*told[10][-1]} & {*told[1][-1]}), len(told[1][-1]), abs_tol=1)
+
+
+def test_after_a_detection_that_failed_nothing_is_followed():
+    schedule = Schedule()
+    assert schedule.due(10, (480, 640, 3), 0.0)
+    schedule.took(0.01)
+    assert not schedule.due(10, (480, 640, 3), 0.1)
+    assert schedule.due(10, (240, 320, 3), 0.2)  # it fails: took() is not called
+    assert not schedule.following
+    assert schedule.due(10, (240, 320, 3), 0.3)
+    schedule.took(0.01)
+    assert schedule.following
+    assert not schedule.due(10, (240, 320, 3), 0.4)

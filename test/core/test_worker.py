@@ -1,6 +1,7 @@
 from threading import Event
 from time import sleep
 
+from gaze_ros.core import worker as module
 from gaze_ros.core.stage import Stage
 from gaze_ros.core.worker import depth_for, Worker
 import pytest
@@ -134,3 +135,31 @@ def test_auto_follows_the_load():
     assert worker.queue_depth == 1
     worker.end()
     assert worker.join(10)
+
+
+def test_a_slow_stage_gets_no_deep_queue_after_a_pause(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(module, 'monotonic', lambda: now[0])
+    worker = Worker('x', print, Stage('x'), print)  # never started: its averages are set by hand
+    for _ in range(60):
+        now[0] += 1 / 30
+        worker.give(1)
+    now[0] += 3600
+    worker.give(1)
+    assert depth_for(0.061, worker._period) == 1
+
+
+def test_a_failure_without_words_is_told_by_its_kind():
+    told, turn = [], Event()
+
+    def work(_):
+        turn.set()
+        raise AssertionError
+
+    worker = Worker('x', work, Stage('x'), told.append)
+    worker.start()
+    worker.give(1)
+    assert turn.wait(10)
+    worker.end()
+    assert worker.join(10)
+    assert told == ['AssertionError']

@@ -8,7 +8,9 @@ from gaze_ros.core.stage import Stage
 from gaze_ros.ros import diagnostics, topics
 from gaze_ros.ros.diagnostics import Diagnostics, in_sim_time, inputs
 from gaze_ros.ros.executor import OnceExecutor
+from gaze_ros.ros.images import subscribe_images
 import pytest
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
@@ -103,7 +105,9 @@ def test_the_level_follows_what_happens(listener, spun, monkeypatch):
     heard = listener.hear(DiagnosticArray, '/diagnostics')
     node = spun('starves', cli_args=['--ros-args', '-r', 'camera/image_raw:=front/image'])
     stage = Stage('Inference')
-    Diagnostics(node, stage, 'adas', lambda: InferenceFacts(inputs(node, topics.IMAGE)))
+    reader = subscribe_images(
+        node, topics.IMAGE, lambda _: None, MutuallyExclusiveCallbackGroup())
+    Diagnostics(node, stage, 'adas', lambda: InferenceFacts(inputs(node, reader)))
     name = 'starves: Inference'
 
     def last():
@@ -132,3 +136,4 @@ def test_the_level_follows_what_happens(listener, spun, monkeypatch):
     work(says(DiagnosticStatus.OK, 'pictures/s, 10 ms old'))
     work(says(DiagnosticStatus.WARN, 'slow: '), drop=5)
     wait_until(says(DiagnosticStatus.ERROR, 'nothing arrives'), 10, 'starvation')
+    reader.end()

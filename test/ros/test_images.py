@@ -175,3 +175,18 @@ def test_channels_keep_their_order(picture):
     red[..., 2] = 200
     back = compressed_to_bgr(bgr_to_compressed(red, header(0), 95))
     assert back[32, 32].tolist() == pytest.approx([0, 0, 200], abs=4)
+
+
+def test_remapping_takes_the_compressed_topic_along(ros):
+    node = Node('test_remapped', cli_args=[
+        '--ros-args', '-r', 'camera/image_raw:=/front/image', '-r', '__ns:=/robot'])
+    publisher = ImagePublisher(node, topics.IMAGE)
+    readers = [subscribe_images(node, topics.IMAGE, print, MutuallyExclusiveCallbackGroup(), form)
+               for form in images.TRANSPORTS]
+    assert publisher.topic_name == '/front/image'
+    assert [r.topic_name for r in readers] == ['/front/image', '/front/image/compressed']
+    assert {'/front/image', '/front/image/compressed'} <= {
+        name for name, _ in node.get_publisher_names_and_types_by_node('test_remapped', '/robot')}
+    for reader in readers:
+        reader.end()
+    node.destroy_node()

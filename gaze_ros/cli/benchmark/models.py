@@ -5,6 +5,7 @@ take turns, and the median is told. Models whose files are not here are listed.
 """
 import argparse
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 import sys
 from tempfile import TemporaryDirectory
@@ -57,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     reporting.check_writable(arguments.json)
     if arguments.input != 'sample':
         inputs.existing(arguments.input)
+    if arguments.random_weights and find_spec('torch') is None:
+        raise GazeRosError("--random-weights needs torch: pip install 'gaze_ros[torch]'")
     picture, face = face_in(arguments.input)
     here = devices()
     lacking = {} if arguments.weight else {

@@ -90,7 +90,7 @@ def _notes(ways: list[str], values: Mapping[str, Any]) -> list[str]:
     elif checkpoint(model, values['weight']) is None:
         note = (f"no checkpoint of model '{model}' is here: the reference runs the same "
                 'network as the others, one face a call')
-    if note:
+    if note and ways:
         print(note, file=sys.stderr)
     return [note] if note else []
 

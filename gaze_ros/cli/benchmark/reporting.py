@@ -24,8 +24,11 @@ def check_writable(path: str) -> None:
         return
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        there = Path(path).exists()
         with open(path, 'a', encoding='utf-8'):
             pass
+        if not there:  # nor left behind by a measurement that fails
+            Path(path).unlink()
     except OSError as e:
         raise GazeRosError(f"'{path}' cannot be written: {e}") from e
 

@@ -30,8 +30,8 @@ from std_msgs.msg import Header
 _OF_ENGINE = (
     'min_score', 'max_faces', 'detect_interval', 'looking_at_camera_angle', 'horizontal_fov')
 
-#: Cores from which on faces are looked for while gaze is estimated, each with half of them. On 2
-#: it makes neither faster (docs/performance.md).
+#: Cores from which on faces are looked for while gaze is estimated. On 2 it makes neither faster
+#: (docs/performance.md). Both take all threads: with half of them each, one face alone is slower.
 _MANY_CORES = 4
 
 
@@ -52,17 +52,14 @@ class GazeNode(Node):
         self._values = v = declare(self, GAZE, self._on_change)
         overlap = v['overlap'] == 'always' or (
             v['overlap'] == 'auto' and threads.count() >= _MANY_CORES)
-        if overlap and not v['threads']:
-            v['threads'] = max(1, threads.count() // 2)
         self._engine = create_engine(v)
         self._engine.warm_up()
         self._came = 0
         self._told_calibration = False
-        tell = self._tell
-        self._finder = Worker(
-            'gaze', self._work, self.stage, tell, v['queue_depth'])
+        depth = v['queue_depth']
+        self._finder = Worker('gaze', self._work, self.stage, self._tell, depth)
         self._estimator = Worker(
-            'estimation', self._finish, self.stage, tell, v['queue_depth']) if overlap else None
+            'estimation', self._finish, self.stage, self._tell, depth) if overlap else None
         self._results = Outlet(self, GazeArray, topics.GAZE)
         self._readers = [
             Reader(self, CameraInfo, topics.CAMERA_INFO, self._on_info,

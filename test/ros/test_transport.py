@@ -40,7 +40,10 @@ def test_segments_are_as_large_as_shared_memory_allows(clean, room, size):
 
     clean.setattr(transport.os, 'statvfs', statvfs)
     assert transport.configure()
-    with open(os.environ['FASTDDS_DEFAULT_PROFILES_FILE'], encoding='utf-8') as file:
+    # Fast DDS 2 and 3 read different names.
+    path = os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] or os.environ[
+        'FASTRTPS_DEFAULT_PROFILES_FILE']
+    with open(path, encoding='utf-8') as file:
         assert f'<segment_size>{size}</segment_size>' in file.read()
 
 

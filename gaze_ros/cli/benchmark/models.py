@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     turns = [(n, one) for _ in range(arguments.rounds) for n in arguments.batches for one in runs]
     for n, one in tqdm(turns, 'turns', disable=None):
         time_turn(one, picture, face, n)
-    bounds = floors(runs)
+    bounds = floors(runs) if find_spec('torch') else {}
     result = {
         'machine': machine(), 'input': arguments.input, 'rounds': arguments.rounds,
         'devices': here, 'runs': [told(one, bounds.get(one)) for one in runs],

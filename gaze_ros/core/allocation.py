@@ -3,7 +3,7 @@
 glibc maps every block above a threshold anew and gives it back when it is freed, so that each
 picture pays for its pages again. A copy of 1920x1080 takes 1.3 ms then, and 0.15 ms in memory that
 was there before; on its way from one process to the next a picture is copied six times: 12.5 ms,
-and with this 3.2 ms (README, gaze_ros benchmark transport).
+and with this 3.2 ms (docs/performance.md).
 """
 import ctypes
 import os

@@ -65,3 +65,12 @@ def four_targets(shared, detector):
             if row['settled'] == '1']
     assert len(seen) > 40
     return seen
+
+
+@pytest.fixture
+def alone(monkeypatch, tmp_path):
+    """Keep models that this machine has out of sight; return a folder for others."""
+    monkeypatch.setenv('GAZE_ROS_MODELS', str(tmp_path / 'models'))
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    (tmp_path / 'models').mkdir()
+    return tmp_path / 'models'

@@ -279,15 +279,6 @@ def test_one_face_is_one_box_in_pixels_of_the_picture(column, scale):
     assert face.landmarks == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.fixture
-def alone(monkeypatch, tmp_path):
-    """Keep models that this machine has out of sight; return a folder for others."""
-    monkeypatch.setenv('GAZE_ROS_MODELS', str(tmp_path / 'models'))
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    (tmp_path / 'models').mkdir()
-    return tmp_path / 'models'
-
-
 def lend(shared, alone, name):
     for file in (shared / 'models').glob(FILES[name].rpartition('.')[0] + '.*'):
         (alone / file.name).symlink_to(file)

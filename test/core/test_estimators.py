@@ -13,15 +13,6 @@ import pytest
 
 
 @pytest.fixture
-def alone(monkeypatch, tmp_path):
-    """Keep models that this machine has out of sight; return a folder for others."""
-    monkeypatch.setenv('GAZE_ROS_MODELS', str(tmp_path / 'models'))
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    (tmp_path / 'models').mkdir()
-    return tmp_path / 'models'
-
-
-@pytest.fixture
 def intel(alone, shared):
     """Return the folder with links to Intel's files."""
     for file in (shared / 'models' / 'intel').iterdir():

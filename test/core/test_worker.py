@@ -7,30 +7,6 @@ from gaze_ros.core.worker import depth_for, Worker
 import pytest
 
 
-def test_works_on_the_newest_and_counts_what_it_passed_over():
-    began, go_on, done = Event(), Event(), []
-
-    def work(item):
-        began.set()
-        assert go_on.wait(10)
-        done.append(item)
-        if item == 9:
-            finished.set()
-
-    finished, stage = Event(), Stage('x')
-    worker = Worker('x', work, stage, print, '1')
-    worker.start()
-    worker.give(0)
-    assert began.wait(10)
-    for item in range(1, 10):
-        worker.give(item)
-    go_on.set()
-    assert finished.wait(10)
-    worker.end()
-    assert worker.join(10)
-    assert (done, stage.dropped) == ([0, 9], 8)
-
-
 def test_a_failure_costs_one_item_and_is_told_once():
     told, done, stage = [], [], Stage('x')
     turn = Event()

@@ -5,7 +5,7 @@ SECONDS ?= 15
 SOURCE ?= sample
 ARGS ?=
 BIN := $(VENV)/bin
-EXTRAS := mediapipe,sample,torch,openvino,onnx,coreml,int8,test
+EXTRAS := mediapipe,sample,bags,torch,openvino,onnx,coreml,int8,test
 # Demo and tests do not mix with a robot nearby, and nothing leaves this machine.
 demo test: export ROS_DOMAIN_ID := $(or $(ROS_DOMAIN_ID),42)
 demo test: export ROS_AUTOMATIC_DISCOVERY_RANGE := $(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST)
@@ -13,7 +13,7 @@ demo test: export ROS_AUTOMATIC_DISCOVERY_RANGE := $(or $(ROS_AUTOMATIC_DISCOVER
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # What an editable install copies; the Python files it does not.
 COPIED := setup.py pyproject.toml constraints.txt CMakeLists.txt package.xml \
-	$(wildcard msg/*.msg launch/* config/* weights/*)
+	$(wildcard msg/*.msg cmake/* interfaces/tf2_msgs/*.* interfaces/tf2_msgs/msg/* launch/* config/* weights/*)
 
 .PHONY: env demo test run lint clean
 

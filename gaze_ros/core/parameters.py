@@ -58,6 +58,19 @@ _QUEUE_DEPTH = Spec(
     'queue_depth', 'auto', 'images that may wait for their turn, the oldest dropped first; auto: '
     'as many as are worked off before the next one comes', choices=QUEUE_DEPTHS, loose=True)
 
+#: Of every node.
+COMMON = (
+    Spec('autostart', True, 'configure and activate the node when it starts; false: that is left '
+         'to a manager, or to ros2 lifecycle'),
+    Spec('warn_age', 0.5, '/diagnostics warns where 95 % of the pictures are not done in this '
+         'time after their capture, s', 0.0, 3600.0, live=True),
+    Spec('error_age', 5.0, 'it tells of an error from here on, s', 0.0, 3600.0, live=True),
+    Spec('warn_rate', 0.0, 'it warns below this many pictures a second; 0 for none', 0.0, 1000.0,
+         live=True),
+    Spec('error_rate', 0.0, 'it tells of an error below this many; 0 for none', 0.0, 1000.0,
+         live=True),
+)
+
 CAMERA = (
     Spec('source', '0', "a webcam's index, a video file, an image, a folder of images, an http "
          "or rtsp URL, or 'sample'", loose=True),
@@ -115,8 +128,17 @@ GAZE = (
          'for smoothing that stays', 0.0, 100.0, live=True),
     Spec('track_timeout', 1.0, 'how long a face may stay unseen and keep its id, s', 0.0, 60.0,
          live=True),
+    Spec('track_prefix', 'f', 'what track ids begin with: a letter, then letters, digits and _; '
+         'for each camera its own where several share TF or /humans'),
     Spec('looking_at_camera_angle', 0.25, 'angle from the lens below which a gaze is at it, rad',
          0.0, 3.14, live=True),
+    Spec('looking_at_camera_hysteresis', 0.05, 'how far beyond that angle it still is, rad', 0.0,
+         1.0, live=True),
+    Spec('looking_at_camera_dwell', 0.2, 'how long a gaze must be at the lens, or off it, to '
+         'count, s', 0.0, 10.0, live=True),
+    Spec('interpupillary_distance', 0.063, "how far apart people's eyes are, m: adults 0.063 "
+         '(one standard deviation 6 %), children of six 0.052; distances go by it', 0.04, 0.08,
+         live=True),
     Spec('horizontal_fov', 1.05, 'field of view assumed for directions while the camera is not '
          'calibrated, rad', 0.1, 3.0, live=True),
     Spec('image_transport', 'raw', 'the form in which images are subscribed to',
@@ -137,6 +159,25 @@ VISUALIZER = (
          choices=TRANSPORTS),
     Spec('jpeg_quality', 90, 'of gaze/image_annotated/compressed', 1, 100),
     _QUEUE_DEPTH,
+    Spec('snapshot_folder', '', 'where the service save_snapshot puts its pictures; empty: the '
+         'folder the node was started in', live=True),
 )
 
-NODES = {'camera': CAMERA, 'gaze': GAZE, 'visualizer': VISUALIZER}
+PEOPLE = (
+    Spec('publish_tf', True, 'publish the frames face_<id> and gaze_<id>', live=True),
+    Spec('humans', False, 'publish /humans as REP-155 has it; needs hri_msgs'),
+    Spec('looking_at_person_angle', 0.25, 'angle from the head of another person below which a '
+         'gaze is at it, rad', 0.0, 3.14, live=True),
+    Spec('looking_at_person_hysteresis', 0.05, 'how far beyond that angle it still is, rad', 0.0,
+         1.0, live=True),
+    Spec('looking_at_person_dwell', 0.3, 'how long attention must stay where it turns to to '
+         'count, s', 0.0, 10.0, live=True),
+    Spec('image_transport', 'raw', 'the form in which images are subscribed to',
+         choices=TRANSPORTS),
+    _QUEUE_DEPTH,
+)
+
+#: Of the nodes of the pipeline.
+NODES = {
+    'camera': COMMON + CAMERA, 'gaze': COMMON + GAZE, 'visualizer': COMMON + VISUALIZER,
+    'people': COMMON + PEOPLE}

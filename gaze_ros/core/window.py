@@ -49,6 +49,8 @@ class Window:
         """Close the window."""
         if self._shown:
             cv2.destroyAllWindows()
+            cv2.waitKey(1)  # it is gone when the screen's events were minded
+            self._shown = False
 
 
 def _check_display() -> None:

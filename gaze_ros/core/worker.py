@@ -38,8 +38,8 @@ class Worker(Generic[T]):
         self._stage = stage
         self._tell = tell
         self._told = ''
-        self._auto = queue_depth == 'auto'
-        self._mailbox: Mailbox[T] = Mailbox(1 if self._auto else int(queue_depth))
+        self._mailbox: Mailbox[T] = Mailbox()
+        self.set_queue_depth(queue_depth)
         self._came = 0.0
         self._period = 0.0
         self._taken = 0.0
@@ -49,6 +49,14 @@ class Worker(Generic[T]):
     def queue_depth(self) -> int:
         """How many items may wait at present."""
         return self._mailbox.depth
+
+    def set_queue_depth(self, queue_depth: str) -> None:
+        """Let so many items wait from the next one on, from any thread.
+
+        :param queue_depth: one of :data:`QUEUE_DEPTHS`.
+        """
+        self._fixed = 0 if queue_depth == 'auto' else int(queue_depth)
+        self._mailbox.depth = self._fixed or 1
 
     def start(self) -> None:
         """Begin to work."""
@@ -82,14 +90,14 @@ class Worker(Generic[T]):
                 self._work(item)
             except Exception as e:
                 self._stage.drop('failed')
-                if (reason := str(e) or type(e).__name__) != self._told:
+                self._stage.fail(reason := str(e) or type(e).__name__)
+                if reason != self._told:
                     self._told = reason
                     self._tell(reason)
             # Else a picture would live on until the next one comes.
             item = None
             self._taken = _average(self._taken, monotonic() - start)
-            if self._auto:
-                self._mailbox.depth = depth_for(self._taken, self._period)
+            self._mailbox.depth = self._fixed or depth_for(self._taken, self._period)
 
 
 def depth_for(work: float, period: float) -> int:

@@ -1,4 +1,5 @@
 """Camera calibration: the YAML that camera_calibration writes, as CameraInfo."""
+from functools import lru_cache
 from pathlib import Path
 from typing import Optional
 from urllib.parse import unquote, urlsplit
@@ -9,6 +10,12 @@ from gaze_ros.core.geometry import Calibration
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 import yaml
+
+#: How many coefficients the models have, by their names in sensor_msgs/distortion_models.hpp and
+#: in the files of calibrators that write 'fisheye'. Where some are left out they are 0.
+_FISHEYE = ('equidistant', 'fisheye')
+_COUNTS = {'plumb_bob': (0, 4, 5, 8, 12, 14), 'rational_polynomial': (0, 4, 5, 8, 12, 14),
+           **dict.fromkeys(_FISHEYE, (4,))}
 
 
 def load_camera_info(url: str) -> CameraInfo:
@@ -46,14 +53,46 @@ def load_camera_info(url: str) -> CameraInfo:
 
 
 def calibration_of(info: CameraInfo) -> Optional[Calibration]:
-    """Return the calibration in a CameraInfo; None where it has none that can be used."""
-    count = next((n for n in (0, 4, 5, 8, 12, 14) if n >= len(info.d)), None)
-    known = info.distortion_model in ('plumb_bob', 'rational_polynomial') or not len(info.d)
-    if not info.k[0] or not info.k[4] or not known or count is None:
-        return None
+    """Return the calibration in a CameraInfo; None where it has none that can be used.
+
+    The same as before for a message that tells the same.
+    """
+    return _read(info)[0]
+
+
+def complaint(info: CameraInfo) -> str:
+    """Return why the calibration in a CameraInfo cannot be used; '' where it can, or has none."""
+    return _read(info)[1]
+
+
+def _read(info: CameraInfo) -> tuple[Optional[Calibration], str]:
+    roi = info.roi
+    return _made(
+        info.width, info.height, info.distortion_model, info.d.tobytes(), info.k.tobytes(),
+        (info.binning_x or 1, info.binning_y or 1),
+        (roi.x_offset, roi.y_offset, roi.width, roi.height))
+
+
+@lru_cache(maxsize=8)
+def _made(width: int, height: int, model: str, d: bytes, k: bytes, binning: tuple[int, int],
+          roi: tuple[int, int, int, int]) -> tuple[Optional[Calibration], str]:
+    coefficients, matrix = np.frombuffer(d), np.frombuffer(k).reshape(3, 3)
+    if not matrix.any():
+        return None, ''  # as REP-104 marks a camera that is not calibrated
+    if model not in _COUNTS and coefficients.any():
+        return None, f"distortion_model '{model}' is not one of: {', '.join(_COUNTS)}"
+    counts = _COUNTS.get(model, _COUNTS['plumb_bob'])
+    count = next((n for n in counts if n >= len(coefficients)), None)
+    if count is None:
+        return None, f'D has {len(coefficients)} coefficients, at most {counts[-1]} were expected'
+    if not width or not height:
+        return None, f'the calibrated picture is {width}x{height}'
     distortion = np.zeros(count)
-    distortion[:len(info.d)] = info.d
-    return Calibration(np.array(info.k).reshape(3, 3), distortion, info.width, info.height)
+    distortion[:len(coefficients)] = coefficients
+    try:
+        return Calibration(matrix, distortion, width, height, model in _FISHEYE, binning, roi), ''
+    except ValueError as e:
+        return None, str(e)
 
 
 def _path(url: str) -> Path:

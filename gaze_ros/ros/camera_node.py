@@ -1,161 +1,156 @@
 """The camera: pictures from a source, stamped when they are taken."""
 from copy import copy
 import math
-from threading import Event, Thread
 import time
+from typing import Optional
 
-from gaze_ros.core.errors import SourceError
 from gaze_ros.core.facts import CameraFacts
-from gaze_ros.core.parameters import CAMERA
-from gaze_ros.core.sources import open_source
-from gaze_ros.core.sources.pacing import Pacer
+from gaze_ros.core.parameters import NODES, Value
+from gaze_ros.core.playing import Player
+from gaze_ros.core.sources import open_source, Source
 from gaze_ros.core.stage import Stage
 from gaze_ros.ros import topics
 from gaze_ros.ros.calibration import load_camera_info
-from gaze_ros.ros.diagnostics import Diagnostics
 from gaze_ros.ros.handover import Outlet
 from gaze_ros.ros.images import ImagePublisher
-from gaze_ros.ros.parameters import declare
+from gaze_ros.ros.managed import ManagedNode
 from gaze_ros.ros.stop import Stop
 import numpy as np
 from rclpy.duration import Duration
-from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-#: Seconds a file waits for its subscribers, a failed camera until it is tried again, and the
-#: process lives on after the last frame so that it gets through the other nodes.
-_WAIT, _RETRY, _LINGER = 15.0, 1.0, 1.0
 
-#: A file is read this many times earlier than reading the last picture took.
-_LEAD = 2.0
-
-
-class CameraNode(Node):
+class CameraNode(ManagedNode):
     """Publishes camera/image_raw and camera/camera_info from a thread of its own.
 
     :param stop: asked to end the process when a file ends and exit_on_end is set.
-    :raises SourceError: if the source or the calibration cannot be opened.
     """
 
     def __init__(self, stop: Stop) -> None:
-        super().__init__('camera')
-        self.stage = Stage('Camera')
-        self._stop = stop
-        self._ending = Event()
-        self._values = values = declare(self, CAMERA)
-        self._info = load_camera_info(values['camera_info_url'])
-        self._source = open_source(
-            values['source'], width=values['width'], height=values['height'], fps=values['fps'],
-            loop=values['loop'])
-        self._images = ImagePublisher(self, topics.IMAGE, values['jpeg_quality'])
-        self._infos = Outlet(self, CameraInfo, topics.CAMERA_INFO)
-        self._failure = self._idle = ''
-        Diagnostics(self, self.stage, self._source.name, self._facts)
-        self._thread = Thread(target=self._run, name='camera', daemon=True)
+        super().__init__('camera', NODES['camera'], Stage('Camera'), stop)
+        self._player: Optional[Player] = None
+        #: Opened and loaded for new values, until they are taken.
+        self._opened: Optional[Source] = None
+        self._loaded: Optional[CameraInfo] = None
 
-    def start(self) -> None:
+    @property
+    def hardware(self) -> str:
+        """The source."""
+        return self._player.source.name if self._player else ''
+
+    def facts(self) -> CameraFacts:
+        """Return what is known beside the stage's figures."""
+        player, v = self._player, self.values
+        rate = player.source.rate
+        return CameraFacts(
+            self.hardware, rate and v['rate'] or rate or v['fps'], self.stage.rate.recent,
+            not rate, player.failure, player.idle)
+
+    def make(self) -> None:
+        """Open the source and the calibration, and create the topics.
+
+        :raises SourceError: if the source or the calibration cannot be opened.
+        """
+        v = self.values
+        self._info = load_camera_info(v['camera_info_url'])
+        self._sizes: tuple[str, int, int] = ('', 0, 0)
+        self._player = Player(
+            self._open(v), self.stage, self._publish, self._missing, self._at_end, self._failed)
+        self._player.rate = v['rate']
+        self._images = ImagePublisher(self, topics.IMAGE, v['jpeg_quality'])
+        self._infos = Outlet(self, CameraInfo, topics.CAMERA_INFO)
+
+    def begin(self) -> None:
         """Begin to publish."""
-        self.get_logger().info(f"publishing '{self._source.name}' on {self._images.topic_name}")
-        self._thread.start()
+        self.get_logger().info(f"publishing '{self.hardware}' on {self._images.topic_name}")
+        self._player.begin()
 
     def end(self) -> None:
         """Tell the thread to end."""
-        self._ending.set()
+        if self._player is not None:
+            self._player.end()
 
-    def close(self, timeout: float) -> None:
-        """Wait for the thread and let go of the source."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        if not self._thread.is_alive():  # else a read hangs: the process ends without it
-            self._source.close()
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread, in seconds; False where a read hangs."""
+        return self._player is None or self._player.join(timeout)
 
-    def _facts(self) -> CameraFacts:
-        rate = self._source.rate
-        return CameraFacts(
-            self._source.name, rate and self._values['rate'] or rate or self._values['fps'],
-            self.stage.rate.recent, not rate, self._failure, self._idle)
+    def free(self) -> None:
+        """Let go of the source."""
+        player, self._player = self._player, None
+        if player is not None:
+            player.close()
+        self._drop_opened()
 
-    def _run(self) -> None:
-        try:
-            self._play()
-        except Exception as e:
-            # The context ends under the thread when the process does.
-            if not self._ending.is_set() and self.context.ok():
-                self.get_logger().fatal(f'{type(e).__name__}: {e}')
-                self._stop.ask(1)
+    def prepare(self, values: dict[str, Value]) -> None:
+        """Open the source and the calibration that new values ask for.
 
-    def _play(self) -> None:
-        rate = self._source.rate and (self._values['rate'] or self._source.rate)
-        pacer = Pacer(rate) if rate else None
-        if pacer:
-            self._idle = f"for {self._values['wait_for_subscribers']} subscribers"
-            self._wait_for_subscribers()
-            self._idle = ''
-        reading = 0.0
-        while not self._ending.is_set():
-            # A file is read no sooner than need be: till then the cores are the other nodes'.
-            if pacer and not pacer.approach(self._ending, _LEAD * reading):
-                return
-            start = time.monotonic()
-            try:
-                picture = self._source.read()
-            except SourceError as e:
-                self.stage.drop('failed')
-                if not self._failure:
-                    self.get_logger().error(f'{e}; trying again every {_RETRY:g} s')
-                self._failure = str(e)
-                self._ending.wait(_RETRY)
-                continue
-            reading = time.monotonic() - start
-            if self._failure:
-                self.get_logger().info(f"source '{self._source.name}' is back")
-                self._failure = ''
-            if picture is None:
-                self._end()
-                return
-            self.stage.come()
-            if pacer and not pacer.wait(self._ending):
-                return
-            self._publish(picture, reading)
+        :raises SourceError: if one cannot be opened.
+        """
+        self._drop_opened()
+        self._loaded = load_camera_info(values['camera_info_url']) if (
+            'camera_info_url' in values) else None
+        if 'source' in values:
+            self._opened = self._open({**self.values, **values})
 
-    def _publish(self, picture: np.ndarray, reading: float) -> None:
+    def change(self, values: dict[str, Value]) -> None:
+        """Take new values."""
+        player = self._player
+        if self._loaded is not None:
+            self._info, self._loaded = self._loaded, None
+            self._sizes = '', 0, 0
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            player.replace(opened)
+            self.get_logger().info(f"publishing '{self.hardware}' on {self._images.topic_name}")
+        player.source.loop = self.values['loop']
+        player.rate = self.values['rate']
+        player.wake()
+        self._images.jpeg_quality = self.values['jpeg_quality']
+
+    def _open(self, values: dict[str, Value]) -> Source:
+        return open_source(
+            values['source'], width=values['width'], height=values['height'], fps=values['fps'],
+            loop=values['loop'])
+
+    def _drop_opened(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+    def _missing(self) -> str:
+        wanted, there = self.values['wait_for_subscribers'], self._images.get_subscription_count()
+        return f'{there} of {wanted} subscribers to {self._images.topic_name}' if (
+            there < wanted) else ''
+
+    def _at_end(self) -> None:
+        if self.values['exit_on_end']:
+            self.stop.ask()
+
+    def _failed(self, error: Exception) -> None:
+        if self.context.ok():  # it ends under the thread when the process does
+            self.get_logger().fatal(f'{type(error).__name__}: {error}')
+            self.stop.ask(1)
+
+    def _publish(self, picture: np.ndarray, source: Source, reading: float) -> None:
         taken = self.get_clock().now()
-        age = time.monotonic() - self._source.taken
+        age = time.monotonic() - source.taken
         if math.isfinite(age) and taken.nanoseconds > 1e9 * age:  # else no /clock has come yet
             taken -= Duration(seconds=age)
-        header = Header(stamp=taken.to_msg(), frame_id=self._values['frame_id'])
+        header = Header(stamp=taken.to_msg(), frame_id=self.values['frame_id'])
         height, width = picture.shape[:2]
-        if not self._info.k[0]:
+        info = copy(self._info)
+        if not info.k[0]:
             # Not calibrated: REP-104 wants the size, and K all 0.
-            self._info.width, self._info.height = width, height
-        elif self.stage.rate.count == 0 and (self._info.width, self._info.height) != (
-                width, height):
-            self.get_logger().warning(
-                f"the calibration is for {self._info.width}x{self._info.height}, but "
-                f"'{self._source.name}' gives {width}x{height}")
-        self._info.header = header
-        self._infos.publish(copy(self._info))
+            info.width, info.height = width, height
+        elif self._sizes != (sizes := (source.name, width, height)):
+            self._sizes = sizes
+            if (info.width, info.height) != (width, height):
+                self.get_logger().warning(
+                    f'the calibration is for {info.width}x{info.height}, but '
+                    f"'{source.name}' gives {width}x{height}")
+        info.header = header
+        self._infos.publish(info)
         self._images.publish(picture, header)
         age = 1e-9 * (self.get_clock().now() - taken).nanoseconds
         self.stage.done(age, reading)
-
-    def _wait_for_subscribers(self) -> None:
-        wanted = self._values['wait_for_subscribers']
-        until = time.monotonic() + _WAIT
-        while self._images.get_subscription_count() < wanted:
-            if self._ending.wait(0.02):
-                return
-            if time.monotonic() > until:
-                self.get_logger().warning(
-                    f'{self._images.get_subscription_count()} of {wanted} subscribers to '
-                    f'{self._images.topic_name} after {_WAIT:g} s: starting all the same')
-                return
-
-    def _end(self) -> None:
-        self._idle = 'the source is at its end'
-        self.get_logger().info(
-            f"source '{self._source.name}' is at its end after {self.stage.rate.count} frames")
-        if self._values['exit_on_end']:
-            self._ending.wait(_LINGER)
-            self._stop.ask()

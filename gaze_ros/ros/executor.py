@@ -4,6 +4,7 @@ import threading
 from typing import Any, Optional
 
 from rclpy.context import Context
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import (
     ConditionReachedException,
     Executor,
@@ -62,4 +63,7 @@ class OnceExecutor(MultiThreadedExecutor):
         for future in self._futures[:]:
             if future.done():
                 self._futures.remove(future)
-                future.result()  # raises what the callback raised
+                try:
+                    future.result()  # raises what the callback raised
+                except InvalidHandle:
+                    pass  # what it was of was destroyed meanwhile: a node was cleaned up

@@ -33,6 +33,7 @@ class Reader:
     def __init__(
             self, node: Node, kind: type, topic: str, callback: Callable[[Any], None],
             group: CallbackGroup, wrap: Optional[Callable[[Any], Any]] = None) -> None:
+        self._node = node
         self._callback = callback
         self._wrap = wrap
         self._had: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
@@ -53,11 +54,12 @@ class Reader:
         self._callback(item)
 
     def end(self) -> None:
-        """Take nothing more."""
+        """Take nothing more; the subscription is gone."""
         with _lock:
             kept = [reader for reader in _readers.pop(self._key, ()) if reader is not self]
             if kept:
                 _readers[self._key] = kept
+        self._node.destroy_subscription(self._subscription)
 
     def _on_message(self, message: Any) -> None:
         # The middleware brings what was handed over once more, if others subscribe, too.

@@ -58,11 +58,11 @@ class ImagePublisher:
     """Publishes pictures for whoever listens, in the form they listen to; nothing for nobody.
 
     :param topic: of sensor_msgs/Image; CompressedImage goes to topic/compressed.
-    :param jpeg_quality: of compressed pictures, 1..100.
+    :param jpeg_quality: of compressed pictures, 1..100; may be changed.
     """
 
     def __init__(self, node: Node, topic: str, jpeg_quality: int = 90) -> None:
-        self._quality = jpeg_quality
+        self.jpeg_quality = jpeg_quality
         # As image_transport does: the suffix goes behind the name that the topic is remapped to.
         topic = node.resolve_topic_name(topic)
         self._raw = Outlet(node, Image, topic)
@@ -85,7 +85,7 @@ class ImagePublisher:
         """
         self._raw.publish(Picture(header, bgr), lambda: bgr_to_image(bgr, header))
         if self._compressed.get_subscription_count():
-            self._compressed.publish(bgr_to_compressed(bgr, header, self._quality))
+            self._compressed.publish(bgr_to_compressed(bgr, header, self.jpeg_quality))
 
 
 def subscribe_images(

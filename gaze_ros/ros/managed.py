@@ -1,21 +1,32 @@
 """What the nodes have in common: states, parameters, diagnostics."""
-from collections.abc import Iterator
-from typing import Any, Optional
+from collections.abc import Callable, Iterator
+import math
+from threading import Lock
+import time
+from typing import Any, Optional, Union
 
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.health import Facts
+from gaze_ros.core.health import Facts, NotActive
 from gaze_ros.core.parameters import Spec, Value
 from gaze_ros.core.stage import Stage
 from gaze_ros.ros.diagnostics import Diagnostics
 from gaze_ros.ros.handover import Reader
+from gaze_ros.ros.messages import seconds
 from gaze_ros.ros.parameters import declare
 from gaze_ros.ros.stop import Stop
+from rclpy.exceptions import InvalidParameterTypeException, ParameterException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_msgs.msg import Header
+
+#: Errors that speak for themselves.
+_WORDED = GazeRosError, ValueError, rclpy_implementation.RCLError
 
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
-#: Seconds a node's threads have to end when it is deactivated.
-_PATIENCE = 2.0
+#: Seconds a node's threads have to end when it is deactivated, and the diagnostics wait for a
+#: transition.
+_PATIENCE, _GLANCE = 2.0, 0.1
 
 
 class ManagedNode(LifecycleNode):
@@ -37,9 +48,15 @@ class ManagedNode(LifecycleNode):
         self.readers: list[Reader] = []
         self.configured = self.active = False
         self._fixed = {spec.name for spec in specs if not spec.live}
-        self.values = declare(self, specs, self._on_change, self._check)
+        try:
+            self.values = declare(self, specs, self._on_change, self._check)
+        except BaseException:
+            self.destroy_node()
+            raise
+        self._kept: set[tuple[Any, Any]] = set()
+        #: While a transition or a change is under way.
+        self._moving = Lock()
         Diagnostics(self)
-        self._kept = set(self._entities())
 
     @property
     def hardware(self) -> str:
@@ -78,65 +95,116 @@ class ManagedNode(LifecycleNode):
     def change(self, values: dict[str, Value]) -> None:
         """Take new values of live parameters; they are in :attr:`values` already."""
 
+    def age(self, header: Header) -> float:
+        """Return how long ago a picture was taken, in seconds; NaN where it has no stamp."""
+        stamp = seconds(header.stamp)
+        return 1e-9 * self.get_clock().now().nanoseconds - stamp if stamp else math.nan
+
     def close(self, timeout: float) -> None:
-        """Wait for the threads, in seconds, and free what make opened."""
-        # A thread that hangs still uses it: then the process ends without.
-        if self.join(timeout) and self.configured:
-            self._discard()
+        """Wait for a transition and the threads, in seconds, and free what make opened."""
+        until = time.monotonic() + timeout
+        # What hangs still uses it: then the process ends without.
+        if self._moving.acquire(timeout=timeout):
+            try:
+                if self.join(max(0.0, until - time.monotonic())) and self.configured:
+                    self._discard()
+            finally:
+                self._moving.release()
 
     def destroy_node(self) -> None:
         """Take nothing more, and destroy the node."""
         for reader in self.readers:
             reader.end()
         super().destroy_node()
+        # rclpy leaves it, and with it the node: others would see its services until their lease
+        # ends, 20 s, and ask there.
+        self._state_machine.destroy_when_not_in_use()
+
+    def told(self) -> tuple[Union[Facts, NotActive], str]:
+        """Return the facts and the hardware as they are, for the diagnostics."""
+        if self._moving.acquire(timeout=_GLANCE):
+            try:
+                if self.configured:
+                    return self.facts() if self.active else NotActive(True), self.hardware
+            finally:
+                self._moving.release()
+        return NotActive(self.configured), ''
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make; where that fails, say why and stay unconfigured."""
-        try:
-            self.make()
-        except Exception as e:
-            self.get_logger().fatal(reason(e))
-            self._discard()
-            return _FAILURE
-        self.configured = True
-        return _SUCCESS
+        def configure() -> bool:
+            self._kept = set(self._entities())
+            try:
+                self.make()
+            except Exception:
+                self._discard()
+                raise
+            self.configured = True
+            return True
+        return self._move(configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin."""
-        self.begin()
-        self.active = True
-        return super().on_activate(state)
+        """Begin; where that fails, say why and stay inactive."""
+        def activate() -> bool:
+            try:
+                self.begin()
+            except Exception:
+                self._rest()
+                raise
+            self.active = True
+            return True
+        return self._move(activate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """End; what still works after a while keeps the node active."""
-        self.active = False
-        self.end()
-        if not self.join(_PATIENCE):
-            self.get_logger().error(f'still at work after {_PATIENCE:g} s: not deactivated')
-            return _FAILURE
-        return super().on_deactivate(state)
+        """End; where a thread hangs, say so and stay active, though idle, to be told again."""
+        return self._move(self._rest)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free."""
-        self._discard()
-        return _SUCCESS
+        def clean() -> bool:
+            self._discard()
+            return True
+        return self._move(clean)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End and free; the process goes on until it is told to end."""
+        def shut_down() -> bool:
+            if self._rest():
+                self._discard()
+            return True
+        return self._move(shut_down)
+
+    def _move(self, transition: Callable[[], bool]) -> TransitionCallbackReturn:
+        """Do a transition: one at a time, and none when the process ends."""
+        with self._moving:
+            try:
+                if not self.stop.event.is_set() and transition():
+                    return _SUCCESS
+            except Exception as e:
+                if not self.stop.event.is_set():
+                    self.get_logger().fatal(reason(e))
+                    self.stage.fail(reason(e))
+        return _FAILURE
+
+    def _rest(self) -> bool:
+        """End the threads; return whether they have ended."""
         self.active = False
         self.end()
-        self.close(_PATIENCE)
-        return _SUCCESS
+        if not (ended := self.join(_PATIENCE)):
+            self.get_logger().error(f'still at work after {_PATIENCE:g} s: not deactivated')
+        return ended
 
     def _discard(self) -> None:
         self.configured = False
         for reader in self.readers:
             reader.end()
         self.readers = []
-        self.free()
-        for entity, destroy in self._entities():
-            if (entity, destroy) not in self._kept:
-                destroy(entity)
+        try:
+            self.free()
+        finally:
+            for entity, destroy in self._entities():
+                if (entity, destroy) not in self._kept:
+                    destroy(entity)
 
     def _entities(self) -> Iterator[tuple[Any, Any]]:
         for entities, destroy in (
@@ -155,18 +223,26 @@ class ManagedNode(LifecycleNode):
                     'the node anew with it')
         try:
             self.prepare(values)
-        except (GazeRosError, ValueError) as e:
+        except Exception as e:  # whatever a runtime raises: it is no reason to end
             return reason(e)
         return None
 
     def _on_change(self, values: dict[str, Value]) -> None:
         self.values.update(values)
-        if self.configured:
-            self.change(values)
+        with self._moving:
+            if not self.configured:
+                return
+            try:
+                self.change(values)
+            except Exception as e:
+                self.get_logger().error(f"not changed: {', '.join(values)}: {reason(e)}")
 
 
 def reason(error: Exception) -> str:
-    """Return an error as one line for the log."""
+    """Return an error as one line for the log, without rclpy's repetitions of names."""
     words = ' '.join(str(error).split())
-    return words if isinstance(error, (GazeRosError, ValueError)) else (
-        f'{type(error).__name__}: {words}')
+    if isinstance(error, InvalidParameterTypeException):
+        return words + '; a text that looks like a number is given as NAME:="\'VALUE\'"'
+    if isinstance(error, ParameterException):
+        return words.partition('Reason: ')[2].rpartition(':')[0] or words
+    return words if isinstance(error, _WORDED) else f'{type(error).__name__}: {words}'

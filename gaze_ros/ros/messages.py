@@ -8,7 +8,9 @@ import sys
 
 from builtin_interfaces.msg import Duration, Time
 import cv2
+from gaze_ros.core.attention import Attention
 from gaze_ros.core.faces import Face, FrameGaze, Gaze
+from gaze_ros.msg import Attention as AttentionMessage
 from gaze_ros.msg import Gaze as GazeMessage
 from gaze_ros.msg import GazeArray
 from geometry_msgs.msg import Point, Point32, Quaternion, Vector3
@@ -137,6 +139,15 @@ def frame_gaze(message: GazeArray) -> FrameGaze:
         [_gaze(g) for g in message.gazes],
         seconds(message.detection_duration), seconds(message.estimation_duration),
         message.calibrated)
+
+
+def attention_message(attention: Attention, header: Header) -> AttentionMessage:
+    """Return the message of an event, with the picture's header."""
+    sec, nanosec = divmod(attention.since, 1_000_000_000)
+    return AttentionMessage(
+        header=header, track_id=attention.track_id, target=int(attention.target),
+        target_id=attention.target_id, mutual=attention.mutual,
+        since=Time(sec=sec, nanosec=nanosec))
 
 
 def _bytes(values: np.ndarray) -> array.array:

@@ -11,9 +11,10 @@ from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.stage import closing_block
 from gaze_ros.ros import transport
 from gaze_ros.ros.executor import OnceExecutor
+from gaze_ros.ros.managed import reason
 from gaze_ros.ros.stop import Stop
 import rclpy
-from rclpy.exceptions import InvalidParameterTypeException, ParameterException
+from rclpy.exceptions import ParameterException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.logging import get_logger
@@ -33,9 +34,13 @@ NODES = {
     'recorder': ('recorder_node', 'RecorderNode'),
 }
 
-#: Callbacks only hand messages on and the nodes work in threads of their own, so two workers do:
-#: one takes a picture while the other takes a result.
-_WORKERS = 2
+#: Callbacks of messages only hand them on and the nodes work in threads of their own, so two
+#: workers do: one takes a picture while the other takes a result. Beside them, of each node, a
+#: transition or a change of parameters may load a model, and a service may wait for a picture.
+_WORKERS, _MORE_WORKERS = 2, 2
+
+#: Seconds between two looks whether there is a window.
+_LOOK = 0.2
 
 #: Seconds all threads together have to end.
 _PATIENCE = 1.0
@@ -65,15 +70,15 @@ def run(names: tuple[str, ...], stop: Stop,
     if wrong := _wrong_words():
         print(f'{sys.argv[0]}: {wrong}', file=sys.stderr)
         return 2
-    transport.configure()
     core = logging.getLogger('gaze_ros')
     core.addHandler(_ToRos())
     core.setLevel(logging.INFO)  # rclpy's logger has the last word
     nodes = []
     executor = spinning = None
     try:
+        transport.configure()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        executor = OnceExecutor(_WORKERS)
+        executor = OnceExecutor(_WORKERS + _MORE_WORKERS * len(names))
         for name in names:
             module, cls = NODES[name]
             node = getattr(import_module(f'gaze_ros.ros.{module}'), cls)(stop)
@@ -88,14 +93,16 @@ def run(names: tuple[str, ...], stop: Stop,
         if prepare is not None:
             prepare(dict(zip(names, nodes)))
         for node in own:
-            node.trigger_activate()
+            if node.trigger_activate() != TransitionCallbackReturn.SUCCESS:
+                stop.ask(1)
+                return stop.code
         stop.started()
         spinning = Thread(target=_spin, args=(executor, stop), name='executor', daemon=True)
         spinning.start()
         _wait(nodes, stop)
     except (GazeRosError, ParameterException, RCLError) as e:
         name = names[len(nodes)] if len(nodes) < len(names) else 'pipeline'
-        get_logger(f'gaze_ros.{name}').fatal(_reason(e))
+        get_logger(f'gaze_ros.{name}').fatal(reason(e))
         stop.ask(1)
     finally:
         stop.started()
@@ -108,21 +115,11 @@ def _wrong_words() -> str:
     try:
         rest = remove_ros_args(sys.argv)[1:]
     except RCLError as e:
-        return _reason(e)
+        return reason(e)
     if not rest:
         return ''
     return (f"'{rest[0]}' is not understood. Parameters are given as --ros-args -p NAME:=VALUE, "
             'for instance --ros-args -p source:=sample')
-
-
-def _reason(error: Exception) -> str:
-    """Return one line without rclpy's repetitions of names."""
-    words = ' '.join(str(error).split())
-    if isinstance(error, InvalidParameterTypeException):
-        return words + '; a text that looks like a number is given as NAME:="\'VALUE\'"'
-    if isinstance(error, ParameterException):
-        return words.partition('Reason: ')[2].rpartition(':')[0] or words
-    return words
 
 
 def _spin(executor: OnceExecutor, stop: Stop) -> None:
@@ -136,14 +133,19 @@ def _spin(executor: OnceExecutor, stop: Stop) -> None:
 
 
 def _wait(nodes: list, stop: Stop) -> None:
-    """Mind the window, if there is one, until asked to stop."""
-    windows = [node.window for node in nodes if getattr(node, 'window', None)]
+    """Mind the window, while there is one, until asked to stop."""
+    shows = next((node for node in nodes if hasattr(node, 'window')), None)
+    window = None
     while not stop.event.is_set():
-        if not windows:
-            stop.event.wait()
-        elif not windows[0].step():
+        before, window = window, shows and shows.window
+        if before is not None and before is not window:
+            before.close()
+        if window is None:
+            # One may come and go as the node is configured and cleaned up.
+            stop.event.wait(_LOOK if shows else None)
+        elif not window.step():
             stop.ask()
-    for window in windows:
+    if window is not None:
         window.close()
 
 

@@ -1,10 +1,16 @@
-"""Fast DDS set up so that pictures arrive."""
+"""Fast DDS set up so that pictures arrive, on this machine and on another."""
 import os
 from pathlib import Path
 import xml.etree.ElementTree as ET
 
 from ament_index_python.packages import get_package_share_directory, PackageNotFoundError
+from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.share import share_path
+
+#: What is between the machines, and the environment variable that tells: the command line is read
+#: too late for it.
+LINKS = ('local', 'network')
+LINK = 'GAZE_ROS_LINK'
 
 #: What Fast DDS 3 (Kilted) and 2 (Jazzy) read a profile from; 3 warns of the name of 2.
 _PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
@@ -16,15 +22,34 @@ _CHOSEN = (*_PROFILES, 'FASTDDS_BUILTIN_TRANSPORTS')
 _SHARED_MEMORY, _ROOM = '/dev/shm', 1 << 30  # noqa: S108, its place
 
 
-def configure() -> bool:
-    """Make Fast DDS use shared memory segments that hold pictures; call before rclpy.init().
+def link() -> str:
+    """Return which of :data:`LINKS` the environment names: local where it names none.
 
-    With its 0.5 MB segments, 3 % of 640x480 pictures arrive in another process at best effort;
-    with these, all. They hold two pictures of 3840x2160, or where there is less than 1 GB of
-    shared memory, of 1920x1080. Another middleware, or a profile the user set, is left alone.
+    :raises GazeRosError: if it names another.
+    """
+    value = os.environ.get(LINK) or LINKS[0]
+    if value not in LINKS:
+        raise GazeRosError(
+            f"the environment's {LINK} is '{value}'; {' or '.join(LINKS)} was expected")
+    return value
+
+
+def configure() -> bool:
+    """Make Fast DDS carry pictures; call before rclpy.init().
+
+    On one machine, by shared memory segments that hold pictures: with its 0.5 MB segments, 3 % of
+    640x480 pictures arrive in another process at best effort; with these, all. They hold two
+    pictures of 3840x2160, or where there is less than 1 GB of shared memory, of 1920x1080.
+
+    Where :func:`link` is network, to other machines by datagrams that fit a packet: with one of 20
+    packets lost, no picture in datagrams of 64 kB gets through, and of these, all.
+
+    Another middleware, or a profile the user set, is left alone.
 
     :returns: whether the package's profile is used.
+    :raises GazeRosError: as :func:`link`.
     """
+    network = link() == 'network'
     if (os.environ.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp') not in (
             'rmw_fastrtps_cpp', 'rmw_fastrtps_dynamic_cpp'):
         return False
@@ -32,8 +57,12 @@ def configure() -> bool:
         return False
     if any(Path(name).exists() for name in _IN_WORKING_FOLDER):
         return False
-    name = 'fastdds.xml' if _room() >= _ROOM else 'fastdds_small.xml'
-    os.environ[_PROFILES[_is_fast_dds_2()]] = str(share_path('config') / name)
+    old = _is_fast_dds_2()
+    if network:
+        name = 'fastdds_network_2.xml' if old else 'fastdds_network.xml'
+    else:
+        name = 'fastdds.xml' if _room() >= _ROOM else 'fastdds_small.xml'
+    os.environ[_PROFILES[old]] = str(share_path('config') / name)
     return True
 
 

@@ -1,3 +1,4 @@
+import inspect
 import math
 from queue import SimpleQueue
 from threading import Thread
@@ -11,8 +12,10 @@ from gaze_ros.core.geometry import (
     assumed_camera_matrix,
     Calibration,
     gaze_direction,
-    pixel_ray,
+    Lens,
 )
+from gaze_ros.core.parameters import GAZE
+from gaze_ros.core.parts import Parts
 from gaze_ros.core.sources import open_source
 from gaze_ros.core.sources.sample import Sample
 import numpy as np
@@ -26,6 +29,7 @@ class Boxes:
 
     name = 'boxes'
     min_score = 0.0
+    closed = False
 
     def __init__(self, *boxes, scores=()):
         self.boxes = boxes
@@ -37,11 +41,16 @@ class Boxes:
         return [Face(box, score) for box, score in zip(self.boxes, self.scores)
                 if score >= self.min_score]
 
+    def close(self):
+        self.closed = True
+
 
 class Looking:
     """An estimator to which everybody looks the same way."""
 
     name = 'looking'
+    running = 'here, cpu, fp32'
+    closed = False
 
     def __init__(self, pitch=0.1, yaw=0.2):
         self.told = Estimate(pitch, yaw, 0.5, np.ones((5, 2)))
@@ -52,7 +61,7 @@ class Looking:
         return [self.told for _ in faces]
 
     def close(self):
-        pass
+        self.closed = True
 
 
 @pytest.fixture(scope='module')
@@ -69,13 +78,28 @@ def test_one_face_keeps_one_id(frames):
 
 
 def test_the_direction_is_that_of_the_angles_seen_from_the_face(frames):
-    matrix = assumed_camera_matrix(640, 480, 1.05)
+    lens = Lens(assumed_camera_matrix(640, 480, 1.05))
     for frame in frames:
         gaze, = frame.gazes
         assert np.linalg.norm(gaze.direction) == pytest.approx(1)
-        ray = pixel_ray(*gaze.face.center, matrix)
+        ray = gaze.origin / np.linalg.norm(gaze.origin)
+        between_the_eyes, = lens.rays([gaze.face.landmarks[:2].mean(axis=0)])[0]
+        assert ray == pytest.approx(between_the_eyes, abs=0.01)
         assert gaze.direction == pytest.approx(gaze_direction(gaze.pitch, gaze.yaw, ray))
         assert gaze.direction[2] < -0.5
+
+
+def test_somebody_before_a_webcam_is_an_arm_away_and_faces_it(frames):
+    for frame in frames:
+        gaze, = frame.gazes
+        assert frame.calibrated is False
+        away = np.linalg.norm(gaze.origin)
+        assert 0.3 < away < 1.5
+        assert 0.2 < gaze.range_stddev / away < 0.25  # of an assumed camera
+        assert np.linalg.norm(gaze.orientation) == pytest.approx(1)
+        x, y, z, w = gaze.orientation
+        out = np.array([1 - 2 * (y * y + z * z), 2 * (x * y + z * w), 2 * (x * z - y * w)])
+        assert np.dot(out, -gaze.origin / away) > math.cos(math.radians(40))
 
 
 def test_a_frame_tells_its_size_model_cost_and_confidence(frames):
@@ -149,16 +173,44 @@ def test_the_calibration_is_used_where_there_is_one(distortion):
     matrix = np.array([[300.0, 0, 200], [0, 300, 150], [0, 0, 1]])
     engine.calibration = Calibration(matrix, distortion)
     gaze, = engine.process(GREY, 0.03).gazes
-    ray = pixel_ray(550, 350, matrix, distortion)
+    (ray,), _ = Lens(matrix, distortion).rays([[550, 340]])  # of the eyes in the box
     assert gaze.direction == pytest.approx(gaze_direction(0.1, 0.2, ray))
     assert not np.allclose(gaze.direction, assumed, atol=0.05)
 
 
+@pytest.mark.parametrize(('distortion', 'fisheye'), [
+    (np.array([1e300, -1e300, 1e300, 0, 0]), False), (np.array([-5.0, 0, 0, 0]), False),
+    (np.full(14, -1e9), False), (np.array([-1e9, 0, 0, 0]), True), (np.zeros(4), True)])
+@pytest.mark.parametrize('scale', [1 / 300, 1, 3000])
+def test_a_calibration_beside_the_truth_costs_no_picture(distortion, fisheye, scale):
+    engine = Engine(Boxes((500, 300, 100, 100), (-50, -50, 90, 90)), Looking())
+    matrix = np.array([[300.0, 0, 200], [0, 300.0, 150], [0, 0, 1]]) * [[scale], [scale], [1]]
+    engine.calibration = Calibration(matrix, distortion, fisheye=fisheye)
+    for gaze in engine.process(GREY, 0.0).gazes:
+        assert np.isfinite([*gaze.origin, *gaze.orientation, *gaze.direction]).all()
+
+
+def test_heads_are_smoothed_and_ranges_follow_the_distance_of_the_eyes():
+    detector = Boxes((270, 190, 100, 100))
+    engine = Engine(detector, Looking(), smoothing_beta=0, smoothing_time=0.5)
+    first = np.linalg.norm(engine.process(GREY, 0.0).gazes[0].origin)
+    detector.boxes = ((245, 165, 150, 150),)
+    second = np.linalg.norm(engine.process(GREY, 0.1).gazes[0].origin)
+    assert first / 1.5 < second < first
+    engine.smoother.time = 0.0
+    third, = engine.process(GREY, 0.2).gazes
+    assert np.linalg.norm(third.origin) == pytest.approx(first / 1.5, rel=0.02)
+    engine.interpupillary_distance = 0.0525
+    child, = engine.process(GREY, 0.3).gazes
+    assert child.origin == pytest.approx(third.origin / 1.2)
+    assert child.range_stddev == pytest.approx(third.range_stddev / 1.2)
+
+
 @pytest.mark.parametrize('box', [(270, 190, 100, 100), (0, 0, 80, 80), (560, 400, 80, 80)])
 def test_a_gaze_of_zero_meets_the_lens_from_anywhere(box):
-    gaze, = Engine(Boxes(box), Looking(0, 0)).process(GREY, 0).gazes
-    assumed = assumed_camera_matrix(640, 480, 1.05)
-    assert gaze.direction == pytest.approx(-pixel_ray(*gaze.face.center, assumed))
+    engine = Engine(Boxes(box), Looking(0, 0), looking_at_camera_dwell=0)
+    gaze, = engine.process(GREY, 0).gazes
+    assert gaze.direction == pytest.approx(-gaze.origin / np.linalg.norm(gaze.origin))
     assert gaze.looking_at_camera is True
 
 
@@ -167,16 +219,31 @@ def test_at_the_camera_is_below_the_threshold(pitch, yaw):
     angle = angle_to_lens(pitch, yaw)
     for part, expected in ((1.01, True), (0.99, False)):
         engine = Engine(Boxes((9, 9, 99, 99)), Looking(pitch, yaw),
-                        looking_at_camera_angle=part * angle)
+                        looking_at_camera_angle=part * angle,
+                        looking_at_camera_dwell=0)
         assert engine.process(GREY, 0).gazes[0].looking_at_camera is expected
+
+
+def test_at_the_camera_takes_its_dwell():
+    engine = Engine(Boxes((9, 9, 99, 99)), Looking(0, 0.3), looking_at_camera_angle=0.35,
+                    looking_at_camera_hysteresis=0.1, looking_at_camera_dwell=0.1)
+
+    def told(start):
+        return [engine.process(GREY, start + i / 30).gazes[0].looking_at_camera
+                for i in range(5)]
+
+    assert told(0) == [False] * 3 + [True] * 2
+    engine.looking_at_camera_angle = 0.25
+    assert told(0.2) == [True] * 5
+    engine.looking_at_camera_hysteresis = 0.0
+    assert told(0.4) == [True] * 3 + [False] * 2
 
 
 def test_each_face_is_smoothed_on_its_own():
     engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking(0, 0), smoothing_time=5,
                     smoothing_beta=0)
     engine.process(GREY, 0)
-    engine.detector = Boxes((9, 250, 99, 99), (300, 9, 100, 100))
-    engine.estimator = Looking(0.3, 0.3)
+    engine.replace(Parts(Boxes((9, 250, 99, 99), (300, 9, 100, 100)), Looking(0.3, 0.3)))
     old, new = engine.process(GREY, 0.01).gazes
     assert old.pitch < 0.01
     assert new.pitch == 0.3
@@ -312,7 +379,8 @@ def told(frames):
     """Return all that does not depend on the clock, as text, in which NaN is NaN."""
     return [repr((f.width, f.height, f.model, [
         (g.track_id, g.face.box, g.face.score, g.pitch, g.yaw, g.raw_pitch, g.raw_yaw,
-         g.confidence, g.direction.tolist(), g.looking_at_camera) for g in f.gazes]))
+         g.confidence, g.direction.tolist(), g.looking_at_camera, g.origin.tolist(),
+         g.range_stddev, g.orientation.tolist()) for g in f.gazes]))
         for f in frames]
 
 
@@ -366,3 +434,74 @@ def test_warming_up_runs_everything_and_leaves_no_trace():
     frames = [[e.process(SCENE, i / 30) for i in range(4)] for e in (engine, cold)]
     assert told(frames[0]) == told(frames[1])
     assert frames[0][0].gazes[0].track_id == 'f1'
+
+
+def test_parts_are_replaced_between_pictures_and_each_is_closed_once_unused():
+    detectors = [Boxes((9, 9, 99, 99)), Boxes(), Boxes((300, 9, 100, 100))]
+    models = [Looking(0.1, 0.1), Looking(0.2, 0.2), Looking(0.3, 0.3)]
+    engine = Engine(detectors[0], models[0], smoothing_time=0)
+    seen = engine.find(GREY, 0)
+    engine.replace(Parts(detectors[1], models[1]))
+    engine.replace(Parts(detectors[2], models[2]))
+    # What nobody came to use is closed at once; what is in use is, where it is used no more.
+    assert [part.closed for part in detectors + models] == [False, True, False] * 2
+    assert engine.detector is detectors[0]
+    assert engine.gaze(seen).gazes[0].pitch == 0.3, 'the other half takes its part at once'
+    assert models[0].closed and not detectors[0].closed
+    assert engine.process(GREY, 0.1).gazes[0].face.box == (300, 9, 100, 100)
+    assert detectors[0].closed
+    engine.replace(Parts(estimator=Looking()))
+    assert engine.detector is detectors[2], 'one without the other'
+    engine.close()
+    assert detectors[2].closed and models[2].closed
+
+
+def test_what_is_about_to_be_used_is_closed_with_the_engine_and_described():
+    new = Looking()
+    new.name = 'newer'
+    engine = Engine(Boxes(), Looking())
+    engine.replace(Parts(estimator=new))
+    assert 'model newer' in engine.description
+    engine.close()
+    assert new.closed
+
+
+def test_what_is_forgotten_gets_ids_never_given():
+    engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking())
+    assert [g.track_id for g in engine.process(GREY, 0).gazes] == ['f1', 'f2']
+    assert engine.forget() == 2
+    assert [g.track_id for g in engine.process(GREY, 0.1).gazes] == ['f3', 'f4']
+    assert [g.track_id for g in engine.process(GREY, 0.2).gazes] == ['f3', 'f4']
+
+
+def test_parameters_change_before_the_next_picture_and_the_newest_counts():
+    engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking())
+    engine.change({'max_faces': 2, 'track_timeout': 3.0, 'track_prefix': 'front'})
+    engine.change({'max_faces': 1, 'smoothing_time': 0.7, 'smoothing_beta': 0.1,
+                   'queue_depth': '4', 'horizontal_fov': 0.5})
+    assert engine.max_faces == 0, 'not while a picture may be worked on'
+    assert [g.track_id for g in engine.process(GREY, 0).gazes] == ['front1']
+    assert (engine.smoother.time, engine.smoother.beta) == (0.7, 0.1)
+    assert engine.tracker.timeout == engine.smoother.timeout == 3.0
+    assert engine.horizontal_fov == 0.5
+
+
+def test_every_parameter_of_the_engine_can_change():
+    own = [name for name, one in inspect.signature(Engine).parameters.items()
+           if one.kind is one.KEYWORD_ONLY]
+    specs = {spec.name: spec for spec in GAZE}
+    engine = Engine(Boxes(), Looking())
+
+    def told():
+        return {**vars(engine), **{f'tracker {k}': v for k, v in vars(engine.tracker).items()},
+                **{f'smoother {k}': v for k, v in vars(engine.smoother).items()}}
+
+    assert len(own) > 9
+    for name in own:
+        spec = specs[name]
+        assert spec.live
+        value = 'cam' if spec.pattern else type(spec.default)(spec.high)
+        engine.find(GREY, 0)
+        engine.change({name: value})
+        engine.find(GREY, 0)
+        assert value in [v for v in told().values() if type(v) is type(value)], name

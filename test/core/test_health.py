@@ -5,10 +5,21 @@ import re
 import sys
 from types import SimpleNamespace
 
+from gaze_ros.bags.facts import RecorderFacts
 from gaze_ros.core import health
 from gaze_ros.core.facts import CameraFacts, DisplayFacts, InferenceFacts, Recent
-from gaze_ros.core.health import gpu_present, Input, judge, Level, MEANINGS, values
-from gaze_ros.core.parameters import NODES
+from gaze_ros.core.health import (
+    gpu_present,
+    Input,
+    judge,
+    Level,
+    Limits,
+    MEANINGS,
+    NotActive,
+    values,
+)
+from gaze_ros.core.parameters import COMMON, NODES
+from gaze_ros.core.people_facts import PeopleFacts
 from gaze_ros.core.stage import DROPS, Figures
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +30,10 @@ CAMERA = CameraFacts('0', wanted=30.0)
 INFERENCE = InferenceFacts(
     (IMAGE,), 0.005, 0.008, 'adas', 'openvino, cpu, bf16', 'yunet', queue_depth=2)
 DISPLAY = DisplayFacts((IMAGE, GAZE), window=True)
+PEOPLE = PeopleFacts((GAZE,))
+RECORDER = RecorderFacts((GAZE,), 'out.mcap')
+#: By which CASES are judged.
+LIMITS = Limits(0.5, 5.0, 1.5, 0.0)
 
 
 def figures(rate=30.0, came=None, work=0.012, age=0.011, seconds=5.0, **dropped):
@@ -75,6 +90,10 @@ CASES = {
         (DISPLAY, figures(10, work=0.1, newer=100), Level.WARN, ['view', 'smaller pictures']),
         (replace(DISPLAY, listeners=1, video=True), figures(10, work=0.1, newer=100), Level.WARN,
          ['output', 'unsubscribe'])],
+    'the people node is slow': [
+        (PEOPLE, figures(10, work=0.1, newer=100), Level.WARN, ['max_faces'])],
+    'the recorder is slow': [
+        (RECORDER, figures(10, work=0.1, newer=100), Level.WARN, ['disk'])],
     'pictures come in bursts': [
         (INFERENCE, figures(20, newer=50), Level.WARN, ['50 of 150', '12 ms', 'queue_depth'])],
     'results are late': [
@@ -84,7 +103,16 @@ CASES = {
         (replace(INFERENCE, queue_depth=4), figures(5, work=0.15, age=0.9), Level.WARN,
          ['wait for their turn', 'queue_depth to 1 (4 now)']),
         (CAMERA, figures(age=0.9), Level.WARN, ['driver']),
-        (DISPLAY, figures(age=0.9), Level.WARN, ['other nodes'])],
+        (DISPLAY, figures(age=0.9), Level.WARN, ['other nodes']),
+        *((facts, figures(age=6.0), Level.ERROR, ['6000 ms', 'error_age (5 s)'])
+          for facts in (CAMERA, INFERENCE, DISPLAY))],
+    'the rate is low': [
+        (replace(CAMERA, wanted=0.0), figures(1.4), Level.WARN,
+         ['1.4 pictures/s', 'warn_rate (1.5)', 'no more than 1.4 come', 'light']),
+        (INFERENCE, figures(1.4), Level.WARN, ["camera's status"]),
+        (INFERENCE, figures(1, newer=145), Level.WARN, ['30.0 come', 'dropped', 'faster']),
+        (INFERENCE, figures(1, skipped=145), Level.WARN, ['frame_skip leaves out 145 of 150']),
+        (DISPLAY, figures(1.4), Level.WARN, ["other nodes' status"])],
     'the clocks differ': [
         (INFERENCE, figures(age=-0.2), Level.WARN, ['200 ms in the future', 'chrony']),
         (replace(DISPLAY, sim_time=True), figures(age=-0.5), Level.WARN, [])],
@@ -102,8 +130,14 @@ CASES = {
     'waiting': [
         (replace(CAMERA, idle='the file is at its end'), NOTHING, Level.STALE, ['at its end']),
         (CAMERA, replace(NOTHING, seconds=1.0), Level.STALE, ['first picture']),
-        (INFERENCE, replace(NOTHING, seconds=1.0), Level.STALE, ['first picture'])],
+        (INFERENCE, replace(NOTHING, seconds=1.0), Level.STALE, ['first picture']),
+        (NotActive(False), NOTHING, Level.STALE, ['unconfigured: configure it']),
+        (NotActive(True), figures(), Level.STALE, ['inactive: activate it'])],
 }
+
+
+def findings(facts, shown, limits=LIMITS):
+    return {finding.what: finding for finding in facts.findings(shown, limits)}
 
 
 def test_every_meaning_has_a_case():
@@ -114,16 +148,16 @@ def test_every_meaning_has_a_case():
     ('what', 'facts', 'shown', 'level', 'words'),
     [(what, *case) for what, cases in CASES.items() for case in cases])
 def test_what_is_the_matter_is_found(what, facts, shown, level, words):
-    found = {f.what: f for f in facts.findings(shown)}
+    found = findings(facts, shown)
     assert found[what].level is level
     assert all(word in str(found[what]) for word in words), str(found[what])
-    verdict = judge(shown, facts)
+    verdict = judge(shown, facts, LIMITS)
     assert what in f'{verdict.message}; {verdict.also}'
 
 
 @pytest.mark.parametrize(('facts', 'words'), FINE)
 def test_nothing_is_the_matter(facts, words):
-    verdict = judge(figures(), facts)
+    verdict = judge(figures(), facts, LIMITS)
     assert verdict.level is Level.OK
     assert verdict.message.startswith('30.0 pictures/s, 11 ms old')
     assert words in verdict.message
@@ -132,7 +166,7 @@ def test_nothing_is_the_matter(facts, words):
 
 @pytest.mark.parametrize(('facts', 'shown'), [
     (CAMERA, figures(27.2)),  # 90.7 %
-    (replace(CAMERA, wanted=0.0), figures(1.0)),
+    (replace(CAMERA, wanted=0.0), figures(1.6)),
     (CAMERA, figures(3.0, seconds=1.0)),  # begins
     (replace(CAMERA, recent=29.9), figures(10.0)),  # waited for subscribers before
     (INFERENCE, figures(30, newer=4)),
@@ -144,22 +178,22 @@ def test_nothing_is_the_matter(facts, words):
     (replace(INFERENCE, gpu=True, running='torch, cuda, fp16'), figures()),
 ])
 def test_no_false_alarm(facts, shown):
-    assert [*facts.findings(shown)] == []
+    assert findings(facts, shown) == {}
 
 
 def test_the_worst_comes_first():
-    verdict = judge(figures(0, failed=5), replace(INFERENCE, max_age=0.1, gpu=True))
+    verdict = judge(figures(0, failed=5), replace(INFERENCE, max_age=0.1, gpu=True), Limits())
     assert verdict.level is Level.ERROR
     assert verdict.message.startswith('pictures fail: ')
     assert verdict.also.startswith('a GPU lies idle: ')
 
 
 def test_ages_unknown_are_not_told():
-    assert judge(replace(figures(), ages=()), INFERENCE).message == '30.0 pictures/s'
+    assert judge(replace(figures(), ages=()), INFERENCE, LIMITS).message == '30.0 pictures/s'
 
 
 def test_values_are_numbers_where_they_can_be_and_always_the_same():
-    told = values(figures(20, newer=50), INFERENCE)
+    told = values(figures(20, newer=50), INFERENCE, LIMITS)
     assert told['rate [Hz]'] == '20.00'
     assert told['pictures came [Hz]'] == '30.00'
     assert told['work a picture [ms]'] == '12.0'
@@ -169,8 +203,48 @@ def test_values_are_numbers_where_they_can_be_and_always_the_same():
     assert (told['model'], told['runtime'], told['device'], told['precision']) == (
         'adas', 'openvino', 'cpu', 'bf16')
     assert told['publishers of /camera/image_raw'] == '1'
-    for facts in (CAMERA, INFERENCE, DISPLAY):
-        assert values(NOTHING, facts).keys() == values(figures(failed=1), facts).keys()
+    for facts in (CAMERA, INFERENCE, DISPLAY, PEOPLE, RECORDER):
+        assert values(NOTHING, facts, LIMITS).keys() == values(
+            figures(failed=1), facts, LIMITS).keys()
+    assert (told['warn_age [s]'], told['error_age [s]']) == ('0.5', '5')
+    assert (told['warn_rate [Hz]'], told['error_rate [Hz]']) == ('1.5', '0')
+
+
+@pytest.mark.parametrize(('age', 'limits', 'level'), [
+    (0.4, Limits(), Level.OK), (0.6, Limits(), Level.WARN), (5.1, Limits(), Level.ERROR),
+    (0.1, Limits(warn_age=0.09), Level.WARN), (0.9, Limits(warn_age=1.0), Level.OK),
+    (0.9, Limits(warn_age=0.0), Level.OK),  # none
+    (6.0, Limits(error_age=0.0), Level.WARN),
+    (6.0, Limits(0.0, 0.0), Level.OK),
+    (0.4, Limits(0.5, 0.3), Level.ERROR),  # the worse wins
+])
+def test_the_limits_of_age(age, limits, level):
+    for facts in (CAMERA, INFERENCE, DISPLAY, PEOPLE):
+        assert judge(figures(age=age), facts, limits).level is level
+
+
+@pytest.mark.parametrize(('rate', 'warn', 'error', 'level'), [
+    (1.0, 0.0, 0.0, Level.OK), (20.0, 20.0, 10.0, Level.OK), (19.0, 20.0, 10.0, Level.WARN),
+    (10.0, 20.0, 10.0, Level.WARN), (9.8, 20.0, 10.0, Level.ERROR),
+    (9.8, 0.0, 10.0, Level.ERROR), (15.0, 10.0, 20.0, Level.ERROR),  # the worse wins
+])
+def test_the_limits_of_the_rate(rate, warn, error, level):
+    for facts in (replace(CAMERA, wanted=0.0), INFERENCE, DISPLAY, PEOPLE):
+        verdict = judge(figures(rate), facts, Limits(warn_rate=warn, error_rate=error))
+        assert verdict.level is level
+        assert ('the rate is low' in verdict.message) is (level is not Level.OK)
+
+
+@pytest.mark.parametrize(('facts', 'shown'), [
+    (replace(CAMERA, idle='the source is at its end'), figures(9.0)),
+    (INFERENCE, figures(9.0, seconds=1.0)),  # just begun
+    (DISPLAY, replace(NOTHING, seconds=1.0)),
+    (INFERENCE, NOTHING),  # told already: nothing arrives
+    (NotActive(True), figures(9.0)),
+    (NotActive(False), NOTHING),
+])
+def test_no_rate_is_wanted_of_a_node_that_waits(facts, shown):
+    assert 'the rate is low' not in findings(facts, shown, Limits(0.0, 0.0, 20.0, 10.0))
 
 
 def test_what_the_messages_name_are_parameters():
@@ -178,7 +252,7 @@ def test_what_the_messages_name_are_parameters():
         'use_sim_time', 'image_raw', 'ROS_DOMAIN_ID'}
     for cases in CASES.values():
         for facts, shown, *_ in cases:
-            for finding in facts.findings(shown):
+            for finding in facts.findings(shown, LIMITS):
                 assert set(re.findall(r'[A-Za-z]+_[A-Za-z_]+', str(finding))) <= known
 
 
@@ -195,19 +269,22 @@ ANY_FACTS = st.one_of(
               st.sampled_from(['auto', 'cpu', 'cuda']), st.booleans(), COUNTS, NUMBERS, st.text(),
               st.booleans()),
     st.builds(DisplayFacts, INPUTS, st.booleans(), st.booleans(), COUNTS, COUNTS, COUNTS,
-              st.text(), st.booleans()))
+              st.text(), st.booleans()),
+    st.builds(PeopleFacts, INPUTS, COUNTS, COUNTS, st.booleans(), COUNTS, st.booleans(), COUNTS,
+              st.text(), st.booleans()),
+    st.builds(RecorderFacts, INPUTS, st.text(), st.text()), st.builds(NotActive, st.booleans()))
 
 
 @pytest.mark.filterwarnings('ignore:.*:RuntimeWarning')  # NumPy's, of ages that are no numbers
-@given(ANY_FIGURES, ANY_FACTS)
-def test_any_figures_and_facts_get_a_level_and_a_sentence(some, facts):
-    verdict = judge(some, facts)
+@given(ANY_FIGURES, ANY_FACTS, st.builds(Limits, NUMBERS, NUMBERS, NUMBERS, NUMBERS))
+def test_any_figures_facts_and_limits_get_a_level_and_a_sentence(some, facts, limits):
+    verdict = judge(some, facts, limits)
     assert verdict.level in Level
     assert verdict.message
-    found = [*facts.findings(some)]
+    found = [*facts.findings(some, limits)]
     assert all(f.what in MEANINGS for f in found)
     assert verdict.level in {Level.OK, *(f.level for f in found)}
-    told = values(some, facts)
+    told = values(some, facts, limits)
     assert all(isinstance(word, str) for pair in told.items() for word in pair)
 
 
@@ -242,3 +319,27 @@ def test_the_readme_explains_every_message():
             if line.startswith('| `')]
     assert {row[0].strip('`'): row[1] for row in rows} == MEANINGS
     assert all(row[2] for row in rows)
+
+
+def test_the_docs_have_every_value_of_every_node_and_the_thresholds():
+    page = (Path(__file__).resolve().parents[2] / 'docs/diagnostics.md').read_text('utf-8')
+
+    def table(title):
+        section = page.split(f'\n## {title}\n')[1].split('\n## ')[0]
+        rows = [[cell.strip() for cell in line.split('|')[1:-1]]
+                for line in section.splitlines() if line.startswith('| `')]
+        return [(re.findall('`([^`]+)`', row[0]), row[1]) for row in rows]
+
+    told = {'all': {'last error', 'also', *values(NOTHING, NotActive(True), LIMITS)}}
+    for name, facts in (('camera', CAMERA), ('replay', CAMERA), ('gaze', INFERENCE),
+                        ('visualizer', DISPLAY), ('people', PEOPLE), ('recorder', RECORDER)):
+        told[name] = {re.sub('of /.*', 'of TOPIC', key) for key in facts.values()}
+    documented = {name: set() for name in told}
+    for keys, nodes in table('Values'):
+        for node in nodes.split(', '):
+            documented[node].update(keys)
+    assert documented == told
+    limits = {name: float(default) for names, defaults in table('Thresholds')
+              for name, default in zip(names, defaults.split(', '))}
+    assert limits == Limits()._asdict() == {
+        spec.name: spec.default for spec in COMMON if spec.name in Limits._fields}

@@ -139,3 +139,61 @@ def test_opposite_gazes_average_to_a_direction():
     smoother.update('f1', 0.0, 0.0, 0.0)
     out = smoother.update('f1', 0.0, math.pi, 0.1 * math.log(2))
     assert all(map(math.isfinite, out))
+
+
+def turn(yaw):
+    return np.array([0.0, math.sin(yaw / 2), 0.0, math.cos(yaw / 2)])
+
+
+@pytest.mark.parametrize('rate', [5, 30])
+def test_a_head_makes_a_step_in_its_time_constant(rate):
+    smoother = Smoother(0.5)
+    smoother.update_head('f1', 1.0, turn(0.0), 0.0)
+    for i in range(1, rate + 1):
+        away, orientation = smoother.update_head('f1', 2.0, turn(0.2), i / rate)
+        part = 1 - math.exp(-i / rate / 0.5)
+        assert math.log(away) == pytest.approx(part * math.log(2))
+        assert orientation == pytest.approx(turn(0.2 * part), abs=3e-4)
+
+
+@given(st.floats(0.1, 50), st.floats(0.1, 50), st.floats(-3.1, 3.1))
+def test_without_time_no_head_is_smoothed(first, second, yaw):
+    smoother = Smoother(0.0)
+    smoother.update_head('f1', first, turn(0.0), 0.0)
+    away, orientation = smoother.update_head('f1', second, turn(yaw), 0.03)
+    assert away == second
+    np.testing.assert_array_equal(orientation, turn(yaw))
+
+
+def test_who_walks_up_is_not_left_behind_and_who_stands_is_steadied():
+    random = np.random.default_rng(1)
+    walking, standing = (Smoother(0.2, beta=1.5) for _ in range(2))
+    lags, raw, kept = [], [], []
+    for i in range(90):
+        true = 5.0 - 1.5 * i / 30
+        away, _ = walking.update_head('f1', true, turn(0), i / 30)
+        lags.append(away / true - 1)
+        raw.append(2.0 * math.exp(random.normal(0, 0.01)))
+        kept.append(standing.update_head('f1', raw[-1], turn(0), i / 30)[0])
+    assert 0 < max(lags[15:]) < 0.06
+    assert np.abs(np.diff(kept)).mean() < 0.5 * np.abs(np.diff(raw)).mean()
+
+
+@given(st.lists(st.booleans(), min_size=5, max_size=20))
+def test_both_quaternions_of_an_orientation_are_one(signs):
+    plain, signed = Smoother(0.3), Smoother(0.3)
+    for i, sign in enumerate(signs):
+        _, one = plain.update_head('f1', 1.0, turn(0.1 * i), i / 30)
+        _, other = signed.update_head('f1', 1.0, -turn(0.1 * i) if sign else turn(0.1 * i), i / 30)
+        assert abs(np.dot(one, other)) == pytest.approx(1)
+        assert np.linalg.norm(other) == pytest.approx(1)
+
+
+def test_heads_and_gazes_of_a_track_do_not_mix_and_both_are_forgotten():
+    smoother = Smoother(0.3, timeout=0.5)
+    for i in range(50):
+        smoother.update(f'f{i}', 0.1, 0.2, i / 10)
+        away, orientation = smoother.update_head(f'f{i}', 3.0, turn(1.0), i / 10)
+        assert (away, orientation.tolist()) == (3.0, turn(1.0).tolist())
+        smoother.forget_old(i / 10)
+    assert len(smoother._states) <= 18

@@ -57,6 +57,16 @@ def test_figures_are_of_the_time_since_their_mark_only(clock):
     assert figures.age(50) == pytest.approx(0.045)
 
 
+def test_the_last_error_is_kept_with_its_age(clock):
+    stage = Stage('Inference')
+    assert stage.last_error == ''
+    stage.fail('first')
+    stage.fail('no\n  encoding')
+    clock[0] += 12
+    stage.done()
+    assert stage.last_error == 'no encoding (12 s ago)'
+
+
 def test_figures_of_nothing(clock):
     stage = Stage('Display')
     figures = stage.figures(stage.mark())

@@ -1,11 +1,19 @@
+import time
+
 from gaze_ros.core.errors import SourceError
-from gaze_ros.core.geometry import pixel_ray
-from gaze_ros.ros.calibration import calibration_of, load_camera_info
+from gaze_ros.core.geometry import Lens
+from gaze_ros.core.sources.sample import Sample
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros import topics
+from gaze_ros.ros.calibration import calibration_of, complaint, load_camera_info
+from gaze_ros.ros.messages import bgr_to_image
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
+from std_msgs.msg import Header
+from support import running, wait_until
 
 GOOD = """
 image_width: 640
@@ -81,21 +89,125 @@ def test_any_bytes_are_refused_in_order(tmp_path, content):
         load_camera_info(str(path))
 
 
-@pytest.mark.parametrize('count,padded', [
-    (0, 0), (1, 4), (3, 4), (4, 4), (5, 5), (6, 8), (13, 14)])
-def test_any_number_of_coefficients_gives_a_ray(count, padded):
-    info = CameraInfo(width=640, height=480, distortion_model='plumb_bob',
-                      d=[0.01] * count, k=[500., 0., 320., 0., 500., 240., 0., 0., 1.])
+K = [500., 0., 320., 0., 500., 240., 0., 0., 1.]
+
+
+def info_of(**change):
+    return CameraInfo(**{'width': 640, 'height': 480, 'distortion_model': 'plumb_bob',
+                         'd': [0.1] * 5, 'k': K, **change})
+
+
+@pytest.mark.parametrize('model,count,padded', [
+    *(('plumb_bob', n, m) for n, m in (
+        (0, 0), (1, 4), (3, 4), (4, 4), (5, 5), (6, 8), (8, 8), (9, 12), (13, 14), (14, 14))),
+    ('rational_polynomial', 8, 8), ('rational_polynomial', 5, 5), ('equidistant', 4, 4),
+    ('fisheye', 4, 4), ('fisheye', 2, 4), ('', 0, 0)])
+def test_any_number_of_coefficients_gives_a_ray(model, count, padded):
+    info = info_of(distortion_model=model, d=[0.01] * count)
     made = calibration_of(info)
+    assert complaint(info) == ''
     assert len(made.distortion) == padded
-    ray = pixel_ray(420, 140, made.matrix, made.distortion)
-    assert np.linalg.norm(ray - pixel_ray(420, 140, made.matrix)) < 0.02
+    assert made.fisheye == (padded == 4 and model in ('equidistant', 'fisheye'))
+    rays, exact = Lens(made.matrix_for(640, 480), made.distortion, made.fisheye).rays(
+        [[420, 140]])
+    assert exact.all()
+    assert np.linalg.norm(rays[0] - Lens(np.reshape(K, (3, 3))).rays([[420, 140]])[0]) < 0.02
 
 
-@pytest.mark.parametrize('change', [
-    {'k': [0.] * 9}, {'distortion_model': 'equidistant'}, {'d': [0.] * 15}])
-def test_what_cannot_be_used_is_no_calibration(change):
-    good = {'width': 640, 'height': 480, 'distortion_model': 'plumb_bob', 'd': [0.1] * 5,
-            'k': [500., 0., 320., 0., 500., 240., 0., 0., 1.]}
-    assert calibration_of(CameraInfo(**good)) is not None
-    assert calibration_of(CameraInfo(**{**good, **change})) is None
+@pytest.mark.parametrize('model', ['plumb_bob', 'rational_polynomial', 'equidistant', 'fisheye'])
+def test_a_file_of_each_model_makes_a_calibration(tmp_path, model):
+    path = tmp_path / 'camera.yaml'
+    path.write_text(GOOD.replace('plumb_bob', model).replace(', 0.0005, 0]', ', 0.0005]'))
+    made = calibration_of(load_camera_info(str(path)))
+    assert made.fisheye == (model in ('equidistant', 'fisheye'))
+    assert made.distortion.tolist() == [-0.36, 0.11, 0.001, 0.0005]
+
+
+def test_binning_and_region_are_taken():
+    made = calibration_of(info_of(binning_x=2, roi=RegionOfInterest(
+        x_offset=100, y_offset=50, width=400, height=200)))
+    assert (made.binning, made.roi) == ((2, 1), (100, 50, 400, 200))
+    np.testing.assert_allclose(
+        made.matrix_for(200, 200), [[250, 0, 110], [0, 500, 190], [0, 0, 1]])
+
+
+def test_the_same_message_makes_the_same_calibration_and_another_another():
+    made = calibration_of(info_of())
+    assert calibration_of(info_of()) is made
+    for change in ({'width': 1280}, {'k': [501., *K[1:]]}, {'d': [0.1] * 4}, {'binning_y': 2},
+                   {'roi': RegionOfInterest(x_offset=1)}, {'distortion_model': ''}):
+        assert calibration_of(info_of(**change)) is not made
+
+
+@pytest.mark.parametrize('change,reason', [
+    ({'distortion_model': 'equidistant'}, 'D has 5 coefficients, at most 4 were expected'),
+    ({'distortion_model': 'fov'}, "'fov' is not one of: plumb_bob, rational_polynomial, equid"),
+    ({'d': [0.] * 15}, 'D has 15 coefficients, at most 14'),
+    ({'d': [np.nan] * 5}, 'no number'), ({'k': [np.nan] * 9}, 'no number'),
+    ({'k': [-500., *K[1:]]}, 'focal lengths of -500'), ({'k': [0., *K[1:]]}, 'lengths of 0'),
+    ({'k': [*K[:4], 0., *K[5:]]}, 'focal lengths of 500 and 0'), ({'width': 0}, '0x480'),
+    ({'height': 0}, '640x0'), ({'d': [-9., 0., 0., 0.]}, 'folds'),
+    ({'roi': RegionOfInterest(width=641, height=480)}, 'is no part of 640x480')])
+def test_what_cannot_be_used_is_no_calibration_and_says_why(change, reason):
+    assert calibration_of(info_of()) is not None
+    assert calibration_of(info_of(**change)) is None
+    assert reason in complaint(info_of(**change))
+
+
+def test_a_camera_that_is_not_calibrated_is_no_complaint():
+    for info in (CameraInfo(), info_of(k=[0.] * 9)):
+        assert calibration_of(info) is None
+        assert complaint(info) == ''
+
+
+@settings(max_examples=300)
+@given(k=st.lists(st.floats(), min_size=9, max_size=9), d=st.lists(st.floats(), max_size=16),
+       width=st.integers(0, 2**32 - 1), binning=st.integers(0, 2**32 - 1),
+       x=st.integers(0, 2**32 - 1),
+       model=st.sampled_from(['plumb_bob', 'rational_polynomial', 'equidistant', '', 'else']))
+def test_any_message_makes_a_calibration_or_a_complaint(k, d, width, binning, x, model):
+    info = info_of(k=k, d=d, width=width, binning_x=binning, distortion_model=model,
+                   roi=RegionOfInterest(x_offset=x))
+    made = calibration_of(info)
+    assert made is None or complaint(info) == ''
+    assert made is not None or complaint(info) or not any(k)
+    if made is not None:
+        made.matrix_for(640, 480)
+
+
+def test_the_node_takes_changes_as_they_come_and_says_what_it_cannot_use(listener):
+    pictures = listener.node.create_publisher(Image, '/camera/image_raw', topics.qos())
+    infos = listener.node.create_publisher(CameraInfo, '/camera/camera_info', topics.qos())
+    seen = listener.hear(GazeArray, '/gaze', lambda m: (
+        m.calibrated, m.gazes and np.array([
+            m.gazes[0].origin.x, m.gazes[0].origin.y, m.gazes[0].origin.z])))
+    sample = Sample()
+
+    def look_till(info, fits):
+        """Show pictures with a calibration till a face is seen as it fits."""
+        def shown():
+            header = Header(stamp=listener.node.get_clock().now().to_msg())
+            infos.publish(info)
+            pictures.publish(bgr_to_image(sample.read(), header))
+            time.sleep(0.1)
+            return any(len(origin) and fits(known, origin) for known, origin in seen[-2:])
+        wait_until(shown, 30, 'gaze of this calibration')
+
+    def away(origin):
+        return np.linalg.norm(origin)
+
+    none = [0.0] * 4
+    with running('gaze_node', 'smoothing_time:=0.0') as gaze:
+        look_till(CameraInfo(), lambda known, o: not known and 0.3 < away(o) < 1.5)
+        near = away(seen[-1][1])
+        far = info_of(k=[1200., 0., 320., 0., 1200., 240., 0., 0., 1.], d=none)
+        look_till(far, lambda known, o: known and 1.8 * near < away(o) < 2.6 * near)
+        aside = info_of(k=[1200., 0., 320., 0., 1200., 240., 0., 0., 1.], d=none, width=1280,
+                        roi=RegionOfInterest(x_offset=640, width=640, height=480))
+        look_till(aside, lambda known, o: known and o[0] / o[2] > 0.3)
+        wide = info_of(distortion_model='equidistant', d=none, k=[
+            120., 0., 320., 0., 120., 240., 0., 0., 1.])
+        look_till(wide, lambda known, o: known and away(o) < 0.4 * near)
+        look_till(info_of(k=[np.nan] * 9), lambda known, o: not known and away(o) > 0.5 * near)
+        gaze.wait_for('the calibration in camera_info cannot be used: K or D has a value that is')
+    assert gaze.text.count('cannot be used') == 1

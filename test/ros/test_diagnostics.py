@@ -1,34 +1,61 @@
+from importlib import import_module
+import re
 from threading import Thread
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from gaze_ros.core import health
+from gaze_ros.core import rules
 from gaze_ros.core.facts import CameraFacts, InferenceFacts
+from gaze_ros.core.parameters import COMMON
+from gaze_ros.core.share import share_path
 from gaze_ros.core.stage import Stage
-from gaze_ros.ros import diagnostics, topics
-from gaze_ros.ros.diagnostics import Diagnostics, in_sim_time, inputs
+from gaze_ros.core.worker import Worker
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros import diagnostics, runtime, topics
+from gaze_ros.ros.camera_node import CameraNode
+from gaze_ros.ros.diagnostics import in_sim_time, inputs
 from gaze_ros.ros.executor import OnceExecutor
 from gaze_ros.ros.images import subscribe_images
+from gaze_ros.ros.managed import ManagedNode
+from gaze_ros.ros.stop import Stop
+from gaze_ros.ros.visualizer_node import VisualizerNode
 import pytest
+from rcl_interfaces.srv import SetParameters
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
-from support import wait_until
+from support import call, running, wait_until
+import yaml
+
+STALE, OK, WARN, ERROR = (
+    DiagnosticStatus.STALE, DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
+
+
+class Tells(ManagedNode):
+    """A node whose facts are the test's."""
+
+    hardware = 'sample'
+
+    def __init__(self, name, task, facts):
+        super().__init__(name, COMMON, Stage(task), Stop())
+        self._facts = facts
+
+    def facts(self):
+        return self._facts(self) if callable(self._facts) else self._facts
 
 
 @pytest.fixture
 def spun():
-    """Return what makes nodes that are spun until the test ends."""
+    """Return what has nodes spun until the test ends."""
     executor = OnceExecutor(2)
     nodes = []
     ending = []
 
-    def make(name, **words):
-        nodes.append(Node(name, **words))
-        executor.add_node(nodes[-1])
-        return nodes[-1]
+    def add(node):
+        nodes.append(node)
+        executor.add_node(node)
+        return node
 
     def spin():
         while not ending:
@@ -36,104 +63,280 @@ def spun():
 
     thread = Thread(target=spin)
     thread.start()
-    yield make
+    yield add
     ending.append(True)
     thread.join(5)
     executor.shutdown(5.0)  # waits for what still runs
     for node in nodes:
+        node.end()
+        node.close(2.0)
         node.destroy_node()
 
 
-def of(heard, name):
-    return [m.status[0] for m in heard if m.status[0].name == name]
+@pytest.fixture
+def quick(monkeypatch):
+    """Tell ten times a second."""
+    monkeypatch.setattr(diagnostics, '_PERIOD', 0.1)
+    monkeypatch.setattr(rules, 'PATIENCE', 0.3)
+
+
+class Told:
+    """What is heard on /diagnostics of one task."""
+
+    def __init__(self, listener, name):
+        self.name = name
+        self._heard = listener.hear(DiagnosticArray, '/diagnostics')
+
+    @property
+    def all(self):
+        return [message for message in [*self._heard] if message.status[0].name == self.name]
+
+    @property
+    def last(self):
+        return self.all[-1].status[0] if self.all else DiagnosticStatus(level=b'\xff')
+
+    @property
+    def values(self):
+        return {value.key: value.value for value in self.last.values}
+
+    def says(self, level, words=''):
+        """Return whether the last status has a level and words."""
+        last = self.last
+        return last.level == level and words in last.message
+
+    def wait(self, level, words='', timeout=10.0):
+        wait_until(lambda: self.says(level, words), timeout, f'{level} {words}')
+
+
+def flow(stage, condition, what, age=0.01, drop=0):
+    """Have a stage work at 100 Hz until a condition holds."""
+    end = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < end, what()
+        stage.come()
+        stage.done(age, 0.005)
+        for _ in range(drop):
+            stage.come()
+            stage.drop('newer')
+        time.sleep(0.01)
+
+
+def activate(node):
+    node.trigger_configure()
+    node.trigger_activate()
+
+
+def put(listener, node, name, value):
+    """Set a parameter as ``ros2 param set`` does; return the answer."""
+    request = SetParameters.Request(
+        parameters=[Parameter(name, value=value).to_parameter_msg()])
+    return call(listener.node, SetParameters, f'{node}/set_parameters', request).results[0]
 
 
 @pytest.mark.parametrize('sim_time', [False, True])
 def test_one_status_a_second_even_where_no_clock_comes(listener, spun, sim_time):
-    heard = listener.hear(DiagnosticArray, '/diagnostics')
-    node = spun('tells', namespace='/robot1', parameter_overrides=[
-        Parameter('use_sim_time', value=sim_time)])
+    name = f'tells_{sim_time}'
+    told = Told(listener, f'{name}: Camera')
+    node = spun(Tells(name, 'Camera', CameraFacts('sample', 30.0, live=False)))
+    node.set_parameters([Parameter('use_sim_time', value=sim_time)])
     assert in_sim_time(node) is sim_time
-    stage = Stage('Camera')
-    Diagnostics(node, stage, 'sample', lambda: CameraFacts('sample', 30.0, live=False))
-    name = 'robot1/tells: Camera'
+    activate(node)
     start = time.monotonic()
-    while len(of(heard, name)) < 3:
-        assert time.monotonic() < start + 20
-        stage.come()
-        stage.done(0.01, 0.005)
-        time.sleep(1 / 30)
+    flow(node.stage, lambda: len(told.all) >= 3, lambda: told.all)
     assert time.monotonic() - start > 1.9
-    status = of(heard, name)[-1]
-    assert status.level == DiagnosticStatus.OK
-    assert status.message.endswith('pictures/s, 10 ms old')
-    assert status.hardware_id == 'sample'
-    told = {value.key: value.value for value in status.values}
-    assert float(told['rate [Hz]']) > 10
-    assert told['source'] == 'sample'
-    assert told['also'] == ''
-    stamped = [m.header.stamp.sec for m in heard if m.status[0].name == name]
-    assert (stamped[-1] == 0) is sim_time
+    assert told.last.level == OK
+    assert told.last.message.endswith('pictures/s, 10 ms old')
+    assert told.last.hardware_id == 'sample'
+    assert float(told.values['rate [Hz]']) > 10
+    assert told.values['source'] == 'sample'
+    assert told.values['also'] == ''
+    assert (told.all[-1].header.stamp.sec == 0) is sim_time
     infos = listener.node.get_publishers_info_by_topic('/diagnostics')
     assert ReliabilityPolicy.RELIABLE in [
-        info.qos_profile.reliability for info in infos if info.node_name == 'tells']
+        info.qos_profile.reliability for info in infos if info.node_name == name]
 
 
 def test_a_node_that_goes_meanwhile_is_no_failure(monkeypatch):
     monkeypatch.setattr(diagnostics, '_PERIOD', 0.02)
-    node = Node('goes')
     executor = OnceExecutor(2)
-    executor.add_node(node)
     asked = []
 
-    def facts():
+    def facts(node):
         asked.append(True)
         executor.remove_node(node)
         node.destroy_node()
         return CameraFacts('0')
 
-    Diagnostics(node, Stage('Camera'), '', facts)
+    node = Tells('goes', 'Camera', facts)
+    activate(node)
+    executor.add_node(node)
     for _ in range(20):
         executor.spin_once(timeout_sec=0.05)
     executor.shutdown(5.0)
     assert asked == [True]
 
 
-def test_the_level_follows_what_happens(listener, spun, monkeypatch):
-    monkeypatch.setattr(diagnostics, '_PERIOD', 0.1)
-    monkeypatch.setattr(health, 'PATIENCE', 0.3)
+def test_the_level_follows_what_happens(listener, spun, quick):
+    told = Told(listener, 'starves: Inference')
+    readers = []
+    node = spun(Tells(
+        'starves', 'Inference', lambda node: InferenceFacts(inputs(node, *readers))))
+    readers.append(subscribe_images(
+        node, topics.IMAGE, lambda _: None, MutuallyExclusiveCallbackGroup()))
+    told.wait(STALE, 'waiting: the node is unconfigured: configure it')
+    assert told.last.hardware_id == 'none'
+    node.trigger_configure()
+    told.wait(STALE, 'waiting: the node is inactive: activate it')
+    assert told.last.hardware_id == 'sample'
+    node.trigger_activate()
+    told.wait(ERROR, 'nothing publishes: /camera/image_raw;')
+    node.create_publisher(Image, topics.IMAGE, topics.qos())
+    told.wait(ERROR, 'nothing arrives: on /camera/image_raw (1 pub')
+    flow(node.stage, lambda: told.says(OK, 'pictures/s, 10 ms old'), lambda: told.last)
+    flow(node.stage, lambda: told.says(WARN, 'slow: '), lambda: told.last, drop=5)
+    told.wait(ERROR, 'nothing arrives')
+    node.trigger_deactivate()
+    told.wait(STALE, 'inactive')
+    readers[0].end()
+
+
+def test_limits_change_while_the_node_runs(listener, spun, quick):
+    told = Told(listener, 'limited: Inference')
+    node = spun(Tells('limited', 'Inference', InferenceFacts(())))
+    activate(node)
+
+    def becomes(level, words):
+        flow(node.stage, lambda: told.says(level, words), lambda: told.last, age=0.2)
+
+    becomes(OK, '200 ms old')
+    for name, value, level, words in (
+            ('warn_age', 0.1, WARN, 'results are late: 95 % are up to 200 ms old, warn_age (0.1'),
+            ('error_age', 0.15, ERROR, 'error_age (0.15 s)'), ('error_age', 0.0, WARN, 'late'),
+            ('warn_age', 1.0, OK, ''),
+            ('warn_rate', 900.0, WARN, 'the rate is low: '),
+            ('error_rate', 500.0, ERROR, 'below error_rate (500)'),
+            ('error_rate', 0.0, WARN, 'below warn_rate (900)'), ('warn_rate', 0.0, OK, '')):
+        assert put(listener, 'limited', name, value).successful
+        becomes(level, words)
+        key = f'{name} [{"s" if name.endswith("age") else "Hz"}]'
+        assert told.values[key] == f'{value:g}'
+    for name, value in (('warn_age', -1.0), ('error_rate', 1e9), ('warn_rate', 'many')):
+        refused = put(listener, 'limited', name, value)
+        assert not refused.successful
+        assert name in refused.reason
+
+
+def test_what_a_node_waited_is_in_no_rate(listener, spun, quick):
+    """Neither for the first picture nor while it was inactive."""
+    told = Told(listener, 'waits: Inference')
+    node = spun(Tells('waits', 'Inference', InferenceFacts(())))
+    node.set_parameters([Parameter('warn_rate', value=40.0)])
+    activate(node)
+    for _ in range(2):
+        told.wait(ERROR, 'nothing arrives')
+        before = len(told.all)
+        flow(node.stage, lambda: told.says(OK), lambda: told.last)
+        count = len(told.all)
+        flow(node.stage, lambda: len(told.all) > count + 8, lambda: told.last)  # noqa: B023
+        levels = [message.status[0].level for message in told.all[before:]]
+        levels = levels[levels.index(OK):]
+        assert set(levels) == {OK}
+        node.trigger_deactivate()
+        told.wait(STALE, 'inactive')
+        node.trigger_activate()
+
+
+def test_the_last_error_stays(listener, spun, quick):
+    told = Told(listener, 'fails: Inference')
+    node = spun(Tells('fails', 'Inference', InferenceFacts(())))
+    activate(node)
+
+    def work(item):
+        raise ValueError(f'no  encoding\n{item}')
+
+    worker = Worker('x', work, node.stage, print)
+    worker.start()
+    flow(node.stage, lambda: told.says(OK), lambda: told.last)
+    assert told.values['last error'] == ''
+    worker.give('rgb9')
+    flow(node.stage, lambda: told.says(WARN, 'pictures fail: 1 in'), lambda: told.last)
+    flow(node.stage, lambda: told.says(OK), lambda: told.last)
+    assert re.fullmatch(r'no encoding rgb9 \(\d s ago\)', told.values['last error'])
+    node.trigger_deactivate()
+    told.wait(STALE)
+    assert told.values['last error'].startswith('no encoding rgb9 (')
+    worker.end()
+
+
+def test_a_camera_tells_why_it_could_not_be_configured(listener, spun, quick):
+    told = Told(listener, 'camera: Camera')
+    node = spun(CameraNode(Stop()))
+    node.set_parameters([Parameter('source', value='nowhere.mp4')])
+    node.trigger_configure()
+    wait_until(lambda: 'nowhere.mp4' in told.values.get('last error', ''), 10, 'last error')
+    assert told.says(STALE, 'unconfigured')
+
+
+def test_a_visualizer_tells_of_a_picture_it_could_not_draw(listener, spun, quick):
+    told = Told(listener, 'visualizer: Display')
+    node = spun(VisualizerNode(Stop()))
+    activate(node)
+    listener.hear(Image, topics.IMAGE_ANNOTATED)
+    picture = Image(width=4, height=4, step=4, encoding='rgb9', data=bytes(16))
+    gaze = GazeArray()
+    pictures = listener.node.create_publisher(Image, topics.IMAGE, topics.qos())
+    gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.qos())
+    end = time.monotonic() + 15
+    while 'rgb9' not in told.values.get('last error', ''):
+        assert time.monotonic() < end, told.last
+        picture.header.stamp = gaze.header.stamp = listener.node.get_clock().now().to_msg()
+        pictures.publish(picture)
+        gazes.publish(gaze)
+        time.sleep(0.05)
+    told.wait(ERROR, 'pictures fail')
+
+
+def analyzers():
+    """Return what config/diagnostics.yaml has below Gaze: the analyzers by their paths."""
+    with open(share_path('config') / 'diagnostics.yaml', encoding='utf-8') as file:
+        group = yaml.safe_load(file)['/**']['ros__parameters']['gaze']
+    assert (group['type'], group['path']) == ('diagnostic_aggregator/AnalyzerGroup', 'Gaze')
+    found = {one['path']: one for one in group['analyzers'].values()}
+    for one in found.values():
+        assert one['type'] == 'diagnostic_aggregator/GenericAnalyzer'
+        assert one.keys() <= {'type', 'path', 'regex', 'discard_stale'}
+    return found
+
+
+def groups_of(name):
+    """Return the groups a status comes into: a pattern has to match all of its name."""
+    return [path for path, one in analyzers().items()
+            if any(re.fullmatch(pattern, name) for pattern in one['regex'])]
+
+
+def test_the_aggregator_finds_every_node_in_one_group(listener, spun, quick):
     heard = listener.hear(DiagnosticArray, '/diagnostics')
-    node = spun('starves', cli_args=['--ros-args', '-r', 'camera/image_raw:=front/image'])
-    stage = Stage('Inference')
-    reader = subscribe_images(
-        node, topics.IMAGE, lambda _: None, MutuallyExclusiveCallbackGroup())
-    Diagnostics(node, stage, 'adas', lambda: InferenceFacts(inputs(node, reader)))
-    name = 'starves: Inference'
+    for module, cls in runtime.NODES.values():
+        spun(getattr(import_module(f'gaze_ros.ros.{module}'), cls)(Stop()))
+    wanted = {'camera: Camera': ['Camera'], 'replay: Replay': ['Camera'],
+              'gaze: Inference': ['Inference'], 'visualizer: Display': ['Display'],
+              'people: People': ['People'], 'recorder: Recorder': ['Recorder']}
+    wait_until(lambda: len({m.status[0].name for m in [*heard]}) >= len(runtime.NODES), 10, 'all')
+    assert {name: groups_of(name) for name in {m.status[0].name for m in heard}} == wanted
 
-    def last():
-        statuses = of(heard, name)
-        return (statuses[-1].level, statuses[-1].message) if statuses else (None, '')
 
-    def says(level, words):
-        return lambda: last()[0] == level and words in last()[1]
+def test_the_aggregator_finds_them_in_a_namespace(listener):
+    heard = listener.hear(DiagnosticArray, '/diagnostics')
+    wanted = {'robot1/front/camera: Camera': ['Camera'],
+              'robot1/front/gaze: Inference': ['Inference'],
+              'robot1/front/visualizer: Display': ['Display'],
+              'robot1/front/people: People': ['People']}
+    with running('pipeline', 'autostart:=false', more=('-r', '__ns:=/robot1/front')):
+        wait_until(lambda: {m.status[0].name for m in [*heard]} >= wanted.keys(), 30, 'all four')
+    assert {name: groups_of(name) for name in {m.status[0].name for m in heard}} == wanted
 
-    wait_until(says(DiagnosticStatus.ERROR, 'nothing publishes: /front/image;'), 10, 'no topic')
-    node.create_publisher(Image, '/front/image', topics.qos())
-    wait_until(says(DiagnosticStatus.ERROR, 'nothing arrives: on /front/image (1 pub'), 10,
-               'no picture')
 
-    def work(condition, drop=0):
-        end = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < end, last()
-            stage.come()
-            stage.done(0.01, 0.005)
-            for _ in range(drop):
-                stage.come()
-                stage.drop('newer')
-            time.sleep(0.01)
-
-    work(says(DiagnosticStatus.OK, 'pictures/s, 10 ms old'))
-    work(says(DiagnosticStatus.WARN, 'slow: '), drop=5)
-    wait_until(says(DiagnosticStatus.ERROR, 'nothing arrives'), 10, 'starvation')
-    reader.end()
+def test_the_aggregator_takes_nobody_elses_status():
+    for name in ('usb_cam: Camera', 'thermal_camera: Camera', 'gaze: Inference 2',
+                 'robot1/visualizer', 'camera: Camera: Frequency'):
+        assert groups_of(name) == []

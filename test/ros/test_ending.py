@@ -83,7 +83,8 @@ def test_words_that_are_not_understood_are_told(words, reason):
     assert 'Traceback' not in done.stderr
 
 
-@pytest.mark.parametrize('node', ['camera_node', 'gaze_node', 'visualizer_node'])
+@pytest.mark.parametrize('node', [
+    'camera_node', 'gaze_node', 'visualizer_node', 'people_node'])
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_each_node_ends_when_told_twice(node, number):
     process = Process(node, 'source:=sample')
@@ -105,6 +106,7 @@ def test_each_node_ends_when_told_twice(node, number):
     (('gaze_node', 'weight:=123'), '''is given as NAME:="'VALUE'"'''),
     (('gaze_node', 'weight:=/nowhere.pt'), 'name the model the file belongs to'),
     (('gaze_node', 'detector:=yunet'), 'detector_weight'),
+    (('gaze_node', 'track_prefix:="1"'), 'track_prefix'),
     (('visualizer_node', 'output:=picture.gif'), "output 'picture.gif'"),
     (('visualizer_node', 'output:=/proc/nowhere/out.mp4'), "output '/proc/nowhere/out.mp4'"),
     (('pipeline', 'source:=/nowhere.mp4'), "source '/nowhere.mp4' is no file or folder"),

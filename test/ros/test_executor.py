@@ -73,3 +73,24 @@ def test_what_a_callback_raises_is_raised_by_spin():
             executor.spin_once(timeout_sec=0.1)
     executor.shutdown()
     node.destroy_node()
+
+
+def test_what_is_destroyed_under_a_callback_ends_nothing():
+    node = Node('destroys')
+    publisher = node.create_publisher(String, 'gone', 1)
+    called = []
+
+    def publish():
+        called.append(True)
+        if len(called) == 1:
+            publisher.publish(String())  # it was there when the callback was chosen
+
+    node.create_timer(0.01, publish)
+    node.destroy_publisher(publisher)
+    executor = OnceExecutor(2)
+    executor.add_node(node)
+    for _ in range(50):
+        executor.spin_once(timeout_sec=0.05)
+    executor.shutdown(5.0)
+    node.destroy_node()
+    assert len(called) > 5

@@ -13,11 +13,11 @@ ALL = [(node, spec) for node, specs in NODES.items() for spec in specs]
 IDS = [f'{node}.{spec.name}' for node, spec in ALL]
 
 
-def node(spec, *, changed=None, **given):
+def node(spec, *, changed=None, check=lambda _: None, **given):
     made = Node('test_parameters', parameter_overrides=[
         Parameter(name, value=value) for name, value in given.items()])
     try:
-        return made, declare(made, (spec,), changed)
+        return made, declare(made, (spec,), changed, check)
     except BaseException:
         made.destroy_node()
         raise
@@ -31,6 +31,8 @@ def wrong_values(spec):
         yield 'banana'
     if spec.choices:
         yield 'banana'
+    if spec.pattern:
+        yield from ('', '1', '_a', 'a b', 'a/b', 'a-b', 'é')
     if spec.low is not None:
         yield type(spec.default)(spec.high + 1)
         if spec.low - 1 < spec.low:
@@ -61,7 +63,9 @@ def test_each_is_described_with_its_range(owner, spec):
     described = made.describe_parameter(spec.name)
     made.destroy_node()
     assert described.description == spec.description
-    assert described.read_only is not spec.live
+    assert not described.read_only
+    assert ('not taken while the node is configured' in described.additional_constraints) is (
+        not spec.live)
     ranges = [*described.floating_point_range, *described.integer_range]
     assert [(r.from_value, r.to_value) for r in ranges] == (
         [] if spec.low is None else [(spec.low, spec.high)])
@@ -69,22 +73,51 @@ def test_each_is_described_with_its_range(owner, spec):
         assert str(choice) in described.additional_constraints
 
 
+def another(spec):
+    """Return a value that is good and not the default."""
+    if spec.choices:
+        return next(choice for choice in spec.choices if choice != spec.default)
+    if isinstance(spec.default, bool):
+        return not spec.default
+    return f'{spec.default}x' if spec.low is None else type(spec.default)(spec.high)
+
+
 @pytest.mark.parametrize('owner,spec', ALL, ids=IDS)
-def test_live_ones_change_and_the_others_say_they_do_not(owner, spec):
-    seen = {}
-    made, _ = node(spec, changed=seen.update)
-    value = spec.default if spec.low is None else type(spec.default)(spec.high)
-    result = made.set_parameters([Parameter(spec.name, value=value)])[0]
+def test_a_good_change_is_checked_and_told_and_a_wrong_one_is_neither(owner, spec):
+    checked, told = [], []
+    made, _ = node(spec, changed=told.append, check=lambda v: checked.append(v))
+    value = another(spec)
     wrong = [made.set_parameters([Parameter(spec.name, value=v)])[0]
              for v in wrong_values(spec)]
+    assert not any(answer.successful for answer in wrong)
+    assert all(answer.reason for answer in wrong)
+    assert checked == told == []
+    for _ in range(2):  # what is there already is no change
+        assert made.set_parameters([Parameter(spec.name, value=value)])[0].successful
     made.destroy_node()
-    assert result.successful is spec.live
-    assert seen == ({spec.name: value} if spec.live else {})
-    for answer in wrong:
-        assert not answer.successful
-        assert answer.reason
-    if not spec.live:
-        assert 'read-only' in result.reason
+    assert checked == told == [{spec.name: value}]
+
+
+def test_what_the_check_complains_of_is_refused_and_stays_as_it_was():
+    told = []
+    made, _ = node(Spec('x', 1, 'x', 0, 9), changed=told.append, check=lambda _: 'not today')
+    answer = made.set_parameters([Parameter('x', value=2)])[0]
+    assert (answer.successful, answer.reason) == (False, 'not today')
+    assert made.get_parameter('x').value == 1
+    made.destroy_node()
+    assert told == []
+
+
+def test_several_at_once_are_checked_and_told_together():
+    checked, told = [], []
+    made = Node('test_parameters')
+    declare(made, (Spec('x', 1, 'x', 0, 9), Spec('y', '', 'y')), told.append, checked.append)
+    both = [Parameter('x', value=2), Parameter('y', value='two')]
+    assert made.set_parameters_atomically(both).successful
+    bad = [Parameter('y', value='ten'), Parameter('x', value=10)]
+    assert not made.set_parameters_atomically(bad).successful
+    made.destroy_node()
+    assert checked == told == [{'x': 2, 'y': 'two'}]
 
 
 def test_a_whole_number_does_for_a_float():
@@ -102,7 +135,7 @@ def test_a_webcam_is_named_by_its_number():
 
 
 def test_what_has_one_name_in_two_nodes_is_the_same():
-    # In one process -p reaches all three nodes.
+    # In one process -p reaches all nodes.
     by_name = {}
     for _, spec in ALL:
         first = by_name.setdefault(spec.name, spec)

@@ -156,7 +156,10 @@ def test_parameters_are_refused_with_the_reason_and_change_live(listener):
         assert 'min_score' in answer.reason
         answer = change('model', ParameterType.PARAMETER_STRING, {'string_value': 'resnet18'})
         assert not answer.successful
-        assert 'read-only' in answer.reason
+        assert 'resnet18.pt' in answer.reason
+        answer = change('overlap', ParameterType.PARAMETER_STRING, {'string_value': 'always'})
+        assert not answer.successful
+        assert 'not taken while the node is configured' in answer.reason
         assert change('min_score', double, {'double_value': 1.0}).successful
         wait_until(lambda: not gazes[-1].gazes, 20, 'no face above a score of 1')
         assert change('min_score', double, {'double_value': 0.5}).successful

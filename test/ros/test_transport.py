@@ -1,14 +1,16 @@
 import os
 from types import SimpleNamespace
 
-from gaze_ros.ros import transport
+from gaze_ros.ros import topics, transport
 import pytest
+from rclpy.qos import ReliabilityPolicy
+from support import Process
 
 
 @pytest.fixture
 def clean(monkeypatch, tmp_path):
     for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',
-                 'FASTDDS_BUILTIN_TRANSPORTS', 'RMW_IMPLEMENTATION'):
+                 'FASTDDS_BUILTIN_TRANSPORTS', 'RMW_IMPLEMENTATION', 'GAZE_ROS_LINK'):
         # Set first, so that what configure() sets is undone at the end as well.
         monkeypatch.setenv(name, '')
     monkeypatch.chdir(tmp_path)
@@ -45,6 +47,36 @@ def test_segments_are_as_large_as_shared_memory_allows(clean, room, size):
         'FASTRTPS_DEFAULT_PROFILES_FILE']
     with open(path, encoding='utf-8') as file:
         assert f'<segment_size>{size}</segment_size>' in file.read()
+
+
+@pytest.mark.parametrize('version,name,words', [
+    ('9.3.3', 'FASTDDS', '<nack_supression_duration>'),
+    ('8.4.3', 'FASTRTPS', '<nackSupressionDuration>')])
+def test_over_a_network_a_datagram_fits_a_packet(clean, tmp_path, version, name, words):
+    (tmp_path / 'package.xml').write_text(f'<package><version>{version}</version></package>')
+    clean.setattr(transport, 'get_package_share_directory', lambda _: str(tmp_path))
+    clean.setenv('GAZE_ROS_LINK', 'network')
+    assert transport.configure()
+    with open(os.environ[f'{name}_DEFAULT_PROFILES_FILE'], encoding='utf-8') as file:
+        text = file.read()
+    assert '<maxMessageSize>1232</maxMessageSize>' in text
+    assert words in text  # an element that Fast DDS does not know makes it read none
+
+
+def test_over_a_network_what_is_lost_is_sent_again_unless_said_otherwise(clean):
+    one = topics.qos()
+    assert (one.reliability, one.depth) == (ReliabilityPolicy.BEST_EFFORT, 2)
+    clean.setenv('GAZE_ROS_LINK', 'network')
+    one = topics.qos()
+    assert (one.reliability, one.depth) == (ReliabilityPolicy.RELIABLE, 10)
+
+
+def test_a_link_that_is_none_ends_a_node_with_one_line(clean):
+    process = Process('camera_node', 'source:=sample', env={'GAZE_ROS_LINK': 'wifi'})
+    assert process.end() == 1
+    assert ("the environment's GAZE_ROS_LINK is 'wifi'; local or network was expected"
+            in process.text)
+    assert 'Traceback' not in process.text
 
 
 @pytest.mark.parametrize('name,value', [

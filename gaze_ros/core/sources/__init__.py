@@ -20,6 +20,8 @@ class Source(Protocol):
     count: int
     #: time.monotonic() at which the last picture was taken; NaN for what is played.
     taken: float
+    #: Whether it starts again at its end; without effect on what has none.
+    loop: bool
     #: What the source is, for messages; never with a password.
     name: str
 

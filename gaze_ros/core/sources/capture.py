@@ -27,7 +27,7 @@ class VideoFile:
     def __init__(self, location: str, *, loop: bool = False) -> None:
         self.name = without_password(location)
         self._location = location
-        self._loop = loop
+        self.loop = loop
         self._capture = self._open()
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 0 < rate <= 1000 else 30.0
@@ -36,7 +36,7 @@ class VideoFile:
     def read(self) -> Optional[np.ndarray]:
         """Return the next picture, or None at the end of a file that is not looped."""
         ok, picture = self._capture.read()
-        if not ok and self._loop:
+        if not ok and self.loop:
             # Opened anew: seeking to 0 is not exact in every container.
             self._capture.release()
             self._capture = self._open()
@@ -72,6 +72,7 @@ class LiveCapture:
     rate = 0.0
     count = 0
     taken = math.nan
+    loop = False
 
     def __init__(self, device: Union[int, str], *, width: int = 0, height: int = 0,
                  fps: float = 0.0) -> None:

@@ -24,7 +24,7 @@ class Images:
     def __init__(self, path: Path, *, rate: float = 10.0, loop: bool = False) -> None:
         self.name = str(path)
         self.rate = rate
-        self._loop = loop
+        self.loop = loop
         self._paths = [path] if path.is_file() else sorted(
             p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
         if not self._paths:
@@ -43,7 +43,7 @@ class Images:
         """Return the next picture, or None at the end."""
         for _ in range(self.count):
             if self._next == self.count:
-                if not self._loop:
+                if not self.loop:
                     return None
                 self._next = 0
             path = self._paths[self._next]

@@ -1,0 +1,121 @@
+"""Playing bags: their messages when the time of each has come."""
+from collections.abc import Callable, Collection, Iterator
+from threading import Event
+from time import monotonic
+from typing import NamedTuple, Optional
+
+from gaze_ros.bags.reading import BagReader, Record
+from gaze_ros.bags.stamps import shifted
+
+#: Seconds from one time told to the next at most.
+_TICK = 0.01
+
+#: Seconds that playing may be behind before the bag's time waits for it.
+_BEHIND = 0.1
+
+
+class Played(NamedTuple):
+    """A message whose time has come, and by how many nanoseconds its stamp is to be moved."""
+
+    record: Record
+    moved: int
+
+    @property
+    def cdr(self) -> bytes:
+        """The message, its stamp moved.
+
+        :raises ValueError: if it has none that could be.
+        """
+        return shifted(self.record.cdr, self.moved)
+
+
+class Player:
+    """Plays some topics of a bag, by one thread at a time.
+
+    Nothing is skipped: where playing takes longer than it should, the bag's time goes slower.
+
+    :param reader: stays open as long as it is played.
+    :param loop: whether to begin again at the end, as if the bag went on: time never goes back.
+    :param rate: seconds of the bag in a second, > 0.
+    :param tell: takes the bag's time (ns) every 10 ms at least, and before each message, never
+        an earlier one.
+    :ivar rate: may be changed.
+    :ivar lost: seconds by which it was slower than that so far.
+    :ivar left: seconds to the next message.
+    :ivar ended: whether all has been played.
+    """
+
+    def __init__(self, reader: BagReader, topics: Collection[str], loop: bool, rate: float,
+                 tell: Callable[[int], None]) -> None:
+        self.rate = rate
+        self.lost = self.left = 0.0
+        self.ended = False
+        self._tell = tell
+        self._messages = self._all(reader, topics, loop)
+        self._next: Optional[Played] = None
+        self._at: Optional[float] = None
+        self._then = 0.0
+        self._told = 0
+
+    def play(self, stop: Event) -> Iterator[Played]:
+        """Yield messages in time until all are played, or stopped; once more, and it goes on."""
+        self._then = monotonic()
+        while not self.ended:
+            if self._next is None:
+                self._next = next(self._messages, None)
+            if self._next is None:
+                self.ended = True
+                return
+            due = self._next.record.time
+            if not self._wait(due, stop):
+                return
+            played, self._next = self._next, None
+            yield played
+            if (behind := -self._left(due)) > _BEHIND:
+                self.lost += behind - _BEHIND
+                self._at -= 1e9 * self.rate * (behind - _BEHIND)
+
+    def linger(self, stop: Event, seconds: float) -> None:
+        """Let time go on for a while, or until stopped."""
+        if self._at is not None:
+            self._wait(int(self._at + 1e9 * self.rate * seconds), stop)
+
+    def _wait(self, due: int, stop: Event) -> bool:
+        """Let time go on until it is due; return False if stopped."""
+        if self._at is None:
+            self._at = float(due)
+        while (left := self._left(due)) > 0:
+            self.left = left
+            self._say(min(int(self._at), due))
+            if stop.wait(min(left, _TICK)):
+                return False
+        self.left = 0.0
+        self._say(due)
+        return not stop.is_set()
+
+    def _left(self, due: int) -> float:
+        now = monotonic()
+        self._at += 1e9 * self.rate * (now - self._then)
+        self._then = now
+        return (due - self._at) / (1e9 * self.rate)
+
+    def _say(self, now: int) -> None:
+        # Files of a split bag may overlap.
+        self._told = max(self._told, now)
+        self._tell(self._told)
+
+    @staticmethod
+    def _all(reader: BagReader, topics: Collection[str], loop: bool) -> Iterator[Played]:
+        moved = 0
+        while True:
+            first = last = None
+            times = 0
+            for record in reader.records(topics):
+                first = record.time if first is None else first
+                times += record.time != last
+                last = record.time
+                yield Played(record._replace(time=record.time + moved), moved)
+            if first is None or not loop:
+                return
+            # From the last to the first as from any to the next.
+            moved += last - first + (last - first) // max(1, times - 1) + 1

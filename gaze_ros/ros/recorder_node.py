@@ -1,0 +1,153 @@
+"""The recorder: gaze, attention and annotated images into a bag that every reader takes."""
+from datetime import datetime
+from pathlib import Path
+from queue import Empty, Full, Queue
+from threading import Thread
+import time
+from typing import Optional
+
+from gaze_ros.bags.facts import RecorderFacts
+from gaze_ros.bags.stamps import stamp_of
+from gaze_ros.bags.writing import BagWriter
+from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.health import Input
+from gaze_ros.core.parameters import BAG_NODES
+from gaze_ros.core.stage import Stage
+from gaze_ros.msg import Attention, GazeArray
+from gaze_ros.ros import topics
+from gaze_ros.ros.managed import ManagedNode, reason
+from gaze_ros.ros.stop import Stop
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CompressedImage
+
+#: Messages that may wait for the disk: 4 s of gaze and images at 30 a second.
+_WAITING = 256
+
+#: Of subscriptions: a recorder wants them all, not the newest.
+_DEPTH = 20
+
+_TYPES = {'gaze_ros/msg/GazeArray': GazeArray, 'gaze_ros/msg/Attention': Attention,
+          'sensor_msgs/msg/CompressedImage': CompressedImage}
+
+
+class RecorderNode(ManagedNode):
+    """Writes messages as they came, byte by byte, in a thread of its own.
+
+    Deactivated it pauses; cleaned up it ends the bag.
+
+    :param stop: not used: a robot goes on where its disk is full.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__('recorder', BAG_NODES['recorder'], Stage('Recorder'), stop)
+        self._thread: Optional[Thread] = None
+        self._writer: Optional[BagWriter] = None
+        self._queue: Queue[Optional[tuple[str, int, bytes]]] = Queue()
+        self._failure = ''
+
+    @property
+    def hardware(self) -> str:
+        """What is written to."""
+        return str(self._writer.path) if self._writer else ''
+
+    def facts(self) -> RecorderFacts:
+        """Return what is known beside the stage's figures."""
+        gaze = self._gaze
+        return RecorderFacts(
+            (Input(gaze, self.count_publishers(gaze)),), self.hardware, self._failure)
+
+    def make(self) -> None:
+        """Create the bag, and subscribe.
+
+        :raises GazeRosError: if it is there already, or cannot be written.
+        """
+        name = self.values['output'] or f'gaze_{datetime.now():%Y_%m_%d-%H_%M_%S}'
+        self._gaze = self.resolve_topic_name(topics.GAZE)
+        kinds = {self._gaze: 'gaze_ros/msg/GazeArray',
+                 self.resolve_topic_name(topics.ATTENTION): 'gaze_ros/msg/Attention'}
+        if self.values['images']:
+            kinds[self.resolve_topic_name(topics.IMAGE_ANNOTATED) + '/compressed'] = (
+                'sensor_msgs/msg/CompressedImage')
+        self._failure, self._before = '', self.stage.rate.count
+        group = MutuallyExclusiveCallbackGroup()
+        for topic, kind in kinds.items():
+            self.create_subscription(
+                _TYPES[kind], topic, lambda cdr, topic=topic: self._on_message(topic, cdr),
+                QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
+                callback_group=group, raw=True,
+                qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        # At last: what fails or is broken off before it leaves no bag behind.
+        self._writer = BagWriter(Path(name).expanduser().absolute(), kinds)
+        self.get_logger().info(f"recording {', '.join(kinds)} to '{self._writer.path}'")
+
+    def begin(self) -> None:
+        """Begin to record, or go on."""
+        self._queue = Queue(_WAITING)
+        self._thread = Thread(target=self._run, name='recorder', daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Tell the thread to end when it has written what waits."""
+        self._put(None)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread, in seconds; return whether it has ended, or never began."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+        return self._thread is None or not self._thread.is_alive()
+
+    def free(self) -> None:
+        """End the bag, so that it can be read."""
+        writer, self._writer = self._writer, None
+        if writer is None or self._failure:
+            return
+        try:
+            writer.close()
+        except GazeRosError as e:
+            self.get_logger().error(str(e))
+        else:
+            self.get_logger().info(
+                f"saved '{writer.path}' with {self.stage.rate.count - self._before} messages")
+
+    def _on_message(self, topic: str, cdr: bytes) -> None:
+        if not self.active:
+            return
+        self.stage.come()
+        self._put((topic, self.get_clock().now().nanoseconds, cdr))
+
+    def _put(self, item: Optional[tuple[str, int, bytes]]) -> None:
+        while True:
+            try:
+                self._queue.put_nowait(item)
+                return
+            except Full:
+                try:
+                    self._queue.get_nowait()
+                    self.stage.drop('newer')
+                except Empty:
+                    pass
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            start = time.monotonic()
+            topic, now, cdr = item
+            try:
+                if self._failure:
+                    raise GazeRosError(self._failure)
+                # No /clock may have come yet.
+                self._writer.add(topic, now or stamp_of(cdr), cdr)
+            except Exception as e:
+                self.stage.drop('failed')
+                if isinstance(e, GazeRosError) and not self._failure:
+                    self._fail(reason(e))
+            else:
+                self.stage.done(work=time.monotonic() - start)
+
+    def _fail(self, why: str) -> None:
+        """Give up recording, not the process."""
+        self._failure = why
+        self.stage.fail(why)
+        self.get_logger().error(f'{why}; nothing is recorded any more')
+        self._writer.abort()

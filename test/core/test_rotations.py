@@ -1,0 +1,84 @@
+"""Frames of gazes and faces against what their axes have to be."""
+import math
+
+from gaze_ros.core.heads import quaternion
+from gaze_ros.core.rotations import (
+    gaze_axes,
+    gaze_quaternion,
+    normalised,
+    out_of_the_face,
+)
+from hypothesis import assume, given
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+directions = st.tuples(*[st.floats(-1, 1)] * 3).map(np.array)
+#: Of a rotation to a quaternion, radians: cv2.Rodrigues takes what is near half a turn for one.
+ROUNDING = 3e-5
+
+quaternions = st.tuples(*[st.floats(-1, 1)] * 4).map(np.array)
+
+
+@given(directions)
+def test_a_gaze_has_the_axes_of_a_camera_that_looks_there(direction):
+    assume(np.linalg.norm(direction) > 0.1 and math.hypot(direction[0], direction[2]) > 0.01)
+    unit = direction / np.linalg.norm(direction)
+    x, y, z = Rotation.from_quat(gaze_quaternion(direction)).as_matrix().T
+    np.testing.assert_allclose(z, unit, atol=ROUNDING)
+    np.testing.assert_allclose(np.cross(x, y), z, atol=1e-9)
+    assert abs(x[1]) < ROUNDING, 'x is not level'
+    assert y[1] > -ROUNDING, 'y is not downward'
+
+
+@pytest.mark.parametrize('direction,x,y', [
+    # The same way as the camera: its own axes.
+    ((0, 0, 1), (1, 0, 0), (0, 1, 0)),
+    # Into the lens: what is right of the picture is left of who looks.
+    ((0, 0, -1), (-1, 0, 0), (0, 1, 0)),
+    ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
+    ((-1, 0, 0), (0, 0, 1), (0, 1, 0)),
+    ((0, 0.6, -0.8), (-1, 0, 0), (0, 0.8, 0.6)),
+    ((0, 1, 0), (1, 0, 0), (0, 0, -1)),
+    ((0, -1, 0), (1, 0, 0), (0, 0, 1)),
+])
+def test_some_gazes_by_hand(direction, x, y):
+    np.testing.assert_allclose(gaze_axes(np.array(direction, float)).T, [x, y, direction],
+                               atol=1e-12)
+    rotation = Rotation.from_quat(gaze_quaternion(np.array(direction, float)))
+    np.testing.assert_allclose(rotation.as_matrix().T, [x, y, direction], atol=ROUNDING)
+
+
+@given(directions)
+def test_straight_down_and_nearly_so_are_rotations_too(direction):
+    down = np.array([0, 1.0, 0]) + 1e-5 * direction
+    axes = gaze_axes(down / np.linalg.norm(down))
+    np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-5)
+    assert np.linalg.det(axes) == pytest.approx(1, abs=1e-5)
+    assert np.linalg.norm(gaze_quaternion(down)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize('direction', [(math.nan,) * 3, (0, 0, 0), (math.inf, 0, 0)])
+def test_a_gaze_that_is_not_known_has_no_frame(direction):
+    assert gaze_quaternion(np.array(direction)) is None
+
+
+@given(quaternions)
+def test_out_of_the_face_is_its_x(rotation):
+    assume(np.linalg.norm(rotation) > 0.1)
+    unit = normalised(rotation)
+    assert np.linalg.norm(unit) == pytest.approx(1)
+    expected = Rotation.from_quat(rotation).apply([1.0, 0, 0])
+    np.testing.assert_allclose(out_of_the_face(unit), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize('rotation', [(0, 0, 0, 0), (math.nan, 0, 0, 1), (0, math.inf, 0, 1)])
+def test_what_is_no_rotation_is_none(rotation):
+    assert normalised(np.array(rotation, float)) is None
+
+
+def test_a_face_toward_the_lens_is_turned_as_rep_155_has_it():
+    """x out of the face: -z of the camera; its left is right in the picture; z up: -y."""
+    toward = quaternion(np.array([[0.0, 1, 0], [0, 0, -1], [-1, 0, 0]]))
+    np.testing.assert_allclose(out_of_the_face(toward), (0, 0, -1), atol=1e-9)

@@ -1,0 +1,90 @@
+"""Who looks at the lens: hysteresis, dwell, blinks, stamps."""
+import math
+
+from gaze_ros.core.turning import LookingAtCamera
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+LIMIT, HYSTERESIS, DWELL = 0.25, 0.05, 0.2
+#: At the lens, between the two limits, off it, not told.
+AT, BETWEEN, OFF, BLINK = 0.2, 0.28, 0.4, math.nan
+
+
+def answers(angles, rate=30.0, dwell=DWELL, start=1.7e9):
+    """Return what is told of one person in pictures of that rate."""
+    looking = LookingAtCamera()
+    return [bool(looking.update({'f1': angle}, start + i / rate, LIMIT, HYSTERESIS, dwell))
+            for i, angle in enumerate(angles)]
+
+
+@pytest.mark.parametrize('rate', [5.0, 10.0, 30.0, 100.0])
+def test_it_takes_the_dwell_of_time_not_of_pictures(rate):
+    first = answers([AT] * 101, rate).index(True)
+    assert (first - 1) / rate < DWELL - 1e-5 <= first / rate
+
+
+@pytest.mark.parametrize('off', [OFF, BLINK])
+def test_it_ends_after_the_dwell_off_it(off):
+    told = answers([AT] * 10 + [off] * 10)
+    assert told == [False] * 6 + [True] * 10 + [False] * 4
+
+
+@pytest.mark.parametrize('gap', [OFF, BLINK, BETWEEN])
+@pytest.mark.parametrize('length', [1, 6])
+def test_a_blink_or_a_glance_away_changes_nothing(gap, length):
+    assert all(answers([AT] * 10 + [gap] * length + [AT] * 10)[6:])
+
+
+@pytest.mark.parametrize('gap', [OFF, BLINK, BETWEEN])
+def test_a_glance_at_the_lens_does_not_count(gap):
+    assert not any(answers(([AT] * 6 + [gap]) * 5))
+
+
+def test_between_the_limits_it_stays_as_it_is():
+    assert not any(answers([BETWEEN] * 50))
+    assert all(answers([AT] * 10 + [BETWEEN] * 50)[6:])
+
+
+@given(st.lists(st.floats(0, math.pi) | st.just(math.nan), max_size=20))
+def test_without_hysteresis_and_dwell_it_is_the_plain_comparison(angles):
+    looking = LookingAtCamera()
+    for i, angle in enumerate(angles):
+        told = looking.update({'f1': angle}, float(i), LIMIT, 0.0, 0.0)
+        assert told == ({'f1'} if angle <= LIMIT else set())
+
+
+def test_stamps_that_go_back_forget():
+    looking = LookingAtCamera()
+    for i in range(10):
+        told = looking.update({'f1': AT}, 100 + 0.1 * i, LIMIT, HYSTERESIS, DWELL)
+    assert told == {'f1'}
+    assert not looking.update({'f1': AT}, 99.0, LIMIT, HYSTERESIS, DWELL)
+    assert looking.update({'f1': AT}, 99.2, LIMIT, HYSTERESIS, DWELL) == {'f1'}
+
+
+def test_out_of_the_picture_is_off_the_lens():
+    looking = LookingAtCamera()
+    stamps = iter(range(100))
+
+    def see(**angles):
+        return looking.update(angles, 0.1 * next(stamps), LIMIT, HYSTERESIS, DWELL)
+
+    for _ in range(4):
+        told = see(f1=AT, f2=AT)
+    assert told == {'f1', 'f2'}
+    see(f1=AT)
+    assert see(f1=AT, f2=AT) == {'f1', 'f2'}
+    for _ in range(4):
+        assert see(f2=AT) == {'f2'}
+    assert see(f1=AT, f2=AT) == {'f2'}
+
+
+def test_nothing_is_kept_of_those_who_left():
+    looking = LookingAtCamera()
+    for i in range(1000):
+        looking.update({f'f{i}': AT}, 0.1 * i, LIMIT, HYSTERESIS, DWELL)
+    assert len(looking._states) <= 4
+    looking.update({}, 200.0, LIMIT, HYSTERESIS, DWELL)
+    looking.update({}, 201.0, LIMIT, HYSTERESIS, DWELL)
+    assert not looking._states

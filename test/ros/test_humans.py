@@ -1,0 +1,227 @@
+"""/humans as another node hears it, with the real hri_msgs."""
+from contextlib import contextmanager
+
+from gaze_ros.core.attention import Attention, Target
+from gaze_ros.core.faces import Face, FrameGaze, Gaze
+from gaze_ros.core.portraits import aligned, cropped
+from gaze_ros.ros.messages import image_to_bgr
+import numpy as np
+import pytest
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from support import wait_until
+
+hri = pytest.importorskip(
+    'hri_msgs.msg', reason='hri_msgs is in no package registry; build ros4hri/hri_msgs for this')
+
+BGR = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+POINTS = np.array([[120, 130], [160, 140], [140, 160], [125, 180], [150, 185]], float)
+FACE = Face((100, 100, 80, 110), 0.9, POINTS)
+OTHER = Face((400, 200, 60, 60), 0.75)
+RELIABLE = QoSProfile(depth=100)  # as libhri subscribes
+
+
+def header(stamp: float) -> Header:
+    made = Header(frame_id='front_optical')
+    made.stamp.sec, made.stamp.nanosec = int(stamp), round(stamp % 1 * 1e9)
+    return made
+
+
+def frame(**faces: Face) -> FrameGaze:
+    return FrameGaze(640, 480, 'adas', [Gaze(i, face) for i, face in faces.items()])
+
+
+class Heard:
+    """What another node hears of /humans, with the QoS of libhri."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.tracked = self.hear(hri.IdsList, '/humans/faces/tracked')
+        self.gazing = self.hear(hri.Gaze, '/humans/interactions/gazing')
+
+    def hear(self, kind: type, topic: str) -> list:
+        heard: list = []
+        self._node.create_subscription(kind, topic, heard.append, RELIABLE)
+        return heard
+
+    def face(self, track_id: str, folder: str = '/humans/faces') -> dict[str, list]:
+        return {name: self.hear(kind, f'{folder}/{track_id}/{name}') for name, kind in (
+            ('roi', hri.NormalizedRegionOfInterest2D),
+            ('landmarks', hri.FacialLandmarks), ('cropped', Image), ('aligned', Image))}
+
+
+@contextmanager
+def humans(*arguments: str):
+    from gaze_ros.ros.humans import Humans
+    node = Node('people', cli_args=['--ros-args', *arguments])
+    made = Humans(node)
+    try:
+        yield made, node
+    finally:
+        made.close()
+        node.destroy_node()
+
+
+def publishers(node: Node, ending: str = '') -> set[str]:
+    """Return the topics below /humans which the node publishes."""
+    names = {publisher.topic_name for publisher in node.publishers}
+    return {name for name in names if '/humans/' in name and name.endswith(ending)}
+
+
+def matched(node: Node, count: int) -> None:
+    """Wait until so many of its topics below /humans are subscribed to."""
+    wait_until(lambda: count == sum(
+        p.get_subscription_count() > 0 for p in node.publishers if '/humans/' in p.topic_name),
+        10, f'{count} subscribed topics')
+
+
+def test_faces_come_with_what_is_known_of_them(listener):
+    heard = Heard(listener.node)
+    f1, f2 = heard.face('f1'), heard.face('front_f2')
+    with humans() as (made, node):
+        seen, head = frame(f1=FACE, front_f2=OTHER), header(12.5)
+        made.publish(seen, head, None, [])  # makes the topics
+        matched(node, 10)
+        for heap in (heard.tracked, *f1.values(), *f2.values()):
+            heap.clear()
+        made.publish(seen, head, BGR, [])
+        wait_until(lambda: f1['aligned'] and f2['cropped'], 10, 'pictures of both')
+        wait_until(lambda: heard.tracked and f1['landmarks'] and f2['roi'], 10, 'the rest')
+    listed = heard.tracked[0]
+    assert (listed.header, listed.ids) == (head, ['f1', 'front_f2'])
+    roi = f1['roi'][0]
+    assert roi.header == head
+    assert (roi.xmin, roi.ymin, roi.xmax, roi.ymax, roi.c) == pytest.approx(
+        (100 / 640, 100 / 480, 180 / 640, 210 / 480, 0.9))
+    marks = f1['landmarks'][0]
+    assert (marks.header, marks.width, marks.height) == (head, 640, 480)
+    names = hri.FacialLandmarks
+    known = [names.RIGHT_PUPIL, names.LEFT_PUPIL, names.NOSE, names.MOUTH_OUTER_RIGHT,
+             names.MOUTH_OUTER_LEFT]
+    for at, (x, y) in zip(known, POINTS.tolist()):
+        point = marks.landmarks[at]
+        assert (point.x, point.y, point.c) == pytest.approx((x / 640, y / 480, 0.9))
+    assert len(marks.landmarks) == 70
+    assert not any(p.x or p.y or p.c for i, p in enumerate(marks.landmarks) if i not in known)
+    for heap, picture in (
+            (f1['cropped'], cropped(BGR, (100, 100, 80, 110), 128)),
+            (f1['aligned'], aligned(BGR, (100, 100, 80, 110), POINTS[0], POINTS[1], 128)),
+            (f2['cropped'], cropped(BGR, (400, 200, 60, 60), 128))):
+        assert len(heap) == 1
+        assert (heap[0].header, heap[0].encoding) == (head, 'bgr8')
+        np.testing.assert_array_equal(image_to_bgr(heap[0]), picture)
+    # Without landmarks there is nothing to align by.
+    assert not f2['landmarks'] and not f2['aligned']
+
+
+def test_a_face_that_reaches_out_of_the_picture_is_told_by_what_lies_in_it(listener):
+    heard = Heard(listener.node)
+    f1, f2 = heard.face('f1'), heard.face('f2')
+    half = Face((600, 440, 80, 80), 0.9, np.array(
+        [[620, 450], [650, 450], [630, 470], [620, 490], [650, 490]], float))
+    beyond = Face((700, 440, 80, 80), 0.9)
+    seen = frame(f1=half, f2=beyond)
+    with humans() as (made, node):
+        made.publish(seen, header(1), None, [])
+        matched(node, 10)
+        made.publish(seen, header(2), BGR, [])
+        wait_until(lambda: f1['aligned'] and f1['landmarks'] and f1['roi'] and f2['roi'], 10,
+                   'a face')
+        roi, marks = f1['roi'][-1], f1['landmarks'][-1].landmarks
+        assert (roi.xmin, roi.ymin, roi.xmax, roi.ymax) == pytest.approx(
+            (600 / 640, 440 / 480, 1, 1))
+        assert [p.c for p in marks if p.c] == pytest.approx([0.9, 0.9])  # an eye and the nose
+        np.testing.assert_array_equal(
+            image_to_bgr(f1['cropped'][-1]), cropped(BGR, (600, 440, 40, 40), 128))
+        made.publish(seen, header(3), BGR, [])
+        # A picture later, what must not come would have.
+        wait_until(lambda: len(f1['aligned']) == 2, 10, 'the next picture')
+    roi = f2['roi'][-1]
+    assert (roi.xmin, roi.xmax) == (1, 1)
+    assert not f2['cropped'] and not f2['aligned']
+
+
+def test_a_face_keeps_its_topics_through_gaps_and_loses_them_when_it_is_gone(listener):
+    heard = Heard(listener.node)
+    with humans() as (made, node):
+        matched(node, 2)
+        made.publish(frame(f1=FACE, f2=OTHER), header(10), None, [])
+        roi = next(p for p in node.publishers if p.topic_name.endswith('f1/roi'))
+        made.publish(frame(f2=OTHER), header(10.5), None, [])
+        made.publish(frame(f1=FACE), header(11), None, [])
+        assert roi in node.publishers
+        made.publish(frame(f1=FACE), header(11.6), None, [])
+        assert publishers(node, '/roi') == {'/humans/faces/f1/roi'}
+        assert len(publishers(node)) == 6
+        made.publish(frame(), header(1), None, [])  # a bag that begins anew
+        assert not publishers(node, '/roi')
+        wait_until(lambda: len(heard.tracked) == 5, 10, 'five lists')
+    assert [m.ids for m in heard.tracked[:5]] == [
+        ['f1', 'f2'], ['f1', 'f2'], ['f1', 'f2'], ['f1'], []]
+
+
+@pytest.mark.parametrize('step', [0.0, 0.4])
+def test_nothing_is_left_of_faces_that_come_and_go(step):
+    with humans() as (made, node):
+        before = len(node.default_callback_group.entities)
+        for i in range(200):
+            made.publish(frame(**{f'f{i}': FACE}), header(5 + step * i), None, [])
+            assert len(publishers(node, '/roi')) <= 3
+        assert len(node.default_callback_group.entities) == before
+        assert not any('humans/faces/f' in name for name in node._parameters)
+    assert not publishers(node)
+
+
+def test_gazing_is_told_with_each_picture_the_robot_by_an_empty_receiver(listener):
+    heard = Heard(listener.node)
+    attentions = [
+        Attention('f1', Target.CAMERA, 0), Attention('f2', Target.PERSON, 0, 'f1'),
+        Attention('f3', Target.ELSEWHERE, 0), Attention('f4', Target.UNKNOWN, 0)]
+    with humans() as (made, node):
+        matched(node, 2)
+        for stamp in (1, 2):
+            made.publish(frame(), header(stamp), None, attentions)
+        made.publish(frame(), header(3), None, [
+            Attention('f1', Target.PERSON, 0, 'f2', True),
+            Attention('f2', Target.PERSON, 0, 'f1', True)])
+        wait_until(lambda: len(heard.gazing) == 6, 10, 'six messages')
+    told = [(m.header.stamp.sec, m.sender, m.receiver) for m in heard.gazing]
+    assert told == [(1, 'f1', ''), (1, 'f2', 'f1'), (2, 'f1', ''), (2, 'f2', 'f1'),
+                    (3, 'f1', 'f2'), (3, 'f2', 'f1')]
+
+
+def test_a_remapped_list_takes_the_topics_of_the_faces_along(listener):
+    heard = Heard(listener.node)
+    roi = heard.face('f1', '/front/humans/faces')['roi']
+    with humans('-r', '/humans/faces/tracked:=/front/humans/faces/tracked') as (made, node):
+        made.publish(frame(f1=FACE), header(1), None, [])
+        matched(node, 5)
+        made.publish(frame(f1=FACE), header(2), None, [])
+        wait_until(lambda: roi, 10, 'a region')
+    assert not heard.tracked
+
+
+def test_two_cameras_that_share_the_list_are_told_of(listener, capfd):
+    Heard(listener.node)
+    with humans() as (made, _), humans() as (second, node):
+        wait_until(lambda: node.count_publishers('/humans/faces/tracked') == 2, 10, 'discovery')
+        second.publish(frame(f1=FACE), header(1), None, [])
+        second.publish(frame(f1=FACE, f2=FACE), header(2), None, [])
+    told = capfd.readouterr().err
+    assert told.count('another node publishes /humans/faces/tracked') == 1
+    assert '/humans/faces/tracked:=/front/humans/faces/tracked' in told
+
+
+@pytest.mark.parametrize('track_id', ['1f', 'f 1', ''])
+def test_an_id_that_can_be_no_name_costs_its_picture_and_leaves_nothing(track_id):
+    with humans() as (made, node):
+        for stamp in range(20):
+            with pytest.raises(InvalidTopicNameException):
+                made.publish(
+                    frame(**{f'f{stamp}': FACE, track_id: FACE}), header(stamp), BGR, [])
+        assert len(publishers(node, '/roi')) <= 2
+        made.publish(frame(f1=FACE), header(30), BGR, [])
+        assert len(publishers(node, '/roi')) == 1

@@ -1,0 +1,98 @@
+"""humans:=true of the people node, with hri_msgs and without."""
+from importlib.util import find_spec
+from itertools import count
+import os
+
+from gaze_ros.core.faces import Face, FrameGaze, Gaze
+from gaze_ros.core.portraits import cropped
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros import topics
+from gaze_ros.ros.messages import bgr_to_image, gaze_array, image_to_bgr
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from support import call, Process, running, wait_until
+
+WITHOUT = find_spec('hri_msgs') is None
+needs_hri_msgs = pytest.mark.skipif(
+    WITHOUT, reason='hri_msgs is in no package registry; build ros4hri/hri_msgs for this')
+ABSENT = 'humans:=true needs the package hri_msgs, which cannot be imported'
+
+
+@pytest.fixture
+def without_hri_msgs(tmp_path):
+    """An environment in which hri_msgs is absent, as it is wherever pip did the installing."""
+    if WITHOUT:
+        return {}
+    (tmp_path / 'hri_msgs.py').write_text("raise ImportError('hidden by a test')\n")
+    return {'PYTHONPATH': os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')])}
+
+
+def set_state(listener, step: str) -> bool:
+    """Ask the people node for a transition; return whether it succeeded."""
+    transition = Transition(id=getattr(Transition, f'TRANSITION_{step}'))
+    return call(listener.node, ChangeState, 'people/change_state',
+                ChangeState.Request(transition=transition)).success
+
+
+def test_without_hri_msgs_the_node_ends_and_says_what_to_do(without_hri_msgs):
+    process = Process('people_node', 'humans:=true', env=without_hri_msgs)
+    assert process.end() == 1
+    told = [line for line in process.lines if ABSENT in line]
+    assert len(told) == 1 and 'hri-msgs' in told[0] and 'or leave humans false' in told[0]
+    assert 'Traceback' not in process.text
+
+
+def test_without_hri_msgs_a_manager_is_told_that_it_cannot_be_configured(
+        without_hri_msgs, listener):
+    with running('people_node', 'humans:=true', 'autostart:=false',
+                 env=without_hri_msgs) as process:
+        assert not set_state(listener, 'CONFIGURE')
+        process.wait_for(ABSENT)
+        state = call(listener.node, GetState, 'people/get_state', GetState.Request())
+        assert state.current_state.id == State.PRIMARY_STATE_UNCONFIGURED
+
+
+@needs_hri_msgs
+def test_it_publishes_faces_and_takes_them_back_when_it_ends(listener):
+    from hri_msgs import msg as hri
+    face = Face((100, 100, 80, 110), 0.9, np.full((5, 2), 120.0))
+    looking = FrameGaze(640, 480, 'adas', [Gaze('f1', face, looking_at_camera=True)])
+    bgr = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    images = listener.node.create_publisher(Image, topics.IMAGE, topics.qos())
+    gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.qos())
+    heard = {name: [] for name in (
+        'faces/tracked', 'faces/f1/roi', 'faces/f1/landmarks', 'faces/f1/cropped',
+        'faces/f1/aligned', 'interactions/gazing')}
+    for (name, messages), kind in zip(heard.items(), (
+            hri.IdsList, hri.NormalizedRegionOfInterest2D, hri.FacialLandmarks, Image, Image,
+            hri.Gaze)):
+        listener.node.create_subscription(
+            kind, f'/humans/{name}', messages.append, topics.reliable(100))
+    seconds = count(1)
+
+    def told() -> bool:
+        header = Header(frame_id='front_optical')
+        header.stamp.sec = next(seconds)
+        images.publish(bgr_to_image(bgr, header))
+        gazes.publish(gaze_array(looking, header))
+        return all(heard.values())
+
+    with running('people_node', 'humans:=true'):
+        wait_until(told, 20, 'all topics of a face')
+        assert heard['faces/tracked'][-1].ids == ['f1']
+        gazing, picture = heard['interactions/gazing'][-1], heard['faces/f1/cropped'][-1]
+        assert (gazing.sender, gazing.receiver) == ('f1', '')
+        np.testing.assert_array_equal(
+            image_to_bgr(picture), cropped(bgr, (100, 100, 80, 110), 128))
+    wait_until(lambda: heard['faces/tracked'][-1].ids == [], 10, 'an empty list at the end')
+
+
+@needs_hri_msgs
+def test_it_can_be_configured_again(listener):
+    with running('people_node', 'humans:=true', 'autostart:=false'):
+        for step in 2 * ('CONFIGURE', 'ACTIVATE', 'DEACTIVATE', 'CLEANUP'):
+            assert set_state(listener, step), step

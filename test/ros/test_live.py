@@ -1,0 +1,438 @@
+"""Every parameter, changed while the pipeline runs; and the services beside them."""
+from functools import partial
+from pathlib import Path
+import time
+
+import cv2
+from gaze_ros.core.parameters import COMMON, NODES
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros.messages import image_to_bgr
+import numpy as np
+import pytest
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import Trigger
+from support import call, Listener, move, Process, put, running, save_sample, state, wait_until
+
+CALIBRATION = """
+image_width: 640
+image_height: 480
+camera_name: test
+distortion_model: plumb_bob
+camera_matrix: {rows: 3, cols: 3, data: [555, 0, 320, 0, 555, 240, 0, 0, 1]}
+distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}
+projection_matrix: {rows: 3, cols: 4, data: [555, 0, 320, 0, 0, 555, 240, 0, 0, 0, 1, 0]}
+"""
+#: The people node's, and the thresholds of the diagnostics, have tests of their own.
+OWN = {(node, spec.name): spec for node in ('camera', 'gaze', 'visualizer')
+       for spec in NODES[node] if spec.name == 'autostart' or spec not in COMMON}
+
+
+class Pipeline:
+    """A pipeline that runs, and what it tells."""
+
+    def __init__(self, process, listener, folder, shared):
+        self.process, self.listener, self.folder, self.shared = process, listener, folder, shared
+        self.gazes = listener.hear(GazeArray, '/gaze')
+        self.images = listener.hear(Image, '/camera/image_raw', lambda m: (
+            m.header.frame_id, m.width, m.height))
+        self.infos = listener.hear(CameraInfo, '/camera/camera_info', lambda m: m.k[0])
+
+    def put(self, node, **values):
+        reason = put(self.listener, node, **values)
+        assert not reason, reason
+
+    def refused(self, node, **values):
+        reason = put(self.listener, node, **values)
+        assert reason, f'{values} was taken'
+        return reason
+
+    def until(self, condition, what):
+        """Wait for what a gaze that comes from here on tells."""
+        before = len(self.gazes)
+        wait_until(lambda: len(self.gazes) > before and self.gazes[-1].gazes and condition(
+            self.gazes[-1].gazes[0]), 20, what)
+
+    def loads(self, words, **values):
+        """Set what loads a model; wait until it says so and works, and put the values back."""
+        before = {name: OWN['gaze', name].default for name in values}
+        before |= {'model': 'mobileone_s0'} if 'model' in values else {}
+        lines = len(self.process.lines)
+        self.put('gaze', **values)
+        wait_until(lambda: any(words in line for line in self.process.lines[lines:]), 20, words)
+        self.until(lambda _: True, 'gaze by it')
+        self.put('gaze', **before)
+
+    def comes(self, kind, topic, condition, what):
+        heard = self.listener.hear(kind, topic)
+        wait_until(lambda: heard and condition(heard[-1]), 20, what)
+
+
+@pytest.fixture(scope='module')
+def pipeline(shared, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('live')
+    listener = Listener('test_live')
+    env = {'GAZE_ROS_MODELS': str(shared / 'models')}
+    with running('pipeline', 'source:=sample', 'model:=mobileone_s0', 'detector:=yunet',
+                 env=env) as process:
+        one = Pipeline(process, listener, folder, shared)
+        wait_until(lambda: one.gazes and one.gazes[-1].gazes, 60, 'gaze')
+        yield one
+    listener.close()
+
+
+def turned(p, **values):
+    """Set what makes the same face look elsewhere, and put it back."""
+    p.put('gaze', smoothing_time=0.0)
+    wait_until(lambda: p.gazes[-1].gazes, 20, 'gaze')
+    before = np.mean([(g.gazes[0].raw_pitch, g.gazes[0].raw_yaw) for g in p.gazes[-9:]], axis=0)
+    p.put('gaze', **values)
+    p.until(lambda g: np.abs(np.array([g.raw_pitch, g.raw_yaw]) - before).max() > 0.03, 'another')
+    p.put('gaze', smoothing_time=0.2, **{name: OWN['gaze', name].default for name in values})
+
+
+def source(p):
+    clip = save_sample(p.folder / 'clip.avi', 'MJPG', 20.0, 30)
+    p.put('camera', source=str(clip))
+    p.process.wait_for(f"source '{clip}' is at its end after", 20)
+    assert 'no file or folder' in p.refused('camera', source='/nowhere.mp4')
+    p.put('camera', source='sample')
+    before = len(p.images)
+    wait_until(lambda: len(p.images) > before + 5, 20, 'the sample again')
+
+
+def rate(p):
+    p.put('camera', rate=0.01)
+    time.sleep(0.3)
+    before = len(p.images)
+    time.sleep(0.5)
+    assert len(p.images) <= before + 1
+    p.put('camera', rate=0.0)  # it does not wait for the 100 s to be over
+    wait_until(lambda: len(p.images) > before + 5, 20, 'pictures again')
+
+
+def loop(p):
+    clip = save_sample(p.folder / 'short.avi', 'MJPG', 20.0, 5)
+    p.put('camera', source=str(clip))
+    wait_until(lambda: p.process.text.count(f"'{clip}' is at its end") == 1, 20, 'its end')
+    before = len(p.images)
+    p.put('camera', loop=True)
+    wait_until(lambda: len(p.images) > before + 9, 20, 'the clip again and again')
+    p.put('camera', loop=False)
+    wait_until(lambda: p.process.text.count(f"'{clip}' is at its end") == 2, 20, 'its end')
+    p.put('camera', source='sample')
+
+
+def frame_id(p):
+    p.put('camera', frame_id='left')
+    wait_until(lambda: p.images[-1][0] == 'left', 20, 'the frame')
+    p.put('camera', frame_id='camera_optical')
+
+
+def camera_info_url(p):
+    path = p.folder / 'camera.yaml'
+    path.write_text(CALIBRATION)
+    p.put('camera', camera_info_url=str(path))
+    wait_until(lambda: p.infos[-1] == 555, 20, 'the calibration')
+    assert '/nowhere.yaml' in p.refused('camera', camera_info_url='/nowhere.yaml')
+    assert p.infos[-1] == 555
+    p.put('camera', camera_info_url='')
+    wait_until(lambda: p.infos[-1] == 0, 20, 'no calibration')
+
+
+def exit_on_end(p):
+    process = Process('camera_node', f"source:={save_sample(p.folder / 'e.avi', 'MJPG', 20.0, 5)}",
+                      'wait_for_subscribers:=0', more=('-r', '__node:=ends'))
+    process.wait_for('is at its end')
+    time.sleep(1.2)
+    assert process.running
+    assert put(p.listener, 'ends', exit_on_end=True) == ''
+    assert process.end() == 0, process.text
+
+
+def smaller(p, node, topic):
+    sizes = p.listener.hear(CompressedImage, topic, lambda m: len(m.data))
+    wait_until(lambda: sizes, 20, 'a compressed picture')
+    p.put(node, jpeg_quality=5)
+    wait_until(lambda: sizes[-1] < 0.5 * sizes[0], 20, 'worse ones')
+    p.put(node, jpeg_quality=90)
+
+
+def transport(p, node):
+    def subscribed():
+        return {i.node_name for i in p.listener.node.get_subscriptions_info_by_topic(
+            '/camera/image_raw/compressed')}
+
+    assert node not in subscribed()
+    p.put(node, image_transport='compressed')
+    wait_until(lambda: node in subscribed(), 20, 'the subscription')
+    p.until(lambda _: True, 'gaze')
+    p.put(node, image_transport='raw')
+    wait_until(lambda: node not in subscribed(), 20, 'no such subscription')
+    p.until(lambda _: True, 'gaze')
+
+
+def detector_weight(p):
+    assert '/nowhere.onnx' in p.refused('gaze', detector_weight='/nowhere.onnx')
+    weight = next((p.shared / 'models').glob('face_detection_yunet*.onnx'))
+    p.loads('faces by yunet', detector_weight=str(weight))
+
+
+def detector(p):
+    p.put('gaze', detector='mediapipe')
+    p.process.wait_for('faces by mediapipe')
+    p.until(lambda _: True, 'faces by it')
+    p.put('gaze', detector='yunet')
+
+
+def changes(p, name, value, condition):
+    p.put('gaze', **{name: value})
+    p.until(condition, f'{name} {value}')
+    p.put('gaze', **{name: OWN['gaze', name].default})
+
+
+def frame_skip(p):
+    p.put('gaze', frame_skip=1000)
+    time.sleep(0.3)
+    before = len(p.gazes), len(p.images)
+    wait_until(lambda: len(p.images) > before[1] + 9, 20, 'pictures')
+    assert len(p.gazes) <= before[0] + 1
+    p.put('gaze', frame_skip=0)
+    p.until(lambda _: True, 'gaze')
+
+
+def max_age(p):
+    p.put('gaze', max_age=1e-6)
+    time.sleep(0.3)
+    before = len(p.gazes)
+    time.sleep(0.4)
+    assert len(p.gazes) == before
+    p.put('gaze', max_age=0.0)
+    p.until(lambda _: True, 'gaze')
+
+
+def no_faces(p):
+    p.put('gaze', min_score=1.0)
+    wait_until(lambda: not p.gazes[-1].gazes, 20, 'no face above a score of 1')
+    p.put('gaze', min_score=0.65)
+
+
+def track_prefix(p):
+    p.put('gaze', track_prefix='cam2')
+    assert '2x' in p.refused('gaze', track_prefix='2x')
+    trigger(p, '/gaze/reset_tracks')
+    p.until(lambda g: g.track_id.startswith('cam2_'), 'the prefix')
+    p.put('gaze', track_prefix='f')
+    trigger(p, '/gaze/reset_tracks')
+
+
+def distance(p):
+    before = p.gazes[-1].gazes[0].origin.z
+    changes(p, 'interpupillary_distance', 0.08, lambda g: g.origin.z > 1.15 * before)
+
+
+def wider(p):
+    before = p.gazes[-1].gazes[0].origin.z
+    changes(p, 'horizontal_fov', 2.5, lambda g: g.origin.z < 0.5 * before)
+
+
+def queue_depth(p, node, stage):
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    def depth(message):
+        return next((v.value for s in message.status for v in s.values
+                     if s.name == f'{node}: {stage}' and v.key == 'queue depth'), None)
+
+    heard = p.listener.hear(DiagnosticArray, '/diagnostics', depth)
+    for words in ('1', '4', 2):  # a whole number is as good
+        del heard[:]
+        p.put(node, queue_depth=words)
+        wait_until(partial(lambda depth: depth in heard, str(words)), 20, f'a queue of {words}')
+    p.put(node, queue_depth='auto')
+
+
+def output(p):
+    first, second = p.folder / 'made' / 'a.mp4', p.folder / 'b.avi'
+    assert "'a.gif'" in p.refused('visualizer', output='a.gif')
+    p.put('visualizer', output=str(first))
+    p.until(lambda _: True, 'gaze')
+    time.sleep(0.5)
+    p.put('visualizer', output=str(second))
+    assert cv2.VideoCapture(str(first)).read()[0], 'it plays as soon as the next one begins'
+    time.sleep(0.5)
+    p.put('visualizer', output='')
+    assert cv2.VideoCapture(str(second)).read()[0]
+    size = second.stat().st_size
+    p.until(lambda _: True, 'gaze')
+    assert second.stat().st_size == size
+
+
+def trigger(p, name):
+    answer = call(p.listener.node, Trigger, name, Trigger.Request())
+    return answer.success, answer.message
+
+
+def snapshot_folder(p):
+    p.put('visualizer', snapshot_folder=str(p.folder / 'shots'))
+    good, path = trigger(p, '/visualizer/save_snapshot')
+    assert good, path
+    assert Path(path).is_absolute() and Path(path).parent == p.folder / 'shots'
+    assert cv2.imread(path).shape == (480, 640, 3)
+    _, second, nanosecond = Path(path).stem.split('_')
+    wait_until(lambda: any(
+        (g.header.stamp.sec, g.header.stamp.nanosec) == (int(second), int(nanosecond))
+        for g in p.gazes), 20, 'the gaze of that stamp')
+    p.put('visualizer', snapshot_folder='/proc/nowhere')
+    good, reason = trigger(p, '/visualizer/save_snapshot')
+    assert not good and '/proc/nowhere' in reason and 'snapshot_folder' in reason
+    p.put('visualizer', snapshot_folder='')
+
+
+def reaches(name, value):
+    """Return the check of a parameter whose effect test_engine.py has: gaze goes on with it."""
+    return lambda p: changes(p, name, value, lambda _: True)
+
+
+LIVE = {
+    ('camera', 'source'): source, ('camera', 'rate'): rate, ('camera', 'loop'): loop,
+    ('camera', 'frame_id'): frame_id, ('camera', 'camera_info_url'): camera_info_url,
+    ('camera', 'exit_on_end'): exit_on_end,
+    ('camera', 'jpeg_quality'): lambda p: smaller(p, 'camera', '/camera/image_raw/compressed'),
+    ('gaze', 'model'): lambda p: p.loads('model mediapipe (', model='mediapipe'),
+    ('gaze', 'weight'): lambda p: p.loads(
+        'model mobileone_s0 (', weight=str(p.shared / 'models' / 'mobileone_s0_gaze.onnx')),
+    ('gaze', 'dataset'): lambda p: p.loads('model mobileone_s0 (', dataset='gaze360'),
+    ('gaze', 'head_order'): lambda p: turned(p, head_order='as_named'),
+    ('gaze', 'crop'): lambda p: turned(p, crop='raw'),
+    ('gaze', 'crop_scale'): lambda p: turned(p, crop_scale=2.5),
+    ('gaze', 'input_size'): lambda p: turned(p, input_size=224),
+    ('gaze', 'runtime'): lambda p: p.loads('(onnx, cpu', runtime='onnx'),
+    ('gaze', 'device'): lambda p: p.loads(', cpu, ', device='cpu'),
+    ('gaze', 'precision'): lambda p: p.loads(', cpu, fp32)', precision='fp32'),
+    ('gaze', 'threads'): lambda p: p.loads('model mobileone_s0 (', threads=1),
+    ('gaze', 'detector'): detector, ('gaze', 'detector_weight'): detector_weight,
+    ('gaze', 'detect_interval'): reaches('detect_interval', 10),
+    ('gaze', 'max_faces'): reaches('max_faces', 1),
+    ('gaze', 'min_score'): no_faces,
+    ('gaze', 'smoothing_time'): lambda p: changes(
+        p, 'smoothing_time', 0.0, lambda g: g.yaw == g.raw_yaw),
+    ('gaze', 'smoothing_beta'): reaches('smoothing_beta', 0.0),
+    ('gaze', 'track_timeout'): reaches('track_timeout', 5.0),
+    ('gaze', 'track_prefix'): track_prefix,
+    ('gaze', 'looking_at_camera_angle'): lambda p: changes(
+        p, 'looking_at_camera_angle', 3.14, lambda g: g.looking_at_camera),
+    ('gaze', 'looking_at_camera_hysteresis'): reaches('looking_at_camera_hysteresis', 0.5),
+    ('gaze', 'looking_at_camera_dwell'): reaches('looking_at_camera_dwell', 0.0),
+    ('gaze', 'interpupillary_distance'): distance, ('gaze', 'horizontal_fov'): wider,
+    ('gaze', 'image_transport'): lambda p: transport(p, 'gaze'),
+    ('gaze', 'frame_skip'): frame_skip, ('gaze', 'max_age'): max_age,
+    ('gaze', 'queue_depth'): lambda p: queue_depth(p, 'gaze', 'Inference'),
+    ('visualizer', 'output'): output,
+    ('visualizer', 'image_transport'): lambda p: transport(p, 'visualizer'),
+    ('visualizer', 'jpeg_quality'): lambda p: smaller(
+        p, 'visualizer', '/gaze/image_annotated/compressed'),
+    ('visualizer', 'queue_depth'): lambda p: queue_depth(p, 'visualizer', 'Display'),
+    ('visualizer', 'snapshot_folder'): snapshot_folder,
+}
+
+
+@pytest.mark.parametrize('node,name', OWN, ids=[f'{node}.{name}' for node, name in OWN])
+def test_each_changes_live_or_says_that_it_does_not(pipeline, node, name):
+    spec = OWN[node, name]
+    assert spec.live is ((node, name) in LIVE)
+    if spec.live:
+        LIVE[node, name](pipeline)
+        return
+    value = {'overlap': 'always'}.get(name)
+    if value is None:
+        value = not spec.default if isinstance(spec.default, bool) else spec.default + 1
+    reason = pipeline.refused(node, **{name: value})
+    assert reason == (
+        f"{name} is not taken while the node is configured: change it after 'ros2 lifecycle set "
+        f"/{node} cleanup', or start the node anew with it")
+
+
+def test_gaze_goes_on_while_a_model_is_loaded_and_after_it_was_refused(pipeline):
+    p = pipeline
+    for model in ('adas', 'mobileone_s0'):
+        before = len(p.gazes)
+        p.put('gaze', model=model)
+        assert len(p.gazes) > before, 'none came while it was loaded'
+        p.until(partial(lambda name, _: p.gazes[-1].model == name, model), model)
+    names = [g.model for g in p.gazes[before:]]
+    assert names == sorted(names, key=['adas', 'mobileone_s0'].index), 'one after the other'
+    for wrong in ({'model': 'resnet18'}, {'weight': '/nowhere.onnx'}, {'precision': 'int8'}):
+        assert p.refused('gaze', **wrong)
+        p.until(lambda _: p.gazes[-1].model == 'mobileone_s0', 'the old one goes on')
+
+
+def test_model_and_weight_are_taken_together_or_not_at_all(pipeline):
+    p = pipeline
+
+    def atomically(**values):
+        request = SetParametersAtomically.Request(parameters=[
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
+        return call(p.listener.node, SetParametersAtomically,
+                    '/gaze/set_parameters_atomically', request).result
+
+    weight = str(next((p.shared / 'models').rglob('gaze-estimation-adas-0002.xml')))
+    assert not atomically(model='adas', weight='/nowhere.xml').successful
+    assert not atomically(model='adas', weight=weight, overlap='always').successful
+    p.until(lambda _: p.gazes[-1].model == 'mobileone_s0', 'the old one goes on')
+    answer = atomically(model='adas', weight=weight)
+    assert answer.successful, answer.reason
+    p.until(lambda _: p.gazes[-1].model == 'adas', 'the other')
+    assert atomically(model='mobileone_s0', weight='').successful
+
+
+def test_reset_tracks_gives_ids_never_given(pipeline):
+    p = pipeline
+    p.until(lambda _: True, 'a face')
+    given = {g.track_id for m in p.gazes for g in m.gazes}
+    good, words = trigger(p, '/gaze/reset_tracks')
+    assert good
+    assert words == 'tracks forgotten from the next picture on: 1'
+    p.until(lambda g: g.track_id not in given, 'a new id')
+
+
+def test_a_snapshot_says_why_there_is_none_and_nothing_else_waits_for_it(pipeline, tmp_path):
+    p = pipeline
+    p.put('visualizer', snapshot_folder=str(tmp_path))
+    p.put('camera', rate=0.01)
+    time.sleep(0.5)
+    client = p.listener.node.create_client(Trigger, '/visualizer/save_snapshot')
+    assert client.wait_for_service(10)
+    time.sleep(0.1)
+    future = client.call_async(Trigger.Request())
+    assert state(p.listener, 'visualizer') == 'active'
+    p.put('visualizer', jpeg_quality=80)
+    assert not future.done(), 'it still waits for a picture'
+    wait_until(future.done, 10, 'an answer')
+    assert not future.result().success
+    assert 'within 2 s' in future.result().message
+    p.put('camera', rate=0.0)
+    assert move(p.listener, 'visualizer', 4) == [True]
+    assert trigger(p, '/visualizer/save_snapshot') == (
+        False, 'the node is not active: it draws no picture')
+    assert move(p.listener, 'visualizer', 3) == [True]
+    good, path = trigger(p, '/visualizer/save_snapshot')
+    assert good, path
+    assert list(tmp_path.iterdir()) == [Path(path)]
+    p.put('visualizer', snapshot_folder='')
+
+
+def test_the_picture_saved_is_the_annotated_one(pipeline, tmp_path):
+    p = pipeline
+    shown = p.listener.hear(Image, '/gaze/image_annotated', lambda m: (
+        f'{m.header.stamp.sec}_{m.header.stamp.nanosec:09d}', image_to_bgr(m)))
+    wait_until(lambda: shown, 20, 'an annotated picture')
+    p.put('visualizer', snapshot_folder=str(tmp_path))
+    for _ in range(5):  # a best-effort topic may lose the one
+        good, path = trigger(p, '/visualizer/save_snapshot')
+        assert good, path
+        time.sleep(0.2)
+        if same := [picture for name, picture in shown if name in path]:
+            break
+    assert (cv2.imread(path) == same[0]).all()
+    p.put('visualizer', snapshot_folder='')

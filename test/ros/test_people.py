@@ -1,0 +1,223 @@
+"""The people node alone, fed by the test."""
+import time
+
+from builtin_interfaces.msg import Time
+from gaze_ros.core.faces import Face, FrameGaze, Gaze
+from gaze_ros.msg import Attention, GazeArray
+from gaze_ros.ros import topics
+from gaze_ros.ros.messages import bgr_to_image, gaze_array
+from gaze_ros.ros.people_node import EVENTS_KEPT
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+import numpy as np
+import pytest
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from support import call, running, wait_until
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import Marker, MarkerArray
+
+A, B = np.array([-0.4, 0.0, 2.0]), np.array([0.4, 0.1, 2.2])
+
+
+def person(track_id, place, direction, at_camera=False):
+    direction = np.array(direction, float)
+    return Gaze(track_id, Face((10, 10, 50, 50), 0.9), 0.0, 0.5, 0.0, 0.5, 1.0,
+                direction / np.linalg.norm(direction), at_camera, place, 0.1,
+                np.array([0.5, -0.5, -0.5, 0.5]))
+
+
+#: Each picture counts here.
+RELIABLE = ('queue_depth:=4', 'qos_overrides./gaze.subscription.reliability:=reliable',
+            'qos_overrides./gaze.subscription.depth:=20')
+
+FACING = (person('f1', A, B - A), person('f2', B, A - B))
+
+
+class Feed:
+    """Publishes gaze, 10 pictures a second by their stamps."""
+
+    def __init__(self, listener):
+        self.node = listener.node
+        self.count = 0
+        self._gaze = self.node.create_publisher(GazeArray, topics.GAZE, topics.reliable(10))
+
+    def hear(self, kind, topic, depth=100, lasting=False):
+        heard = []
+        self.node.create_subscription(
+            kind, topic, heard.append, topics.reliable(depth, lasting))
+        return heard
+
+    def wait(self):
+        wait_until(self._gaze.get_subscription_count, 20, 'a subscription to gaze')
+        wait_until(lambda: self.node.count_publishers(topics.ATTENTION), 20, 'the publishers')
+        time.sleep(0.5)
+
+    def stamp(self, after=0):
+        """Return the stamp of a picture so many after the last one sent."""
+        count = self.count + after
+        return Time(sec=1_700_000_000 + count // 10, nanosec=count % 10 * 100_000_000 + 123)
+
+    def send(self, *gazes, pictures=1):
+        for _ in range(pictures):
+            self.count += 1
+            header = Header(frame_id='cam_optical', stamp=self.stamp())
+            self._gaze.publish(gaze_array(FrameGaze(640, 480, 'x', list(gazes)), header))
+            time.sleep(0.02)
+        return header.stamp
+
+
+@pytest.fixture
+def feed(listener):
+    return Feed(listener)
+
+
+def test_events_frames_and_markers_of_two_who_look_at_each_other(feed):
+    events = feed.hear(Attention, topics.ATTENTION)
+    frames = feed.hear(TFMessage, '/tf')
+    markers = feed.hear(MarkerArray, topics.MARKERS)
+    with running('people_node', *RELIABLE):
+        feed.wait()
+        first = feed.send(*FACING)
+        feed.send(*FACING, pictures=6)
+        wait_until(lambda: len(events) == 2, 10, 'two events')
+        assert {(e.track_id, e.target, e.target_id, e.mutual) for e in events} == {
+            ('f1', Attention.PERSON, 'f2', True), ('f2', Attention.PERSON, 'f1', True)}
+        for event in events:
+            assert event.since == first
+            assert event.header.frame_id == 'cam_optical'
+            # The dwell of 0.3 s, at 10 pictures a second.
+            assert event.header.stamp.nanosec - first.nanosec == 300_000_000
+        last = feed.send(person('f1', A, (0, 0, -1), True), pictures=15)
+        wait_until(lambda: len(events) == 5, 10, 'three more')
+        assert [(e.track_id, e.target, e.mutual) for e in events[2:]] == [
+            ('f1', Attention.CAMERA, False), ('f2', Attention.PERSON, False),
+            ('f2', Attention.GONE, False)]
+        wait_until(
+            lambda: markers[-1].markers[0].header.stamp == last, 10, 'the last markers')
+    assert len(frames) >= 20
+    assert [t.child_frame_id for t in frames[0].transforms] == [
+        'face_f1', 'gaze_f1', 'face_f2', 'gaze_f2']
+    assert frames[0].transforms[0].header.stamp == first
+    assert frames[-1].transforms[0].header.stamp == last
+    assert [len(m.transforms) for m in frames[-10:]] == [2] * 10
+    kinds = [{(m.ns, m.action) for m in array.markers} for array in markers]
+    assert ('mutual', Marker.ADD) in set.union(*kinds)
+    assert kinds[-1] == {(ns, Marker.ADD) for ns in ('face', 'gaze', 'id')}
+    assert {('mutual', Marker.DELETE), ('face', Marker.DELETE)} <= set.union(*kinds)
+
+
+def test_who_comes_later_may_have_the_last_events(feed):
+    with running('people_node', *RELIABLE):
+        feed.wait()
+        info, = feed.node.get_publishers_info_by_topic(topics.ATTENTION)
+        assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+        assert info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        feed.send(*FACING, pictures=6)
+        time.sleep(0.3)
+        late = feed.hear(Attention, topics.ATTENTION, EVENTS_KEPT, lasting=True)
+        wait_until(lambda: len(late) == 2, 10, 'the events there were')
+        assert all(event.mutual for event in late)
+
+
+def test_parameters_are_taken_at_once(feed):
+    events, frames = feed.hear(Attention, topics.ATTENTION), feed.hear(TFMessage, '/tf')
+
+    def change(**values):
+        request = SetParameters.Request(parameters=[
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
+        return [r.successful for r in call(
+            feed.node, SetParameters, '/people/set_parameters', request).results]
+
+    with running('people_node', 'looking_at_person_dwell:=5.0', *RELIABLE):
+        feed.wait()
+        feed.send(*FACING, pictures=10)
+        wait_until(lambda: frames, 10, 'frames')
+        assert change(publish_tf=False, looking_at_person_dwell=0.2) == [True, True]
+        time.sleep(0.2)
+        assert not events
+        frames.clear()
+        feed.send(*FACING, pictures=2)
+        wait_until(lambda: len(events) == 2, 10, 'events after the shorter dwell')
+        assert not frames
+        # 10 degrees past: beyond an angle of 0.1 rad and the hysteresis.
+        assert change(looking_at_person_angle=0.05, looking_at_person_hysteresis=0.0) == [
+            True, True]
+        aside = person('f1', A, (B - A) + np.array([0, 0.2, 0]))
+        feed.send(aside, FACING[1], pictures=4)
+        wait_until(lambda: len(events) == 4, 10, 'events after the smaller angle')
+        assert {e.track_id: e.target for e in events[2:]} == {
+            'f1': Attention.ELSEWHERE, 'f2': Attention.PERSON}
+        assert change(looking_at_person_angle=4.0, humans=True) == [False, False]
+        assert change(queue_depth='2', image_transport='compressed') == [True, True]
+
+
+@pytest.mark.parametrize('pictures', ['published', 'not published'])
+def test_humans_get_the_picture_of_their_own_gaze(feed, pictures):
+    hri = pytest.importorskip('hri_msgs.msg', reason='hri_msgs is in no package registry')
+    tracked = feed.hear(hri.IdsList, '/humans/faces/tracked')
+    gazing = feed.hear(hri.Gaze, '/humans/interactions/gazing')
+    crops = feed.hear(Image, '/humans/faces/f1/cropped')
+    if pictures == 'published':
+        images = feed.node.create_publisher(Image, topics.IMAGE, topics.qos())
+    looking = person('f1', A, (0, 0, -1), True)
+    with running('people_node', 'humans:=true', 'image_transport:=compressed', *RELIABLE):
+        feed.wait()
+        request = SetParameters.Request(parameters=[
+            Parameter('image_transport', value='raw').to_parameter_msg()])
+        assert call(feed.node, SetParameters, '/people/set_parameters', request
+                    ).results[0].successful
+        time.sleep(0.5)
+        stamp = feed.send(looking)
+        for grey in range(10, 90, 10):
+            if pictures == 'published':
+                header = Header(stamp=feed.stamp(1), frame_id='cam_optical')
+                images.publish(bgr_to_image(np.full((480, 640, 3), grey, np.uint8), header))
+                time.sleep(0.1)
+            stamp = feed.send(looking)
+            time.sleep(0.1)
+        wait_until(lambda: tracked and tracked[-1].header.stamp == stamp, 10, 'the last')
+        wait_until(lambda: gazing and gazing[-1].header.stamp == stamp, 10, 'the last')
+        assert list(tracked[-1].ids) == ['f1']
+    assert (gazing[-1].sender, gazing[-1].receiver) == ('f1', '')
+    assert list(tracked[-1].ids) == [], 'it ended without a word'
+    if pictures == 'published':
+        assert len(crops) >= 2
+        for crop in crops:
+            # The n-th picture has the grey 10 n, and the stamp of the n-th but one gaze.
+            count = 10 * (crop.header.stamp.sec - 1_700_000_000) + round(
+                crop.header.stamp.nanosec / 1e8)
+            assert bytes(crop.data[:3]) == bytes([10 * (count - 1)] * 3)
+    else:
+        assert not crops
+
+
+def test_deactivated_it_does_nothing_and_begins_anew(feed):
+    events, frames = feed.hear(Attention, topics.ATTENTION), feed.hear(TFMessage, '/tf')
+
+    def change(transition):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert call(feed.node, ChangeState, '/people/change_state', request).success
+
+    with running('people_node', *RELIABLE):
+        feed.wait()
+        feed.send(*FACING, pictures=5)
+        wait_until(lambda: len(events) == 2, 10, 'two events')
+        change(Transition.TRANSITION_DEACTIVATE)
+        count = len(frames)
+        feed.send(person('f1', A, (0, 0, -1), True), pictures=5)
+        time.sleep(0.5)
+        assert len(events) == 2 and len(frames) == count
+        change(Transition.TRANSITION_ACTIVATE)
+        feed.send(*FACING, pictures=5)
+        wait_until(lambda: len(events) == 4, 10, 'the same events anew')
+        assert [e.track_id for e in events[2:]] == ['f1', 'f2'] and all(e.mutual for e in events)
+        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP,
+                           Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            change(transition)
+        feed.wait()
+        feed.send(*FACING, pictures=5)
+        wait_until(lambda: len(events) == 6, 10, 'and once more')

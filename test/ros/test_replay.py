@@ -1,0 +1,320 @@
+"""Replaying and recording bags, with real processes and real topics."""
+from pathlib import Path
+from runpy import run_path
+import signal
+import sys
+import time
+from types import ModuleType, SimpleNamespace
+
+from ament_index_python.packages import get_package_share_directory
+from bagmaker import COMPRESSED, LAG, messages, PERIOD, START, write
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from gaze_ros.bags.reading import BagReader
+from gaze_ros.cli.main import main
+from gaze_ros.core.parameters import BAG_NODES, NODES
+from gaze_ros.msg import Attention, Gaze, GazeArray
+from gaze_ros.ros.replaying import ARGUMENTS, node_parameters, PARAMETERS
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+import pytest
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from support import BIN, call, Process, running, wait_until
+
+RELIABLE = [f'qos_overrides./{topic}.publisher.{policy}' for topic in (
+    'camera/image_raw', 'camera/image_raw/compressed', 'camera/camera_info')
+    for policy in ('reliability:=reliable', 'depth:=100')]
+
+
+def stamp(message):
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+def hear(listener, kind, topic, keep, reliable=True, depth=200):
+    """Subscribe so that nothing is lost, if the publisher is reliable, too."""
+    heard = []
+    listener.node.create_subscription(
+        kind, topic, lambda m: heard.append(keep(m)), QoSProfile(
+            depth=depth, reliability=ReliabilityPolicy.RELIABLE if reliable else
+            ReliabilityPolicy.BEST_EFFORT))
+    return heard
+
+
+def clock_of(listener):
+    return hear(listener, Clock, '/clock', lambda m: m.clock.sec * 10**9 + m.clock.nanosec,
+                reliable=False)
+
+
+def read(path, topic, kind=GazeArray):
+    reader = BagReader(path)
+    try:
+        return [(r.time, r.cdr, deserialize_message(r.cdr, kind))
+                for r in reader.records([topic])]
+    finally:
+        reader.close()
+
+
+def test_images_calibration_and_time_come_as_they_are_in_the_bag(listener, tmp_path):
+    content = list(messages(40))
+    path = write(tmp_path / 'in', content)
+    images = hear(listener, Image, '/camera/image_raw', lambda m: (
+        stamp(m), m.header.frame_id, m.width, m.encoding, bytes(m.data)))
+    infos = hear(listener, CameraInfo, '/camera/camera_info', lambda m: (stamp(m), m.k[0]))
+    clock = clock_of(listener)
+    process = Process('replay_node', f'bag:={path}', *RELIABLE)
+    assert process.end(60) == 0, process.text
+    assert 'at its end after 40 images' in process.text
+    assert 'Replay FPS' in process.text and '(40 frames, 0 dropped)' in process.text
+    wanted = [deserialize_message(m[3], Image) for m in content if m[1].endswith('/Image')]
+    assert images == [(stamp(m), 'left_optical', 320, 'bgr8', bytes(m.data)) for m in wanted]
+    assert infos == [(stamp(m), 300.0) for m in wanted]
+    assert clock == sorted(clock)
+    times = [time for *_, time, _ in content]
+    assert min(times) <= clock[0]
+    assert clock[-1] > times[-1], 'time goes on for the last image'
+    between = set(clock) - set(times)
+    assert len(between) >= 40, 'time goes on between the images'
+
+
+def test_who_wants_a_compressed_bag_raw_gets_it_raw(listener, tmp_path):
+    path = write(tmp_path / 'in', messages(20, compressed=True, prefix='/odd/cam'), 'SQLITE3')
+    raw = hear(listener, Image, '/front/camera/image_raw', lambda m: (stamp(m), m.width))
+    compressed = hear(listener, CompressedImage, '/front/camera/image_raw/compressed',
+                      lambda m: (stamp(m), bytes(m.data)))
+    process = Process('replay_node', f'bag:={path}', 'image_topic:=/odd/cam/image_raw', *(
+        word.replace('./camera', './front/camera') for word in RELIABLE),
+        more=('-r', '__ns:=/front'))
+    assert process.end(60) == 0, process.text
+    stamps = [START + n * PERIOD for n in range(20)]
+    assert raw == [(s, 320) for s in stamps]
+    inside = [deserialize_message(m[3], CompressedImage)
+              for m in messages(20, compressed=True) if m[1] == COMPRESSED]
+    assert compressed == [(stamp(m), bytes(m.data)) for m in inside]
+
+
+def test_in_a_loop_time_and_stamps_go_on(listener, tmp_path):
+    path = write(tmp_path / 'in', messages(10))
+    images = hear(listener, Image, '/camera/image_raw', stamp)
+    clock = clock_of(listener)
+    with running('replay_node', f'bag:={path}', 'loop:=true', 'rate:=4.0', *RELIABLE):
+        wait_until(lambda: len(images) >= 35, 60, '35 images of a bag with 10')
+    assert {b - a for a, b in zip(images, images[1:])} <= {PERIOD, PERIOD + 1}
+    assert clock == sorted(clock)
+
+
+def test_deactivated_it_pauses_and_activated_it_goes_on(listener, tmp_path):
+    path = write(tmp_path / 'in', messages(60))
+    images = hear(listener, Image, '/camera/image_raw', stamp)
+    clock = clock_of(listener)
+    process = Process('replay_node', f'bag:={path}', *RELIABLE)
+
+    def change(number):
+        request = ChangeState.Request(transition=Transition(id=number))
+        assert call(listener.node, ChangeState, '/replay/change_state', request).success
+
+    wait_until(lambda: len(images) >= 10, 60, '10 images')
+    change(Transition.TRANSITION_DEACTIVATE)
+    time.sleep(0.3)  # what was under way has arrived
+    paused = len(images), clock[-1]
+    assert paused[0] < 60
+    time.sleep(0.5)
+    assert (len(images), clock[-1]) == paused
+    change(Transition.TRANSITION_ACTIVATE)
+    assert process.end(60) == 0, process.text
+    assert images == [START + n * PERIOD for n in range(60)]
+    assert clock == sorted(clock)
+
+
+@pytest.mark.parametrize(('parameters', 'words'), [
+    ((), 'bag is empty: give a rosbag2 folder'),
+    (('bag:=/nowhere',), "bag '/nowhere' does not exist"),
+    (('bag:={bag}', 'image_topic:=x'), "topic '/x' has no images in the bag; it has /camera/"),
+    (('bag:={bag}', 'rate:=0.0'), 'rate out of range Min: 0.01')])
+def test_what_cannot_be_replayed_ends_the_node_with_the_reason(tmp_path, parameters, words):
+    path = write(tmp_path / 'in', messages(2))
+    process = Process('replay_node', *(p.format(bag=path) for p in parameters))
+    assert process.end(30) == 1
+    assert words in process.text
+    assert 'Traceback' not in process.text
+
+
+def test_bag_and_live_agree(listener, tmp_path):
+    path = write(tmp_path / 'in', messages(60))
+    models = {'model': 'mediapipe', 'detector': 'mediapipe'}
+    assert main(['bag', str(path), str(tmp_path / 'out'), '--quiet',
+                 *(word for k, v in models.items() for word in (f'--{k}', v))]) == 0
+    offline = {stamp(m): (m, cdr) for _, cdr, m in read(tmp_path / 'out', '/gaze')}
+    own = [f'{k}:={v}' for k, v in models.items()]
+    told = hear(listener, DiagnosticArray, '/diagnostics',
+                lambda m: (m.status[0].name, m.status[0].hardware_id, m.status[0].level))
+    with running('gaze_node', 'use_sim_time:=true', *own) as gaze, running(
+            'recorder_node', 'use_sim_time:=true', f'output:={tmp_path / "rec"}') as recorder:
+        gaze.wait_for('model mediapipe')
+        recorder.wait_for('recording /gaze')
+        # Slowly: the processor is shared with whatever else is tested.
+        replay = Process('replay_node', f'bag:={path}', 'rate:=0.5')
+        assert replay.end(60) == 0, replay.text
+    live = read(tmp_path / 'rec', '/gaze')
+    assert len(live) >= 30, gaze.text
+    assert ('replay: Replay', str(path), DiagnosticStatus.OK) in told
+    assert ('recorder: Recorder', str(tmp_path / 'rec'), DiagnosticStatus.OK) in told
+    for recorded, _, message in live:
+        wanted, _ = offline[stamp(message)]
+        # In the bag's time: after the picture was recorded, less than a second.
+        assert 0 <= recorded - stamp(message) - LAG < 10**9
+        assert message.header == wanted.header
+        assert message.calibrated
+        assert message.detection_duration.nanosec > 0
+        assert len(message.gazes) == len(wanted.gazes)
+        for one, other in zip(message.gazes, wanted.gazes):
+            assert one.raw_pitch == pytest.approx(other.raw_pitch, abs=1e-6, nan_ok=True)
+            assert one.raw_yaw == pytest.approx(other.raw_yaw, abs=1e-6, nan_ok=True)
+            assert one.roi == other.roi
+
+
+def publish_until(listener, publisher, make, condition, what):
+    numbers = iter(range(10**6))
+
+    def step():
+        publisher.publish(make(next(numbers)))
+        return condition()
+    wait_until(step, 30, what)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_what_is_recorded_is_what_was_said_and_can_be_read(listener, tmp_path, number):
+    output = tmp_path / 'made' / 'rec'
+    gazes = listener.node.create_publisher(GazeArray, '/r/gaze', 10)
+    events = listener.node.create_publisher(Attention, '/r/gaze/attention', 10)
+    pictures = listener.node.create_publisher(
+        CompressedImage, '/r/gaze/image_annotated/compressed', 10)
+    process = Process('recorder_node', f'output:={output}', 'images:=true',
+                      more=('-r', '__ns:=/r'))
+    publishers = gazes, events, pictures
+    wait_until(lambda: all(p.get_subscription_count() for p in publishers), 30, 'discovery')
+    time.sleep(1.0)
+    said = []
+    for n in range(50):
+        message = GazeArray(model='x', gazes=[Gaze(track_id=f'f{n}', pitch=0.25)] * (n % 3))
+        message.header.stamp.sec = n
+        said.append(message)
+        gazes.publish(message)
+        events.publish(Attention(track_id=f'f{n}', target=Attention.CAMERA))
+        pictures.publish(CompressedImage(format='jpeg', data=bytes([n] * 100)))
+        time.sleep(0.005)
+    time.sleep(0.3)
+    process.send(number)
+    assert process.end(4) == 0, process.text
+    assert f"saved '{output}' with 150 messages" in process.text
+    got = read(output, '/r/gaze')
+    assert [m for _, _, m in got] == said
+    assert [t for t, _, _ in got] == sorted(t for t, _, _ in got)
+    now = time.time_ns()
+    assert all(now - 60 * 10**9 < t <= now for t, _, _ in got)
+    assert [m.track_id for _, _, m in read(output, '/r/gaze/attention', Attention)] == [
+        f'f{n}' for n in range(50)]
+    seen = read(output, '/r/gaze/image_annotated/compressed', CompressedImage)
+    assert [bytes(m.data) for _, _, m in seen] == [bytes([n] * 100) for n in range(50)]
+
+
+def test_a_recording_is_never_overwritten(tmp_path):
+    (tmp_path / 'rec').mkdir()
+    process = Process('recorder_node', f'output:={tmp_path / "rec"}')
+    assert process.end(30) == 1
+    assert "rec' is there already, and no bag is overwritten" in process.text
+
+
+def test_a_full_disk_ends_the_recording_is_told_once_and_not_the_node(listener, tmp_path):
+    few = tmp_path / 'few'
+    # 256 KiB a file; shared memory is files, too.
+    few.write_text(f'#!/bin/bash\nulimit -f 256\nexec {BIN / "recorder_node"} "$@"\n')
+    few.chmod(0o755)
+    pictures = listener.node.create_publisher(
+        CompressedImage, '/gaze/image_annotated/compressed', 10)
+    big = CompressedImage(data=bytes(50_000))
+    with running(str(few), f'output:={tmp_path / "rec"}', 'images:=true',
+                 env={'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'}) as process:
+        publish_until(listener, pictures, lambda n: big,
+                      lambda: 'nothing is recorded any more' in process.text, 'the error')
+        publish_until(listener, pictures, lambda n: big, lambda: process.running, 'life')
+        assert process.running
+    assert process.text.count('cannot be written: File too large') == 1
+    assert 'failed' in next(x for x in process.lines if x.startswith('Recorder FPS'))
+
+
+DEFAULTS = {name: default or '' for name, (default, _) in ARGUMENTS.items()}
+
+
+def test_the_launch_file_starts_all_in_the_bags_time():
+    got = node_parameters({**DEFAULTS, 'bag': '/b'})
+    assert set(got) == {'replay_node', 'gaze_node', 'visualizer_node', 'people_node'}
+    assert got['replay_node']['bag'] == '/b'
+    assert {name: own['use_sim_time'] for name, own in got.items()} == {
+        name: name != 'replay_node' for name in got}
+    got = node_parameters({**DEFAULTS, 'bag': '/b', 'record': '/o', 'record_images': 'true'})
+    assert got['recorder_node'] == {'use_sim_time': True, 'output': '/o', 'images': True}
+
+
+@pytest.mark.parametrize('argument', [name for name in PARAMETERS if name != 'record'])
+def test_every_argument_reaches_a_parameter_that_exists(argument):
+    node, name = PARAMETERS[argument]
+    spec = next(s for s in {**NODES, **BAG_NODES}[node] if s.name == name)
+    value, wanted = {
+        bool: ('true', True), int: (str(spec.high or 3), int(spec.high or 3)),
+        float: ('2', 2.0), str: (spec.choices and spec.choices[-1] or '/a b', None),
+    }[type(spec.default)]
+    if isinstance(spec.default, int) and spec.choices:
+        value, wanted = str(spec.choices[0]), spec.choices[0]
+    got = node_parameters({**DEFAULTS, 'bag': '/b', 'record': '/o', argument: value})
+    one = got[f'{node}_node'][name]
+    assert one == (value if wanted is None else wanted) and type(one) is type(spec.default)
+
+
+@pytest.mark.parametrize(('argument', 'value', 'words'), [
+    ('loop', 'perhaps', 'loop must be a bool'), ('rate', '0', 'rate 0 is not in 0.01..100'),
+    ('model', 'other', "model 'other' is not one of"), ('max_faces', 'x', 'must be a int')])
+def test_a_value_that_is_none_is_refused(argument, value, words):
+    with pytest.raises(ValueError, match=words):
+        node_parameters({**DEFAULTS, 'bag': '/b', argument: value})
+
+
+@pytest.fixture
+def launch_file(monkeypatch):
+    """Return the launch file with actions that only keep what they were made with."""
+    def recorded(name):
+        def init(self, *args, **kwargs):
+            self.args, self.kwargs = args, kwargs
+        return type(name, (), {'__init__': init})
+
+    for name in ('launch', 'launch.actions', 'launch_ros', 'launch_ros.actions',
+                 'launch_ros.parameter_descriptions'):
+        module = ModuleType(name)
+        for cls in ('LaunchDescription', 'DeclareLaunchArgument', 'OpaqueFunction', 'Shutdown',
+                    'Node', 'ParameterValue'):
+            setattr(module, cls, recorded(cls))
+        monkeypatch.setitem(sys.modules, name, module)
+    share = Path(get_package_share_directory('gaze_ros'))
+    return SimpleNamespace(**run_path(str(share / 'launch' / 'replay.launch.py')))
+
+
+def test_the_launch_file_declares_every_argument_and_starts_executables_that_are_there(
+        launch_file):
+    actions, = launch_file.generate_launch_description().args
+    declared = {a.args[0]: a.kwargs for a in actions
+                if type(a).__name__ == 'DeclareLaunchArgument'}
+    assert set(declared) == set(ARGUMENTS)
+    assert all(kwargs['description'] for kwargs in declared.values())
+    # None: it has to be given.
+    assert [name for name, k in declared.items() if k['default_value'] is None] == ['bag']
+    context = SimpleNamespace(launch_configurations={
+        **DEFAULTS, 'bag': '/b', 'record': '/o', 'namespace': 'front', 'rate': '2'})
+    nodes = {n.kwargs['executable']: n.kwargs for n in launch_file.start(context)}
+    assert len(nodes) == 5
+    for name, kwargs in nodes.items():
+        assert (BIN / name).is_file()
+        assert kwargs['namespace'] == 'front'
+        assert type(kwargs['on_exit']).__name__ == 'Shutdown'
+        assert kwargs['parameters'][0] == DEFAULTS['params_file']
+    assert nodes['replay_node']['parameters'][1]['rate'].args == (2.0,)

@@ -1,0 +1,231 @@
+"""gaze_ros bag: every picture of a bag, with its stamp, the same each time."""
+import math
+import signal
+import subprocess
+import sys
+
+from bagmaker import (
+    break_last_chunk,
+    compressed_cdr,
+    IMAGE,
+    LAG,
+    messages,
+    PERIOD,
+    pictures,
+    START,
+    write,
+    write_db3,
+)
+from gaze_ros.bags.reading import BagReader
+from gaze_ros.bags.stamps import stamp_of
+from gaze_ros.cli.main import main
+from gaze_ros.core.engine import create_engine
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros.messages import compressed_to_bgr
+import numpy as np
+import pytest
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage
+from support import wait_until
+
+MODEL = '--model', 'mediapipe', '--detector', 'mediapipe', '--quiet'
+
+
+def bag(*words):
+    return main(['bag', *map(str, words), *MODEL])
+
+
+def read(path, topic='/gaze', kind=GazeArray):
+    """Return time of recording, bytes and message of each."""
+    reader = BagReader(path)
+    try:
+        assert topic in reader.topics
+        return [(r.time, r.cdr, deserialize_message(r.cdr, kind))
+                for r in reader.records([topic])]
+    finally:
+        reader.close()
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    """Return a folder with a bag of 300 pictures, ``in``, and what came of it, ``out``."""
+    folder = tmp_path_factory.mktemp('bags')
+    write(folder / 'in', messages(300))
+    assert bag(folder / 'in', folder / 'out') == 0
+    return folder
+
+
+def test_300_pictures_come_back_with_their_stamps_ids_and_angles(made):
+    got = read(made / 'out')
+    assert len(got) == 300
+    engine = create_engine({'model': 'mediapipe', 'detector': 'mediapipe'})
+    faces = 0
+    for (stamp, header, bgr), (time, cdr, message) in zip(pictures(300), got):
+        assert time == stamp + LAG
+        assert stamp_of(cdr) == stamp
+        assert message.header == header
+        frame = engine.process(bgr, header.stamp.sec + 1e-9 * header.stamp.nanosec)
+        assert [g.track_id for g in message.gazes] == [g.track_id for g in frame.gazes]
+        for one, wanted in zip(message.gazes, frame.gazes):
+            for name in ('pitch', 'yaw', 'raw_pitch', 'raw_yaw', 'confidence'):
+                value = np.float32(getattr(wanted, name))
+                assert np.float32(getattr(one, name)) == value or np.isnan(value)
+        faces += len(message.gazes)
+    engine.close()
+    assert faces >= 290
+    # The calibration beside the images was taken, what it took to compute was left out.
+    assert all(m.calibrated for _, _, m in got)
+    assert {(m.detection_duration.nanosec, m.estimation_duration.nanosec)
+            for _, _, m in got} == {(0, 0)}
+
+
+def test_the_same_bag_gives_the_same_bytes(made, tmp_path):
+    assert bag(made / 'in', tmp_path / 'again') == 0
+    first, second = ([cdr for _, cdr, _ in read(p)] for p in (made / 'out', tmp_path / 'again'))
+    assert first == second
+
+
+def test_the_networks_of_shared_give_the_same_bytes_too(shared, tmp_path, monkeypatch):
+    monkeypatch.setenv('GAZE_ROS_MODELS', str(shared / 'models'))
+    write(tmp_path / 'in', messages(40))
+    for name in ('one', 'two'):
+        assert main(['bag', str(tmp_path / 'in'), str(tmp_path / name), '--quiet',
+                     '--model', 'adas', '--detector', 'yunet', '--annotated']) == 0
+    first, second = ([cdr for _, cdr, _ in read(tmp_path / name)] for name in ('one', 'two'))
+    assert len(first) == 40
+    assert first == second
+    assert sum(len(m.gazes) for _, _, m in read(tmp_path / 'one')) >= 38
+
+
+def test_the_form_of_the_bag_makes_no_difference(tmp_path):
+    content = list(messages(30))
+    forms = [
+        write(tmp_path / 'mcap', content), write(tmp_path / 'db3', content, 'SQLITE3'),
+        write(tmp_path / 'zstd', content, mode='MESSAGE'),
+        write(tmp_path / 'files', content, mode='FILE'),
+        write_db3(tmp_path / 'humble' / 'x_0.db3', content)]
+    forms.append(forms[0] / 'mcap.mcap')
+    results = []
+    for number, form in enumerate(forms):
+        assert bag(form, tmp_path / f'out{number}.mcap') == 0
+        results.append([(t, cdr) for t, cdr, _ in read(tmp_path / f'out{number}.mcap')])
+    assert len(results[0]) == 30
+    assert all(result == results[0] for result in results)
+
+
+def test_compressed_images_of_a_namespace_and_annotated_ones(tmp_path, capsys):
+    write(tmp_path / 'in', messages(20, compressed=True, prefix='/front/camera'))
+    assert bag(tmp_path / 'in', tmp_path / 'out', '--annotated') == 0
+    assert "20 frames, 1.00 faces a frame, in '" in capsys.readouterr().err
+    gazes = read(tmp_path / 'out', '/front/gaze')
+    drawn = read(tmp_path / 'out', '/front/gaze/image_annotated/compressed', CompressedImage)
+    assert len(gazes) == len(drawn) == 20
+    for (time, _, gaze), (other, _, picture) in zip(gazes, drawn):
+        assert time == other
+        assert gaze.header == picture.header
+        roi = gaze.gazes[0].roi
+        bgr = compressed_to_bgr(picture)
+        assert bgr.shape == (240, 320, 3)
+        edge = bgr[roi.y_offset + roi.height // 3, roi.x_offset].astype(int)
+        colours = [80, 220, 80], [60, 170, 255], [170, 170, 170]
+        assert min(np.abs(edge - c).max() for c in colours) < 90
+
+
+def test_a_broken_message_costs_one_picture_and_is_told(tmp_path, capsys):
+    content = list(messages(10, info=False))
+    name, kind, time, cdr = content[4]
+    content[4] = name, kind, time, cdr[:50]
+    name, kind, time, cdr = content[7]
+    content[7] = name, kind, time, cdr.replace(b'bgr8', b'odd8')
+    write(tmp_path / 'in', content)
+    assert bag(tmp_path / 'in', tmp_path / 'out') == 0
+    err = capsys.readouterr().err
+    assert "an image was left out: encoding 'odd8' is not one of" in err
+    assert '2 of 10 images were left out' in err
+    stamps = [stamp_of(cdr) for _, cdr, _ in read(tmp_path / 'out')]
+    assert stamps == [START + n * PERIOD for n in range(10) if n not in (4, 7)]
+
+
+def test_a_bag_broken_inside_leaves_what_came_before_and_says_so(tmp_path, capsys):
+    path = write(tmp_path / 'in', messages(20, info=False), mode='STORAGE') / 'in.mcap'
+    break_last_chunk(path)
+    assert bag(tmp_path / 'in', tmp_path / 'out') == 1
+    err = capsys.readouterr().err.strip().splitlines()[-1]
+    assert 'cannot be read' in err and "out.incomplete'" in err
+    assert not (tmp_path / 'out').exists()
+    assert 0 < len(read(tmp_path / 'out.incomplete')) < 20
+
+
+def test_what_cannot_be_done_is_told_and_leaves_nothing(tmp_path, capsys):
+    write(tmp_path / 'in', messages(2))
+    write(tmp_path / 'odd', [('/camera/image_raw', IMAGE, 5, b'\0\1\0\0')])
+    write(tmp_path / 'no', [m for m in messages(2) if m[1] != IMAGE])
+    (tmp_path / 'there').mkdir()
+    for words, told in [
+            (('in', 'there'), "there' is there already, and no bag is overwritten"),
+            (('nowhere', 'out'), "nowhere' does not exist"),
+            (('odd', 'out'), 'holds no image that can be decoded'),
+            (('no', 'out'), 'the bag has no images; it has /camera/camera_info (2 sensor'),
+            (('in', 'out', '--topic', '/x'), "'/x' has no images in the bag; it has /camera"),
+            (('in', 'out', '--camera-info', '/x'), "'/x' has no sensor_msgs/msg/CameraInfo"),
+            (('in', 'out', '--detect-interval', '0'), 'detect_interval 0 goes by how fast')]:
+        paths = [tmp_path / w for w in words[:2]]
+        assert bag(*paths, *words[2:]) == 1
+        err = capsys.readouterr().err.strip().splitlines()
+        assert told in err[-1] and err[-1].startswith('gaze_ros bag: '), err
+        assert not list(tmp_path.glob('out*'))
+    assert not list((tmp_path / 'there').iterdir())
+
+
+def test_a_disk_that_is_full_is_told_and_leaves_nothing(tmp_path, capsys):
+    resource = pytest.importorskip('resource')
+    write(tmp_path / 'in', messages(30))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, before[1]))
+    try:
+        assert bag(tmp_path / 'in', tmp_path / 'out') == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "out' cannot be written: File too large" in capsys.readouterr().err
+    assert not list(tmp_path.glob('out*'))
+
+
+def test_ctrl_c_leaves_a_bag_that_can_be_read_under_another_name(made, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, '-c', 'import sys; from gaze_ros.cli.main import main; sys.exit(main())',
+         'bag', made / 'in', tmp_path / 'out', *MODEL[:-1]], stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: (tmp_path / 'out').exists(), 60, 'the bag')
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    if process.returncode == 0:
+        pytest.skip('it was done before the signal came')
+    assert process.returncode == 130, err
+    got = read(tmp_path / 'out.incomplete')
+    assert not (tmp_path / 'out').exists()
+    assert 0 < len(got) < 300
+    assert f'broken off after {len(got)} of 300 images' in err
+    first = [cdr for _, cdr, _ in read(made / 'out')]
+    assert [cdr for _, cdr, _ in got] == first[:len(got)]
+
+
+def test_pictures_without_stamps_go_by_the_time_they_were_recorded(tmp_path):
+    content = []
+    for stamp, header, bgr in pictures(10):
+        header.stamp.sec = header.stamp.nanosec = 0
+        content.append(('/image/compressed', 'sensor_msgs/msg/CompressedImage', stamp,
+                        compressed_cdr(bgr, header)))
+    write(tmp_path / 'in', content)
+    assert bag(tmp_path / 'in', tmp_path / 'out') == 0
+    got = read(tmp_path / 'out')
+    assert [time for time, _, _ in got] == [START + n * PERIOD for n in range(10)]
+    assert {stamp_of(cdr) for _, cdr, _ in got} == {0}
+    yaws = [(m.gazes[0].yaw, m.gazes[0].raw_yaw) for _, _, m in got]
+    assert any(not math.isclose(smooth, raw, abs_tol=1e-6) for smooth, raw in yaws[1:])
+
+
+def test_the_first_calibration_holds_for_the_picture_before_it(tmp_path):
+    content = sorted(messages(4), key=lambda m: (m[2], m[1] != IMAGE))
+    assert content[0][1] == IMAGE
+    write(tmp_path / 'in', content)
+    assert bag(tmp_path / 'in', tmp_path / 'out') == 0
+    assert [m.calibrated for _, _, m in read(tmp_path / 'out')] == [True] * 4

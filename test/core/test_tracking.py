@@ -302,3 +302,8 @@ def test_the_order_of_the_faces_does_not_matter(random, seed):
         known = {f'f{k}' for k in range(1, 6)}
         pairs = [(ids[k], j) for k, j in zip(order, shuffled)]
         assert all(a == b for a, b in pairs if {a, b} & known)
+
+
+@pytest.mark.parametrize('prefix,told', [('f', 'f1'), ('front_', 'front_1'), ('cam2', 'cam2_1')])
+def test_ids_begin_with_the_prefix_and_a_digit_in_it_is_told_from_the_number(prefix, told):
+    assert Tracker(prefix=prefix).update([Face((9, 9, 50, 50), 0.9)], 0.0) == [told]

@@ -139,3 +139,26 @@ def test_a_failure_without_words_is_told_by_its_kind():
     worker.end()
     assert worker.join(10)
     assert told == ['AssertionError']
+
+
+def test_the_queue_depth_may_change_at_any_time_and_auto_follows_the_load_again():
+    done, turn = [], Event()
+
+    def work(item):
+        done.append(item)
+        turn.set()
+
+    worker = Worker('x', work, Stage('x'), print, '4')
+    worker.set_queue_depth('1')
+    assert worker.queue_depth == 1
+    for item in (1, 2, 3):
+        worker.give(item)
+    worker.set_queue_depth('2')
+    worker.give(4)
+    worker.start()
+    assert turn.wait(10)
+    worker.end()
+    assert worker.join(10)
+    assert done[0] == 3 and worker.queue_depth == 2
+    worker.set_queue_depth('auto')
+    assert worker.queue_depth == 1

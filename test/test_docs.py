@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from gaze_ros.core import models
 from gaze_ros.core.detectors import DETECTORS
 from gaze_ros.core.estimators import AUTO, FAMILIES
-from gaze_ros.core.parameters import NODES
+from gaze_ros.core.parameters import COMMON, NODES
 from gaze_ros.core.runtimes import CHECKPOINTS, RUNTIMES
 from gaze_ros.msg import Attention, Gaze, GazeArray
 from gaze_ros.ros import runtime, topics
@@ -30,7 +30,7 @@ ONLY_ROS = {'launch', 'launch_ros', 'ament_cmake_pytest',  # in no package regis
             'tf2_ros_py',  # nor this
             'tf2_msgs'}  # nor this: interfaces/ has what is needed of it
 ONLY_PIP = {'ros-rmw-fastrtps-cpp',  # part of every ROS install
-            'pytorchcv', 'ruff'}  # in no distribution; a developer's tool
+            'mcap', 'mcap-ros2-support', 'pytorchcv', 'ruff'}  # in no distribution; for tests
 
 
 def test_nodes():
@@ -76,7 +76,8 @@ def test_every_field_of_a_message_is_explained():
 def test_parameters():
     rows = [(names(r[0])[0], names(r[1])[0], ''.join(names(r[2])), r[3], r[4])
             for r in table('Parameters')]
-    specs = [(n, s) for n, specs in NODES.items() for s in specs]
+    specs = [('all', s) for s in COMMON]
+    specs += [(n, s) for n, specs in NODES.items() for s in specs if s not in COMMON]
     assert len(rows) == len(specs)
     for row, (node, spec) in zip(rows, specs):
         assert row[:4] == (node, spec.name, shown(spec.default), 'yes' if spec.live else '')

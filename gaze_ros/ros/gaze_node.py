@@ -126,6 +126,7 @@ class GazeNode(ManagedNode):
         if 'queue_depth' in values:
             for worker in self._workers:
                 worker.set_queue_depth(values['queue_depth'])
+
     def _listen(self) -> Reader:
         return subscribe_images(self, topics.IMAGE, self._on_image,
                                 MutuallyExclusiveCallbackGroup(), self.values['image_transport'])

@@ -85,7 +85,7 @@ def test_parameters_are_those_of_the_table(graph):
                       ListParameters.Request()).result.names
         own = {name for name in listed if not name.startswith(OF_ROS)}
         assert own == {names(row[1])[0] for row in table('Parameters')
-                       if names(row[0])[0] == node}
+                       if names(row[0])[0] in (node, 'all')}
         described = call(
             graph.node, DescribeParameters, f'/{node}/describe_parameters',
             DescribeParameters.Request(names=sorted(own))).descriptors

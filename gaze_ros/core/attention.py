@@ -4,9 +4,9 @@ from enum import IntEnum
 import math
 from typing import NamedTuple, Optional
 
+from gaze_ros.core.dwell import Turning
 from gaze_ros.core.faces import FrameGaze, Gaze
 from gaze_ros.core.heads import FOCAL_STDDEV
-from gaze_ros.core.turning import Turning
 import numpy as np
 
 #: Nanoseconds that a person may be out of the pictures until he or she is gone.

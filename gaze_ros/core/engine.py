@@ -2,24 +2,27 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from inspect import signature
+import logging
 import math
 from time import perf_counter
 from typing import Optional
 
-from gaze_ros.core.changing import Changes
 from gaze_ros.core.detectors import Detector
+from gaze_ros.core.dwell import LookingAtCamera
 from gaze_ros.core.estimators import Estimator
 from gaze_ros.core.faces import Estimate, Face, FrameGaze, Gaze, Sighting
 from gaze_ros.core.following import Follower, Schedule
 from gaze_ros.core.geometry import angle_to_lens, Calibration, gaze_direction, lens_for
 from gaze_ros.core.heads import Head, locate
+from gaze_ros.core.live_values import Changes
+from gaze_ros.core.loading import load_parts, Parts
 from gaze_ros.core.parameters import GAZE, Value
-from gaze_ros.core.parts import load_parts, Parts
 from gaze_ros.core.smoothing import Smoother
 from gaze_ros.core.swapping import Swap
 from gaze_ros.core.tracking import Tracker
-from gaze_ros.core.turning import LookingAtCamera
 import numpy as np
+
+_log = logging.getLogger(__name__)
 
 #: Faces are looked for down to this share of min_score: a face that turns away or is half hidden
 #: still goes on with its track. What starts none is left out.
@@ -50,7 +53,7 @@ class Engine:
     :ivar smoother: of the angles and of the heads.
     :ivar looking_at_camera_angle: radians from the lens below which a gaze counts as at it;
         ``looking_at_camera_hysteresis`` (radians) and ``looking_at_camera_dwell`` (seconds): see
-        :class:`gaze_ros.core.turning.LookingAtCamera`.
+        :class:`gaze_ros.core.dwell.LookingAtCamera`.
     :ivar interpupillary_distance: how far apart everybody's eyes are, meters; ranges go by it.
     :ivar horizontal_fov: radians, assumed where no calibration is known or fits the picture.
     :ivar calibration: of the camera, or None where unknown.
@@ -81,6 +84,8 @@ class Engine:
         self.interpupillary_distance = interpupillary_distance
         self.horizontal_fov = horizontal_fov
         self.calibration: Optional[Calibration] = None
+        #: Whether the last picture's rays went by the calibration; None before the first.
+        self.calibrated: Optional[bool] = None
 
     @property
     def description(self) -> str:
@@ -178,6 +183,12 @@ class Engine:
             face if face.landmarks is not None else replace(face, landmarks=estimate.landmarks)
             for (_, face), estimate in zip(sighting.tracked, estimates)]
         lens, calibrated = lens_for(self.calibration, width, height, self.horizontal_fov)
+        if calibrated is not self.calibrated:
+            self.calibrated = calibrated
+            _log.info(
+                'directions and distances go by %s', "the camera's calibration" if calibrated
+                else f'horizontal_fov, {self.horizontal_fov:g} rad: no calibration is known that '
+                f'fits pictures of {width}x{height}')
         heads = locate(faces, lens, calibrated, self.interpupillary_distance)
         gazes = [
             self._gaze(track_id, *parts, sighting.stamp)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 import math
 from threading import Lock
+from typing import Optional
 
 from gaze_ros.core import rules
 from gaze_ros.core.health import Finding, Input, Level, Limits, ms
@@ -105,6 +106,8 @@ class InferenceFacts:
     :ivar detector: its name.
     :ivar device: what was asked for; only 'auto' and 'cuda' want the GPU.
     :ivar gpu: whether there is one, of :func:`gaze_ros.core.health.gpu_present`.
+    :ivar calibrated: whether directions go by camera_info, else horizontal_fov; None: no picture
+        yet.
     :ivar queue_depth: pictures that may wait at present.
     :ivar max_age: seconds; 0 for any.
     :ivar failure: why the last picture that failed did, or ''.
@@ -119,6 +122,7 @@ class InferenceFacts:
     detector: str = ''
     device: str = 'auto'
     gpu: bool = False
+    calibrated: Optional[bool] = None
     queue_depth: int = 1
     max_age: float = 0.0
     failure: str = ''
@@ -151,7 +155,9 @@ class InferenceFacts:
             'estimation [ms]': f'{1e3 * self.estimation:.1f}',
             'queue depth': str(self.queue_depth), 'max_age [s]': f'{self.max_age:g}',
             'model': self.model, 'runtime': runtime, 'device': device, 'precision': precision,
-            'detector': self.detector, **_listened(self.inputs)}
+            'detector': self.detector,
+            'calibrated': '' if self.calibrated is None else str(self.calibrated).lower(),
+            **_listened(self.inputs)}
 
     @property
     def _running(self) -> list[str]:

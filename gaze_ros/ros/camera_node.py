@@ -6,8 +6,8 @@ from typing import Optional
 
 from gaze_ros.core.facts import CameraFacts
 from gaze_ros.core.parameters import NODES, Value
-from gaze_ros.core.playing import Player
 from gaze_ros.core.sources import open_source, Source
+from gaze_ros.core.sources.playing import Player
 from gaze_ros.core.stage import Stage
 from gaze_ros.ros import topics
 from gaze_ros.ros.calibration import load_camera_info

@@ -7,8 +7,8 @@ from gaze_ros.core.engine import create_engine, Engine
 from gaze_ros.core.faces import Sighting
 from gaze_ros.core.facts import InferenceFacts, Recent
 from gaze_ros.core.health import gpu_present
+from gaze_ros.core.loading import load_parts, Parts
 from gaze_ros.core.parameters import NODES, Value
-from gaze_ros.core.parts import load_parts, Parts
 from gaze_ros.core.stage import Stage
 from gaze_ros.core.statistics import FrameStatistics
 from gaze_ros.core.worker import Worker
@@ -58,8 +58,8 @@ class GazeNode(ManagedNode):
             inputs(self, self.readers[1]), self._detection.mean, self._estimation.mean,
             model=engine.estimator.name, running=engine.estimator.running,
             detector=engine.detector.name, device=v['device'], gpu=self._gpu,
-            queue_depth=self._workers[0].queue_depth, max_age=v['max_age'],
-            failure=self._failure, sim_time=in_sim_time(self))
+            calibrated=engine.calibrated, queue_depth=self._workers[0].queue_depth,
+            max_age=v['max_age'], failure=self._failure, sim_time=in_sim_time(self))
 
     def make(self) -> None:
         """Load the detector and the model, and create the topics.

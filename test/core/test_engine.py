@@ -14,8 +14,8 @@ from gaze_ros.core.geometry import (
     gaze_direction,
     Lens,
 )
+from gaze_ros.core.loading import Parts
 from gaze_ros.core.parameters import GAZE
-from gaze_ros.core.parts import Parts
 from gaze_ros.core.sources import open_source
 from gaze_ros.core.sources.sample import Sample
 import numpy as np
@@ -505,3 +505,22 @@ def test_every_parameter_of_the_engine_can_change():
         engine.change({name: value})
         engine.find(GREY, 0)
         assert value in [v for v in told().values() if type(v) is type(value)], name
+
+
+def test_what_directions_go_by_is_said_when_it_changes(caplog):
+    caplog.set_level('INFO')
+    engine, picture = Engine(Boxes(), Looking()), np.zeros((480, 640, 3), np.uint8)
+
+    def said(stamp):
+        caplog.clear()
+        engine.process(picture, stamp)
+        return ' '.join(r.getMessage() for r in caplog.records if 'directions' in r.getMessage())
+
+    assert 'horizontal_fov, 1.05 rad' in said(0.0)
+    assert said(0.1) == ''
+    engine.calibration = Calibration(
+        np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]), np.zeros(0))
+    assert "the camera's calibration" in said(0.2)
+    engine.calibration = Calibration(
+        np.array([[600.0, 0, 320], [0, 600, 320], [0, 0, 1]]), np.zeros(0), 640, 640)
+    assert 'fits pictures of 640x480' in said(0.3)

@@ -28,11 +28,13 @@ class Process:
     """An executable of the package, with what it prints.
 
     :param prefix: words before it, of a command that runs it elsewhere.
+    :param words: its own.
     """
 
     def __init__(self, name: str, *parameters: str, more: tuple[str, ...] = (),
-                 env: dict | None = None, prefix: tuple[str, ...] = ()) -> None:
-        words = [*prefix, str(BIN / name), '--ros-args']
+                 env: dict | None = None, prefix: tuple[str, ...] = (),
+                 words: tuple[str, ...] = ()) -> None:
+        words = [*prefix, str(BIN / name), *words, '--ros-args']
         for parameter in parameters:
             words += ['-p', parameter]
         self._process = subprocess.Popen(
@@ -81,9 +83,10 @@ class Process:
 
 @contextmanager
 def running(name: str, *parameters: str, more: tuple[str, ...] = (), env: dict | None = None,
-            prefix: tuple[str, ...] = ()) -> Iterator[Process]:
+            prefix: tuple[str, ...] = (), words: tuple[str, ...] = ()) -> Iterator[Process]:
     """Run an executable for the length of a with-block; it must end in order."""
-    process = Process(name, *parameters, more=more, env=env, prefix=prefix)
+    process = Process(
+        name, *parameters, more=more, env=env, prefix=prefix, words=words)
     try:
         yield process
     finally:

@@ -1,4 +1,5 @@
 """Bags: in what forms they are read, that what is written is read, and their time."""
+from itertools import islice
 from pathlib import Path
 import struct
 from threading import Event
@@ -245,6 +246,11 @@ def test_what_is_written_is_read_and_nothing_is_overwritten(tmp_path, name):
         BagWriter(tmp_path / name, kinds)
 
 
+def test_no_mcap_is_named_db3(tmp_path):
+    with pytest.raises(GazeRosError, match='x.db3.*written as mcap'):
+        BagWriter(tmp_path / 'x.db3', {'/gaze': 'gaze_ros/msg/GazeArray'})
+
+
 @pytest.mark.parametrize(('name', 'left'), [
     ('out', 'out.incomplete'), ('out.mcap', 'out.incomplete.mcap')])
 def test_what_is_not_whole_has_another_name_and_can_be_read(tmp_path, name, left):
@@ -347,8 +353,8 @@ def test_a_stamp_that_is_none_stays_none_and_what_has_no_header_is_refused():
 def played(path, loop=False, rate=20.0, most=None, slow=0.0):
     reader = BagReader(path)
     times, seen = [], []
-    player = Player(reader, ['/camera/image_raw', '/camera/camera_info'], loop, rate,
-                    times.append)
+    player = Player(reader, ['/camera/image_raw', '/camera/camera_info'], '/camera/image_raw',
+                    loop, rate, times.append)
     stop = Event()
     for one in player.play(stop):
         assert times[-1] == max(one.record.time, times[-1])
@@ -389,9 +395,47 @@ def test_in_a_loop_stamps_go_on_by_the_same_steps(tmp_path):
     assert {time - stamp for time, stamp in seen} == {LAG}
 
 
+@pytest.mark.parametrize('count', [1, 2, 5])
+@pytest.mark.parametrize('late', [-4_000_000, 0, 500_000_000])
+def test_from_round_to_round_it_is_as_long_as_from_image_to_image(tmp_path, count, late):
+    content = [(name, kind, time + late * (kind == INFO), cdr)
+               for name, kind, time, cdr in messages(count)]
+    path = write(tmp_path / 'bag', sorted(content, key=lambda m: m[2]))
+    reader = BagReader(path)
+    player = Player(reader, ['/camera/image_raw', '/camera/camera_info'], '/camera/image_raw',
+                    True, 100.0, lambda now: None)
+    records = [one.record for one in islice(player.play(Event()), 6 * count + 2)]
+    reader.close()
+    times = [r.time for r in records]
+    assert times == sorted(times)
+    images = [r.time for r in records if r.topic == '/camera/image_raw']
+    steps = {b - a for a, b in zip(images, images[1:])}
+    if late > 0:  # the calibrations after the last image are played, too
+        assert max(steps) >= late
+    elif count > 2:
+        assert steps == {PERIOD}
+    else:
+        assert max(steps) == 100_000_000 - (count - 1) * PERIOD
+
+
+def test_a_loop_that_is_asked_for_at_the_end_begins_again(tmp_path):
+    reader = BagReader(write(tmp_path / 'bag', messages(5, info=False)))
+    told = []
+    player = Player(reader, ['/camera/image_raw'], '/camera/image_raw', False, 100.0, told.append)
+    stop = Event()
+    assert len(list(player.play(stop))) == 5 and player.ended
+    assert list(player.play(stop)) == []
+    player.loop = True
+    again = [one.record.time for one in islice(player.play(stop), 7)]
+    reader.close()
+    assert again == [START + LAG + n * PERIOD for n in range(5, 12)]
+    assert not player.ended and told == sorted(told)
+
+
 def test_a_player_stopped_goes_on_where_it_was(tmp_path):
     reader = BagReader(write(tmp_path / 'bag', messages(12, info=False)))
-    player = Player(reader, ['/camera/image_raw'], False, 50.0, lambda now: None)
+    player = Player(
+        reader, ['/camera/image_raw'], '/camera/image_raw', False, 50.0, lambda now: None)
     stop, seen = Event(), []
     for one in player.play(stop):
         seen.append(one.record.time)

@@ -8,6 +8,7 @@ from bagmaker import (
     break_last_chunk,
     compressed_cdr,
     IMAGE,
+    INFO,
     LAG,
     messages,
     PERIOD,
@@ -24,8 +25,8 @@ from gaze_ros.msg import GazeArray
 from gaze_ros.ros.messages import compressed_to_bgr
 import numpy as np
 import pytest
-from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage
 from support import wait_until
 
 MODEL = '--model', 'mediapipe', '--detector', 'mediapipe', '--quiet'
@@ -229,3 +230,20 @@ def test_the_first_calibration_holds_for_the_picture_before_it(tmp_path):
     write(tmp_path / 'in', content)
     assert bag(tmp_path / 'in', tmp_path / 'out') == 0
     assert [m.calibrated for _, _, m in read(tmp_path / 'out')] == [True] * 4
+
+
+def test_a_calibration_that_cannot_be_used_is_told_once(tmp_path, capsys):
+    content = []
+    for name, kind, time, cdr in messages(4):
+        if kind == INFO:
+            info = deserialize_message(cdr, CameraInfo)
+            info.distortion_model = 'odd'
+            info.d[0] = 0.1
+            cdr = serialize_message(info)
+        content.append((name, kind, time, cdr))
+    write(tmp_path / 'in', content)
+    assert bag(tmp_path / 'in', tmp_path / 'out') == 0
+    err = capsys.readouterr().err
+    assert err.count("camera_info cannot be used: distortion_model 'odd' is not one of") == 1
+    assert 'horizontal_fov is assumed' in err
+    assert [m.calibrated for _, _, m in read(tmp_path / 'out')] == [False] * 4

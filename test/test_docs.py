@@ -12,7 +12,7 @@ from gaze_ros.core.parameters import COMMON, NODES
 from gaze_ros.core.runtimes import CHECKPOINTS, RUNTIMES
 from gaze_ros.msg import Attention, Gaze, GazeArray
 from gaze_ros.ros import runtime, topics
-from gaze_ros.ros.launching import ARGUMENTS
+from gaze_ros.ros.pipeline_launch import ARGUMENTS
 import pytest
 from readme import names, README, shown, table
 

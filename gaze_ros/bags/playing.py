@@ -13,6 +13,9 @@ _TICK = 0.01
 #: Seconds that playing may be behind before the bag's time waits for it.
 _BEHIND = 0.1
 
+#: Nanoseconds a round of a loop takes at least: one image has no period.
+_ROUND = 100_000_000
+
 
 class Played(NamedTuple):
     """A message whose time has come, and by how many nanoseconds its stamp is to be moved."""
@@ -35,23 +38,27 @@ class Player:
     Nothing is skipped: where playing takes longer than it should, the bag's time goes slower.
 
     :param reader: stays open as long as it is played.
+    :param images: the topic by whose mean period one round of a loop follows the other.
     :param loop: whether to begin again at the end, as if the bag went on: time never goes back.
     :param rate: seconds of the bag in a second, > 0.
     :param tell: takes the bag's time (ns) every 10 ms at least, and before each message, never
         an earlier one.
+    :ivar loop: may be changed; one set when all has been played begins again with the next
+        :meth:`play`.
     :ivar rate: may be changed.
     :ivar lost: seconds by which it was slower than that so far.
     :ivar left: seconds to the next message.
     :ivar ended: whether all has been played.
     """
 
-    def __init__(self, reader: BagReader, topics: Collection[str], loop: bool, rate: float,
-                 tell: Callable[[int], None]) -> None:
+    def __init__(self, reader: BagReader, topics: Collection[str], images: str, loop: bool,
+                 rate: float, tell: Callable[[int], None]) -> None:
+        self.loop = loop
         self.rate = rate
         self.lost = self.left = 0.0
         self.ended = False
         self._tell = tell
-        self._messages = self._all(reader, topics, loop)
+        self._messages = self._all(reader, topics, images)
         self._next: Optional[Played] = None
         self._at: Optional[float] = None
         self._then = 0.0
@@ -60,11 +67,11 @@ class Player:
     def play(self, stop: Event) -> Iterator[Played]:
         """Yield messages in time until all are played, or stopped; once more, and it goes on."""
         self._then = monotonic()
-        while not self.ended:
+        while True:
             if self._next is None:
-                self._next = next(self._messages, None)
-            if self._next is None:
-                self.ended = True
+                self._next = next(self._messages)
+            self.ended = self._next is None
+            if self.ended:
                 return
             due = self._next.record.time
             if not self._wait(due, stop):
@@ -104,18 +111,21 @@ class Player:
         self._told = max(self._told, now)
         self._tell(self._told)
 
-    @staticmethod
-    def _all(reader: BagReader, topics: Collection[str], loop: bool) -> Iterator[Played]:
+    def _all(self, reader: BagReader, topics: Collection[str], images: str
+             ) -> Iterator[Optional[Played]]:
+        """Yield the messages of round after round, and None for as long as there is no other."""
         moved = 0
         while True:
-            first = last = None
-            times = 0
+            first = None
+            last = begin = end = count = 0  # the last of all; of the images
             for record in reader.records(topics):
-                first = record.time if first is None else first
-                times += record.time != last
-                last = record.time
-                yield Played(record._replace(time=record.time + moved), moved)
-            if first is None or not loop:
-                return
-            # From the last to the first as from any to the next.
-            moved += last - first + (last - first) // max(1, times - 1) + 1
+                time = record.time
+                first, last = time if first is None else first, max(last, time)
+                if record.topic == images:
+                    begin, end, count = begin if count else time, time, count + 1
+                yield Played(record._replace(time=time + moved), moved)
+            while first is None or not self.loop:
+                yield None
+            # From the last image to the first as from any to the next.
+            period = (end - begin) // max(1, count - 1)
+            moved += max(end - begin + period, last - first, _ROUND)

@@ -23,6 +23,9 @@ class BagWriter:
     """
 
     def __init__(self, path: Path, topics: Mapping[str, str]) -> None:
+        if path.suffix == '.db3':
+            raise GazeRosError(f"'{path}': bags are written as mcap: give a folder, or a name "
+                               'that ends in .mcap')
         self.path = path
         self._alone = path.suffix == '.mcap'
         self._incomplete = path.with_name(

@@ -109,6 +109,10 @@ class AttentionWatch:
                 events.append(told)
         return events
 
+    def end(self) -> list[Attention]:
+        """Return that everybody is gone; whoever is in the next picture begins anew."""
+        return self._part(self._last, set(self._people))
+
     def _part(self, stamp: int, gone: set[str]) -> list[Attention]:
         """Drop people; return the events of those of whom there were any."""
         dropped = {track_id: self._people.pop(track_id) for track_id in sorted(gone)}

@@ -157,7 +157,7 @@ class InferenceFacts:
             'model': self.model, 'runtime': runtime, 'device': device, 'precision': precision,
             'detector': self.detector,
             'calibrated': '' if self.calibrated is None else str(self.calibrated).lower(),
-            **_listened(self.inputs)}
+            **rules.listened(self.inputs)}
 
     @property
     def _running(self) -> list[str]:
@@ -232,14 +232,10 @@ class DisplayFacts:
         return {
             'window': str(self.window).lower(), 'video': str(self.video).lower(),
             'listeners': str(self.listeners), 'results too late': str(self.missed),
-            'queue depth': str(self.queue_depth), **_listened(self.inputs)}
+            'queue depth': str(self.queue_depth), **rules.listened(self.inputs)}
 
     def _faster(self) -> str:
         return ' or '.join([
             *['leave the window away (view)'] * self.window,
             *['save no video (output)'] * self.video,
             *['unsubscribe from the annotated pictures'] * (self.listeners > 0), _SMALLER])
-
-
-def _listened(inputs: tuple[Input, ...]) -> dict[str, str]:
-    return {f'publishers of {one.topic}': str(one.publishers) for one in inputs}

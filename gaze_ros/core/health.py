@@ -29,6 +29,7 @@ MEANINGS = {
     'results miss their pictures': 'they come after the picture was given up',
     'a GPU lies idle': 'there is one, and the model runs on the CPU',
     'nobody looks': 'nobody shows, saves or subscribes to annotated pictures: none is drawn',
+    'no time': 'use_sim_time is set, and there is no /clock',
     'waiting': 'there was no picture yet, there will be no more, or the node is not active',
 }
 
@@ -120,12 +121,17 @@ class NotActive:
     """Of a managed node that does nothing at present.
 
     :ivar configured: whether it is inactive; else unconfigured.
+    :ivar moving: whether it is being moved to another state, or changed.
     """
 
     configured: bool
+    moving: bool = False
 
     def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
         """Tell what it waits for."""
+        if self.moving:
+            yield Finding(Level.STALE, 'waiting', 'a change of state is under way')
+            return
         state, next_step = ('inactive', 'activate') if self.configured else (
             'unconfigured', 'configure')
         yield Finding(Level.STALE, 'waiting', f'the node is {state}: {next_step} it')
@@ -133,6 +139,27 @@ class NotActive:
     def values(self) -> dict[str, str]:
         """Return the facts by name."""
         return {}
+
+
+@dataclass(frozen=True)
+class NoTime:
+    """Of a node that takes its time from /clock, and none has come: pictures have no stamps.
+
+    :ivar facts: what else is known of it.
+    """
+
+    facts: Facts
+
+    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
+        """Tell all that is the matter."""
+        yield Finding(
+            Level.WARN, 'no time', 'use_sim_time is set, and nothing has come on /clock: play a '
+            'bag with --clock, start the simulator, or set use_sim_time to false')
+        yield from self.facts.findings(figures, limits)
+
+    def values(self) -> dict[str, str]:
+        """Return the facts by name."""
+        return self.facts.values()
 
 
 def judge(figures: Figures, facts: Facts, limits: Limits) -> Verdict:

@@ -94,7 +94,7 @@ CAMERA = (
     Spec('exit_on_end', False, 'end the process when a file is at its end', live=True),
     Spec('jpeg_quality', 90, 'of camera/image_raw/compressed', 1, 100, live=True),
     Spec('wait_for_subscribers', 1, 'a file starts when so many subscribe to its images, after '
-         '15 s at the latest; 0 for at once', 0, 100),
+         '15 s at the latest; 0 for at once', 0, 100, live=True),
 )
 
 GAZE = (
@@ -197,11 +197,11 @@ NODES = {
 REPLAY = (
     Spec('bag', '', 'rosbag2 folder, or a lone .mcap or .db3 file'),
     Spec('rate', 1.0, 'how many times as fast as it was recorded', 0.01, 100.0, live=True),
-    Spec('loop', False, 'start the bag again when it ends, with stamps that go on'),
+    Spec('loop', False, 'start the bag again when it ends, with stamps that go on', live=True),
     Spec('image_topic', '', "the images' topic in the bag; empty: the only one there"),
     Spec('wait_for_subscribers', 1, 'the bag starts when so many subscribe to its images, after '
-         '15 s at the latest; 0 for at once', 0, 100),
-    Spec('exit_on_end', True, 'end the process when the bag is at its end'),
+         '15 s at the latest; 0 for at once', 0, 100, live=True),
+    Spec('exit_on_end', True, 'end the process when the bag is at its end', live=True),
 )
 
 RECORDER = (

@@ -51,4 +51,4 @@ class PeopleFacts:
             'people': str(self.people), 'events': str(self.events), 'tf': str(self.tf).lower(),
             'listeners': str(self.listeners), 'humans': str(self.humans).lower(),
             'queue depth': str(self.queue_depth),
-            **{f'publishers of {one.topic}': str(one.publishers) for one in self.inputs}}
+            **rules.listened(self.inputs)}

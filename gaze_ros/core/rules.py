@@ -16,6 +16,11 @@ _NO_AGE = 60.0
 _FUTURE, _SIM_FUTURE = 0.01, 0.2
 
 
+def listened(inputs: tuple[Input, ...]) -> dict[str, str]:
+    """Return how many publish what a stage listens to, by name."""
+    return {f'publishers of {one.topic}': str(one.publishers) for one in inputs}
+
+
 def starved(figures: Figures, inputs: tuple[Input, ...]) -> Iterator[Finding]:
     """Tell that a stage was given nothing, and why that may be."""
     if figures.came > 0:

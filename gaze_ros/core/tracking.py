@@ -73,13 +73,14 @@ class Tracker:
     :param timeout: seconds a face may stay unseen and keep its id.
     :param prefix: what ids begin with: a letter, then letters, digits and _. Behind a digit comes
         a _ before the number.
+    :ivar given: how many ids were given, also before it; those to come have greater numbers.
     """
 
     def __init__(self, timeout: float = 1.0, prefix: str = 'f') -> None:
         self.timeout = timeout
         self.prefix = prefix
         self._tracks: list[_Track] = []
-        self._count = 0
+        self.given = 0
         self._last = -math.inf
 
     def __len__(self) -> int:
@@ -118,8 +119,8 @@ class Tracker:
             if t.seen == before and t.trust >= _TRUST and t.track_id not in ids])
         for i, place in enumerate(places):
             if good[i] and ids[i] is None:
-                self._count += 1
-                ids[i] = f"{self.prefix}{'_' * self.prefix[-1].isdigit()}{self._count}"
+                self.given += 1
+                ids[i] = f"{self.prefix}{'_' * self.prefix[-1].isdigit()}{self.given}"
                 self._tracks.append(_Track(ids[i], place, np.zeros(3), stamp))
         return ids
 

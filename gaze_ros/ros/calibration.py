@@ -52,20 +52,12 @@ def load_camera_info(url: str) -> CameraInfo:
             f'(image_width, image_height, distortion_model, camera_matrix ...): {reason}') from e
 
 
-def calibration_of(info: CameraInfo) -> Optional[Calibration]:
-    """Return the calibration in a CameraInfo; None where it has none that can be used.
+def read_calibration(info: CameraInfo) -> tuple[Optional[Calibration], str]:
+    """Return the calibration in a CameraInfo, and why it cannot be used.
 
-    The same as before for a message that tells the same.
+    The same calibration as before for a message that tells the same; None where there is none
+    that can be used, with '' where the camera is not calibrated.
     """
-    return _read(info)[0]
-
-
-def complaint(info: CameraInfo) -> str:
-    """Return why the calibration in a CameraInfo cannot be used; '' where it can, or has none."""
-    return _read(info)[1]
-
-
-def _read(info: CameraInfo) -> tuple[Optional[Calibration], str]:
     roi = info.roi
     return _made(
         info.width, info.height, info.distortion_model, info.d.tobytes(), info.k.tobytes(),

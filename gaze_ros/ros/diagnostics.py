@@ -3,7 +3,7 @@ from collections import deque
 from typing import Optional
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from gaze_ros.core.health import Input, judge, Limits, values
+from gaze_ros.core.health import Input, judge, Limits, NoTime, values
 from gaze_ros.core.stage import Mark, Stage
 from gaze_ros.ros.handover import Reader
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -67,6 +67,9 @@ class Diagnostics:
         node = self._node
         figures = self._stage.figures(since)
         facts, hardware = node.told()
+        now = node.get_clock().now()
+        if not now.nanoseconds and in_sim_time(node):
+            facts = NoTime(facts)
         limits = Limits(*(node.values[name] for name in Limits._fields))
         verdict = judge(figures, facts, limits)
         told = {
@@ -78,7 +81,7 @@ class Diagnostics:
             hardware_id=hardware or 'none',
             values=[KeyValue(key=key, value=value) for key, value in told.items()])
         message = DiagnosticArray(status=[status])
-        message.header.stamp = node.get_clock().now().to_msg()
+        message.header.stamp = now.to_msg()
         self._publisher.publish(message)
 
 

@@ -41,6 +41,7 @@ class OnceExecutor(MultiThreadedExecutor):
         self._submitted.discard(task)
         try:
             task()
+            task.exception()  # else it is printed where no spin comes to ask for it any more
         finally:
             self._moved.set()
 

@@ -4,47 +4,49 @@ from typing import Optional
 
 from gaze_ros.core import threads
 from gaze_ros.core.engine import create_engine, Engine
+from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.faces import Sighting
 from gaze_ros.core.facts import InferenceFacts, Recent
 from gaze_ros.core.health import gpu_present
 from gaze_ros.core.loading import load_parts, Parts
-from gaze_ros.core.parameters import NODES, Value
+from gaze_ros.core.parameters import Value
 from gaze_ros.core.stage import Stage
 from gaze_ros.core.statistics import FrameStatistics
 from gaze_ros.core.worker import Worker
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
-from gaze_ros.ros.calibration import calibration_of, complaint
+from gaze_ros.ros.calibration import read_calibration
+from gaze_ros.ros.consumer import ConsumerNode
 from gaze_ros.ros.diagnostics import in_sim_time, inputs
 from gaze_ros.ros.handover import Outlet, Reader
-from gaze_ros.ros.images import Picture, subscribe_images
-from gaze_ros.ros.managed import ManagedNode
+from gaze_ros.ros.images import Picture
 from gaze_ros.ros.messages import gaze_array, seconds
 from gaze_ros.ros.stop import Stop
+from gaze_ros.ros.triggers import serve
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
-from std_srvs.srv import Trigger
 
 #: Cores from which on faces are looked for while gaze is estimated. On 2 it makes neither faster
 #: (docs/performance.md). Both take all threads: with half of them each, one face alone is slower.
 _MANY_CORES = 4
 
 
-class GazeNode(ManagedNode):
+class GazeNode(ConsumerNode):
     """Publishes gaze for the newest image, from one thread of its own, or from two."""
 
     def __init__(self, stop: Stop) -> None:
-        super().__init__('gaze', NODES['gaze'], Stage('Inference'), stop)
+        super().__init__('gaze', Stage('Inference'), stop)
         self._statistics = FrameStatistics()
         self._engine: Optional[Engine] = None
-        self._workers: list[Worker] = []
         self._loaded = Parts()
+        #: Ids that engines before this one gave.
+        self._given = 0
         self._came = 0
         self._told_calibration = ''
         self._failure = ''
         self._gpu = False
-        self.create_service(Trigger, '~/reset_tracks', self._on_reset)
+        serve(self, '~/reset_tracks', self._reset_tracks)
 
     @property
     def hardware(self) -> str:
@@ -58,7 +60,7 @@ class GazeNode(ManagedNode):
             inputs(self, self.readers[1]), self._detection.mean, self._estimation.mean,
             model=engine.estimator.name, running=engine.estimator.running,
             detector=engine.detector.name, device=v['device'], gpu=self._gpu,
-            calibrated=engine.calibrated, queue_depth=self._workers[0].queue_depth,
+            calibrated=engine.calibrated, queue_depth=self.workers[0].queue_depth,
             max_age=v['max_age'], failure=self._failure, sim_time=in_sim_time(self))
 
     def make(self) -> None:
@@ -67,40 +69,31 @@ class GazeNode(ManagedNode):
         :raises ModelError: if the detector or the model cannot be loaded.
         """
         self._engine = create_engine(self.values)
+        self._engine.tracker.given = self._given
         self._engine.warm_up()
         self._gpu = gpu_present()  # after loading the model: torch is asked where it is loaded
         self._results = Outlet(self, GazeArray, topics.GAZE)
         self.readers = [
             Reader(self, CameraInfo, topics.CAMERA_INFO, self._on_info,
-                   MutuallyExclusiveCallbackGroup()), self._listen()]
+                   MutuallyExclusiveCallbackGroup()), self.listen()]
         self.get_logger().info(self.hardware)
 
     def begin(self) -> None:
         """Begin to work."""
         v = self.values
         self._detection, self._estimation, self._failure = Recent(), Recent(), ''
-        finder = Worker('gaze', self._work, self.stage, self._tell, v['queue_depth'])
-        self._workers = [finder]
+        self.workers = [Worker('gaze', self._work, self.stage, self._tell, v['queue_depth'])]
         if v['overlap'] == 'always' or v['overlap'] == 'auto' and threads.count() >= _MANY_CORES:
-            self._workers.append(Worker(
+            self.workers.append(Worker(
                 'estimation', self._finish, self.stage, self._tell, v['queue_depth']))
-        for worker in self._workers:
+        for worker in self.workers:
             worker.start()
-
-    def end(self) -> None:
-        """Tell the threads to end."""
-        for worker in self._workers:
-            worker.end()
-
-    def join(self, timeout: float) -> bool:
-        """Wait for the threads, in seconds; return whether they have ended, or never began."""
-        until = time.monotonic() + timeout
-        return all(w.join(max(0.0, until - time.monotonic())) for w in self._workers)
 
     def free(self) -> None:
         """Free the model."""
         engine, self._engine = self._engine, None
         if engine is not None:
+            self._given = engine.tracker.given
             engine.close()
         self._drop_loaded()
 
@@ -115,51 +108,39 @@ class GazeNode(ManagedNode):
 
     def change(self, values: dict[str, Value]) -> None:
         """Take new values before the next picture."""
+        super().change(values)
         loaded, self._loaded = self._loaded, Parts()
         self._engine.replace(loaded)
         self._engine.change(values)
         if loaded.detector or loaded.estimator:
             self.get_logger().info(self.hardware)
-        if 'image_transport' in values:
-            self.readers.pop().end()
-            self.readers.append(self._listen())
-        if 'queue_depth' in values:
-            for worker in self._workers:
-                worker.set_queue_depth(values['queue_depth'])
-
-    def _listen(self) -> Reader:
-        return subscribe_images(self, topics.IMAGE, self._on_image,
-                                MutuallyExclusiveCallbackGroup(), self.values['image_transport'])
 
     def _drop_loaded(self) -> None:
         loaded, self._loaded = self._loaded, Parts()
         loaded.close()
 
-    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _reset_tracks(self) -> str:
         engine = self._engine
         if engine is None:
-            response.message = 'the node is not configured: it has no tracks'
-            return response
-        response.message = f'tracks forgotten from the next picture on: {engine.forget()}'
-        response.success = True
-        return response
+            raise GazeRosError('the node is not configured: it has no tracks')
+        return f'tracks forgotten from the next picture on: {engine.forget()}'
 
-    def _on_image(self, picture: Picture) -> None:
+    def on_image(self, picture: Picture) -> None:
+        """Leave an image to be worked on."""
         if not self.active:
             return
         self.stage.come()
         if self._came % (self.values['frame_skip'] + 1):
             self.stage.drop('skipped')
         else:
-            self._workers[0].give(picture)
+            self.workers[0].give(picture)
         self._came += 1
 
     def _on_info(self, message: CameraInfo) -> None:
         engine = self._engine
         if engine is None:
             return
-        engine.calibration = calibration_of(message)
-        reason = complaint(message)
+        engine.calibration, reason = read_calibration(message)
         if reason and reason != self._told_calibration:
             self.get_logger().warning(
                 f'the calibration in camera_info cannot be used: {reason}; horizontal_fov is '
@@ -179,10 +160,10 @@ class GazeNode(ManagedNode):
         # A publisher that stamps nothing still gets tracking and smoothing.
         seen = self._engine.find(picture.bgr(), seconds(header.stamp) or start)
         taken = time.monotonic() - start
-        if len(self._workers) == 1:
+        if len(self.workers) == 1:
             self._finish((header, seen, taken))
         else:
-            self._workers[1].give((header, seen, taken))
+            self.workers[1].give((header, seen, taken))
 
     def _finish(self, sight: tuple[Header, Sighting, float]) -> None:
         header, seen, taken = sight
@@ -192,7 +173,7 @@ class GazeNode(ManagedNode):
         age = self.age(header)
         own = time.monotonic() - start
         # Side by side, the slower half is what a picture takes of the time.
-        self.stage.done(age, taken + own if len(self._workers) == 1 else max(taken, own))
+        self.stage.done(age, taken + own if len(self.workers) == 1 else max(taken, own))
         self._detection.add(frame.detection_time)
         self._estimation.add(frame.estimation_time)
         line = self._statistics.add(age, frame.detection_time, frame.estimation_time)

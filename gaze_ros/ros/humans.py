@@ -30,8 +30,9 @@ try:
 except ImportError as e:
     raise GazeRosError(
         f'humans:=true needs the package hri_msgs, which cannot be imported: {e}. Install '
-        f"ros-{os.environ.get('ROS_DISTRO', '<distro>')}-hri-msgs, or build ros4hri/hri_msgs in "
-        'your workspace, and source its setup file; or leave humans false') from e
+        f"ros-{os.environ.get('ROS_DISTRO', '<distro>')}-hri-msgs where there is one, else "
+        'build ros4hri/hri_msgs in your workspace, and source its setup file; or leave humans '
+        'false') from e
 
 #: REP-155's topics. Those of a face lie beside the first: <folder of TRACKED>/<id>/roi.
 TRACKED = '/humans/faces/tracked'
@@ -105,8 +106,10 @@ class Humans:
                 self._gazing.publish(Gaze(
                     header=header, sender=attention.track_id, receiver=attention.target_id))
 
-    def close(self) -> None:
-        """Tell that no face is tracked any more, and destroy the publishers."""
+    def clear(self) -> None:
+        """Tell that no face is tracked any more, and leave their topics."""
+        if not self._faces:
+            return
         self._tracked.publish(IdsList(
             header=Header(stamp=self._node.get_clock().now().to_msg())))
         # What a publisher has not sent yet goes with it.
@@ -114,6 +117,10 @@ class Humans:
         for face in self._faces.values():
             face.close()
         self._faces = {}
+
+    def close(self) -> None:
+        """Clear, and destroy the publishers."""
+        self.clear()
         self._node.destroy_publisher(self._tracked)
         self._node.destroy_publisher(self._gazing)
 

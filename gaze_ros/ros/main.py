@@ -6,6 +6,9 @@ from typing import NoReturn
 from gaze_ros.core import allocation, threads
 from gaze_ros.ros.stop import Stop
 
+#: The camera last: a file starts to play when the others are there.
+_PIPELINE = ('gaze', 'people', 'visualizer', 'camera')
+
 
 def camera_node() -> NoReturn:
     """Run the camera node, and end the process with its exit code."""
@@ -38,9 +41,20 @@ def recorder_node() -> NoReturn:
 
 
 def pipeline() -> NoReturn:
-    """Run the pipeline's nodes in one process, and end it with their exit code."""
-    # The camera last: a file starts to play when the others are there.
-    _run('gaze', 'people', 'visualizer', 'camera')
+    """Run the pipeline's nodes in one process, and end it with their exit code.
+
+    ``--nodes A,B``, as the first words, runs only these of them.
+    """
+    nodes = _PIPELINE
+    if sys.argv[1:2] == ['--nodes']:
+        words = ''.join(sys.argv[2:3]).split(',')
+        del sys.argv[1:3]
+        nodes = tuple(node for node in _PIPELINE if node in words)
+        if set(words) != set(nodes):
+            print(f"{sys.argv[0]}: --nodes is '{','.join(words)}'; some of "
+                  f"{', '.join(_PIPELINE)} were expected, with commas between", file=sys.stderr)
+            sys.exit(2)
+    _run(*nodes)
 
 
 def _run(*nodes: str) -> NoReturn:

@@ -1,39 +1,35 @@
 """What the nodes have in common: states, parameters, diagnostics."""
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 import math
 from threading import Lock
 import time
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
-from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.health import Facts, NotActive
 from gaze_ros.core.parameters import Spec, Value
 from gaze_ros.core.stage import Stage
 from gaze_ros.ros.diagnostics import Diagnostics
+from gaze_ros.ros.entities import Entities
 from gaze_ros.ros.handover import Reader
 from gaze_ros.ros.messages import seconds
 from gaze_ros.ros.parameters import declare
+from gaze_ros.ros.reasons import reason
 from gaze_ros.ros.stop import Stop
-from rclpy.exceptions import InvalidParameterTypeException, ParameterException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import Header
 
-#: Errors that speak for themselves.
-_WORDED = GazeRosError, ValueError, rclpy_implementation.RCLError
-
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
-#: Seconds a node's threads have to end when it is deactivated, and the diagnostics wait for a
-#: transition.
+#: Seconds threads have to end when a node is deactivated; diagnostics wait for a transition.
 _PATIENCE, _GLANCE = 2.0, 0.1
 
 
 class ManagedNode(LifecycleNode):
     """A node with the states of ROS's managed nodes.
 
-    unconfigured --make--> inactive --begin--> active, and back by end and join, and free. What of
-    publishers, subscriptions, services and timers make creates is destroyed with free.
+    unconfigured --make--> inactive --begin--> active, and back by end, join and part, and free.
+    What of publishers, subscriptions, services and timers make creates is destroyed with free.
 
     :param specs: its parameters; :attr:`values` has what they are at.
     :param stage: what it does, counted.
@@ -53,7 +49,9 @@ class ManagedNode(LifecycleNode):
         except BaseException:
             self.destroy_node()
             raise
-        self._kept: set[tuple[Any, Any]] = set()
+        self._made = Entities(self)
+        #: What the diagnostics were told last of the node at work.
+        self._told: Optional[tuple[Facts, str]] = None
         #: While a transition or a change is under way.
         self._moving = Lock()
         Diagnostics(self)
@@ -83,6 +81,12 @@ class ManagedNode(LifecycleNode):
         """Wait for the threads, in seconds; return whether they have ended, or never began."""
         return True
 
+    def part(self) -> None:
+        """Take back what was told, and drop what waits; the threads have ended.
+
+        It may be called again, or without begin.
+        """
+
     def free(self) -> None:
         """Close what make opened, as far as it came; the threads have ended."""
 
@@ -106,7 +110,7 @@ class ManagedNode(LifecycleNode):
         # What hangs still uses it: then the process ends without.
         if self._moving.acquire(timeout=timeout):
             try:
-                if self.join(max(0.0, until - time.monotonic())) and self.configured:
+                if self._ended(max(0.0, until - time.monotonic())) and self.configured:
                     self._discard()
             finally:
                 self._moving.release()
@@ -116,26 +120,27 @@ class ManagedNode(LifecycleNode):
         for reader in self.readers:
             reader.end()
         super().destroy_node()
-        # rclpy leaves it, and with it the node: others would see its services until their lease
-        # ends, 20 s, and ask there.
+        # rclpy leaves it, and with it the node: others would see and ask its services for 20 s.
         self._state_machine.destroy_when_not_in_use()
 
     def told(self) -> tuple[Union[Facts, NotActive], str]:
         """Return the facts and the hardware as they are, for the diagnostics."""
-        if self._moving.acquire(timeout=_GLANCE):
-            try:
-                if self.configured:
-                    return self.facts() if self.active else NotActive(True), self.hardware
-            finally:
-                self._moving.release()
-        return NotActive(self.configured), ''
+        if not self._moving.acquire(timeout=_GLANCE):
+            told = self._told
+            return told if told and self.active else (NotActive(self.configured, moving=True), '')
+        try:
+            self._told = (self.facts(), self.hardware) if self.active else None
+            return self._told or (
+                NotActive(self.configured), self.hardware if self.configured else '')
+        finally:
+            self._moving.release()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make; where that fails, say why and stay unconfigured."""
         def configure() -> bool:
-            self._kept = set(self._entities())
             try:
-                self.make()
+                with self._made:
+                    self.make()
             except Exception:
                 self._discard()
                 raise
@@ -182,16 +187,33 @@ class ManagedNode(LifecycleNode):
                     return _SUCCESS
             except Exception as e:
                 if not self.stop.event.is_set():
-                    self.get_logger().fatal(reason(e))
                     self.stage.fail(reason(e))
+                    if self.values['autostart']:  # mostly the process ends
+                        self.get_logger().fatal(reason(e))
+                    else:
+                        self.get_logger().error(reason(e))
         return _FAILURE
+
+    def _LifecycleNodeMixin__change_state(self, number: int):  # noqa: N802, rclpy's
+        try:
+            return super()._LifecycleNodeMixin__change_state(number)
+        except rclpy_implementation.RCLError as e:  # Jazzy's raises: no such transition from here
+            self.get_logger().warning(reason(e))
+            return _FAILURE
 
     def _rest(self) -> bool:
         """End the threads; return whether they have ended."""
-        self.active = False
-        self.end()
-        if not (ended := self.join(_PATIENCE)):
+        if not (ended := self._ended(_PATIENCE)):
             self.get_logger().error(f'still at work after {_PATIENCE:g} s: not deactivated')
+        return ended
+
+    def _ended(self, timeout: float) -> bool:
+        self.active = False
+        # Once more where the process ends: begin may have come after.
+        self.end()
+        ended = self.join(timeout)
+        if ended and self.configured:
+            self.part()
         return ended
 
     def _discard(self) -> None:
@@ -202,17 +224,7 @@ class ManagedNode(LifecycleNode):
         try:
             self.free()
         finally:
-            for entity, destroy in self._entities():
-                if (entity, destroy) not in self._kept:
-                    destroy(entity)
-
-    def _entities(self) -> Iterator[tuple[Any, Any]]:
-        for entities, destroy in (
-                (self.publishers, self.destroy_publisher),
-                (self.subscriptions, self.destroy_subscription),
-                (self.services, self.destroy_service), (self.clients, self.destroy_client),
-                (self.timers, self.destroy_timer)):
-            yield from ((entity, destroy) for entity in [*entities])
+            self._made.destroy()
 
     def _check(self, values: dict[str, Value]) -> Optional[str]:
         if not self.configured:
@@ -236,13 +248,3 @@ class ManagedNode(LifecycleNode):
                 self.change(values)
             except Exception as e:
                 self.get_logger().error(f"not changed: {', '.join(values)}: {reason(e)}")
-
-
-def reason(error: Exception) -> str:
-    """Return an error as one line for the log, without rclpy's repetitions of names."""
-    words = ' '.join(str(error).split())
-    if isinstance(error, InvalidParameterTypeException):
-        return words + '; a text that looks like a number is given as NAME:="\'VALUE\'"'
-    if isinstance(error, ParameterException):
-        return words.partition('Reason: ')[2].rpartition(':')[0] or words
-    return words if isinstance(error, _WORDED) else f'{type(error).__name__}: {words}'

@@ -9,7 +9,7 @@ from gaze_ros.bags.streams import COMPRESSED, Streams
 from gaze_ros.core.drawing import draw
 from gaze_ros.core.engine import Engine
 from gaze_ros.core.faces import FrameGaze
-from gaze_ros.ros.calibration import calibration_of
+from gaze_ros.ros.calibration import read_calibration
 from gaze_ros.ros.messages import (
     bgr_to_compressed,
     compressed_to_bgr,
@@ -35,7 +35,7 @@ class Pictures:
     The picture may be drawn into. One that cannot be worked on is left out.
 
     :param engine: gets the bag's calibration, too.
-    :param tell: takes why a picture is left out, each reason once.
+    :param tell: takes why a picture or a calibration is left out, each reason once.
     :ivar failed: pictures left out.
     :raises SourceError: while iterated, where the bag is broken.
     """
@@ -75,9 +75,14 @@ class Pictures:
 
     def _calibrate(self, record: Record) -> None:
         try:
-            self._engine.calibration = calibration_of(deserialize_message(record.cdr, CameraInfo))
+            info = deserialize_message(record.cdr, CameraInfo)
+            self._engine.calibration, reason = read_calibration(info)
         except Exception as e:  # likewise
             self._say(f'a calibration was left out: {e}')
+            return
+        if reason:
+            self._say(f'the calibration in {record.topic} cannot be used: {reason}; '
+                      'horizontal_fov is assumed instead')
 
     def _say(self, words: str) -> None:
         words = ' '.join(words.split())

@@ -1,5 +1,6 @@
 """The recorder: gaze, attention and annotated images into a bag that every reader takes."""
 from datetime import datetime
+import math
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Thread
@@ -15,7 +16,9 @@ from gaze_ros.core.parameters import BAG_NODES
 from gaze_ros.core.stage import Stage
 from gaze_ros.msg import Attention, GazeArray
 from gaze_ros.ros import topics
-from gaze_ros.ros.managed import ManagedNode, reason
+from gaze_ros.ros.diagnostics import in_sim_time
+from gaze_ros.ros.managed import ManagedNode
+from gaze_ros.ros.reasons import reason
 from gaze_ros.ros.stop import Stop
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -56,7 +59,8 @@ class RecorderNode(ManagedNode):
         """Return what is known beside the stage's figures."""
         gaze = self._gaze
         return RecorderFacts(
-            (Input(gaze, self.count_publishers(gaze)),), self.hardware, self._failure)
+            (Input(gaze, self.count_publishers(gaze)),), self.hardware, self._failure,
+            in_sim_time(self))
 
     def make(self) -> None:
         """Create the bag, and subscribe.
@@ -137,13 +141,15 @@ class RecorderNode(ManagedNode):
                 if self._failure:
                     raise GazeRosError(self._failure)
                 # No /clock may have come yet.
-                self._writer.add(topic, now or stamp_of(cdr), cdr)
+                stamp = stamp_of(cdr)
+                self._writer.add(topic, now or stamp, cdr)
             except Exception as e:
                 self.stage.drop('failed')
                 if isinstance(e, GazeRosError) and not self._failure:
                     self._fail(reason(e))
             else:
-                self.stage.done(work=time.monotonic() - start)
+                age = 1e-9 * (self.get_clock().now().nanoseconds - stamp) if stamp else math.nan
+                self.stage.done(age, time.monotonic() - start)
 
     def _fail(self, why: str) -> None:
         """Give up recording, not the process."""

@@ -1,15 +1,18 @@
 """The replay node: a bag's images and calibration as a camera's, and the bag's time on /clock."""
+import math
 from pathlib import Path
 from threading import Event, Thread
 import time
 from typing import Optional
 
+from gaze_ros.bags.facts import ReplayFacts
 from gaze_ros.bags.playing import Played, Player
 from gaze_ros.bags.reading import BagReader
+from gaze_ros.bags.stamps import stamp_of
 from gaze_ros.bags.streams import find_streams
 from gaze_ros.core.errors import SourceError
-from gaze_ros.core.facts import CameraFacts
 from gaze_ros.core.parameters import BAG_NODES, Value
+from gaze_ros.core.sources.playing import wait_for
 from gaze_ros.core.stage import Stage
 from gaze_ros.ros import topics
 from gaze_ros.ros.managed import ManagedNode
@@ -21,12 +24,13 @@ from rclpy.serialization import deserialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-#: Seconds the bag waits for subscribers, then for them to find this node, too, and the process
-#: lives on after the last image so that it gets through the other nodes.
-_WAIT, _SETTLE, _LINGER = 15.0, 1.0, 1.0
+#: Seconds that subscribers have to find this node, too, and the process lives on after the last
+#: image so that it gets through the other nodes.
+_SETTLE, _LINGER = 1.0, 1.0
 
-#: Seconds without a message in the bag that diagnostics tell of.
-_GAP = 2.0
+#: Seconds without a message in the bag that diagnostics tell of, and from look to look whether a
+#: bag that is at its end is to go on.
+_GAP, _LOOK = 2.0, 0.1
 
 
 class ReplayNode(ManagedNode):
@@ -48,10 +52,10 @@ class ReplayNode(ManagedNode):
         """The bag."""
         return self.values['bag']
 
-    def facts(self) -> CameraFacts:
+    def facts(self) -> ReplayFacts:
         """Return what is known beside the stage's figures."""
         left = self._player.left
-        return CameraFacts(self.values['bag'], idle=self._idle or (
+        return ReplayFacts(self.values['bag'], self._failure, self._idle or (
             f'the next message comes in {left:.0f} s' if left > _GAP else ''))
 
     def make(self) -> None:
@@ -60,7 +64,8 @@ class ReplayNode(ManagedNode):
         :raises SourceError: if there is no bag, or no images in it.
         """
         if not self.values['bag']:
-            raise SourceError('bag is empty: give a rosbag2 folder, or an .mcap or .db3 file')
+            raise SourceError('the parameter bag is not set: give it a rosbag2 folder, or an '
+                              '.mcap or .db3 file')
         self._reader = BagReader(Path(self.values['bag']).expanduser())
         self._streams = s = find_streams(self._reader.topics, self.values['image_topic'])
         image = self.resolve_topic_name(topics.IMAGE)
@@ -76,9 +81,10 @@ class ReplayNode(ManagedNode):
         # As the nodes subscribe to it: reliable ones would not get more of it, only older.
         self._times = self.create_publisher(Clock, '/clock', QoSProfile(
             depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
-        self._player = Player(self._reader, self._outlets, self.values['loop'],
+        self._player = Player(self._reader, self._outlets, s.images, self.values['loop'],
                               self.values['rate'], self._tell_time)
-        self._failure, self._idle = '', 'not begun'
+        self._failure, self._idle, self._begun = '', 'not begun', False
+        self._before = self.stage.rate.count
 
     def begin(self) -> None:
         """Begin to publish, or go on."""
@@ -103,8 +109,8 @@ class ReplayNode(ManagedNode):
             reader.close()
 
     def change(self, values: dict[str, Value]) -> None:
-        """Take another rate, at once."""
-        self._player.rate = self.values['rate']
+        """Take another rate, at once, and whether to begin again."""
+        self._player.rate, self._player.loop = self.values['rate'], self.values['loop']
 
     def _run(self) -> None:
         try:
@@ -118,18 +124,20 @@ class ReplayNode(ManagedNode):
 
     def _play(self) -> None:
         """Publish until told to end, or the bag is at its end."""
-        if self._idle:
-            self._wait_for_subscribers()
-            if self._ending.is_set():
+        if not self._begun:
+            if not wait_for(self._missing, self._ending) or (
+                    self.values['wait_for_subscribers'] and self._ending.wait(_SETTLE)):
                 return
+            self._begun = True
             self.get_logger().info(
                 f"replaying '{self._streams.images}' of '{self.values['bag']}' on "
                 f'{self._images.topic_name}')
+        while not self._ending.is_set():
             self._idle = ''
-        for played in self._player.play(self._ending):
-            self._publish(played)
-        if self._player.ended:
-            self._end()
+            for played in self._player.play(self._ending):
+                self._publish(played)
+            if self._player.ended:
+                self._rest_at_end()
 
     def _tell_time(self, now: int) -> None:
         message = Clock()
@@ -157,30 +165,30 @@ class ReplayNode(ManagedNode):
                 self.get_logger().error(f"a message of '{topic}' was left out: {e}")
             return
         if picture:
-            self.stage.done(work=time.monotonic() - start)
+            stamp = stamp_of(played.record.cdr)
+            self.stage.done(1e-9 * (played.record.time - played.moved - stamp) if stamp else
+                            math.nan, time.monotonic() - start)
 
-    def _wait_for_subscribers(self) -> None:
+    def _missing(self) -> str:
         wanted = self.values['wait_for_subscribers']
-        self._idle = f'for {wanted} subscribers'
-        until = time.monotonic() + _WAIT
-        publishers = [p for p in (self._images, self._compressed) if p is not None]
-        while (there := sum(p.get_subscription_count() for p in publishers)) < wanted:
-            if self._ending.wait(0.02):
-                return
-            if time.monotonic() > until:
-                self.get_logger().warning(
-                    f'{there} of {wanted} subscribers to {self._images.topic_name} after '
-                    f'{_WAIT:g} s: starting all the same')
-                return
-        if wanted:
-            self._ending.wait(_SETTLE)
+        there = sum(p.get_subscription_count() for p in (self._images, self._compressed) if p)
+        missing = f'{there} of {wanted} subscribers to {self._images.topic_name}' if (
+            there < wanted) else ''
+        self._idle = missing or 'not begun'
+        return missing
 
-    def _end(self) -> None:
-        lost = self._player.lost
+    def _rest_at_end(self) -> None:
+        """Wait until the bag is to begin again, or the node or the process is to end."""
+        lost, count = self._player.lost, self.stage.rate.count - self._before
         self.get_logger().info(
-            f"bag '{self.values['bag']}' is at its end after {self.stage.rate.count} images" + (
+            f"bag '{self.values['bag']}' is at its end after {count} images" + (
                 f', {lost:.1f} s late' if lost >= 0.1 else ''))
         self._idle = 'the bag is at its end'
-        if self.values['exit_on_end']:
-            self._player.linger(self._ending, _LINGER)
-            self.stop.ask()
+        while not self._player.loop:
+            if self.values['exit_on_end']:
+                self._player.linger(self._ending, _LINGER)
+                if not self._ending.is_set():
+                    self.stop.ask()
+                self._ending.wait()
+            if self._ending.wait(_LOOK):
+                return

@@ -11,7 +11,7 @@ from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.stage import closing_block
 from gaze_ros.ros import transport
 from gaze_ros.ros.executor import OnceExecutor
-from gaze_ros.ros.managed import reason
+from gaze_ros.ros.reasons import reason
 from gaze_ros.ros.stop import Stop
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -141,8 +141,9 @@ def _wait(nodes: list, stop: Stop) -> None:
         if before is not None and before is not window:
             before.close()
         if window is None:
-            # One may come and go as the node is configured and cleaned up.
-            stop.event.wait(_LOOK if shows else None)
+            # One may come and go as the node is configured and cleaned up. And a signal that
+            # comes just before Python begins to wait without an end is never minded.
+            stop.event.wait(_LOOK)
         elif not window.step():
             stop.ask()
     if window is not None:

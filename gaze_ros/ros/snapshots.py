@@ -4,13 +4,28 @@ from threading import Condition
 from typing import Optional
 
 import cv2
+from gaze_ros.core.errors import GazeRosError
+from gaze_ros.ros.triggers import serve
 import numpy as np
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from std_msgs.msg import Header
-from std_srvs.srv import Trigger
 
 #: Seconds a picture has to come.
 _PATIENCE = 2.0
+
+
+def folder_at(path: str) -> Path:
+    """Return a folder for snapshots, made where it is not there; the current one for ''.
+
+    :raises GazeRosError: if there is none, and none can be made.
+    """
+    try:
+        folder = Path(path).expanduser().absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    except (OSError, RuntimeError, ValueError) as e:  # RuntimeError: nobody has the name after ~
+        raise GazeRosError(
+            f"snapshot_folder '{path}' is no folder and cannot be made: {e}; set it to a folder "
+            'that can be written') from e
 
 
 class Snapshots:
@@ -24,10 +39,7 @@ class Snapshots:
         self._moved = Condition()
         self._wanted = False
         self._taken: Optional[tuple[np.ndarray, Header]] = None
-        # A group of its own: this one waits, and nothing else is to wait for it.
-        node.create_service(
-            Trigger, '~/save_snapshot', self._on_save,
-            callback_group=MutuallyExclusiveCallbackGroup())
+        serve(node, '~/save_snapshot', self._save)
 
     @property
     def wanted(self) -> bool:
@@ -42,34 +54,25 @@ class Snapshots:
                 self._taken = bgr, header
                 self._moved.notify()
 
-    def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        try:
-            response.message = str(self._save())
-            response.success = True
-        except OSError as e:
-            response.message = ' '.join(str(e).split())
-        return response
-
-    def _save(self) -> Path:
-        """Return the file; raises OSError with the reason where there is none."""
+    def _save(self) -> str:
+        """Return the file; raises GazeRosError with the reason where there is none."""
         if not self._node.active:
-            raise OSError('the node is not active: it draws no picture')
-        folder = Path(self._node.values['snapshot_folder']).expanduser().absolute()
+            raise GazeRosError('the node is not active: it draws no picture')
+        folder = folder_at(self._node.values['snapshot_folder'])
         picture, header = self._next()
         path = folder / f'gaze_{header.stamp.sec}_{header.stamp.nanosec:09d}.png'
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             path.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
         except OSError as e:
-            raise OSError(f"'{path}' cannot be written: {e}; set snapshot_folder") from e
-        return path
+            raise GazeRosError(f"'{path}' cannot be written: {e}; set snapshot_folder") from e
+        return str(path)
 
     def _next(self) -> tuple[np.ndarray, Header]:
         with self._moved:
             self._taken, self._wanted = None, True
             try:
                 if not self._moved.wait_for(lambda: self._taken is not None, _PATIENCE):
-                    raise OSError(
+                    raise GazeRosError(
                         f'no picture and its gaze came within {_PATIENCE:g} s: do the camera and '
                         'the gaze node run?')
                 return self._taken

@@ -7,39 +7,36 @@ from gaze_ros.core.drawing import draw
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.facts import DisplayFacts
 from gaze_ros.core.matching import StampMatcher
-from gaze_ros.core.parameters import NODES, Value
+from gaze_ros.core.parameters import Value
 from gaze_ros.core.recording import VideoRecorder
 from gaze_ros.core.stage import Stage
 from gaze_ros.core.window import Window
 from gaze_ros.core.worker import Worker
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
+from gaze_ros.ros.consumer import ConsumerNode
 from gaze_ros.ros.diagnostics import in_sim_time, inputs
 from gaze_ros.ros.handover import Reader
-from gaze_ros.ros.images import ImagePublisher, Picture, subscribe_images
-from gaze_ros.ros.managed import ManagedNode
+from gaze_ros.ros.images import ImagePublisher, Picture
 from gaze_ros.ros.messages import frame_gaze, seconds
-from gaze_ros.ros.snapshots import Snapshots
+from gaze_ros.ros.snapshots import folder_at, Snapshots
 from gaze_ros.ros.stop import Stop
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 
-#: Bytes of images kept until their result comes: 9 s of 640x480, 1.3 s of 1920x1080 at 30 Hz.
-_MEMORY = 256_000_000
 
-
-class VisualizerNode(ManagedNode):
+class VisualizerNode(ConsumerNode):
     """Draws each result into its own picture, found by its stamp, in a thread of its own."""
 
     def __init__(self, stop: Stop) -> None:
-        super().__init__('visualizer', NODES['visualizer'], Stage('Display'), stop)
+        super().__init__('visualizer', Stage('Display'), stop)
         #: Shown by the main thread: windows belong to it on macOS.
         self.window: Optional[Window] = None
         self._recorder: Optional[VideoRecorder] = None
         self._opened: Optional[VideoRecorder] = None
         #: While a picture is added to the video: it is ended from another thread.
         self._recording = Lock()
-        self._worker: Optional[Worker] = None
+        self._matcher: StampMatcher[Picture, GazeArray] = StampMatcher()
         self._snapshots = Snapshots(self)
 
     def facts(self) -> DisplayFacts:
@@ -49,14 +46,15 @@ class VisualizerNode(ManagedNode):
         return DisplayFacts(
             inputs(self, *self.readers), bool(self.window),
             bool(self._recorder), self._annotated.get_subscription_count(), missed,
-            self._worker.queue_depth, self._failure, in_sim_time(self))
+            self.workers[0].queue_depth, self._failure, in_sim_time(self))
 
     def make(self) -> None:
         """Begin the video, see whether there is a screen, and create the topics.
 
-        :raises GazeRosError: if the video cannot be saved where asked.
+        :raises GazeRosError: if the video or snapshots cannot be saved where asked.
         """
         v = self.values
+        folder_at(v['snapshot_folder'])
         self._recorder = VideoRecorder(v['output']) if v['output'] else None
         if v['view']:
             try:
@@ -64,27 +62,21 @@ class VisualizerNode(ManagedNode):
             except GazeRosError as e:
                 self.get_logger().error(str(e))
         self._annotated = ImagePublisher(self, topics.IMAGE_ANNOTATED, v['jpeg_quality'])
-        self._matcher: StampMatcher[Picture, GazeArray] = StampMatcher()
         self._told_late = False
         self.readers = [
             Reader(self, GazeArray, topics.GAZE, self._on_gaze,
-                   MutuallyExclusiveCallbackGroup()), self._listen()]
+                   MutuallyExclusiveCallbackGroup()), self.listen()]
 
     def begin(self) -> None:
         """Begin to work."""
-        self._late, self._failure = self._matcher.late, ''
-        self._worker = Worker(
-            'visualizer', self._show, self.stage, self._tell, self.values['queue_depth'])
-        self._worker.start()
+        self._late, self._failure = 0, ''
+        self.workers = [Worker(
+            'visualizer', self._show, self.stage, self._tell, self.values['queue_depth'])]
+        self.workers[0].start()
 
-    def end(self) -> None:
-        """Tell the thread to end."""
-        if self._worker is not None:
-            self._worker.end()
-
-    def join(self, timeout: float) -> bool:
-        """Wait for the thread, in seconds; return whether it has ended, or never began."""
-        return self._worker is None or self._worker.join(timeout)
+    def part(self) -> None:
+        """Drop the pictures that wait for their results."""
+        self._matcher = StampMatcher()
 
     def free(self) -> None:
         """End the video so that it plays, and let the window go: the main thread closes it."""
@@ -95,27 +87,27 @@ class VisualizerNode(ManagedNode):
     def prepare(self, values: dict[str, Value]) -> None:
         """Begin the video that new values ask for.
 
-        :raises GazeRosError: if it cannot be saved there.
+        :raises GazeRosError: if it, or a snapshot, cannot be saved there.
         """
         self._drop_opened()
+        folder_at(values.get('snapshot_folder', ''))
         if values.get('output'):
             self._opened = VideoRecorder(values['output'])
 
     def change(self, values: dict[str, Value]) -> None:
         """Take new values."""
+        super().change(values)
         if 'output' in values:
             opened, self._opened = self._opened, None
             self._record_to(opened)
         self._annotated.jpeg_quality = self.values['jpeg_quality']
-        if 'image_transport' in values:
-            self.readers.pop().end()
-            self.readers.append(self._listen())
-        if 'queue_depth' in values and self._worker is not None:
-            self._worker.set_queue_depth(values['queue_depth'])
 
-    def _listen(self) -> Reader:
-        return subscribe_images(self, topics.IMAGE, self._on_image,
-                                MutuallyExclusiveCallbackGroup(), self.values['image_transport'])
+    def on_image(self, picture: Picture) -> None:
+        """Bring an image together with its result."""
+        if self.active:
+            stamp = picture.header.stamp
+            self._matcher.fit(picture.nbytes)
+            self._hand_on(self._matcher.add_picture((stamp.sec, stamp.nanosec), picture))
 
     def _drop_opened(self) -> None:
         opened, self._opened = self._opened, None
@@ -133,13 +125,6 @@ class VisualizerNode(ManagedNode):
         self._failure = reason
         self.get_logger().error(f'an image was not shown: {reason}')
 
-    def _on_image(self, picture: Picture) -> None:
-        if not self.active:
-            return
-        stamp = picture.header.stamp
-        self._matcher.capacity = max(16, min(300, _MEMORY // max(1, picture.nbytes)))
-        self._hand_on(self._matcher.add_picture((stamp.sec, stamp.nanosec), picture))
-
     def _on_gaze(self, message: GazeArray) -> None:
         if not self.active:
             return
@@ -154,7 +139,7 @@ class VisualizerNode(ManagedNode):
     def _hand_on(self, pair: Optional[tuple[Picture, GazeArray]]) -> None:
         if pair is not None:
             self.stage.come()
-            self._worker.give(pair)
+            self.workers[0].give(pair)
 
     def _show(self, pair: tuple[Picture, GazeArray]) -> None:
         picture, gaze = pair

@@ -5,7 +5,7 @@ import re
 import sys
 from types import SimpleNamespace
 
-from gaze_ros.bags.facts import RecorderFacts
+from gaze_ros.bags.facts import RecorderFacts, ReplayFacts
 from gaze_ros.core import health
 from gaze_ros.core.facts import CameraFacts, DisplayFacts, InferenceFacts, Recent
 from gaze_ros.core.health import (
@@ -31,6 +31,7 @@ INFERENCE = InferenceFacts(
     (IMAGE,), 0.005, 0.008, 'adas', 'openvino, cpu, bf16', 'yunet', queue_depth=2)
 DISPLAY = DisplayFacts((IMAGE, GAZE), window=True)
 PEOPLE = PeopleFacts((GAZE,))
+REPLAY = ReplayFacts('in.mcap')
 RECORDER = RecorderFacts((GAZE,), 'out.mcap')
 #: By which CASES are judged.
 LIMITS = Limits(0.5, 5.0, 1.5, 0.0)
@@ -71,7 +72,8 @@ CASES = {
     'pictures fail': [
         (replace(INFERENCE, failure='encoding'), figures(failed=3), Level.WARN,
          ['3 in 5 s', 'encoding']),
-        (DISPLAY, figures(0, failed=3), Level.ERROR, ['unknown'])],
+        (DISPLAY, figures(0, failed=3), Level.ERROR, ['unknown']),
+        (replace(REPLAY, failure='no header'), figures(0, failed=3), Level.ERROR, ['no header'])],
     'older than max_age': [
         (replace(INFERENCE, max_age=0.05), figures(0, old=150), Level.ERROR,
          ['150 of 150', '50 ms', 'shorter than the lag']),
@@ -104,15 +106,19 @@ CASES = {
          ['wait for their turn', 'queue_depth to 1 (4 now)']),
         (CAMERA, figures(age=0.9), Level.WARN, ['driver']),
         (DISPLAY, figures(age=0.9), Level.WARN, ['other nodes']),
+        (REPLAY, figures(age=0.9), Level.WARN, ['when they were recorded']),
+        (RECORDER, figures(age=0.9), Level.WARN, ['other nodes', "the disk's"]),
         *((facts, figures(age=6.0), Level.ERROR, ['6000 ms', 'error_age (5 s)'])
-          for facts in (CAMERA, INFERENCE, DISPLAY))],
+          for facts in (CAMERA, INFERENCE, DISPLAY, REPLAY, RECORDER))],
     'the rate is low': [
         (replace(CAMERA, wanted=0.0), figures(1.4), Level.WARN,
          ['1.4 pictures/s', 'warn_rate (1.5)', 'no more than 1.4 come', 'light']),
         (INFERENCE, figures(1.4), Level.WARN, ["camera's status"]),
         (INFERENCE, figures(1, newer=145), Level.WARN, ['30.0 come', 'dropped', 'faster']),
         (INFERENCE, figures(1, skipped=145), Level.WARN, ['frame_skip leaves out 145 of 150']),
-        (DISPLAY, figures(1.4), Level.WARN, ["other nodes' status"])],
+        (DISPLAY, figures(1.4), Level.WARN, ["other nodes' status"]),
+        (REPLAY, figures(1.4), Level.WARN, ['raise rate']),
+        (RECORDER, figures(1.4), Level.WARN, ["gaze node's status"])],
     'the clocks differ': [
         (INFERENCE, figures(age=-0.2), Level.WARN, ['200 ms in the future', 'chrony']),
         (replace(DISPLAY, sim_time=True), figures(age=-0.5), Level.WARN, [])],
@@ -131,8 +137,11 @@ CASES = {
         (replace(CAMERA, idle='the file is at its end'), NOTHING, Level.STALE, ['at its end']),
         (CAMERA, replace(NOTHING, seconds=1.0), Level.STALE, ['first picture']),
         (INFERENCE, replace(NOTHING, seconds=1.0), Level.STALE, ['first picture']),
+        (REPLAY, NOTHING, Level.STALE, ['the bag has none here']),
+        (replace(REPLAY, idle='the bag is at its end'), NOTHING, Level.STALE, ['at its end']),
         (NotActive(False), NOTHING, Level.STALE, ['unconfigured: configure it']),
-        (NotActive(True), figures(), Level.STALE, ['inactive: activate it'])],
+        (NotActive(True), figures(), Level.STALE, ['inactive: activate it']),
+        (NotActive(True, moving=True), figures(), Level.STALE, ['is under way'])],
 }
 
 
@@ -219,7 +228,7 @@ def test_values_are_numbers_where_they_can_be_and_always_the_same():
     (0.4, Limits(0.5, 0.3), Level.ERROR),  # the worse wins
 ])
 def test_the_limits_of_age(age, limits, level):
-    for facts in (CAMERA, INFERENCE, DISPLAY, PEOPLE):
+    for facts in (CAMERA, INFERENCE, DISPLAY, PEOPLE, REPLAY, RECORDER):
         assert judge(figures(age=age), facts, limits).level is level
 
 
@@ -229,7 +238,7 @@ def test_the_limits_of_age(age, limits, level):
     (9.8, 0.0, 10.0, Level.ERROR), (15.0, 10.0, 20.0, Level.ERROR),  # the worse wins
 ])
 def test_the_limits_of_the_rate(rate, warn, error, level):
-    for facts in (replace(CAMERA, wanted=0.0), INFERENCE, DISPLAY, PEOPLE):
+    for facts in (replace(CAMERA, wanted=0.0), INFERENCE, DISPLAY, PEOPLE, REPLAY, RECORDER):
         verdict = judge(figures(rate), facts, Limits(warn_rate=warn, error_rate=error))
         assert verdict.level is level
         assert ('the rate is low' in verdict.message) is (level is not Level.OK)
@@ -237,6 +246,7 @@ def test_the_limits_of_the_rate(rate, warn, error, level):
 
 @pytest.mark.parametrize(('facts', 'shown'), [
     (replace(CAMERA, idle='the source is at its end'), figures(9.0)),
+    (replace(REPLAY, idle='the bag is at its end'), figures(9.0)),
     (INFERENCE, figures(9.0, seconds=1.0)),  # just begun
     (DISPLAY, replace(NOTHING, seconds=1.0)),
     (INFERENCE, NOTHING),  # told already: nothing arrives
@@ -272,7 +282,9 @@ ANY_FACTS = st.one_of(
               st.text(), st.booleans()),
     st.builds(PeopleFacts, INPUTS, COUNTS, COUNTS, st.booleans(), COUNTS, st.booleans(), COUNTS,
               st.text(), st.booleans()),
-    st.builds(RecorderFacts, INPUTS, st.text(), st.text()), st.builds(NotActive, st.booleans()))
+    st.builds(ReplayFacts, st.text(), st.text(), st.text()),
+    st.builds(RecorderFacts, INPUTS, st.text(), st.text(), st.booleans()),
+    st.builds(NotActive, st.booleans(), st.booleans()))
 
 
 @pytest.mark.filterwarnings('ignore:.*:RuntimeWarning')  # NumPy's, of ages that are no numbers
@@ -331,7 +343,7 @@ def test_the_docs_have_every_value_of_every_node_and_the_thresholds():
         return [(re.findall('`([^`]+)`', row[0]), row[1]) for row in rows]
 
     told = {'all': {'last error', 'also', *values(NOTHING, NotActive(True), LIMITS)}}
-    for name, facts in (('camera', CAMERA), ('replay', CAMERA), ('gaze', INFERENCE),
+    for name, facts in (('camera', CAMERA), ('replay', REPLAY), ('gaze', INFERENCE),
                         ('visualizer', DISPLAY), ('people', PEOPLE), ('recorder', RECORDER)):
         told[name] = {re.sub('of /.*', 'of TOPIC', key) for key in facts.values()}
     documented = {name: set() for name in told}

@@ -1,4 +1,5 @@
-from gaze_ros.core.matching import StampMatcher
+from gaze_ros.core import matching
+from gaze_ros.core.matching import Companion, StampMatcher
 import pytest
 
 
@@ -71,3 +72,68 @@ def test_results_whose_picture_has_gone_are_counted():
     assert matcher.add_result(3, 'in time') == ('picture 3', 'in time')
     assert matcher.add_result(9, 'early') is None
     assert matcher.late == 1
+
+
+def test_as_many_pictures_are_kept_as_there_is_memory_for():
+    matcher = StampMatcher()
+    for nbytes, capacity in ((640 * 480 * 3, 277), (1, 300), (0, 300), (10**9, 16)):
+        matcher.fit(nbytes)
+        assert matcher.capacity == capacity
+
+
+@pytest.fixture
+def companion(monkeypatch):
+    """Return one, what it gave, and what sets the time."""
+    now = [100.0]
+    monkeypatch.setattr(matching, 'monotonic', lambda: now[0])
+    given = []
+    return Companion(given.append), given, lambda seconds: now.__setitem__(0, 100.0 + seconds)
+
+
+def test_results_wait_for_their_pictures_while_these_come(companion):
+    one, given, at = companion
+    for stamp in range(30):
+        at(0.2 * stamp)
+        one.add_result(stamp, f'r{stamp}')
+        if stamp % 3 == 0:
+            one.add_picture(stamp, f'p{stamp}', 1)
+    assert given == [(f'p{stamp}', f'r{stamp}') for stamp in range(0, 30, 3)]
+
+
+@pytest.mark.parametrize('what_comes', ['nothing', 'pictures with other stamps'])
+def test_results_go_without_where_no_picture_is_theirs(companion, what_comes):
+    one, given, at = companion
+    for stamp in range(100):
+        at(0.1 * stamp)
+        if what_comes != 'nothing':
+            one.add_picture(stamp + 0.5, 'another', 1)
+        one.add_result(stamp, stamp)
+    assert given == [(None, stamp) for stamp in range(11, 100)]
+    # They come: the first one is that of a result given already.
+    one.add_picture(99, 'late', 1)
+    one.add_result(100, 100)
+    one.add_picture(100, 'in time', 1)
+    assert given[-2:] == [(None, 99), ('in time', 100)]
+
+
+def test_a_bag_that_begins_again_is_no_reason_to_be_silent(companion):
+    one, given, at = companion
+    for stamp in (50, 51, 1, 2):
+        one.add_picture(stamp, 'p', 1)
+        one.add_result(stamp, stamp)
+    assert [stamp for _, stamp in given] == [50, 51, 1, 2]
+    at(9.0)
+    for stamp in (3, 1, 2):
+        one.add_result(stamp, stamp)
+    assert [stamp for _, stamp in given] == [50, 51, 1, 2, 3, 1, 2]
+
+
+def test_without_stamps_each_result_gets_the_picture_there_is(companion):
+    one, given, at = companion
+    one.add_result(0, 'r0')
+    at(2.0)
+    one.add_result(0, 'r1')
+    for count in range(2, 5):
+        one.add_picture(0, f'p{count}', 1)
+        one.add_result(0, f'r{count}')
+    assert given == [(None, 'r1'), ('p3', 'r2'), ('p4', 'r3')]

@@ -5,8 +5,9 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import launching
-from gaze_ros.ros.launching import ARGUMENTS
+from gaze_ros.ros.launch_values import parameter_file
+from gaze_ros.ros.pipeline_launch import ARGUMENTS
+from gaze_ros.ros.pipeline_launch import programs as programs_of
 import pytest
 from sensor_msgs.msg import CameraInfo, Image
 from support import running, wait_until
@@ -28,9 +29,9 @@ def programs(tmp_path):
     given.update(cameras='front,rear', source=','.join(sources), loop='true')
     text = Path(given['params_file']).read_text()
     words = {}
-    for program in launching.programs(given):
+    for program in programs_of(given):
         path = tmp_path / f'{program.namespace}.yaml'
-        path.write_text(launching.parameter_file({**program.parameters, 'rate': 5.0}, text))
+        path.write_text(parameter_file({**program.parameters, 'rate': 5.0}, text))
         words[program.namespace] = (
             '-r', f'__ns:=/{program.namespace}', '--params-file', given['params_file'],
             '--params-file', str(path))

@@ -1,5 +1,6 @@
 """rclpy's own MultiThreadedExecutor passes on 4 to 13 of these 240 pictures."""
-from threading import Thread
+import gc
+from threading import Event, Thread
 import time
 
 from gaze_ros.ros import topics
@@ -94,3 +95,32 @@ def test_what_is_destroyed_under_a_callback_ends_nothing():
     executor.shutdown(5.0)
     node.destroy_node()
     assert len(called) > 5
+
+
+def test_nothing_is_said_of_what_was_destroyed_as_the_executor_ended(capsys):
+    node = Node('ends')
+    publisher = node.create_publisher(String, 'gone', 1)
+    called, go_on, done = Event(), Event(), Event()
+
+    def publish():
+        called.set()
+        go_on.wait(10)
+        try:
+            publisher.publish(String())
+        finally:
+            done.set()
+
+    node.create_timer(0.01, publish)
+    executor = OnceExecutor(2)
+    executor.add_node(node)
+    while not called.is_set():
+        executor.spin_once(timeout_sec=0.5)
+    executor.shutdown(0.0)
+    node.destroy_publisher(publisher)
+    go_on.set()
+    assert done.wait(10)
+    executor._executor.shutdown(wait=True)
+    node.destroy_node()
+    del executor
+    gc.collect()
+    assert capsys.readouterr().err == ''

@@ -1,13 +1,14 @@
 """The running graph is what the README says: nodes, topics, services, parameters, states."""
 import time
 
-from gaze_ros.core.parameters import NODES
+from gaze_ros.core.parameters import BAG_NODES, NODES
 from gaze_ros.ros import topics
 from lifecycle_msgs.srv import GetState
 import pytest
-from rcl_interfaces.srv import DescribeParameters, ListParameters
-from rclpy.qos import qos_profile_sensor_data
-from readme import names, table
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
+from rclpy.parameter import parameter_value_to_python
+from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, ReliabilityPolicy
+from readme import names, README, shown, table
 from sensor_msgs.msg import CompressedImage, Image
 from support import call, Listener, running, wait_until
 from tf2_msgs.msg import TFMessage
@@ -17,10 +18,15 @@ from visualization_msgs.msg import MarkerArray
 OF_ROS = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')
 
 
+#: Other than by default.
+GIVEN = {'source': 'sample', 'loop': 'true'}
+
+
 @pytest.fixture(scope='module')
 def graph(ros):
     """Run the pipeline; give a listener that has heard of all its nodes."""
-    with running('pipeline', 'source:=sample', 'loop:=true') as process:
+    given = [f'{name}:={value}' for name, value in GIVEN.items()]
+    with running('pipeline', *given) as process:
         listener = Listener('test_graph')
         process.wait_for('FPS', 60)
         wait_until(lambda: set(NODES) <= set(listener.node.get_node_names()), 20, 'all nodes')
@@ -64,6 +70,32 @@ def test_topics_are_those_of_the_table(graph):
     assert compressed == {f'/{topics.IMAGE}/compressed', f'/{topics.IMAGE_ANNOTATED}/compressed'}
 
 
+def test_quality_of_service_is_what_the_readme_says(graph):
+    text = ' '.join(README.split())
+    assert 'Pictures and gaze are best effort, keep last 2, the others reliable' in text
+    assert '(`diagnostic_msgs/msg/DiagnosticArray`, reliable,' in text
+    for row in table('Topics'):
+        topic = names(row[0])[0]
+        kind = names(row[1])[0].rpartition('/')[2]
+        wait_until(lambda topic=topic: graph.node.count_publishers(topic), 20, topic)
+        for info in graph.node.get_publishers_info_by_topic(topic):
+            best_effort = kind in ('Image', 'CameraInfo', 'GazeArray')
+            assert (info.qos_profile.reliability is ReliabilityPolicy.BEST_EFFORT) is best_effort
+            assert info.qos_profile.durability is (
+                DurabilityPolicy.TRANSIENT_LOCAL if topic == topics.ATTENTION  # docs/attention.md
+                else DurabilityPolicy.VOLATILE), topic
+
+
+@pytest.mark.parametrize('name', BAG_NODES)
+def test_the_nodes_of_bags_wait_with_their_defaults(listener, name):
+    assert name in {''.join(names(row[1])) for row in table('Nodes')}
+    with running(f'{name}_node', 'autostart:=false'):
+        state = call(listener.node, GetState, f'/{name}/get_state', GetState.Request())
+        assert state.current_state.label == 'unconfigured'
+        assert values(listener.node, name) == {
+            **{spec.name: spec.default for spec in BAG_NODES[name]}, 'autostart': False}
+
+
 def test_services_are_those_of_the_table(graph):
     wanted = {f'/{names(row[0])[0]}': names(row[1])[0] for row in table('Services')}
 
@@ -79,13 +111,24 @@ def test_services_are_those_of_the_table(graph):
     assert set(served()) - of_ros == set(wanted)
 
 
+def values(node, name):
+    """Return the parameters of a node that runs, save those of ROS."""
+    listed = call(node, ListParameters, f'/{name}/list_parameters',
+                  ListParameters.Request()).result.names
+    own = [one for one in listed if not one.startswith(OF_ROS)]
+    told = call(node, GetParameters, f'/{name}/get_parameters', GetParameters.Request(names=own))
+    return {one: parameter_value_to_python(value) for one, value in zip(own, told.values)}
+
+
 def test_parameters_are_those_of_the_table(graph):
     for node in NODES:
-        listed = call(graph.node, ListParameters, f'/{node}/list_parameters',
-                      ListParameters.Request()).result.names
-        own = {name for name in listed if not name.startswith(OF_ROS)}
-        assert own == {names(row[1])[0] for row in table('Parameters')
-                       if names(row[0])[0] in (node, 'all')}
+        told = values(graph.node, node)
+        own = set(told)
+        wanted = {names(row[1])[0]: ''.join(names(row[2])) for row in table('Parameters')
+                  if names(row[0])[0] in (node, 'all')}
+        if node == 'camera':
+            wanted |= GIVEN
+        assert {name: shown(value) for name, value in told.items()} == wanted
         described = call(
             graph.node, DescribeParameters, f'/{node}/describe_parameters',
             DescribeParameters.Request(names=sorted(own))).descriptors

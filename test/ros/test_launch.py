@@ -2,6 +2,7 @@
 
 Where launch is installed, the launch file is run by it; else by stand-ins that only record.
 """
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_loader
 import os
@@ -13,23 +14,25 @@ from types import ModuleType, SimpleNamespace
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from gaze_ros.core.parameters import NODES
 from gaze_ros.core.share import share_path
-from gaze_ros.ros import launching
-from gaze_ros.ros.launching import ARGUMENTS, PARAMETERS
+from gaze_ros.ros import launch_values, pipeline_launch, replay_launch
+from gaze_ros.ros.launch_values import Program
+from gaze_ros.ros.pipeline_launch import ARGUMENTS, PARAMETERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
-from support import running, wait_until
+from support import Process, running, wait_until
 import yaml
 
 HAVE_LAUNCH = find_spec('launch_ros') is not None
 DEFAULTS = {name: default for name, (default, _) in ARGUMENTS.items()}
 EXECUTABLES = (*(f'{name}_node' for name in NODES), 'pipeline')
+OF_REPLAY = {name: default or '' for name, (default, _) in replay_launch.ARGUMENTS.items()}
 CLASSES = (
-    'LaunchDescription', 'DeclareLaunchArgument', 'OpaqueFunction', 'RegisterEventHandler',
-    'OnShutdown', 'Shutdown', 'Node')
+    'LaunchContext', 'LaunchDescription', 'DeclareLaunchArgument', 'OpaqueFunction',
+    'RegisterEventHandler', 'OnShutdown', 'ProcessExited', 'Shutdown', 'Node')
 
 
 class Recorded:
@@ -40,49 +43,59 @@ class Recorded:
 
 
 @pytest.fixture
-def launch_file(monkeypatch):
+def launching(monkeypatch):
+    """Return the room that imports launch."""
     if not HAVE_LAUNCH:
-        for name in ('launch', 'launch.actions', 'launch.event_handlers', 'launch_ros',
-                     'launch_ros.actions'):
+        for name in ('launch', 'launch.actions', 'launch.event_handlers', 'launch.events',
+                     'launch.events.process', 'launch_ros', 'launch_ros.actions'):
             module = ModuleType(name)
             for cls in CLASSES:
                 setattr(module, cls, type(cls, (Recorded,), {}))
             monkeypatch.setitem(sys.modules, name, module)
-    path = str(share_path('launch') / 'pipeline.launch.py')
-    loader = SourceFileLoader('pipeline_launch', path)
-    module = module_from_spec(spec_from_loader('pipeline_launch', loader))
+    # As if for the first time, and not kept with what stands in.
+    monkeypatch.setitem(sys.modules, 'gaze_ros.ros.launching', None)
+    del sys.modules['gaze_ros.ros.launching']
+    return import_module('gaze_ros.ros.launching')
+
+
+def launch_file(name):
+    loader = SourceFileLoader(f'{name}_launch', str(share_path('launch') / f'{name}.launch.py'))
+    module = module_from_spec(spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module
 
 
-def start(launch_file, **given):
-    """Return what the launch file makes of arguments: its processes, and what ends it."""
+def start(launching, programs, **given):
+    """Return what is made of programs: processes, and what is called at the end."""
     for name in ('Node', 'OnShutdown', 'RegisterEventHandler'):  # the real ones do not tell
-        setattr(launch_file, name, type(name, (Recorded,), {}))
-    context = SimpleNamespace(launch_configurations={**DEFAULTS, **given})
-    handler, *nodes = launch_file.start(context)
-    return [n.kwargs for n in nodes], lambda: handler.args[0].kwargs['on_shutdown'](None, context)
+        setattr(launching, name, type(name, (Recorded,), {}))
+    handler, *nodes = launching.actions(programs, {**DEFAULTS, **given})
+    return [n.kwargs for n in nodes], lambda: handler.args[0].kwargs['on_shutdown'](None, None)
 
 
 def programs_of(**given):
-    return launching.programs({**DEFAULTS, **given})
+    return pipeline_launch.programs({**DEFAULTS, **given})
 
 
 def parameters(**given):
     return {p.executable: p.parameters for p in programs_of(**given)}
 
 
-def test_the_launch_file_declares_every_argument_with_a_description(launch_file):
-    description = launch_file.generate_launch_description()
+@pytest.mark.parametrize(('name', 'arguments'), [
+    ('pipeline', ARGUMENTS), ('replay', replay_launch.ARGUMENTS)])
+def test_the_launch_file_declares_every_argument_with_a_description(launching, name, arguments):
+    description = launch_file(name).generate_launch_description()
     if not HAVE_LAUNCH:
-        actions = description.args[0]
-        declared = {a.args[0]: a.kwargs for a in actions if type(a).__name__ ==
-                    'DeclareLaunchArgument'}
-        assert set(declared) == set(ARGUMENTS)
+        declared = {a.args[0]: a.kwargs for a in description.args[0]
+                    if type(a).__name__ == 'DeclareLaunchArgument'}
+        assert set(declared) == set(arguments)
         assert all(kwargs['description'] for kwargs in declared.values())
+        # None: it has to be given.
+        assert [n for n, k in declared.items() if k['default_value'] is None] == (
+            ['bag'] if name == 'replay' else [])
     else:
         declared = {a.name: a for a in description.get_launch_arguments()}
-        assert set(declared) == set(ARGUMENTS)
+        assert set(declared) == set(arguments)
         assert all(a.description for a in declared.values())
 
 
@@ -100,6 +113,8 @@ def test_every_argument_reaches_a_parameter_that_exists(name):
         spec = next(spec for spec in NODES[owner] if spec.name == name)
     value, wanted = {bool: ('true', True), int: ('3', 3), float: ('0.5', 0.5),
                      str: ('something', 'something')}[type(spec.default)]
+    if spec.choices:
+        value, wanted = str(spec.choices[-1]), spec.choices[-1]
     one = parameters(**{name: value})
     assert set(one) == {'pipeline'}
     assert (one['pipeline'][name], type(one['pipeline'][name])) == (wanted, type(wanted))
@@ -113,52 +128,97 @@ def test_an_argument_not_given_leaves_the_parameter_file_alone():
     assert parameters() == {'pipeline': {}}
 
 
-def test_the_arguments_of_launch_itself_arrive(launch_file, tmp_path):
+def test_the_arguments_of_launch_itself_arrive(launching, tmp_path):
     file = tmp_path / 'mine.yaml'
-    file.write_text('/**/camera:\n  ros__parameters:\n    rate: 5.0\n')
-    (got,), end = start(launch_file, namespace='robot1', log_level='debug', use_sim_time='True',
-                        source='0', params_file=str(file), link='network')
+    file.write_text('/**/gaze:\n  ros__parameters:\n    max_faces: 5\n')
+    given = {'params_file': str(file), 'log_level': 'debug', 'link': 'network'}
+    (got,), end = start(launching, programs_of(
+        namespace='robot1', use_sim_time='True', nodes='gaze,people', humans='1', **given),
+        **given)
     try:
         assert got['executable'] == 'pipeline'
+        assert got['arguments'] == ['--nodes', 'gaze,people']
         assert got['namespace'] == 'robot1'
         assert got['ros_arguments'] == ['--log-level', 'debug']
         assert got['additional_env'] == {'GAZE_ROS_LINK': 'network'}
         first, second = got['parameters']
         assert first == str(file)
         assert list(yaml.safe_load(Path(second).read_text()).values()) == [{'ros__parameters': {
-            'source': '0', 'use_sim_time': True, 'image_transport': 'compressed'}}]
+            'humans': True, 'use_sim_time': True, 'image_transport': 'compressed'}}]
     finally:
         end()
     assert not Path(second).exists()
     end()  # somebody cleaned up before
 
 
-def test_some_of_the_nodes_are_started_by_themselves():
-    assert list(parameters(nodes='camera')) == ['camera_node']
-    assert list(parameters(nodes='gaze, people')) == ['gaze_node', 'people_node']
+@pytest.mark.parametrize('code', [0, 1])
+def test_a_process_that_ends_ends_the_others_and_one_that_failed_makes_launch_fail(
+        launching, code):
+    event = SimpleNamespace(returncode=code, process_name='gaze_node-1')
+    running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
+    if code:
+        with pytest.raises(RuntimeError, match='gaze_node-1 failed with exit code 1'):
+            launching.end(event, running)
+    else:
+        assert type(launching.end(event, running)).__name__ == 'Shutdown'
+    assert type(launching.end(event, ending)).__name__ == 'Shutdown'
+
+
+def test_some_of_the_nodes_are_one_process_unless_said_otherwise():
+    def started(**given):
+        return [(p.executable, *p.arguments) for p in programs_of(**given)]
+
+    assert started(nodes='camera') == [('camera_node',)]
+    assert started(nodes='gaze, people') == [('pipeline', '--nodes', 'gaze,people')]
     every = ','.join(reversed(NODES))
-    assert list(parameters(nodes=every)) == ['pipeline']
-    assert list(parameters(nodes=every, processes='yes')) == [f'{n}_node' for n in reversed(NODES)]
+    assert started(nodes=every) == [('pipeline',)]
+    assert started(nodes=every, processes='yes') == [(f'{n}_node',) for n in reversed(NODES)]
 
 
 def test_pictures_come_compressed_over_a_network_unless_said_otherwise(monkeypatch):
-    assert parameters(link='network', nodes='gaze,camera') == {
-        'gaze_node': {'image_transport': 'compressed'}, 'camera_node': {}}
-    assert parameters(link='network', nodes='gaze', image_transport='raw') == {
-        'gaze_node': {'image_transport': 'raw'}}
+    def transport(**given):
+        return {p.executable: p.parameters.get('image_transport') for p in programs_of(**given)}
+
+    assert transport(link='network', nodes='gaze,people') == {'pipeline': 'compressed'}
+    assert transport(link='network', nodes='gaze', image_transport='raw') == {'gaze_node': 'raw'}
+    # Within a process pictures are handed over.
+    assert transport(link='network', nodes='gaze,camera') == {'pipeline': None}
+    assert transport(link='network', nodes='gaze,camera', processes='1') == {
+        'gaze_node': 'compressed', 'camera_node': None}
     monkeypatch.setenv('GAZE_ROS_LINK', 'network')
-    assert parameters(nodes='gaze') == {'gaze_node': {'image_transport': 'compressed'}}
-    assert parameters(nodes='gaze', link='local') == {'gaze_node': {}}
+    assert transport(nodes='gaze') == {'gaze_node': 'compressed'}
+    assert transport(nodes='gaze', link='local') == {'gaze_node': None}
+
+
+@pytest.mark.parametrize(('given', 'file', 'count'), [
+    ({'nodes': 'camera'}, '', 1), ({'nodes': 'camera,people'}, '', 1),
+    ({'nodes': 'camera,gaze'}, '', 1), ({'nodes': 'camera,gaze,people'}, '', 1),
+    ({}, '', 2), ({'humans': 'true'}, '', 3),
+    ({'nodes': 'camera,people,gaze', 'humans': '1'}, '', 2),
+    ({}, '/ns/people: {ros__parameters: {humans: true}}', 3),
+    ({'humans': 'false'}, '/**: {ros__parameters: {humans: true}}', 2),
+    ({}, '/other/people: {ros__parameters: {humans: true}}', 2),
+    # Another number than the package's is the user's own.
+    ({'nodes': 'camera'}, '/*/camera: {ros__parameters: {wait_for_subscribers: 0}}', 0),
+    ({'nodes': 'camera'}, '/other/camera: {ros__parameters: {wait_for_subscribers: 0}}', 1)])
+@pytest.mark.parametrize('processes', ['true', 'false'])
+def test_a_file_waits_for_as_many_as_take_pictures(tmp_path, given, file, count, processes):
+    path = tmp_path / 'mine.yaml'
+    path.write_text(f"{Path(DEFAULTS['params_file']).read_text()}\n{file}\n")
+    got = programs_of(params_file=str(path), namespace='ns', processes=processes, **given)
+    camera = next(p for p in got if p.executable in ('camera_node', 'pipeline'))
+    values = launch_values.in_file(launch_values.sections(str(path)), 'ns', 'camera')
+    assert {**values, **camera.parameters}['wait_for_subscribers'] == count
 
 
 def test_each_camera_has_a_pipeline_of_its_own_names():
     got = programs_of(cameras='front,rear', source='0,"http://cam/?size=640,480"', model='adas',
                       namespace='robot1', camera_info_url=',rear.yaml')
     assert got == [
-        launching.Program('pipeline', 'robot1/front', {
+        Program('pipeline', 'robot1/front', {
             'source': '0', 'frame_id': 'front_camera_optical', 'track_prefix': 'front_f',
             'model': 'adas'}),
-        launching.Program('pipeline', 'robot1/rear', {
+        Program('pipeline', 'robot1/rear', {
             'source': 'http://cam/?size=640,480', 'frame_id': 'rear_camera_optical',
             'track_prefix': 'rear_f', 'model': 'adas', 'camera_info_url': 'rear.yaml'})]
 
@@ -181,6 +241,8 @@ def test_a_camera_keeps_the_frame_that_a_file_gives_it_by_name(tmp_path, text, f
 @pytest.mark.parametrize(('given', 'words'), [
     ({'view': 'perhaps'}, "view is 'perhaps'; true or false was expected"),
     ({'max_faces': 'many'}, "max_faces is 'many'; a whole number was expected"),
+    ({'max_faces': '-1'}, 'max_faces -1 is not in 0..'),
+    ({'model': 'other'}, "model 'other' is not one of: auto"),
     ({'max_age': 'many'}, "max_age is 'many'; a number was expected"),
     ({'nodes': 'camera,gase'}, "nodes has 'gase', which is not one of: camera, gaze, visualizer"),
     ({'nodes': ''}, "nodes is ''; a node or several were expected"),
@@ -202,21 +264,41 @@ def test_a_wrong_argument_is_named_in_one_line(given, words):
     assert '\n' not in str(caught.value)
 
 
-def test_a_parameter_file_that_is_no_yaml_starts_nothing(launch_file, tmp_path):
+@pytest.mark.parametrize('programs', [
+    lambda file: pipeline_launch.programs({**DEFAULTS, 'params_file': file}),
+    lambda file: replay_launch.programs({**OF_REPLAY, 'bag': '/b', 'params_file': file})])
+def test_a_parameter_file_that_is_no_yaml_starts_nothing(programs, tmp_path):
     path = tmp_path / 'mine.yaml'
     path.write_text('a: [1\nb: }')
     with pytest.raises(ValueError, match=re.escape(f"params_file '{path}' cannot be read")):
-        start(launch_file, params_file=str(path))
+        programs(str(path))
 
 
 #: Sections of files, each of which matches the node /ns/camera.
 SECTIONS = ('/**', '/**/camera', '/ns/camera', '/*/camera', '/ns/*', '/**/**', '/**/**/**')
 
 
+def as_rcl_reads(node, *files):
+    """Return the parameters that files give the node of this name in /ns."""
+    context = Context()
+    rclpy.init(context=context, args=[
+        '--ros-args', *(word for file in files for word in ('--params-file', str(file)))])
+    try:
+        made = Node(node, namespace='ns', context=context, enable_rosout=False,
+                    start_parameter_services=False,
+                    automatically_declare_parameters_from_overrides=True)
+        got = {name: p.value for name, p in made.get_parameters_by_prefix('').items()}
+        made.destroy_node()
+    finally:
+        context.try_shutdown()
+    return got
+
+
 @given(sections=st.lists(st.sampled_from(SECTIONS), min_size=1, unique=True),
        text=st.one_of(st.text(st.characters(codec='utf-8', exclude_categories=('Cs', 'Cc'))),
                       st.sampled_from(['0', '1e3', '.5', 'yes', 'null', '~', '0x1f', '[1]', ''])),
-       number=st.floats(allow_nan=False, allow_infinity=False))
+       number=st.floats(allow_nan=False, allow_infinity=False,
+                        allow_subnormal=False))  # Jazzy's parser takes those for texts
 @settings(max_examples=40)
 def test_arguments_win_over_every_kind_of_section(tmp_path_factory, sections, text, number):
     folder = tmp_path_factory.mktemp('files')
@@ -225,21 +307,43 @@ def test_arguments_win_over_every_kind_of_section(tmp_path_factory, sections, te
         f'{name}:\n  ros__parameters:\n' + ''.join(f'    {v}: theirs\n' for v in values)
         for name in sections)
     (folder / 'theirs.yaml').write_text(theirs)
-    (folder / 'ours.yaml').write_text(launching.parameter_file(values, theirs), encoding='utf-8')
-    context = Context()
-    rclpy.init(context=context, args=[
-        '--ros-args', '--params-file', str(folder / 'theirs.yaml'),
-        '--params-file', str(folder / 'ours.yaml')])
-    try:
-        node = Node('camera', namespace='ns', context=context, enable_rosout=False,
-                    start_parameter_services=False,
-                    automatically_declare_parameters_from_overrides=True)
-        got = {name: node.get_parameter(name).value for name in values}
-        node.destroy_node()
-    finally:
-        context.try_shutdown()
+    (folder / 'ours.yaml').write_text(
+        launch_values.parameter_file(values, theirs), encoding='utf-8')
+    read = as_rcl_reads('camera', folder / 'theirs.yaml', folder / 'ours.yaml')
+    got = {name: read[name] for name in values}
     assert got == values
     assert [type(v) for v in got.values()] == [type(v) for v in values.values()]
+
+
+@given(st.lists(st.sampled_from((*SECTIONS, '/ns/gaze', '/*/*/camera', '/other/**')),
+                min_size=1, unique=True))
+@settings(max_examples=40)
+def test_what_a_file_gives_a_node_is_what_rcl_reads_in_it(tmp_path_factory, names):
+    path = tmp_path_factory.mktemp('files') / 'theirs.yaml'
+    path.write_text('\n'.join(
+        f'{name}: {{ros__parameters: {{value: {number}, of_{number}: true}}}}'
+        for number, name in enumerate(names)))
+    got = as_rcl_reads('camera', path)
+    assert launch_values.in_file(launch_values.sections(str(path)), 'ns', 'camera') == {
+        name: got[name] for name in got if name == 'value' or name.startswith('of_')}
+
+
+@pytest.mark.parametrize('section', SECTIONS)
+def test_the_arguments_of_a_replay_win_and_the_time_is_the_bags(launching, tmp_path, section):
+    file = tmp_path / 'mine.yaml'
+    file.write_text(f'{section}: {{ros__parameters: {{use_sim_time: false, rate: 5.0}}}}\n'
+                    '/**/**/**: {ros__parameters: {rate: 6.0}}\n')
+    given = {**OF_REPLAY, 'bag': '/b', 'rate': '2', 'record': '/o', 'namespace': '/ns/',
+             'params_file': str(file)}
+    processes, end = start(launching, replay_launch.programs(given), **given)
+    try:
+        assert {p['namespace'] for p in processes} == {'ns'}
+        got = {p['executable']: as_rcl_reads('camera', *p['parameters']) for p in processes}
+    finally:
+        end()
+    assert {name: own['use_sim_time'] for name, own in got.items()} == {
+        'replay_node': False, 'recorder_node': True, 'pipeline': True}
+    assert got['replay_node']['rate'] == 2.0
 
 
 def test_every_executable_and_file_is_installed():
@@ -248,7 +352,8 @@ def test_every_executable_and_file_is_installed():
         path = prefix / 'lib' / 'gaze_ros' / name
         assert os.access(path, os.X_OK), path
     share = Path(get_package_share_directory('gaze_ros'))
-    for name in ('package.xml', 'launch/pipeline.launch.py', 'config/pipeline.yaml',
+    for name in ('package.xml', 'launch/pipeline.launch.py', 'launch/replay.launch.py',
+                 'config/pipeline.yaml',
                  'config/fastdds.xml', 'config/fastdds_small.xml',
                  'config/fastdds_network.xml', 'config/fastdds_network_2.xml',
                  'weights/manifest.yaml', 'msg/Gaze.msg', 'msg/GazeArray.msg'):
@@ -260,7 +365,7 @@ def test_what_launch_passes_is_taken_by_the_executable_in_lib(listener, tmp_path
     path = tmp_path / 'launch_params.yaml'
     (program,) = programs_of(source='sample', frame_id='cam7_optical', namespace='r2',
                              output=str(tmp_path / 'o.mp4'))
-    path.write_text(launching.parameter_file(
+    path.write_text(launch_values.parameter_file(
         program.parameters, Path(DEFAULTS['params_file']).read_text()))
     executable = Path(get_package_prefix('gaze_ros')) / 'lib' / 'gaze_ros' / 'pipeline'
     from sensor_msgs.msg import Image
@@ -271,3 +376,21 @@ def test_what_launch_passes_is_taken_by_the_executable_in_lib(listener, tmp_path
         wait_until(lambda: len(frames) > 5, 30, 'images')
     assert set(frames) == {'cam7_optical'}
     assert (tmp_path / 'o.mp4').is_file()
+
+
+def test_one_process_runs_the_nodes_that_it_is_told(listener):
+    executable = Path(get_package_prefix('gaze_ros')) / 'lib' / 'gaze_ros' / 'pipeline'
+    others = set(listener.node.get_node_names())
+    with running(str(executable), words=('--nodes', 'visualizer,people')):
+        wait_until(lambda: {'people', 'visualizer'} <= set(listener.node.get_node_names()), 30,
+                   'both nodes')
+        assert set(listener.node.get_node_names()) - others == {'people', 'visualizer'}
+
+
+@pytest.mark.parametrize('words', [
+    ('--nodes',), ('--nodes', ''), ('--nodes', 'gaze,gase'), ('--nodes', 'replay')])
+def test_nodes_that_are_none_start_nothing(words):
+    process = Process('pipeline', words=words)
+    assert process.end(30) == 2
+    assert 'some of gaze, people, visualizer, camera were expected' in process.text
+    assert 'Traceback' not in process.text

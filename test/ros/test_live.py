@@ -1,12 +1,13 @@
 """Every parameter, changed while the pipeline runs; and the services beside them."""
 from functools import partial
 from pathlib import Path
+import shutil
 import time
 
 import cv2
 from gaze_ros.core.parameters import COMMON, NODES
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros.messages import image_to_bgr
+from gaze_ros.ros.messages import image_to_bgr, seconds
 import numpy as np
 import pytest
 from rcl_interfaces.srv import SetParametersAtomically
@@ -95,7 +96,7 @@ def turned(p, **values):
 def source(p):
     clip = save_sample(p.folder / 'clip.avi', 'MJPG', 20.0, 30)
     p.put('camera', source=str(clip))
-    p.process.wait_for(f"source '{clip}' is at its end after", 20)
+    p.process.wait_for(f"source '{clip}' is at its end after 30 frames", 20)
     assert 'no file or folder' in p.refused('camera', source='/nowhere.mp4')
     p.put('camera', source='sample')
     before = len(p.images)
@@ -139,6 +140,18 @@ def camera_info_url(p):
     assert p.infos[-1] == 555
     p.put('camera', camera_info_url='')
     wait_until(lambda: p.infos[-1] == 0, 20, 'no calibration')
+
+
+def wait_for_subscribers(p):
+    process = Process('camera_node', f"source:={save_sample(p.folder / 'w.avi', 'MJPG', 20.0, 5)}",
+                      'wait_for_subscribers:=100', 'exit_on_end:=true',
+                      more=('-r', '__node:=waits', '-r', 'camera/image_raw:=waits/image_raw'))
+    assert state(p.listener, 'waits') == 'active'
+    time.sleep(0.5)
+    assert 'at its end' not in process.text
+    assert put(p.listener, 'waits', wait_for_subscribers=0) == ''
+    assert process.end(10) == 0, process.text
+    assert 'starting all the same' not in process.text
 
 
 def exit_on_end(p):
@@ -283,9 +296,15 @@ def snapshot_folder(p):
     wait_until(lambda: any(
         (g.header.stamp.sec, g.header.stamp.nanosec) == (int(second), int(nanosecond))
         for g in p.gazes), 20, 'the gaze of that stamp')
-    p.put('visualizer', snapshot_folder='/proc/nowhere')
+    for wrong in ('/proc/nowhere', '~nobody_has_this_name/shots', path):
+        assert f"snapshot_folder '{wrong}'" in p.refused('visualizer', snapshot_folder=wrong)
+    good, path = trigger(p, '/visualizer/save_snapshot')
+    assert good, path
+    # What becomes of the folder later is told, too, and told only.
+    shutil.rmtree(p.folder / 'shots')
+    (p.folder / 'shots').touch()
     good, reason = trigger(p, '/visualizer/save_snapshot')
-    assert not good and '/proc/nowhere' in reason and 'snapshot_folder' in reason
+    assert not good and f"snapshot_folder '{p.folder / 'shots'}'" in reason
     p.put('visualizer', snapshot_folder='')
 
 
@@ -298,6 +317,7 @@ LIVE = {
     ('camera', 'source'): source, ('camera', 'rate'): rate, ('camera', 'loop'): loop,
     ('camera', 'frame_id'): frame_id, ('camera', 'camera_info_url'): camera_info_url,
     ('camera', 'exit_on_end'): exit_on_end,
+    ('camera', 'wait_for_subscribers'): wait_for_subscribers,
     ('camera', 'jpeg_quality'): lambda p: smaller(p, 'camera', '/camera/image_raw/compressed'),
     ('gaze', 'model'): lambda p: p.loads('model mediapipe (', model='mediapipe'),
     ('gaze', 'weight'): lambda p: p.loads(
@@ -367,6 +387,23 @@ def test_gaze_goes_on_while_a_model_is_loaded_and_after_it_was_refused(pipeline)
         p.until(lambda _: p.gazes[-1].model == 'mobileone_s0', 'the old one goes on')
 
 
+def test_a_swap_loses_no_more_than_a_second_of_gaze(pipeline):
+    # 0.1 s where nothing else runs, 0.7 s beside other work (docs/lifecycle.md). Twice what is
+    # promised, and the best of three: a machine that tests share stalls for seconds at times.
+    p, steps = pipeline, []
+
+    def swapped(model):
+        """Return the longest time between two stamps, in seconds."""
+        before = len(p.gazes) - 1
+        p.put('gaze', model=model)
+        p.until(lambda _: p.gazes[-1].model == model, model)
+        steps.append(np.diff([seconds(g.header.stamp) for g in p.gazes[before:]]).max())
+        return steps[-1]
+
+    p.until(lambda _: True, 'gaze')
+    assert any(max(swapped('adas'), swapped('mobileone_s0')) < 2.0 for _ in range(3)), steps
+
+
 def test_model_and_weight_are_taken_together_or_not_at_all(pipeline):
     p = pipeline
 
@@ -394,6 +431,18 @@ def test_reset_tracks_gives_ids_never_given(pipeline):
     assert good
     assert words == 'tracks forgotten from the next picture on: 1'
     p.until(lambda g: g.track_id not in given, 'a new id')
+
+
+def test_ids_are_not_given_again_by_the_next_engine(pipeline):
+    p = pipeline
+    p.until(lambda _: True, 'a face')
+    # deactivate, cleanup, configure, activate
+    assert move(p.listener, 'gaze', 4, 2) == [True, True]
+    given = {g.track_id for m in p.gazes for g in m.gazes}
+    assert move(p.listener, 'gaze', 1, 3) == [True, True]
+    before = len(p.gazes)
+    p.until(lambda _: True, 'a face')
+    assert given.isdisjoint(g.track_id for m in p.gazes[before:] for g in m.gazes)
 
 
 def test_a_snapshot_says_why_there_is_none_and_nothing_else_waits_for_it(pipeline, tmp_path):
@@ -436,3 +485,18 @@ def test_the_picture_saved_is_the_annotated_one(pipeline, tmp_path):
             break
     assert (cv2.imread(path) == same[0]).all()
     p.put('visualizer', snapshot_folder='')
+
+
+def test_a_process_whose_network_was_replaced_still_ends_in_order(shared):
+    # OpenVINO took the stack for signals away from the main thread with the old network: the next
+    # signal ended the process with -11. ``running`` asks for 0.
+    env = {'GAZE_ROS_MODELS': str(shared / 'models')}
+    with running('pipeline', 'source:=sample', 'loop:=true', 'model:=adas', 'detector:=yunet',
+                 env=env) as process:
+        listener = Listener('test_replaced')
+        gazes = listener.hear(GazeArray, 'gaze')
+        wait_until(lambda: gazes, 30, 'gaze')
+        assert not put(listener, 'gaze', detector='adas-0001')
+        gazes.clear()
+        wait_until(lambda: len(gazes) > 5, 30, 'gaze of the faces another detector found')
+        listener.close()

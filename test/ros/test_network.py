@@ -7,9 +7,12 @@ import sys
 from threading import Thread
 import time
 
+from gaze_ros.core.sources.sample import Sample
+from gaze_ros.ros.messages import bgr_to_compressed
 import machines
 import numpy as np
 import pytest
+from std_msgs.msg import Header
 from support import ROOT, running, wait_until
 
 if why := machines.why_not():
@@ -79,3 +82,28 @@ def test_gaze_comes_back_over_a_link_that_loses_packets_and_again_after_an_outag
             assert rate > 0.5 * RATE
             assert age < 1.0
     assert 'failed' not in gaze.text
+
+
+def sent(prefix):
+    """Return the bytes that a machine has sent."""
+    text = subprocess.run([*prefix, 'cat', '/proc/net/dev'], capture_output=True, text=True,
+                          check=True).stdout
+    line = next(line for line in text.splitlines() if 'eth0' in line)
+    return int(line.split(':')[1].split()[8])
+
+
+def test_a_picture_crosses_the_link_once_for_all_nodes_of_a_machine(two, heard):
+    two.set_link(0.0, 0.0)
+    size = len(bgr_to_compressed(Sample().read(), Header(), 90).data)
+    # As nodes:=gaze,people,visualizer starts them: two of them take pictures.
+    with running('pipeline', 'image_transport:=compressed', prefix=two.prefixes[1],
+                 words=('--nodes', 'gaze,people,visualizer')) as others:
+        others.wait_for('model mediapipe')
+        with running('camera_node', 'source:=sample', f'rate:={RATE}', 'wait_for_subscribers:=2',
+                     prefix=two.prefixes[0]):
+            wait_until(lambda: len(heard) > 10, 40, 'results')
+            before, start = sent(two.prefixes[0]), time.monotonic()
+            rate, _ = figures(heard, 5.0)
+            count = (time.monotonic() - start) * RATE + 1
+            assert rate > 0.5 * RATE
+            assert sent(two.prefixes[0]) - before < 1.6 * count * size

@@ -104,9 +104,17 @@ def test_events_frames_and_markers_of_two_who_look_at_each_other(feed):
     assert frames[0].transforms[0].header.stamp == first
     assert frames[-1].transforms[0].header.stamp == last
     assert [len(m.transforms) for m in frames[-10:]] == [2] * 10
-    kinds = [{(m.ns, m.action) for m in array.markers} for array in markers]
+    wait_until(lambda: events[-1].target == Attention.GONE, 10, 'that nobody is left')
+    assert [(e.track_id, e.header.stamp) for e in events[5:]] == [('f1', last)]
+
+    def kinds():
+        return [{(m.ns, m.action) for m in array.markers} for array in markers]
+
+    wait_until(lambda: kinds()[-1] == {(ns, Marker.DELETE) for ns in ('face', 'gaze', 'id')}, 10,
+               'that no marker is left')
+    kinds = kinds()
     assert ('mutual', Marker.ADD) in set.union(*kinds)
-    assert kinds[-1] == {(ns, Marker.ADD) for ns in ('face', 'gaze', 'id')}
+    assert kinds[-2] == {(ns, Marker.ADD) for ns in ('face', 'gaze', 'id')}
     assert {('mutual', Marker.DELETE), ('face', Marker.DELETE)} <= set.union(*kinds)
 
 
@@ -155,16 +163,18 @@ def test_parameters_are_taken_at_once(feed):
         assert change(queue_depth='2', image_transport='compressed') == [True, True]
 
 
-@pytest.mark.parametrize('pictures', ['published', 'not published'])
+@pytest.mark.parametrize('pictures', ['published', 'not published', 'kept from arriving'])
 def test_humans_get_the_picture_of_their_own_gaze(feed, pictures):
     hri = pytest.importorskip('hri_msgs.msg', reason='hri_msgs is in no package registry')
     tracked = feed.hear(hri.IdsList, '/humans/faces/tracked')
     gazing = feed.hear(hri.Gaze, '/humans/interactions/gazing')
     crops = feed.hear(Image, '/humans/faces/f1/cropped')
-    if pictures == 'published':
+    more = () if pictures == 'published' else (
+        'qos_overrides./camera/image_raw.subscription.reliability:=reliable',)
+    if pictures != 'not published':
         images = feed.node.create_publisher(Image, topics.IMAGE, topics.qos())
     looking = person('f1', A, (0, 0, -1), True)
-    with running('people_node', 'humans:=true', 'image_transport:=compressed', *RELIABLE):
+    with running('people_node', 'humans:=true', 'image_transport:=compressed', *RELIABLE, *more):
         feed.wait()
         request = SetParameters.Request(parameters=[
             Parameter('image_transport', value='raw').to_parameter_msg()])
@@ -173,7 +183,7 @@ def test_humans_get_the_picture_of_their_own_gaze(feed, pictures):
         time.sleep(0.5)
         stamp = feed.send(looking)
         for grey in range(10, 90, 10):
-            if pictures == 'published':
+            if pictures != 'not published':
                 header = Header(stamp=feed.stamp(1), frame_id='cam_optical')
                 images.publish(bgr_to_image(np.full((480, 640, 3), grey, np.uint8), header))
                 time.sleep(0.1)
@@ -197,6 +207,11 @@ def test_humans_get_the_picture_of_their_own_gaze(feed, pictures):
 
 def test_deactivated_it_does_nothing_and_begins_anew(feed):
     events, frames = feed.hear(Attention, topics.ATTENTION), feed.hear(TFMessage, '/tf')
+    markers = feed.hear(MarkerArray, topics.MARKERS)
+
+    def gone(*who):
+        wait_until(lambda: [(e.track_id, e.target) for e in events[-len(who):]] == [
+            (one, Attention.GONE) for one in who], 10, f'that {who} are gone')
 
     def change(transition):
         request = ChangeState.Request(transition=Transition(id=transition))
@@ -206,18 +221,32 @@ def test_deactivated_it_does_nothing_and_begins_anew(feed):
         feed.wait()
         feed.send(*FACING, pictures=5)
         wait_until(lambda: len(events) == 2, 10, 'two events')
+        wait_until(lambda: markers, 10, 'markers')
+        last = feed.stamp()
         change(Transition.TRANSITION_DEACTIVATE)
+        gone('f1', 'f2')
+        assert all(e.since == e.header.stamp == last for e in events[2:])
+        wait_until(lambda: {m.action for m in markers[-1].markers} == {Marker.DELETE}, 10,
+                   'that no marker is left')
+        late = feed.hear(Attention, topics.ATTENTION, EVENTS_KEPT, lasting=True)
+        wait_until(lambda: len(late) == 4, 10, 'the events there were')
+        assert [e.target for e in late[2:]] == [Attention.GONE] * 2
         count = len(frames)
         feed.send(person('f1', A, (0, 0, -1), True), pictures=5)
         time.sleep(0.5)
-        assert len(events) == 2 and len(frames) == count
+        assert len(events) == 4 and len(frames) == count
         change(Transition.TRANSITION_ACTIVATE)
         feed.send(*FACING, pictures=5)
-        wait_until(lambda: len(events) == 4, 10, 'the same events anew')
-        assert [e.track_id for e in events[2:]] == ['f1', 'f2'] and all(e.mutual for e in events)
-        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP,
-                           Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        wait_until(lambda: len(events) == 6, 10, 'the same events anew')
+        assert [e.track_id for e in events[4:]] == ['f1', 'f2']
+        assert all(e.mutual for e in events[:2] + events[4:])
+        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+            change(transition)
+            gone('f1', 'f2')
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
             change(transition)
         feed.wait()
         feed.send(*FACING, pictures=5)
-        wait_until(lambda: len(events) == 6, 10, 'and once more')
+        wait_until(lambda: len(events) == 10, 10, 'and once more')
+    gone('f1', 'f2')
+    assert len(events) == 12

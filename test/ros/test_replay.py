@@ -1,19 +1,14 @@
 """Replaying and recording bags, with real processes and real topics."""
-from pathlib import Path
-from runpy import run_path
 import signal
-import sys
 import time
-from types import ModuleType, SimpleNamespace
 
-from ament_index_python.packages import get_package_share_directory
 from bagmaker import COMPRESSED, LAG, messages, PERIOD, START, write
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.cli.main import main
 from gaze_ros.core.parameters import BAG_NODES, NODES
 from gaze_ros.msg import Attention, Gaze, GazeArray
-from gaze_ros.ros.replaying import ARGUMENTS, node_parameters, PARAMETERS
+from gaze_ros.ros.replay_launch import ARGUMENTS, PARAMETERS, programs
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import pytest
@@ -21,7 +16,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from support import BIN, call, Process, running, wait_until
+from support import BIN, call, move, Process, put, running, wait_until
 
 RELIABLE = [f'qos_overrides./{topic}.publisher.{policy}' for topic in (
     'camera/image_raw', 'camera/image_raw/compressed', 'camera/camera_info')
@@ -127,8 +122,28 @@ def test_deactivated_it_pauses_and_activated_it_goes_on(listener, tmp_path):
     assert clock == sorted(clock)
 
 
+def test_at_the_end_it_minds_what_is_set_then_and_counts_the_images_of_this_time(
+        listener, tmp_path):
+    path = write(tmp_path / 'in', messages(10))
+    images = hear(listener, Image, '/camera/image_raw', stamp)
+    process = Process('replay_node', f'bag:={path}', 'exit_on_end:=false', 'rate:=10.0',
+                      *RELIABLE)
+    process.wait_for('at its end after 10 images', 60)
+    assert all(move(listener, 'replay', *(getattr(Transition, f'TRANSITION_{name}') for name in (
+        'DEACTIVATE', 'CLEANUP', 'CONFIGURE', 'ACTIVATE'))))
+    wait_until(lambda: process.text.count('at its end after 10 images') == 2, 30, 'another end')
+    assert put(listener, 'replay', loop=True) == ''
+    wait_until(lambda: len(images) >= 45, 30, 'rounds after the end')
+    assert put(listener, 'replay', loop=False) == ''
+    wait_until(lambda: process.text.count('at its end') == 3, 30, 'the end of the loop')
+    assert process.running
+    assert put(listener, 'replay', exit_on_end=True) == ''
+    assert process.end(30) == 0, process.text
+    assert {b - a for a, b in zip(images[10:], images[11:])} == {PERIOD}
+
+
 @pytest.mark.parametrize(('parameters', 'words'), [
-    ((), 'bag is empty: give a rosbag2 folder'),
+    ((), 'the parameter bag is not set: give it a rosbag2 folder'),
     (('bag:=/nowhere',), "bag '/nowhere' does not exist"),
     (('bag:={bag}', 'image_topic:=x'), "topic '/x' has no images in the bag; it has /camera/"),
     (('bag:={bag}', 'rate:=0.0'), 'rate out of range Min: 0.01')])
@@ -219,6 +234,29 @@ def test_what_is_recorded_is_what_was_said_and_can_be_read(listener, tmp_path, n
     assert [bytes(m.data) for _, _, m in seen] == [bytes([n] * 100) for n in range(50)]
 
 
+def test_the_thresholds_hold_for_what_is_recorded(listener, tmp_path):
+    told = hear(listener, DiagnosticArray, '/diagnostics', lambda m: (
+        m.status[0].level, m.status[0].message, {v.key: v.value for v in m.status[0].values}))
+    gazes = listener.node.create_publisher(GazeArray, '/gaze', 10)
+    with running('recorder_node', f'output:={tmp_path / "rec"}', 'warn_rate:=500.0'):
+        wait_until(gazes.get_subscription_count, 30, 'the recorder')
+
+        def make(number):
+            message = GazeArray()
+            message.header.stamp.sec = int(time.time()) - 2
+            return message
+
+        def said(level, words):
+            return lambda: bool(told) and told[-1][0] == level and words in (
+                f'{told[-1][1]}; {told[-1][2]["also"]}')
+        late = 'results are late: 95 % are up to'
+        publish_until(listener, gazes, make, said(DiagnosticStatus.WARN, late), 'the age')
+        publish_until(listener, gazes, make, said(
+            DiagnosticStatus.WARN, 'are below warn_rate (500)'), 'the rate')
+        assert put(listener, 'recorder', warn_rate=0.0, error_age=1.5) == ''
+        publish_until(listener, gazes, make, said(DiagnosticStatus.ERROR, late), 'the error')
+
+
 def test_a_recording_is_never_overwritten(tmp_path):
     (tmp_path / 'rec').mkdir()
     process = Process('recorder_node', f'output:={tmp_path / "rec"}')
@@ -247,14 +285,21 @@ def test_a_full_disk_ends_the_recording_is_told_once_and_not_the_node(listener, 
 DEFAULTS = {name: default or '' for name, (default, _) in ARGUMENTS.items()}
 
 
+def started(**given):
+    return {p.executable: p for p in programs({**DEFAULTS, 'bag': '/b', **given})}
+
+
 def test_the_launch_file_starts_all_in_the_bags_time():
-    got = node_parameters({**DEFAULTS, 'bag': '/b'})
-    assert set(got) == {'replay_node', 'gaze_node', 'visualizer_node', 'people_node'}
-    assert got['replay_node']['bag'] == '/b'
-    assert {name: own['use_sim_time'] for name, own in got.items()} == {
-        name: name != 'replay_node' for name in got}
-    got = node_parameters({**DEFAULTS, 'bag': '/b', 'record': '/o', 'record_images': 'true'})
-    assert got['recorder_node'] == {'use_sim_time': True, 'output': '/o', 'images': True}
+    got = started()
+    assert set(got) == {'replay_node', 'pipeline'}
+    assert got['pipeline'].arguments == ('--nodes', 'gaze,people,visualizer')
+    assert got['replay_node'].parameters == {
+        'bag': '/b', 'use_sim_time': False, 'wait_for_subscribers': 2}
+    assert got['pipeline'].parameters == {'use_sim_time': True}
+    got = started(record='/o', record_images='true', humans='true')
+    assert got['recorder_node'].parameters == {
+        'use_sim_time': True, 'output': '/o', 'images': True}
+    assert got['replay_node'].parameters['wait_for_subscribers'] == 3
 
 
 @pytest.mark.parametrize('argument', [name for name in PARAMETERS if name != 'record'])
@@ -267,54 +312,17 @@ def test_every_argument_reaches_a_parameter_that_exists(argument):
     }[type(spec.default)]
     if isinstance(spec.default, int) and spec.choices:
         value, wanted = str(spec.choices[0]), spec.choices[0]
-    got = node_parameters({**DEFAULTS, 'bag': '/b', 'record': '/o', argument: value})
-    one = got[f'{node}_node'][name]
+    got = started(**{'record': '/o', argument: value})
+    one = got[f'{node}_node' if node in ('replay', 'recorder') else 'pipeline'].parameters[name]
     assert one == (value if wanted is None else wanted) and type(one) is type(spec.default)
 
 
 @pytest.mark.parametrize(('argument', 'value', 'words'), [
-    ('loop', 'perhaps', 'loop must be a bool'), ('rate', '0', 'rate 0 is not in 0.01..100'),
-    ('model', 'other', "model 'other' is not one of"), ('max_faces', 'x', 'must be a int')])
+    ('loop', 'perhaps', "loop is 'perhaps'; true or false was expected"),
+    ('rate', '0', 'rate 0.0 is not in 0.01..100'), ('rate', 'nan', 'rate nan is not in'),
+    ('model', 'other', "model 'other' is not one of"),
+    ('record_images', '2', "record_images is '2'; true or false"),
+    ('max_faces', 'x', "max_faces is 'x'; a whole number was expected")])
 def test_a_value_that_is_none_is_refused(argument, value, words):
     with pytest.raises(ValueError, match=words):
-        node_parameters({**DEFAULTS, 'bag': '/b', argument: value})
-
-
-@pytest.fixture
-def launch_file(monkeypatch):
-    """Return the launch file with actions that only keep what they were made with."""
-    def recorded(name):
-        def init(self, *args, **kwargs):
-            self.args, self.kwargs = args, kwargs
-        return type(name, (), {'__init__': init})
-
-    for name in ('launch', 'launch.actions', 'launch_ros', 'launch_ros.actions',
-                 'launch_ros.parameter_descriptions'):
-        module = ModuleType(name)
-        for cls in ('LaunchDescription', 'DeclareLaunchArgument', 'OpaqueFunction', 'Shutdown',
-                    'Node', 'ParameterValue'):
-            setattr(module, cls, recorded(cls))
-        monkeypatch.setitem(sys.modules, name, module)
-    share = Path(get_package_share_directory('gaze_ros'))
-    return SimpleNamespace(**run_path(str(share / 'launch' / 'replay.launch.py')))
-
-
-def test_the_launch_file_declares_every_argument_and_starts_executables_that_are_there(
-        launch_file):
-    actions, = launch_file.generate_launch_description().args
-    declared = {a.args[0]: a.kwargs for a in actions
-                if type(a).__name__ == 'DeclareLaunchArgument'}
-    assert set(declared) == set(ARGUMENTS)
-    assert all(kwargs['description'] for kwargs in declared.values())
-    # None: it has to be given.
-    assert [name for name, k in declared.items() if k['default_value'] is None] == ['bag']
-    context = SimpleNamespace(launch_configurations={
-        **DEFAULTS, 'bag': '/b', 'record': '/o', 'namespace': 'front', 'rate': '2'})
-    nodes = {n.kwargs['executable']: n.kwargs for n in launch_file.start(context)}
-    assert len(nodes) == 5
-    for name, kwargs in nodes.items():
-        assert (BIN / name).is_file()
-        assert kwargs['namespace'] == 'front'
-        assert type(kwargs['on_exit']).__name__ == 'Shutdown'
-        assert kwargs['parameters'][0] == DEFAULTS['params_file']
-    assert nodes['replay_node']['parameters'][1]['rate'].args == (2.0,)
+        started(**{argument: value})

@@ -1,15 +1,20 @@
 """The visualizer node alone, fed by the test."""
+import gc
 import time
+import weakref
 
 from gaze_ros.core.faces import Face, FrameGaze, Gaze
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
+from gaze_ros.ros.images import Picture
 from gaze_ros.ros.messages import bgr_to_image, gaze_array, image_to_bgr
+from gaze_ros.ros.stop import Stop
+from gaze_ros.ros.visualizer_node import VisualizerNode
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from support import running, wait_until
+from support import Process, running, wait_until
 
 
 @pytest.fixture
@@ -59,3 +64,34 @@ def test_each_result_is_drawn_into_its_own_picture(feed, first, second):
         assert (picture[60, box] != stamp).any(), 'its box was not drawn'
         arrow = picture[60:70, box + 30:box + 45]
         assert (arrow != stamp).any(), 'no arrow toward the right'
+
+
+def test_deactivated_it_keeps_no_picture():
+    node = VisualizerNode(Stop())
+    try:
+        node.trigger_configure()
+        node.trigger_activate()
+        kept = []
+        for second in range(5):
+            header = Header()
+            header.stamp.sec = second
+            picture = Picture(header, np.zeros((4, 4, 3), np.uint8))
+            kept.append(weakref.ref(picture))
+            node.on_image(picture)
+        picture = None
+        assert all(ref() is not None for ref in kept)
+        node.trigger_deactivate()
+        gc.collect()
+        assert not any(ref() for ref in kept)
+        node.on_image(Picture(Header(), np.zeros((4, 4, 3), np.uint8)))
+        node.trigger_cleanup()
+    finally:
+        node.destroy_node()
+
+
+@pytest.mark.parametrize('folder', ['/proc/nowhere', '~nobody_has_this_name/shots'])
+def test_a_folder_for_snapshots_that_cannot_be_is_told_at_the_start(folder):
+    process = Process('visualizer_node', f'snapshot_folder:={folder}')
+    assert process.end() == 1
+    assert f"snapshot_folder '{folder}' is no folder and cannot be made" in process.lines[-1]
+    assert 'Traceback' not in process.text

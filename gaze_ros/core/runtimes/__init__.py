@@ -103,8 +103,8 @@ def available(runtime: str, device: str) -> bool:
         import onnxruntime
         wanted = {'cuda': 'CUDAExecutionProvider', 'mps': 'CoreMLExecutionProvider'}[device]
         return wanted in onnxruntime.get_available_providers()
-    import openvino
-    return 'NPU' in openvino.Core().available_devices
+    from gaze_ros.core.runtimes.openvino_runtime import CORE
+    return 'NPU' in CORE.available_devices
 
 
 def _choose(path: Path, runtime: str, device: str) -> tuple[str, str]:

@@ -12,6 +12,11 @@ import openvino
 if TYPE_CHECKING:
     from torch.nn import Module
 
+#: The process's only one, never freed: the CPU plugin of a Core gives the thread that first uses
+#: it a stack for signals, and the thread that frees it takes the stack away: the next signal to
+#: the first one ended the process (2026.4.1).
+CORE = openvino.Core()
+
 #: Our names of the precisions, and OpenVINO's.
 _TYPES = {'fp32': 'f32', 'fp16': 'f16', 'bf16': 'bf16'}
 _NAMES = {v: k for k, v in _TYPES.items()}
@@ -34,9 +39,8 @@ class OpenVINONetwork:
     def __init__(
             self, model: Union[Path, 'Module'], *, device: str, precision: str,
             threads: int, size: Union[int, tuple[int, int]] = 0, **_: Any) -> None:
-        core = openvino.Core()
         try:
-            graph = core.read_model(model) if isinstance(model, Path) else to_openvino(model, size)
+            graph = CORE.read_model(model) if isinstance(model, Path) else to_openvino(model, size)
             try:
                 graph.reshape({i: _one(list(i.partial_shape), size) for i in graph.inputs})
             except RuntimeError:
@@ -58,7 +62,7 @@ class OpenVINONetwork:
                     "precision 'int8' needs quantised weights, and a checkpoint's are not: make "
                     'them with gaze_ros models export --format openvino --int8 CLIP')
         elif precision != 'auto':
-            able = core.get_property(device.upper(), 'OPTIMIZATION_CAPABILITIES')
+            able = CORE.get_property(device.upper(), 'OPTIMIZATION_CAPABILITIES')
             # Asked for what it has not, it silently takes another.
             if precision.upper() not in able:
                 raise ModelError(
@@ -66,7 +70,7 @@ class OpenVINONetwork:
                     f'{", ".join(able)}: set precision to auto or fp32')
             options['INFERENCE_PRECISION_HINT'] = _TYPES[precision]
         try:
-            compiled = core.compile_model(graph, device.upper(), options)
+            compiled = CORE.compile_model(graph, device.upper(), options)
         except RuntimeError as e:
             raise ModelError(f"OpenVINO cannot run '{model}' on {device}: {_reason(e)}") from e
         used = compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name()

@@ -22,6 +22,21 @@ _WAIT, _RETRY, _LINGER = 15.0, 1.0, 1.0
 _LEAD = 2.0
 
 
+def wait_for(missing: Callable[[], str], woken: Event) -> bool:
+    """Wait for those who are to see a file, 15 s at most; return False if woken meanwhile.
+
+    :param missing: asked again and again: what is waited for, or '' where it may start.
+    """
+    until = time.monotonic() + _WAIT
+    while words := missing():
+        if woken.wait(0.02):
+            return False
+        if time.monotonic() > until:
+            _log.warning('%s, after %g s: starting all the same', words, _WAIT)
+            break
+    return True
+
+
 class Player:
     """Plays a source for as long as it is begun.
 
@@ -53,6 +68,8 @@ class Player:
         self._woken = Event()
         self._ending = False
         self._begun: Optional[Source] = None
+        #: What was played last, and how many pictures had been published before it.
+        self._played, self._before = source, stage.rate.count
         self._thread: Optional[Thread] = None
 
     @property
@@ -105,12 +122,15 @@ class Player:
 
     def _play(self, source: Source) -> None:
         """Publish what a source gives until woken."""
+        if source is not self._played:
+            self._played, self._before = source, self._stage.rate.count
         rate = source.rate and (self.rate or source.rate)
         pacer = Pacer(rate) if rate else None
         if source is not self._begun:
             self.failure = self.idle = ''
-            if pacer and not self._may_start():
+            if pacer and not wait_for(self._waiting, self._woken):
                 return
+            self.idle = ''
             self._begun = source
         reading = 0.0
         while not self._woken.is_set():
@@ -136,18 +156,9 @@ class Player:
                 return
             self._publish(picture, source, reading)
 
-    def _may_start(self) -> bool:
-        """Wait for those who are to see a file; return False if woken meanwhile."""
-        until = time.monotonic() + _WAIT
-        while missing := self._missing():
-            self.idle = missing
-            if self._woken.wait(0.02):
-                return False
-            if time.monotonic() > until:
-                _log.warning('%s, after %g s: starting all the same', missing, _WAIT)
-                break
-        self.idle = ''
-        return True
+    def _waiting(self) -> str:
+        self.idle = self._missing()
+        return self.idle
 
     def _fail(self, reason: str) -> None:
         self._stage.drop('failed')
@@ -159,8 +170,8 @@ class Player:
 
     def _end(self, source: Source) -> None:
         if not self.idle:
-            _log.info(
-                "source '%s' is at its end after %d frames", source.name, self._stage.rate.count)
+            _log.info("source '%s' is at its end after %d frames", source.name,
+                      self._stage.rate.count - self._before)
         self.idle = 'the source is at its end'
         if not self._woken.wait(_LINGER):
             self._at_end()

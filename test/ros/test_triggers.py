@@ -1,0 +1,29 @@
+"""Services that do one thing."""
+from gaze_ros.core.errors import GazeRosError
+from gaze_ros.ros.triggers import serve
+import pytest
+from std_srvs.srv import Trigger
+from support import call, Listener
+
+
+@pytest.fixture
+def server():
+    one = Listener('triggers')
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize('raised,message', [
+    (None, 'done'), (GazeRosError('it is\nnot there'), 'it is not there'),
+    (RuntimeError('no home'), 'RuntimeError: no home')])
+def test_whatever_happens_is_the_answer_and_the_next_one_is_served(
+        listener, server, raised, message):
+    def do():
+        if raised is not None:
+            raise raised
+        return 'done'
+
+    serve(server.node, '~/it', do)
+    for _ in range(2):
+        answer = call(listener.node, Trigger, '/triggers/it', Trigger.Request())
+        assert (answer.success, answer.message) == (raised is None, message)

@@ -29,7 +29,7 @@ MEANINGS = {
     'results miss their pictures': 'they come after the picture was given up',
     'a GPU lies idle': 'there is one, and the model runs on the CPU',
     'nobody looks': 'nobody shows, saves or subscribes to annotated pictures: none is drawn',
-    'no time': 'use_sim_time is set, and there is no /clock',
+    'no time': '`use_sim_time` is set, and there is no /clock',
     'waiting': 'there was no picture yet, there will be no more, or the node is not active',
 }
 

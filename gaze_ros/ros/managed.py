@@ -38,10 +38,10 @@ class ManagedNode(LifecycleNode):
     """
 
     def __init__(self, name: str, specs: tuple[Spec, ...], stage: Stage, stop: Stop) -> None:
+        self.readers: list[Reader] = []
         super().__init__(name)
         self.stage = stage
         self.stop = stop
-        self.readers: list[Reader] = []
         self.configured = self.active = False
         self._fixed = {spec.name for spec in specs if not spec.live}
         try:

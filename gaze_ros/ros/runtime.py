@@ -1,5 +1,6 @@
 """Running nodes in this process, from start to an orderly end."""
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 import logging
 import sys
@@ -167,4 +168,6 @@ def _close(nodes: list, executor: Optional[OnceExecutor], spinning: Optional[Thr
         print(closing_block([stages[name] for name in NODES if name in stages]), flush=True)
     for node in nodes:
         node.destroy_node()
-    rclpy.try_shutdown()
+    # A signal may have broken off a node half made, and it cannot be destroyed.
+    with suppress(AttributeError):
+        rclpy.try_shutdown()

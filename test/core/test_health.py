@@ -16,6 +16,7 @@ from gaze_ros.core.health import (
     Limits,
     MEANINGS,
     NotActive,
+    NoTime,
     values,
 )
 from gaze_ros.core.parameters import COMMON, NODES
@@ -133,6 +134,9 @@ CASES = {
         (replace(INFERENCE, gpu=True, running='onnx, cpu, fp32'),
          figures(10, work=0.1, newer=100), Level.WARN, ['device'])],
     'nobody looks': [(replace(DISPLAY, window=False), figures(), Level.OK, ['nothing is drawn'])],
+    'no time': [
+        (NoTime(INFERENCE), figures(), Level.WARN, ['/clock', 'use_sim_time']),
+        (NoTime(NotActive(True)), NOTHING, Level.WARN, ['/clock'])],
     'waiting': [
         (replace(CAMERA, idle='the file is at its end'), NOTHING, Level.STALE, ['at its end']),
         (CAMERA, replace(NOTHING, seconds=1.0), Level.STALE, ['first picture']),

@@ -492,7 +492,7 @@ def test_a_process_whose_network_was_replaced_still_ends_in_order(shared):
     # signal ended the process with -11. ``running`` asks for 0.
     env = {'GAZE_ROS_MODELS': str(shared / 'models')}
     with running('pipeline', 'source:=sample', 'loop:=true', 'model:=adas', 'detector:=yunet',
-                 env=env) as process:
+                 env=env):
         listener = Listener('test_replaced')
         gazes = listener.hear(GazeArray, 'gaze')
         wait_until(lambda: gazes, 30, 'gaze')

@@ -230,9 +230,9 @@ class ManagedNode(LifecycleNode):
         if not self.configured:
             return None
         if fixed := sorted(self._fixed.intersection(values)):
+            first = 'deactivate and cleanup' if self.active else 'cleanup'
             return (f'{fixed[0]} is not taken while the node is configured: change it after '
-                    f"'ros2 lifecycle set {self.get_fully_qualified_name()} cleanup', or start "
-                    'the node anew with it')
+                    f"{first} ('ros2 lifecycle set {self.get_fully_qualified_name()} ...')")
         try:
             self.prepare(values)
         except Exception as e:  # whatever a runtime raises: it is no reason to end

@@ -369,8 +369,8 @@ def test_each_changes_live_or_says_that_it_does_not(pipeline, node, name):
         value = not spec.default if isinstance(spec.default, bool) else spec.default + 1
     reason = pipeline.refused(node, **{name: value})
     assert reason == (
-        f"{name} is not taken while the node is configured: change it after 'ros2 lifecycle set "
-        f"/{node} cleanup', or start the node anew with it")
+        f'{name} is not taken while the node is configured: change it after deactivate and '
+        f"cleanup ('ros2 lifecycle set /{node} ...')")
 
 
 def test_gaze_goes_on_while_a_model_is_loaded_and_after_it_was_refused(pipeline):

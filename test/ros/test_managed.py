@@ -169,8 +169,8 @@ def test_parameters_are_prepared_and_changed_only_while_configured(listener, roo
     move(listener, 'rooms', CONFIGURE)
     refused = put(listener, 'rooms', fixed=3)
     assert refused == (
-        "fixed is not taken while the node is configured: change it after 'ros2 lifecycle set "
-        "/rooms cleanup', or start the node anew with it")
+        'fixed is not taken while the node is configured: change it after cleanup '
+        "('ros2 lifecycle set /rooms ...')")
     assert rooms.values['fixed'] == 2
     assert put(listener, 'rooms', fixed=2) == '', 'that is no change'
     assert put(listener, 'rooms', free=3) == ''

@@ -93,7 +93,8 @@ class BagReader:
         words = ' '.join(str(error).split()) or type(error).__name__
         more = ''
         if self.path.suffix == '.mcap' or self.path.is_dir() and any(self.path.glob('*.mcap')):
-            more = "; 'mcap recover' saves what there is of a file that was broken off"
+            more = ("; 'mcap recover' saves what there is of a file that was broken off "
+                    "(the mcap command line tool's)")
         return SourceError(
             f"bag '{self.path}' cannot be read as a rosbag2 folder, .mcap or .db3 file: "
             f'{words}{more}')

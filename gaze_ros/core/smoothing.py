@@ -8,7 +8,6 @@ import numpy as np
 #: Time constant of the low-pass of the speed, seconds: 1 Hz, as the paper has it.
 _SPEED_TIME = 1 / (2 * math.pi)
 
-
 #: Hz of cutoff for each 1/s of a range's logarithm, over that for each rad/s of a gaze: who walks
 #: up to the camera is not to lag behind.
 _RANGE_BETA = 3.0

@@ -7,15 +7,15 @@ ARGS ?=
 BIN := $(VENV)/bin
 EXTRAS := mediapipe,sample,bags,torch,openvino,onnx,coreml,int8,test
 # Demo and tests do not mix with a robot nearby, and nothing leaves this machine.
-demo test: export ROS_DOMAIN_ID := $(or $(ROS_DOMAIN_ID),42)
-demo test: export ROS_AUTOMATIC_DISCOVERY_RANGE := $(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST)
+demo test test-faults: export ROS_DOMAIN_ID := $(or $(ROS_DOMAIN_ID),42)
+demo test test-faults: export ROS_AUTOMATIC_DISCOVERY_RANGE := $(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST)
 # Set inside another environment made of ROS wheels; this one has to find its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # What an editable install copies; the Python files it does not.
 COPIED := setup.py pyproject.toml constraints.txt CMakeLists.txt package.xml \
 	$(wildcard msg/*.msg cmake/* interfaces/tf2_msgs/*.* interfaces/tf2_msgs/msg/* launch/* config/* weights/*)
 
-.PHONY: env demo test run lint clean
+.PHONY: env demo test test-faults run lint clean
 
 env: $(VENV)/.installed
 
@@ -32,6 +32,10 @@ demo: env
 
 test: lint
 	$(BIN)/python -m pytest
+
+# The fault suite whole, of which `make test` runs a short form.
+test-faults: env
+	$(BIN)/python -m pytest --full test/ros/faults
 
 run: env
 	$(BIN)/pipeline --ros-args -p source:=$(SOURCE) $(ARGS)

@@ -11,6 +11,18 @@ settings.register_profile('gaze_ros', deadline=None, database=None, derandomize=
 settings.load_profile('gaze_ros')
 
 
+def pytest_addoption(parser):
+    parser.addoption('--full', action='store_true',
+                     help='the whole fault suite and fuzzing, not their short forms')
+
+
+@pytest.fixture(scope='session')
+def rounds(request):
+    """Return a function of how often to do something: in short, and with --full."""
+    full = request.config.getoption('--full')
+    return lambda short, long: long if full else short
+
+
 @pytest.fixture(scope='session', autouse=True)
 def no_models_of_this_machine(tmp_path_factory):
     """Hide the models the user has fetched: what ``auto`` takes depends on them."""

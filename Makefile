@@ -1,21 +1,24 @@
 # make demo: the whole pipeline on the built-in sample. make test: all checks.
+# make test-faults, soak, fuzz, audit, matrix: docs/reliability.md.
 PYTHON ?= python3
 VENV ?= .venv
 SECONDS ?= 15
 SOURCE ?= sample
+HOURS ?= 8
+RUNS ?= 100000
 ARGS ?=
 BIN := $(VENV)/bin
 EXTRAS := mediapipe,sample,bags,torch,openvino,onnx,coreml,int8,test
 # Demo and tests do not mix with a robot nearby, and nothing leaves this machine.
-demo test test-faults: export ROS_DOMAIN_ID := $(or $(ROS_DOMAIN_ID),42)
-demo test test-faults: export ROS_AUTOMATIC_DISCOVERY_RANGE := $(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST)
+demo test test-faults soak matrix: export ROS_DOMAIN_ID := $(or $(ROS_DOMAIN_ID),42)
+demo test test-faults soak matrix: export ROS_AUTOMATIC_DISCOVERY_RANGE := $(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST)
 # Set inside another environment made of ROS wheels; this one has to find its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # What an editable install copies; the Python files it does not.
 COPIED := setup.py pyproject.toml constraints.txt CMakeLists.txt package.xml \
-	$(wildcard msg/*.msg cmake/* interfaces/tf2_msgs/*.* interfaces/tf2_msgs/msg/* launch/* config/* weights/*)
+	$(wildcard msg/*.msg cmake/* interfaces/tf2_msgs/*.* interfaces/tf2_msgs/msg/* launch/* config/*.* config/sros2/* weights/*)
 
-.PHONY: env demo test test-faults run lint clean
+.PHONY: env demo test test-faults soak fuzz audit matrix run lint clean
 
 env: $(VENV)/.installed
 
@@ -36,6 +39,28 @@ test: lint
 # The fault suite whole, of which `make test` runs a short form.
 test-faults: env
 	$(BIN)/python -m pytest --full test/ros/faults
+
+# What it costs to run for hours: a table, a picture and a verdict in out/soak.
+soak: env
+	$(BIN)/gaze_ros benchmark soak --hours $(HOURS) --out out/soak
+
+# Hostile files and texts, RUNS in all, guided by coverage where atheris is installed.
+fuzz: env
+	mkdir -p out
+	cd out && PYTHONPATH=../test $(abspath $(BIN))/python -m fuzz --runs $$(( $(RUNS) / 17 ))
+
+# Advisories of what is installed, and bandit, from an environment of its own.
+audit: env
+	$(BIN)/python -m pytest -q test/test_audit.py
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/pip install --quiet 'bandit>=1.8,<2' 'pip-audit>=2.9,<3'
+	build/audit/bin/bandit -q -c pyproject.toml -r gaze_ros benchmarks launch setup.py
+	build/audit/bin/python benchmarks/audit.py \
+		$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
+# Installs it in many ways, each in an environment deleted after: an hour, and much to download.
+matrix:
+	$(PYTHON) benchmarks/matrix.py
 
 run: env
 	$(BIN)/pipeline --ros-args -p source:=$(SOURCE) $(ARGS)

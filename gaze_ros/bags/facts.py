@@ -45,7 +45,7 @@ class RecorderFacts:
 
     :ivar inputs: the topic of the gaze.
     :ivar place: what is written to.
-    :ivar failure: why nothing is recorded any more, or ''.
+    :ivar failure: why nothing is recorded at present, or ''.
     :ivar sim_time: whether the time is that of /clock.
     """
 
@@ -57,7 +57,10 @@ class RecorderFacts:
     def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
         """Tell all that is the matter."""
         yield from rules.starved(figures, self.inputs)
-        yield from rules.failing(figures, self.failure)
+        if self.failure:
+            yield from rules.unsaved(self.failure)
+        else:
+            yield from rules.failing(figures, 'see its log')
         yield from rules.overloaded(figures, 'the recorder is slow', _DISK)
         yield from rules.late(
             figures, limits, "the lag is the other nodes': see their status; or the disk's",

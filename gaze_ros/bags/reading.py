@@ -3,6 +3,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from gaze_ros.bags.foreign import refusal
 from gaze_ros.bags.library import rosbags
 from gaze_ros.core.errors import SourceError
 
@@ -50,13 +51,16 @@ class BagReader:
                 f"bag '{path}' has no metadata.yaml: was its recording broken off? "
                 f"{self._other_ways()}")
         try:
+            if why := refusal(path):
+                raise ValueError(why)
             self._reader = library.Reader(path)
             self._reader.open()
+            self.topics = {
+                # A foreign database may name a topic by a number, or not at all.
+                str(name): Topic(str(name), str(info.msgtype or ''), int(info.msgcount or 0))
+                for name, info in self._reader.topics.items()}
         except Exception as e:
             raise self._broken(e) from e
-        self.topics = {
-            name: Topic(name, info.msgtype or '', info.msgcount)
-            for name, info in self._reader.topics.items()}
 
     def records(self, topics: Collection[str]) -> Iterator[Record]:
         """Yield the messages of some topics, in the order in which they were recorded.

@@ -1,21 +1,30 @@
 """Writing bags: mcap, in a rosbag2 folder or alone."""
 from collections.abc import Mapping
 from contextlib import suppress
+import os
 from pathlib import Path
 import shutil
+from time import monotonic
 from typing import Union
 
 from gaze_ros.bags.library import rosbags, typestore
+from gaze_ros.core import outputs
+from gaze_ros.core.disk import next_free, Room
 from gaze_ros.core.errors import GazeRosError
 
 #: Version of metadata.yaml that Jazzy and Kilted write.
 _VERSION = 9
 
+#: Seconds of messages that a process may take with it when it is killed.
+_FLUSH = 2.0
+
 
 class BagWriter:
     """Writes a bag that rosbag2 and every reader of mcap take; it holds its messages' definitions.
 
-    Until it is closed the folder has no metadata.yaml, and a lone file has another name.
+    Until it is closed the folder has no metadata.yaml, and a lone file has another name. A process
+    that is killed leaves all but the last seconds in its .mcap file, without the index: 'mcap
+    recover' makes a whole one of it.
 
     :param path: a folder to make, or a file that ends in ``.mcap``.
     :param topics: type of each topic, by name.
@@ -26,15 +35,17 @@ class BagWriter:
         if path.suffix == '.db3':
             raise GazeRosError(f"'{path}': bags are written as mcap: give a folder, or a name "
                                'that ends in .mcap')
-        self.path = path
+        try:
+            self.path = path = outputs.place(path)
+        except OSError as e:
+            raise GazeRosError(f"bag '{path}' cannot be written: {e.strerror or e}") from e
         self._alone = path.suffix == '.mcap'
-        self._incomplete = path.with_name(
-            f'{path.stem}.incomplete.mcap' if self._alone else f'{path.name}.incomplete')
-        self._work = path.with_name(f'{path.name}.writing') if self._alone else path
+        self._incomplete, self._work = _others(path)
         for one in (path, self._incomplete, self._work):
-            if one.exists():
+            if os.path.lexists(one):
                 raise GazeRosError(f"'{one}' is there already, and no bag is overwritten: remove "
                                    'it, or give another name')
+        self._whole, self._flushed = True, monotonic()
         library, store = rosbags('rosbag2'), typestore()
         qos = [_reliable()]
         try:
@@ -44,6 +55,12 @@ class BagWriter:
             self._writer.open()
         except OSError as e:
             raise self._failed(e) from e
+        inner = self._work / path.stem if self._alone else path
+        try:
+            self._room = Room(inner / f'{inner.name}.mcap')
+        except GazeRosError:
+            shutil.rmtree(self._work, ignore_errors=True)
+            raise
         self._connections = {
             name: self._writer.add_connection(
                 name, kind, typestore=store, offered_qos_profiles=qos)
@@ -53,11 +70,15 @@ class BagWriter:
         """Add a message.
 
         :param time: when it was recorded, nanoseconds.
-        :raises GazeRosError: if it cannot be written.
+        :raises GazeRosError: if it cannot be written, or its disk is all but full: close it then.
         """
+        self._room.check()
         try:
             self._writer.write(self._connections[topic], time, cdr)
+            if monotonic() > self._flushed + _FLUSH:
+                self._flush()
         except OSError as e:
+            self._whole = False
             raise self._failed(e) from e
 
     def close(self, whole: bool = True) -> Path:
@@ -67,8 +88,17 @@ class BagWriter:
         :raises GazeRosError: if it cannot be written.
         """
         target = self.path if whole else self._incomplete
+        if not self._room.there:
+            self.abort()
+            raise GazeRosError(f"bag '{self.path}' is not there any more: nothing of it is saved")
+        if not self._whole:
+            self.abort()
+            raise GazeRosError(f"bag '{self.path}' was not ended: what there is of it has no "
+                               "index; 'mcap recover' makes a whole one of its .mcap file")
         try:
+            self._room.end()
             self._writer.close()
+            self._room.close()
             if self._alone:
                 (self._work / self.path.stem / self.path.name).rename(target)
                 shutil.rmtree(self._work)
@@ -80,6 +110,7 @@ class BagWriter:
 
     def abort(self) -> None:
         """Leave the file as it is, after a failure: without an index, and not readable as such."""
+        self._room.close()
         with suppress(OSError):
             self._writer.abort()
 
@@ -88,8 +119,27 @@ class BagWriter:
         self.abort()
         shutil.rmtree(self._work, ignore_errors=True)
 
+    def _flush(self) -> None:
+        """Write what waits for its megabyte to be full: gaze alone takes half a minute for it."""
+        self._flushed = monotonic()
+        self._writer.storage.close_chunk()
+        self._writer.storage.bio.flush()
+
     def _failed(self, error: OSError) -> GazeRosError:
         return GazeRosError(f"bag '{self.path}' cannot be written: {error.strerror or error}")
+
+
+def free_path(path: Path) -> Path:
+    """Return the path, or the first of PATH_2, PATH_3, ... that a bag can be made at."""
+    return next_free(path, lambda one: any(os.path.lexists(p) for p in (one, *_others(one))))
+
+
+def _others(path: Path) -> tuple[Path, Path]:
+    """Return where a bag is if it is incomplete, and where while it is written."""
+    if path.suffix == '.mcap':
+        return (path.with_name(f'{path.stem}.incomplete.mcap'),
+                path.with_name(f'{path.name}.writing'))
+    return path.with_name(f'{path.name}.incomplete'), path
 
 
 def _reliable() -> object:

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise
     print(f"{done} frames, {faces / done:.2f} faces a frame, in '{place}'; {engine.description}",
           file=sys.stderr)
-    if broken_off := place != Path(arguments.output):
+    if broken_off := place != writer.path:
         print(f'gaze_ros bag: broken off after {done} of {count} images', file=sys.stderr)
     elif done < count:
         print(f'gaze_ros bag: {count - done} of {count} images were left out', file=sys.stderr)

@@ -1,16 +1,21 @@
 """Run the whole pipeline for some seconds, without a screen, and keep what it finds."""
 import argparse
+from io import TextIOWrapper
 from pathlib import Path
 import signal
 import subprocess
 import sys
 import time
 
+from gaze_ros.core import outputs
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.urls import without_password
 
 HELP = 'run the pipeline for some seconds and check that it works'
 
-_PIPELINE = 'import sys; from gaze_ros.ros.main import pipeline; sys.exit(pipeline())'
+# Without what -c puts first: modules of the folder that it happens to be started in.
+_PIPELINE = ('import sys; sys.path[:] = filter(None, sys.path); '
+             'from gaze_ros.ros.main import pipeline; sys.exit(pipeline())')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; return 0 only if faces were found and GazeArray messages arrived."""
-    out = Path(arguments.out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        out = outputs.folder(arguments.out)
     except OSError as e:
-        raise GazeRosError(f"'{out}' cannot be made: {e}") from e
+        raise GazeRosError(f"'{arguments.out}' cannot be made: {e}") from e
     video, lines = out / 'demo.mp4', out / 'gaze.jsonl'
     video.unlink(missing_ok=True)
     parameters = [f'source:={arguments.source}', f'output:={video}', 'loop:=true',
@@ -51,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not messages:
         raise GazeRosError('no GazeArray message arrived on the topic gaze')
     if not faces:
-        raise GazeRosError(f"no face was found in '{arguments.source}'")
+        raise GazeRosError(f"no face was found in '{without_password(arguments.source)}'")
     if not video.is_file():
         raise GazeRosError(f"'{video}' was not saved")
     return 0
@@ -73,7 +77,7 @@ def _listen(pipeline: subprocess.Popen, path: Path, seconds: float) -> tuple[int
 
     transport.configure()
     counts = [0, 0]
-    with open(path, 'w', encoding='utf-8') as file:
+    with TextIOWrapper(outputs.create(path), encoding='utf-8') as file:
         def on_gaze(message: GazeArray) -> None:
             frame = frame_gaze(message)
             file.write(record(counts[0], as_seconds(message.header.stamp), frame) + '\n')

@@ -2,6 +2,7 @@
 from pathlib import Path
 
 from gaze_ros.core.errors import SourceError
+from gaze_ros.core.urls import without_password
 
 
 def existing(name: str) -> Path:
@@ -11,7 +12,7 @@ def existing(name: str) -> Path:
     """
     path = Path(name)
     if not path.exists():
-        raise SourceError(f"input '{path}' does not exist")
+        raise SourceError(f"input '{without_password(name)}' does not exist")
     if not (path.is_file() or path.is_dir()):
         raise SourceError(f"input '{path}' is no file: the pipeline takes cameras")
     return path

@@ -1,36 +1,71 @@
 """gaze_ros: the command line tool."""
 import argparse
+import errno
 from importlib import import_module
+import os
 import signal
 import sys
 from typing import Optional
 
-from gaze_ros.core import threads
+from gaze_ros.core import missing, quiet, threads
 from gaze_ros.core.errors import GazeRosError
 
 #: Each has HELP, add_arguments(parser) and run(arguments) -> exit code.
-VERBS = ('video', 'bag', 'evaluate', 'models', 'demo', 'benchmark')
+VERBS = ('video', 'bag', 'evaluate', 'models', 'demo', 'benchmark', 'doctor')
 
 
 def main(arguments: Optional[list[str]] = None) -> int:
     """Run a verb; return the exit code: 0 done, 1 failed with a reason told, 2 wrong usage."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threads.configure()
+    quiet.configure()
+    words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog='gaze_ros', description=sys.modules['gaze_ros'].__doc__)
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
-    for name in VERBS:
-        verb = import_module(f'gaze_ros.cli.{name}')
-        sub = verbs.add_parser(name, help=verb.HELP, description=verb.__doc__)
-        verb.add_arguments(sub)
-        sub.set_defaults(run=verb.run)
-    chosen = parser.parse_args(arguments)
+    # Only what is asked for is imported: doctor is for where the others cannot be.
+    for name in words[:1] if words[:1] and words[0] in VERBS else VERBS:
+        try:
+            _add(verbs, name)
+        except ImportError as e:
+            if missing.ours(e):
+                raise
+            if words[:1] == [name]:
+                return _told(name, missing.reason(e))
+            why = missing.reason(e).replace('%', '%%')
+            verbs.add_parser(name, help=f'cannot be used here: {why}')
+    chosen = parser.parse_args(words)
     try:
-        return chosen.run(chosen)
+        code = chosen.run(chosen)
+        sys.stdout.flush()  # what does not fit on a disk is told by this, or not at all
+        return code
     except GazeRosError as e:
-        print(f'gaze_ros {chosen.verb}: {e}', file=sys.stderr)
-        return 1
+        return _told(chosen.verb, str(e))
+    except ImportError as e:
+        if missing.ours(e):
+            raise
+        return _told(chosen.verb, missing.reason(e))
     except BrokenPipeError:  # | head
         sys.stdout = None  # nothing is left to flush into
         return 1
+    except OSError as e:
+        if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        # Nor does what waits to be written fit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _told(chosen.verb, f'what it writes does not fit on its disk: {e.strerror}')
     except KeyboardInterrupt:
         return 130
+
+
+def _add(verbs, name: str) -> None:
+    """Add a verb with its arguments."""
+    verb = import_module(f'gaze_ros.cli.{name}')
+    own = argparse.ArgumentParser(prog=f'gaze_ros {name}', add_help=False)
+    verb.add_arguments(own)
+    verbs.add_parser(name, help=verb.HELP, description=verb.__doc__, parents=[own]
+                     ).set_defaults(run=verb.run)
+
+
+def _told(verb: str, why: str) -> int:
+    print(f'gaze_ros {verb}: {why}', file=sys.stderr)
+    return 1

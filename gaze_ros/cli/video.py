@@ -1,10 +1,12 @@
 """Estimate gaze in a video, an image or a folder of images: every frame, none dropped, no ROS."""
 import argparse
 from contextlib import ExitStack
-from pathlib import Path
+from io import TextIOWrapper
+import os
 import sys
 
 from gaze_ros.cli import inputs, options
+from gaze_ros.core import outputs
 from gaze_ros.core.errors import GazeRosError, SourceError
 
 HELP = 'estimate gaze in a file'
@@ -31,13 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     path = inputs.existing(arguments.input)
     with ExitStack() as stack:
+        for out in (arguments.output, arguments.json):
+            if out and os.path.exists(out) and os.path.samefile(out, path):
+                raise GazeRosError(f"'{out}' is the input: it would be overwritten")
         source = open_source(str(path.resolve()))
         stack.callback(source.close)
         engine = create_engine(options.values(arguments))
         stack.callback(engine.close)
-        for out in (arguments.output, arguments.json):
-            if out and Path(out).resolve() == path.resolve():
-                raise GazeRosError(f"'{out}' is the input: it would be overwritten")
         recorder = VideoRecorder(arguments.output, source.rate) if arguments.output else None
         if recorder:
             stack.callback(recorder.close)
@@ -69,7 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _open_text(path: str):
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        return open(path, 'w', encoding='utf-8')
+        return TextIOWrapper(outputs.create(path), encoding='utf-8')
     except OSError as e:
         raise GazeRosError(f"'{path}' cannot be written: {e}") from e

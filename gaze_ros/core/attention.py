@@ -81,7 +81,7 @@ class AttentionWatch:
         self.hysteresis = hysteresis
         self.dwell = dwell
         self._people: dict[str, _Person] = {}
-        self._last = 0
+        self._last = self._gap = 0
 
     @property
     def present(self) -> list[Attention]:
@@ -92,10 +92,13 @@ class AttentionWatch:
         """Return what has changed with a picture, those who are gone first.
 
         :param stamp: of the picture, nanoseconds. Where it is less than the last one, everybody
-            is gone, and who is in the picture begins anew.
+            is gone, and who is in the picture begins anew. So it is after a pause that is longer
+            than pictures are apart: what gives the ids may have been started again meanwhile, and
+            then f1 is another one.
         """
-        back, still = stamp < self._last, stamp == self._last
-        self._last = stamp
+        gap, usual, self._last = stamp - self._last, self._gap, stamp
+        self._gap = max(0, gap)
+        back, still = gap < 0 or gap > max(_GONE_AFTER, 2 * usual), gap == 0
         here = {gaze.track_id for gaze in frame.gazes}
         # With stamps that stand still nobody would ever be gone.
         events = self._part(stamp, {

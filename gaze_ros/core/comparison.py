@@ -19,6 +19,9 @@ from gaze_ros.core.sources import open_source
 from gaze_ros.core.sources.images import IMAGE_SUFFIXES
 import numpy as np
 
+#: Bytes that a file in a zip may have, unpacked.
+_MOST = 64 << 20
+
 #: A picture, None where it is not there, with its labels.
 LabelledPicture = tuple[Optional[np.ndarray], list[Label]]
 #: Pictures of the subject's left and right eye, with their label.
@@ -186,6 +189,8 @@ def _of(gazes: list[Gaze], label: Label) -> Optional[Gaze]:
 
 def _read(archive: ZipFile, name: str, told: str = '') -> bytes:
     try:
+        if archive.getinfo(name).file_size > _MOST:
+            raise SourceError(f"eyes '{archive.filename}': '{name}' has more than {_MOST} bytes")
         return archive.read(name)
     except (KeyError, BadZipFile, zlib.error, RuntimeError, OSError, EOFError) as e:
         raise SourceError(

@@ -1,8 +1,10 @@
 """SHA-256 and SHA-384 of files."""
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 import hashlib
 from pathlib import Path
+
+from gaze_ros.core.files import MOST_WEIGHTS, unreadable
 
 #: Hex digits of a digest, by the name hashlib and the manifest have for it.
 DIGITS = {'sha256': 64, 'sha384': 96}
@@ -15,7 +17,12 @@ def algorithms(hexdigests: Sequence[str]) -> list[str]:
 
 
 def compute(path: Path, algorithm: str) -> str:
-    """Return the hex digest of a file."""
+    """Return the hex digest of a file.
+
+    :raises OSError: if it is no file, cannot be read, or is larger than any model.
+    """
+    if why := unreadable(path, MOST_WEIGHTS):
+        raise OSError(why)
     state = hashlib.new(algorithm)
     with open(path, 'rb') as file:
         while chunk := file.read(1 << 20):
@@ -24,12 +31,15 @@ def compute(path: Path, algorithm: str) -> str:
 
 
 def digest(path: Path, algorithm: str) -> str:
-    """Return the hex digest of a file; it is read again only when it has changed."""
+    """Return the hex digest of a file; it is read again only when it has changed.
+
+    :raises OSError: as :func:`compute`.
+    """
     stat = path.stat()
     return _digest(path, algorithm, stat.st_mtime_ns, stat.st_size)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _digest(path: Path, algorithm: str, _changed: int, _size: int) -> str:
     return compute(path, algorithm)
 

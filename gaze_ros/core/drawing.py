@@ -9,13 +9,15 @@ import numpy as np
 #: BGR. At the camera, elsewhere, gaze not told.
 _AT_CAMERA, _ELSEWHERE, _UNKNOWN = (80, 220, 80), (60, 170, 255), (170, 170, 170)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+#: Seconds from where on, past or future, a latency is that of another clock.
+_ANOTHER_CLOCK = 60.0
 
 
 def draw(bgr: np.ndarray, frame: FrameGaze, fps: float = 0.0, latency: float = math.nan) -> None:
     """Draw all gazes into a (H, W, 3) uint8 BGR picture, in place.
 
     :param fps: shown in the corner if above 0.
-    :param latency: seconds from capture to result, shown there too; NaN for not.
+    :param latency: seconds from capture to result, shown there too where below a minute.
     """
     scale = max(bgr.shape[:2]) / 1000
     for gaze in frame.gazes:
@@ -23,7 +25,7 @@ def draw(bgr: np.ndarray, frame: FrameGaze, fps: float = 0.0, latency: float = m
     words = []
     if fps > 0:
         words.append(f'{fps:.1f} FPS')
-    if math.isfinite(latency):
+    if abs(latency) < _ANOTHER_CLOCK:  # which NaN is not
         words.append(f'{1e3 * latency:.0f} ms')
     if words:
         _text(bgr, '  '.join(words), (round(10 * scale), round(28 * scale)), scale, _ELSEWHERE)

@@ -66,10 +66,12 @@ class LookingAtCamera:
         :param angles: of a picture's gazes from the ray into the lens, radians, by track; NaN
             where it cannot be told.
         :param stamp: of the picture, seconds; where it is less than the last one, what was before
-            is forgotten.
+            is forgotten. Where it stands still, who is not in the picture is.
         """
         if stamp < self._last:
             self._states.clear()
+        elif stamp == self._last:
+            self._states = {k: s for k, s in self._states.items() if k in angles}
         self._last = stamp
         for track_id in angles:
             self._states.setdefault(track_id, Turning(False, stamp))

@@ -19,6 +19,7 @@ from gaze_ros.core.loading import load_parts, Parts
 from gaze_ros.core.parameters import GAZE, Value
 from gaze_ros.core.smoothing import Smoother
 from gaze_ros.core.swapping import Swap
+from gaze_ros.core.telling import Teller
 from gaze_ros.core.tracking import Tracker
 import numpy as np
 
@@ -86,6 +87,7 @@ class Engine:
         self.calibration: Optional[Calibration] = None
         #: Whether the last picture's rays went by the calibration; None before the first.
         self.calibrated: Optional[bool] = None
+        self._teller = Teller()
 
     @property
     def description(self) -> str:
@@ -175,20 +177,19 @@ class Engine:
         start = perf_counter()
         height, width = sighting.bgr.shape[:2]
         estimator = self._estimator.take()
-        estimates = estimator.estimate(
-            sighting.bgr, [face for _, face in sighting.tracked])
+        estimates = estimator.estimate(sighting.bgr, [face for _, face in sighting.tracked])
         estimated = perf_counter()
         self.smoother.forget_old(sighting.stamp)
         faces = [
             face if face.landmarks is not None else replace(face, landmarks=estimate.landmarks)
             for (_, face), estimate in zip(sighting.tracked, estimates)]
         lens, calibrated = lens_for(self.calibration, width, height, self.horizontal_fov)
-        if calibrated is not self.calibrated:
-            self.calibrated = calibrated
-            _log.info(
-                'directions and distances go by %s', "the camera's calibration" if calibrated
-                else f'horizontal_fov, {self.horizontal_fov:g} rad: no calibration is known that '
-                f'fits pictures of {width}x{height}')
+        self.calibrated = calibrated
+        by = "the camera's calibration" if calibrated else (
+            f'horizontal_fov, {self.horizontal_fov:g} rad: no calibration is known that fits '
+            f'pictures of {width}x{height}')
+        if self._teller.due(by):
+            _log.info('directions and distances go by %s', by)
         heads = locate(faces, lens, calibrated, self.interpupillary_distance)
         gazes = [
             self._gaze(track_id, *parts, sighting.stamp)
@@ -218,7 +219,7 @@ class Engine:
                 seen.append((w * h, face))
         seen.sort(key=lambda pair: -pair[0])
         faces = [face for _, face in seen]
-        ids = self.tracker.update(faces, stamp, self.min_score)
+        ids = self.tracker.update(faces, stamp, self.min_score, (height, width))
         return [(track_id, face) for track_id, face in zip(ids, faces) if track_id]
 
     def _gaze(self, track_id: str, face: Face, estimate: Estimate, head: Head, stamp: float

@@ -10,9 +10,6 @@ from gaze_ros.core import rules
 from gaze_ros.core.health import Finding, Input, Level, Limits, ms
 from gaze_ros.core.stage import Figures
 
-#: Share of the wanted rate below which a camera is slow.
-_FAST_ENOUGH = 0.9
-
 _SMALLER = 'take smaller pictures'
 
 
@@ -37,63 +34,6 @@ class Recent:
 
 
 @dataclass(frozen=True)
-class CameraFacts:
-    """Of the camera.
-
-    :ivar source: its name.
-    :ivar wanted: pictures a second it should give; 0 where that is not known.
-    :ivar recent: pictures a second over its last ones: what it waited for at first is not in it;
-        NaN where that is not known.
-    :ivar live: whether it sets its own pace: a webcam or a stream. The figures' work is reading a
-        picture, its age when it is published what that took from its capture on.
-    :ivar failure: why it gives nothing at present, or ''.
-    :ivar idle: why it is right that it gives nothing at present, or ''.
-    """
-
-    source: str
-    wanted: float = 0.0
-    recent: float = math.nan
-    live: bool = True
-    failure: str = ''
-    idle: str = ''
-
-    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
-        """Tell all that is the matter."""
-        begun = figures.seconds >= rules.PATIENCE
-        rate = max(figures.rate, self.recent)
-        if self.idle:
-            yield Finding(Level.STALE, 'waiting', self.idle)
-        elif self.failure or begun and figures.done <= 0:
-            yield Finding(
-                Level.ERROR, 'the camera gives nothing',
-                self.failure or f"'{self.source}' is open and no picture comes of it; plug it in "
-                'anew, or end what else uses it')
-        elif figures.done <= 0:
-            yield Finding(Level.STALE, 'waiting', 'for the first picture')
-        elif begun and rate < _FAST_ENOUGH * self.wanted:
-            yield Finding(
-                Level.WARN, 'the camera is slow', f'{rate:.1f} of {self.wanted:.1f} '
-                f'pictures/s; {self._faster(figures)}')
-        yield from rules.late(
-            figures, limits, 'its driver or the stream keeps old ones', 'lower width and height')
-        if not self.idle:
-            yield from rules.too_few(figures, limits, *[self._faster(figures)] * 2)
-
-    def values(self) -> dict[str, str]:
-        """Return the facts by name."""
-        return {'source': self.source, 'wanted [Hz]': f'{self.wanted:.2f}'}
-
-    def _faster(self, figures: Figures) -> str:
-        if not self.live:
-            return (f'reading takes {ms(figures.work)} and publishing '
-                    f'{ms(figures.age(50))}; lower rate, or {_SMALLER}')
-        if figures.age(50) * self.wanted > _FAST_ENOUGH:
-            return f'decoding and publishing take {ms(figures.age(50))}; {_SMALLER}'
-        return ('lower width and height, give it more light (a long exposure costs pictures) and '
-                'a USB port of its own')
-
-
-@dataclass(frozen=True)
 class InferenceFacts:
     """Of the gaze node.
 
@@ -108,6 +48,7 @@ class InferenceFacts:
     :ivar gpu: whether there is one, of :func:`gaze_ros.core.health.gpu_present`.
     :ivar calibrated: whether directions go by camera_info, else horizontal_fov; None: no picture
         yet.
+    :ivar uncalibrated: why the calibration in camera_info cannot be used, or ''.
     :ivar queue_depth: pictures that may wait at present.
     :ivar max_age: seconds; 0 for any.
     :ivar failure: why the last picture that failed did, or ''.
@@ -123,6 +64,7 @@ class InferenceFacts:
     device: str = 'auto'
     gpu: bool = False
     calibrated: Optional[bool] = None
+    uncalibrated: str = ''
     queue_depth: int = 1
     max_age: float = 0.0
     failure: str = ''
@@ -141,6 +83,10 @@ class InferenceFacts:
         yield from rules.too_few(
             figures, limits, "see the camera's status", self._faster(figures))
         yield from rules.clocks(figures, self.sim_time)
+        if self.uncalibrated:
+            yield Finding(
+                Level.WARN, 'the calibration cannot be used',
+                f'{self.uncalibrated}; horizontal_fov is assumed: calibrate the camera anew')
         if self.gpu and self.device in ('auto', 'cuda') and self._running[1] == 'cpu':
             yield Finding(
                 Level.WARN if slow else Level.OK, 'a GPU lies idle',
@@ -193,6 +139,7 @@ class DisplayFacts:
     :ivar inputs: the topics of images and gaze.
     :ivar window: whether one is open.
     :ivar video: whether one is saved.
+    :ivar unsaved: why none is at present, though it should, or ''.
     :ivar listeners: to the annotated images.
     :ivar missed: results that came after their picture was given up, since last asked.
     :ivar queue_depth: pictures that may wait at present.
@@ -203,6 +150,7 @@ class DisplayFacts:
     inputs: tuple[Input, ...]
     window: bool = False
     video: bool = False
+    unsaved: str = ''
     listeners: int = 0
     missed: int = 0
     queue_depth: int = 1
@@ -213,6 +161,7 @@ class DisplayFacts:
         """Tell all that is the matter."""
         yield from rules.starved(figures, self.inputs)
         yield from rules.failing(figures, self.failure)
+        yield from rules.unsaved(self.unsaved)
         yield from rules.overloaded(figures, 'display is slow', self._faster())
         yield from rules.late(
             figures, limits, "the lag is the other nodes' or the network's: see their status",

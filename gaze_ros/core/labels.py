@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.files import unreadable
 
 #: Columns that are read, the first that is there; upper and lower case are the same.
 FRAME = ('frame',)
@@ -18,6 +19,9 @@ HEAD_YAW = ('head_yaw_p_deg', 'head_yaw_deg')
 
 #: Columns in radians, as the messages have them; all other angles are in degrees.
 _RADIANS = ('pitch', 'yaw')
+
+#: Bytes that a file may have: a hundred thousand rows have a tenth of it.
+_MOST = 64 << 20
 
 _TRUE, _FALSE = ('1', 'true', 'yes', '1.0'), ('0', 'false', 'no', '0.0', '')
 
@@ -161,10 +165,9 @@ def decoded(data: bytes, name: str) -> str:
 
 
 def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as e:
-        raise GazeRosError(f"labels '{path}' cannot be read: {e.strerror}") from e
+    if why := unreadable(path, _MOST):
+        raise GazeRosError(f"labels '{path}' cannot be read: {why}")
+    return path.read_bytes()
 
 
 def _read(text: str, name: str) -> tuple[list[str], list[_Row]]:
@@ -206,4 +209,4 @@ def _first(columns: list[str], names: Sequence[str]) -> str:
 def _missing(name: str, columns: list[str], what: str, wanted: Sequence[str]) -> None:
     raise GazeRosError(
         f"labels '{name}' has no column for {what}: one of {', '.join(wanted)} was expected, "
-        f'{", ".join(columns) or "nothing"} is there')
+        f'{", ".join(columns)[:300] or "nothing"} is there')

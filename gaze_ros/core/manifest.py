@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from gaze_ros.core.digests import algorithms, digest, DIGITS
 from gaze_ros.core.errors import ModelError
-import yaml
+from gaze_ros.core.files import parse_yaml, read_text
 
 #: What an entry may be; a name is unique within its kind.
 KINDS = ('gaze', 'detector', 'part')
@@ -86,6 +86,8 @@ _FILE = {
     'name': (str, True), 'size': (int, False), 'url': (str, False), 'package': (str, False),
     'inside': (str, False), 'bin': (dict, False), 'sha256': (dict, False),
     'sha384': (dict, False)}
+#: A name that is one in every folder, and nothing to a shell: a target's, so without '..'.
+_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}')
 _GENERATION = {'generation': (str, True), 'head_order': (str, False)}
 
 
@@ -95,11 +97,9 @@ def load(path: Path) -> tuple[Model, ...]:
     :raises ModelError: naming the entry that is not as it should be.
     """
     try:
-        given = yaml.safe_load(path.read_text(encoding='utf-8'))['models']
-        entries = tuple(_model(str(path), one) for one in given)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as e:
-        reason = ' '.join(str(e).split())
-        raise ModelError(f"'{path}' holds no list of models: {reason}") from e
+        entries = tuple(_model(str(path), one) for one in _content(path)['models'])
+    except (TypeError, KeyError) as e:
+        raise ModelError(f"'{path}' holds no list of models: {e}") from e
     seen = set()
     for one in entries:
         where = f"{path}: {one.kind} '{one.name}'"
@@ -109,6 +109,29 @@ def load(path: Path) -> tuple[Model, ...]:
             _demand(any(e.kind == 'part' and e.name == part for e in entries), where,
                     f"needs the part '{part}', which is no entry")
     return entries
+
+
+def load_redirects(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return the hosts that each host may redirect to.
+
+    :raises ModelError: if it is no such mapping.
+    """
+    content, where = _content(path), f"'{path}', redirects"
+    _demand(isinstance(content, dict), where, 'the file is no mapping')
+    given = content.get('redirects', {})
+    _demand(isinstance(given, dict), where, f'{given!r} is not a mapping')
+    for host, others in given.items():
+        _demand(isinstance(others, list) and all(
+            isinstance(one, str) and re.fullmatch('[a-z0-9.-]+', one) for one in (host, *others)),
+            where, f"'{host}' has no list of hosts")
+    return {host: tuple(others) for host, others in given.items()}
+
+
+def _content(path: Path) -> Any:
+    try:
+        return parse_yaml(read_text(path))
+    except (OSError, ValueError) as e:
+        raise ModelError(f"'{path}' holds no list of models: {e}") from e
 
 
 def _model(path: str, given: Any) -> Model:
@@ -137,9 +160,14 @@ def _file(where: str, given: Any) -> ModelFile:
     file = ModelFile(**{
         key: given[key] for key in ('name', 'size', 'url', 'package', 'inside') if key in given},
         bin=_file(where, given['bin']) if 'bin' in given else None, digests=digests)
-    _demand(Path(file.name).name == file.name, where, 'a name has no folders')
+    _demand(_NAME.fullmatch(file.name), where,
+            'a name has no folders, and is of letters, digits and _.+- alone')
     _demand(not file.url or urlsplit(file.url).scheme == 'https', where, 'url is not https')
     _demand(bool(file.package) == bool(file.inside), where, 'package and inside go together')
+    # What has a dot is imported to be found.
+    _demand(not file.package or file.package.isidentifier(), where, 'package is no name of one')
+    _demand(not Path(file.inside).is_absolute() and '..' not in Path(file.inside).parts, where,
+            'inside leads out of the package')
     _demand((file.suffix == '.xml') == bool(file.bin), where, 'an .xml has a bin, no other has')
     _demand(not file.bin or file.bin.name == Path(file.name).stem + '.bin', where,
             f"its bin is named '{file.bin and file.bin.name}', not as it is")

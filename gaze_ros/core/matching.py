@@ -1,5 +1,5 @@
 """Bringing a picture and its result together by their stamp."""
-from collections import OrderedDict
+from collections import deque, OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
 from time import monotonic
@@ -10,6 +10,8 @@ Result = TypeVar('Result')
 
 #: Bytes of pictures kept until their result comes: 9 s of 640x480, 1.3 s of 1920x1080 at 30 Hz.
 _MEMORY = 256_000_000
+#: Pictures kept at least, however large, and at most.
+_FEWEST, _MOST = 4, 300
 
 #: Seconds without a pair after which results are not to wait for their pictures any more.
 _PATIENCE = 1.0
@@ -18,8 +20,8 @@ _PATIENCE = 1.0
 class StampMatcher(Generic[Picture, Result]):
     """Keeps pictures until their result comes, and results until their picture comes.
 
-    A pair made drops everything with an older stamp: results come in order, so nothing older is
-    waited for. Stamps can be compared.
+    Results come in the order of their pictures: a pair made drops all that came before it,
+    whatever the stamps say. They may jump, back or ahead, or stand still.
 
     :ivar capacity: pictures kept at most; the oldest goes first. It bounds memory, and the
         latency that can be matched: capacity / frame rate. May be changed.
@@ -32,44 +34,48 @@ class StampMatcher(Generic[Picture, Result]):
         self._lock = Lock()
         self._pictures: OrderedDict[Hashable, Picture] = OrderedDict()
         self._results: OrderedDict[Hashable, Result] = OrderedDict()
+        #: Stamps of pictures that went without a result.
+        self._gone: deque[Hashable] = deque(maxlen=_MOST)
 
     def fit(self, nbytes: int) -> None:
-        """Keep as many pictures of so many bytes as there is memory for, 16 to 300."""
-        self.capacity = max(16, min(300, _MEMORY // max(1, nbytes)))
+        """Keep as many pictures of so many bytes as there is memory for, 4 to 300."""
+        self.capacity = max(_FEWEST, min(_MOST, _MEMORY // max(1, nbytes)))
 
     def add_picture(self, stamp: Hashable, picture: Picture
                     ) -> Optional[tuple[Picture, Result]]:
         """Return the pair the picture completes, or None."""
         with self._lock:
             if stamp in self._results:
-                result = self._results[stamp]
-                self._drop_until(stamp)
-                return picture, result
-            self._keep(self._pictures, stamp, picture)
+                # Those of the pictures before it have come, too, or never will.
+                self._pictures.clear()
+                return picture, _take(self._results, stamp)
+            self._gone.extend(self._keep(self._pictures, stamp, picture))
             return None
 
     def add_result(self, stamp: Hashable, result: Result) -> Optional[tuple[Picture, Result]]:
         """Return the pair the result completes, or None."""
         with self._lock:
             if stamp in self._pictures:
-                picture = self._pictures[stamp]
-                self._drop_until(stamp)
-                return picture, result
-            if self._pictures and stamp < next(iter(self._pictures)):
+                self._results.clear()
+                return _take(self._pictures, stamp), result
+            if stamp in self._gone:
                 self.late += 1
             self._keep(self._results, stamp, result)
             return None
 
-    def _keep(self, kept: OrderedDict, stamp: Hashable, item: object) -> None:
+    def _keep(self, kept: OrderedDict, stamp: Hashable, item: object) -> list[Hashable]:
+        """Keep an item; return the stamps of those that had to go for it."""
         kept.pop(stamp, None)
         kept[stamp] = item
-        while len(kept) > self.capacity:
-            kept.popitem(last=False)
+        return [kept.popitem(last=False)[0] for _ in range(len(kept) - self.capacity)]
 
-    def _drop_until(self, stamp: Hashable) -> None:
-        for kept in (self._pictures, self._results):
-            for old in [key for key in kept if key <= stamp]:
-                del kept[old]
+
+def _take(kept: OrderedDict, stamp: Hashable) -> object:
+    """Take an item out, and drop all that came before it."""
+    while True:
+        key, item = kept.popitem(last=False)
+        if key == stamp:
+            return item
 
 
 class Companion(Generic[Picture, Result]):

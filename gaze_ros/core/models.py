@@ -6,7 +6,7 @@ from typing import Optional
 
 from gaze_ros.core.digests import digest
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.manifest import Generation, KINDS, load, Model, ModelFile
+from gaze_ros.core.manifest import Generation, KINDS, load, load_redirects, Model, ModelFile
 from gaze_ros.core.share import share_path
 
 
@@ -14,6 +14,12 @@ from gaze_ros.core.share import share_path
 def manifest() -> tuple[Model, ...]:
     """Return the entries of weights/manifest.yaml, in its order."""
     return load(share_path('weights') / 'manifest.yaml')
+
+
+@cache
+def redirects() -> dict[str, tuple[str, ...]]:
+    """Return the hosts that each host of weights/manifest.yaml may redirect a download to."""
+    return load_redirects(share_path('weights') / 'manifest.yaml')
 
 
 def names(kind: str = 'gaze', *, with_weight: bool = False) -> list[str]:

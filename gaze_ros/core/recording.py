@@ -1,10 +1,75 @@
 """Videos that play, and play at the speed things happened."""
+import logging
 from pathlib import Path
+from time import monotonic
 from typing import Optional
 
 import cv2
+from gaze_ros.core import disk, outputs
 from gaze_ros.core.errors import GazeRosError
 import numpy as np
+
+_log = logging.getLogger(__name__)
+
+#: Bytes a frame takes in a file's index, more or less: 16 in an .avi.
+_INDEX = 20
+
+
+class Recording:
+    """A video that goes on in another file where its own cannot be written any more.
+
+    What was written plays, unless it was removed. As soon as there is room again the video goes on
+    in PATH, or PATH_2, PATH_3, ... where that is there: a robot that runs unattended is to record
+    again when somebody has made room, and not to overwrite what it has.
+
+    :param path: of the file, see :class:`VideoRecorder`.
+    :raises GazeRosError: if the file cannot be written.
+    :ivar asked: the path as it was given.
+    :ivar failure: why nothing is saved at present, or ''.
+    """
+
+    def __init__(self, path: str, fps: float = 30.0) -> None:
+        self._recorder: Optional[VideoRecorder] = VideoRecorder(path, fps)
+        self.asked, self._path, self._fps = path, self._recorder.path, fps
+        self._disk = disk.device(self._path.parent)
+        self._again = 0.0
+        self.failure = ''
+
+    def add(self, bgr: np.ndarray, stamp: float) -> None:
+        """Add a picture as :meth:`VideoRecorder.add` does; what fails is told, not raised."""
+        if self._recorder is None and monotonic() >= self._again:
+            self._go_on()
+        if self._recorder is None:
+            return
+        try:
+            self._recorder.add(bgr, stamp)
+        except GazeRosError as e:
+            self.failure = str(e)
+            _log.error('%s; the video goes on in another file when it can', e)
+            self.close()
+            self._again = monotonic() + disk.AGAIN
+
+    def close(self) -> None:
+        """End the file so that it plays, and say where it is."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return
+        try:
+            if recorder.close():
+                _log.info("saved '%s'", recorder.path)
+        except GazeRosError as e:
+            _log.error('%s', e)
+
+    def _go_on(self) -> None:
+        self._again = monotonic() + disk.AGAIN
+        if not disk.may_go_on(self._path.parent, self._disk):
+            return
+        try:
+            self._recorder = VideoRecorder(str(disk.next_free(self._path)), self._fps)
+        except GazeRosError:  # as told before
+            return
+        self.failure = ''
+        _log.info("the video goes on in '%s'", self._recorder.path)
 
 
 class VideoRecorder:
@@ -12,6 +77,8 @@ class VideoRecorder:
 
     A frame is repeated until the next one's time, and one that shares its slot with a later one
     is left out. The first frame sets the size; later ones are scaled to it.
+
+    It is ended before its disk is full.
 
     :param path: of the file; its folder is made.
     :param fps: frames a second of the file.
@@ -23,15 +90,18 @@ class VideoRecorder:
         if self.path.suffix.lower() not in ('.mp4', '.avi', '.mkv'):
             raise GazeRosError(f"output '{path}' must end in .mp4, .avi or .mkv")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.open('ab').close()  # told now, not at the first frame
+            self.path = outputs.place(path)
         except OSError as e:
             raise GazeRosError(f"output '{path}' cannot be written: {e}") from e
+        self._room = disk.Room(self.path)  # told now, not at the first frame
         self.fps = fps
         self._writer: Optional[cv2.VideoWriter] = None
         self._size = (0, 0)
+        #: Bytes that a frame takes at least: a bit for each block of 16 x 16 pixels.
+        self._least = 0
         self._start = 0.0
         self._written = 0
+        self._saved = False
         self._held: Optional[np.ndarray] = None
 
     def add(self, bgr: np.ndarray, stamp: float) -> None:
@@ -39,8 +109,10 @@ class VideoRecorder:
 
         :param stamp: seconds; a stamp that jumps by more than 2 s, or back, is taken as the next
             slot.
-        :raises GazeRosError: if the file cannot be written.
+        :raises GazeRosError: if the file cannot be written, or has to be ended now: close it.
         """
+        # The encoder says nothing of a full disk, and its file does not play then.
+        self._room.check(_INDEX * self._written, self._written * self._least)
         if self._writer is None:
             self._open(bgr, stamp)
         slot = round((stamp - self._start) * self.fps)
@@ -56,20 +128,29 @@ class VideoRecorder:
         """Write the last frame and the file's index: without it the file does not play.
 
         :returns: whether there is a file.
+        :raises GazeRosError: if there should be one, and it does not play.
         """
+        self._room.end()
         if self._writer is not None:
             if self._held is not None:
                 self._write()
             self._writer.release()
             self._writer = self._held = None
-        elif self.path.is_file() and not self.path.stat().st_size:
+            self._saved = self._room.there and cv2.VideoCapture(str(self.path)).grab()
+        elif not self._written and self.path.is_file() and not self.path.stat().st_size:
             self.path.unlink()
-        return self._written > 0
+        lost = self._written and not self._saved and self._room.there
+        self._room.close()
+        if lost:
+            raise GazeRosError(
+                f"'{self.path}' does not play: its disk was full before it could be ended")
+        return self._saved
 
     def _open(self, bgr: np.ndarray, stamp: float) -> None:
         height, width = bgr.shape[:2]
         # Encoders of 4:2:0 want even sides.
         self._size = max(2, width // 2 * 2), max(2, height // 2 * 2)
+        self._least = self._size[0] * self._size[1] // (16 * 16 * 8)
         codec = 'MJPG' if self.path.suffix.lower() == '.avi' else 'mp4v'
         writer = cv2.VideoWriter(
             str(self.path), cv2.VideoWriter_fourcc(*codec), self.fps, self._size)

@@ -49,6 +49,12 @@ def failing(figures: Figures, reason: str) -> Iterator[Finding]:
                       f'{failed} in {figures.seconds:.0f} s; the last: {reason or "unknown"}')
 
 
+def unsaved(reason: str) -> Iterator[Finding]:
+    """Tell that what was to be saved is not, and why; '' where it is."""
+    if reason:
+        yield Finding(Level.ERROR, 'nothing is recorded', reason)
+
+
 def overloaded(figures: Figures, what: str, advice: str) -> Iterator[Finding]:
     """Tell that pictures are dropped for newer ones.
 
@@ -60,6 +66,10 @@ def overloaded(figures: Figures, what: str, advice: str) -> Iterator[Finding]:
     turns = figures.came_rate - sum(
         figures.dropped.get(why, 0) for why in ('skipped', 'old')) / max(figures.seconds, 1e-9)
     share = f'{dropped} of {figures.came} pictures were dropped'
+    if figures.done <= 0 and figures.seconds >= PATIENCE:
+        yield Finding(Level.ERROR, what, f'{share}, and none was done in {figures.seconds:.0f} s: '
+                      'does it hang? See its log; deactivate and activate the node, or end it')
+        return
     if 0 < figures.work * turns < _FULL:
         yield Finding(
             Level.WARN, 'pictures come in bursts',

@@ -83,7 +83,7 @@ class Smoother:
     def forget_old(self, stamp: float) -> None:
         """Drop the tracks that would start afresh anyway, so that nothing grows."""
         self._states = {
-            k: s for k, s in self._states.items() if 0 <= stamp - s.stamp <= self.timeout}
+            k: s for k, s in self._states.items() if 0 < stamp - s.stamp <= self.timeout}
 
     def _step(self, key: tuple[str, str], value: np.ndarray, stamp: float, beta: float,
               unit: bool = True) -> np.ndarray:

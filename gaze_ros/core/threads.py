@@ -9,9 +9,13 @@ import os
 #: What makes the threads of GCC's and of Intel's OpenMP wait without spinning.
 WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'KMP_BLOCKTIME': '0'}
 
+#: Pixels that OpenCV unpacks at most, twice 7680x4320. By its own limit a JPEG of 5 kB that claims
+#: 32000x32000 takes a minute and 6 GB.
+MOST_PIXELS = 1 << 26
+
 
 def configure() -> None:
-    """Make OpenMP and the native loggers behave; call before the first heavy import.
+    """Make OpenMP, decoders and the native loggers behave; call before the first heavy import.
 
     What the user set stays as it is.
     """
@@ -19,6 +23,7 @@ def configure() -> None:
         os.environ.setdefault(name, value)
     os.environ.setdefault('GLOG_minloglevel', '2')
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
+    os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(MOST_PIXELS))
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 

@@ -82,6 +82,7 @@ class Tracker:
         self._tracks: list[_Track] = []
         self.given = 0
         self._last = -math.inf
+        self._shape: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         """Return how many tracks there are."""
@@ -91,18 +92,19 @@ class Tracker:
         """Forget all tracks; their ids are not given again."""
         self._tracks = []
 
-    def update(self, faces: list[Face], stamp: float, min_score: float = 0.0
-               ) -> list[Optional[str]]:
+    def update(self, faces: list[Face], stamp: float, min_score: float = 0.0,
+               shape: tuple[int, ...] = ()) -> list[Optional[str]]:
         """Return the id of each face: the prefix and a number, as REP-155 wants them.
 
         :param stamp: of the picture, seconds. If it goes back, all tracks are forgotten; ids are
-            never given twice.
+            never given twice. While it stands still, a face keeps its id as long as it is seen.
         :param min_score: a face scored lower gets None, unless it goes on with a track that was
             in the last picture and had good scores of late. It never starts one.
+        :param shape: of the picture. If it changes, all tracks are forgotten: places are pixels.
         """
-        if stamp < self._last:
+        if stamp < self._last or shape != self._shape:
             self.forget()
-        before, self._last = self._last, stamp
+        before, self._last, self._shape = self._last, stamp, shape
         self._tracks = [t for t in self._tracks if stamp - t.seen <= self.timeout]
         places = [_place(face) for face in faces]
         good = [face.score >= min_score for face in faces]
@@ -122,6 +124,9 @@ class Tracker:
                 self.given += 1
                 ids[i] = f"{self.prefix}{'_' * self.prefix[-1].isdigit()}{self.given}"
                 self._tracks.append(_Track(ids[i], place, np.zeros(3), stamp))
+        if stamp == before:
+            # Else none would ever be given up.
+            self._tracks = [t for t in self._tracks if t.track_id in ids]
         return ids
 
 

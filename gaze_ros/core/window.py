@@ -1,5 +1,6 @@
 """A window on the screen, where there is a screen."""
 import os
+import re
 import subprocess
 import sys
 import time
@@ -55,12 +56,18 @@ class Window:
 
 def _check_display() -> None:
     """Try a window in another process: OpenCV's Qt ends the process that finds no display."""
+    if re.search(r'GUI:\s+NONE', cv2.getBuildInformation()):
+        raise GazeRosError(
+            'view: this OpenCV has no windows (opencv-python-headless); going on without one. '
+            'docs/install.md tells how to exchange it')
     if sys.platform.startswith('linux') and not (
             os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
         raise GazeRosError(
             'view: there is no display (DISPLAY and WAYLAND_DISPLAY are not set); going on '
             'without a window. The annotated image is on its topic, and output saves a video.')
-    code = 'import cv2; cv2.namedWindow("gaze_ros"); cv2.waitKey(1)'
+    # Without what -c puts first: modules of the folder that it happens to be started in.
+    code = ('import sys; sys.path[:] = filter(None, sys.path); '
+            'import cv2; cv2.namedWindow("gaze_ros"); cv2.waitKey(1)')
     try:
         done = subprocess.run(  # noqa: S603, our own interpreter and code
             [sys.executable, '-c', code], capture_output=True, timeout=20, check=False)

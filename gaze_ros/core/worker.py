@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from gaze_ros.core.mailbox import Mailbox
 from gaze_ros.core.stage import Stage
+from gaze_ros.core.telling import Teller
 
 T = TypeVar('T')
 
@@ -20,7 +21,8 @@ _SHARE = 0.1
 class Worker(Generic[T]):
     """Does one thing at a time; what comes meanwhile waits in a mailbox, the newest winning.
 
-    An item that fails costs itself only. What failed is told once, until something else does.
+    An item that fails costs itself only. What failed is told once, until something else does,
+    and a few times a minute at most.
 
     :param name: of the thread.
     :param work: what is done with an item.
@@ -37,7 +39,7 @@ class Worker(Generic[T]):
         self._work = work
         self._stage = stage
         self._tell = tell
-        self._told = ''
+        self._teller = Teller()
         self._mailbox: Mailbox[T] = Mailbox()
         self.set_queue_depth(queue_depth)
         self._came = 0.0
@@ -91,8 +93,7 @@ class Worker(Generic[T]):
             except Exception as e:
                 self._stage.drop('failed')
                 self._stage.fail(reason := str(e) or type(e).__name__)
-                if reason != self._told:
-                    self._told = reason
+                if self._teller.due(reason):
                     self._tell(reason)
             # Else a picture would live on until the next one comes.
             item = None

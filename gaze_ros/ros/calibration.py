@@ -6,10 +6,10 @@ from urllib.parse import unquote, urlsplit
 
 from ament_index_python.packages import get_package_share_directory, PackageNotFoundError
 from gaze_ros.core.errors import SourceError
+from gaze_ros.core.files import parse_yaml, read_text
 from gaze_ros.core.geometry import Calibration
 import numpy as np
 from sensor_msgs.msg import CameraInfo
-import yaml
 
 #: How many coefficients the models have, by their names in sensor_msgs/distortion_models.hpp and
 #: in the files of calibrators that write 'fisheye'. Where some are left out they are 0.
@@ -27,8 +27,7 @@ def load_camera_info(url: str) -> CameraInfo:
     if not url:
         return CameraInfo()
     try:
-        with open(_path(url), encoding='utf-8') as file:
-            content = yaml.safe_load(file)
+        content = parse_yaml(read_text(_path(url)))
         width, height = int(content['image_width']), int(content['image_height'])
         if width <= 0 or height <= 0:
             raise ValueError(f'image_width and image_height are {width} and {height}')
@@ -44,8 +43,8 @@ def load_camera_info(url: str) -> CameraInfo:
         return info
     except OSError as e:
         raise SourceError(f"camera_info_url '{url}' cannot be read: {e}") from e
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError,
-            AssertionError) as e:
+    except (KeyError, TypeError, ValueError, OverflowError, AssertionError,
+            RuntimeError) as e:  # ~nobody has no home
         reason = ' '.join(f'{type(e).__name__}: {e}'.split())
         raise SourceError(
             f"camera_info_url '{url}' is no calibration YAML as camera_calibration writes it "
@@ -72,7 +71,7 @@ def _made(width: int, height: int, model: str, d: bytes, k: bytes, binning: tupl
     if not matrix.any():
         return None, ''  # as REP-104 marks a camera that is not calibrated
     if model not in _COUNTS and coefficients.any():
-        return None, f"distortion_model '{model}' is not one of: {', '.join(_COUNTS)}"
+        return None, f"distortion_model '{model[:40]}' is not one of: {', '.join(_COUNTS)}"
     counts = _COUNTS.get(model, _COUNTS['plumb_bob'])
     count = next((n for n in counts if n >= len(coefficients)), None)
     if count is None:

@@ -1,16 +1,15 @@
 """The camera: pictures from a source, stamped when they are taken."""
-from copy import copy
 import math
 import time
 from typing import Optional
 
-from gaze_ros.core.facts import CameraFacts
+from gaze_ros.core.camera_facts import CameraFacts
 from gaze_ros.core.parameters import NODES, Value
 from gaze_ros.core.sources import open_source, Source
 from gaze_ros.core.sources.playing import Player
 from gaze_ros.core.stage import Stage
 from gaze_ros.ros import topics
-from gaze_ros.ros.calibration import load_camera_info
+from gaze_ros.ros.camera_infos import CameraInfos
 from gaze_ros.ros.handover import Outlet
 from gaze_ros.ros.images import ImagePublisher
 from gaze_ros.ros.managed import ManagedNode
@@ -32,7 +31,7 @@ class CameraNode(ManagedNode):
         self._player: Optional[Player] = None
         #: Opened and loaded for new values, until they are taken.
         self._opened: Optional[Source] = None
-        self._loaded: Optional[CameraInfo] = None
+        self._loaded: Optional[CameraInfos] = None
 
     @property
     def hardware(self) -> str:
@@ -45,7 +44,7 @@ class CameraNode(ManagedNode):
         rate = player.source.rate
         return CameraFacts(
             self.hardware, rate and v['rate'] or rate or v['fps'], self.stage.rate.recent,
-            not rate, player.failure, player.idle)
+            not rate, player.failure, player.idle, self.stage.last_error)
 
     def make(self) -> None:
         """Open the source and the calibration, and create the topics.
@@ -53,13 +52,12 @@ class CameraNode(ManagedNode):
         :raises SourceError: if the source or the calibration cannot be opened.
         """
         v = self.values
-        self._info = load_camera_info(v['camera_info_url'])
-        self._sizes: tuple[str, int, int] = ('', 0, 0)
+        self._infos = CameraInfos(v['camera_info_url'])
         self._player = Player(
             self._open(v), self.stage, self._publish, self._missing, self._at_end, self._failed)
         self._player.rate = v['rate']
         self._images = ImagePublisher(self, topics.IMAGE, v['jpeg_quality'])
-        self._infos = Outlet(self, CameraInfo, topics.CAMERA_INFO)
+        self._camera_info = Outlet(self, CameraInfo, topics.CAMERA_INFO)
 
     def begin(self) -> None:
         """Begin to publish."""
@@ -88,7 +86,7 @@ class CameraNode(ManagedNode):
         :raises SourceError: if one cannot be opened.
         """
         self._drop_opened()
-        self._loaded = load_camera_info(values['camera_info_url']) if (
+        self._loaded = CameraInfos(values['camera_info_url']) if (
             'camera_info_url' in values) else None
         if 'source' in values:
             self._opened = self._open({**self.values, **values})
@@ -97,8 +95,7 @@ class CameraNode(ManagedNode):
         """Take new values."""
         player = self._player
         if self._loaded is not None:
-            self._info, self._loaded = self._loaded, None
-            self._sizes = '', 0, 0
+            self._infos, self._loaded = self._loaded, None
         opened, self._opened = self._opened, None
         if opened is not None:
             player.replace(opened)
@@ -139,18 +136,9 @@ class CameraNode(ManagedNode):
             taken -= Duration(seconds=age)
         header = Header(stamp=taken.to_msg(), frame_id=self.values['frame_id'])
         height, width = picture.shape[:2]
-        info = copy(self._info)
-        if not info.k[0]:
-            # Not calibrated: REP-104 wants the size, and K all 0.
-            info.width, info.height = width, height
-        elif self._sizes != (sizes := (source.name, width, height)):
-            self._sizes = sizes
-            if (info.width, info.height) != (width, height):
-                self.get_logger().warning(
-                    f'the calibration is for {info.width}x{info.height}, but '
-                    f"'{source.name}' gives {width}x{height}")
+        info = self._infos.of(width, height, self.get_logger())
         info.header = header
-        self._infos.publish(info)
+        self._camera_info.publish(info)
         self._images.publish(picture, header)
         age = 1e-9 * (self.get_clock().now() - taken).nanoseconds
         self.stage.done(age, reading)

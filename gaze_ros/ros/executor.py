@@ -1,8 +1,11 @@
 """A MultiThreadedExecutor that does not starve."""
 from collections.abc import Callable
+from pathlib import Path
 import threading
+from traceback import extract_tb
 from typing import Any, Optional
 
+from gaze_ros.core.telling import Teller
 from rclpy.context import Context
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import (
@@ -13,6 +16,8 @@ from rclpy.executors import (
     ShutdownException,
     TimeoutException,
 )
+from rclpy.node import Node
+from rclpy.task import Task
 
 
 class OnceExecutor(MultiThreadedExecutor):
@@ -23,11 +28,18 @@ class OnceExecutor(MultiThreadedExecutor):
     13 came through three nodes.
 
     :param num_threads: workers, at least 2.
+    :param tell: takes a node and what a callback of it raised, in words, as often as a Teller
+        lets. What it was called for is lost, and nothing else: one bad message ends no process.
+        Where it is not given, spinning raises what callbacks raise.
     """
 
-    def __init__(self, num_threads: int = 2, *, context: Optional[Context] = None) -> None:
+    def __init__(self, num_threads: int = 2, *, context: Optional[Context] = None,
+                 tell: Optional[Callable[[Node, str], None]] = None) -> None:
         super().__init__(num_threads, context=context)
+        self._tell = tell
+        self._teller = Teller()
         self._submitted: set = set()
+        self._begun: list[tuple[Task, Any, Node]] = []
         self._moved = threading.Event()
 
     def shutdown(self, timeout_sec: Optional[float] = None) -> bool:
@@ -49,22 +61,43 @@ class OnceExecutor(MultiThreadedExecutor):
             self, timeout_sec: Any = None,
             wait_condition: Callable[[], bool] = lambda: False) -> None:
         try:
-            task, _, _ = self.wait_for_ready_callbacks(timeout_sec, None, wait_condition)
+            begun = self.wait_for_ready_callbacks(timeout_sec, None, wait_condition)
         except (ExternalShutdownException, ShutdownException, TimeoutException,
                 ConditionReachedException):
             return
+        task = begun[0]
         if task in self._submitted:
             # It waits for a worker: let one come free instead of spinning.
             self._moved.wait(0.01)
             self._moved.clear()
             return
         self._submitted.add(task)
-        self._futures.append(task)
+        self._begun.append(begun)
         self._executor.submit(self._run, task)
-        for future in self._futures[:]:
-            if future.done():
-                self._futures.remove(future)
-                try:
-                    future.result()  # raises what the callback raised
-                except InvalidHandle:
-                    pass  # what it was of was destroyed meanwhile: a node was cleaned up
+        for begun in self._begun[:]:
+            if begun[0].done():
+                self._begun.remove(begun)
+                self._look_at(*begun)
+
+    def _look_at(self, task: Task, entity: Any, node: Node) -> None:
+        try:
+            task.result()  # raises what the callback raised
+        except InvalidHandle:
+            pass  # what it was of was destroyed meanwhile: a node was cleaned up
+        except Exception as e:
+            if self._tell is None:
+                raise
+            last = extract_tb(e.__traceback__)[-1]
+            reason = (f'a callback of {_name(entity)} failed: {type(e).__name__}: {e} '
+                      f'({Path(last.filename).name}:{last.lineno})')
+            if self._teller.due(reason):
+                self._tell(node, reason)
+
+
+def _name(entity: Any) -> str:
+    """Return the topic or the service of what a callback is of, or what it is."""
+    try:
+        return getattr(entity, 'topic_name', '') or getattr(entity, 'srv_name', '') or (
+            f'a {type(entity).__name__.lower()}')
+    except InvalidHandle:  # destroyed meanwhile
+        return 'what is no more'

@@ -32,11 +32,12 @@ class Frames:
     def publish(self, frame: FrameGaze, header: Header) -> None:
         """Broadcast what is known of a picture's faces and gazes.
 
-        :param header: the picture's. Without a stamp or a frame nothing is sent: tf2 could not
-            tell where or when that was.
+        :param header: the picture's. Without a frame, or with a stamp that is none, nothing is
+            sent: tf2 could not tell where or when that was, and ends where it is before 1970.
         """
         stamp = header.stamp
-        if header.frame_id and (stamp.sec or stamp.nanosec):
+        if header.frame_id and stamp.sec >= 0 and 0 < stamp.sec + stamp.nanosec and (
+                stamp.nanosec < 1_000_000_000):
             if transforms := list(transforms_of(frame, header)):
                 self._send(transforms)
 

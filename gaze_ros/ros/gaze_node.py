@@ -12,6 +12,7 @@ from gaze_ros.core.loading import load_parts, Parts
 from gaze_ros.core.parameters import Value
 from gaze_ros.core.stage import Stage
 from gaze_ros.core.statistics import FrameStatistics
+from gaze_ros.core.telling import Teller
 from gaze_ros.core.worker import Worker
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
@@ -43,7 +44,8 @@ class GazeNode(ConsumerNode):
         #: Ids that engines before this one gave.
         self._given = 0
         self._came = 0
-        self._told_calibration = ''
+        #: Why the calibration in camera_info cannot be used, or ''.
+        self._uncalibrated, self._teller = '', Teller()
         self._failure = ''
         self._gpu = False
         serve(self, '~/reset_tracks', self._reset_tracks)
@@ -60,8 +62,9 @@ class GazeNode(ConsumerNode):
             inputs(self, self.readers[1]), self._detection.mean, self._estimation.mean,
             model=engine.estimator.name, running=engine.estimator.running,
             detector=engine.detector.name, device=v['device'], gpu=self._gpu,
-            calibrated=engine.calibrated, queue_depth=self.workers[0].queue_depth,
-            max_age=v['max_age'], failure=self._failure, sim_time=in_sim_time(self))
+            calibrated=engine.calibrated, uncalibrated=self._why_uncalibrated(),
+            queue_depth=self.workers[0].queue_depth, max_age=v['max_age'],
+            failure=self._failure, sim_time=in_sim_time(self))
 
     def make(self) -> None:
         """Load the detector and the model, and create the topics.
@@ -140,12 +143,19 @@ class GazeNode(ConsumerNode):
         engine = self._engine
         if engine is None:
             return
-        engine.calibration, reason = read_calibration(message)
-        if reason and reason != self._told_calibration:
+        engine.calibration, self._uncalibrated = read_calibration(message)
+        if self._uncalibrated and self._teller.due(self._uncalibrated):
             self.get_logger().warning(
-                f'the calibration in camera_info cannot be used: {reason}; horizontal_fov is '
-                'assumed instead')
-        self._told_calibration = reason
+                f'the calibration in camera_info cannot be used: {self._uncalibrated}; '
+                'horizontal_fov is assumed instead')
+
+    def _why_uncalibrated(self) -> str:
+        """Return why directions do not go by the calibration there is, or ''."""
+        engine = self._engine
+        made = engine.calibration
+        if made is None or engine.calibrated is not False:
+            return self._uncalibrated
+        return f'it is of pictures of another shape, {made.width}x{made.height}'
 
     def _tell(self, reason: str) -> None:
         self._failure = reason

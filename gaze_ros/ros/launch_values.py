@@ -6,9 +6,9 @@ from pathlib import Path
 import re
 from typing import Any
 
+from gaze_ros.core.files import parse_yaml, read_text
 from gaze_ros.core.parameters import BAG_NODES, NODES, Spec, Value
 from gaze_ros.core.share import share_path
-import yaml
 
 #: The parameter file that is taken where none is given.
 PARAMS_FILE = str(share_path('config') / 'pipeline.yaml')
@@ -142,6 +142,9 @@ def sections(path: str) -> dict[str, dict[str, Any]]:
             return
         for key, value in content.items():
             if key == 'ros__parameters':
+                if not isinstance(value or {}, dict):
+                    raise ValueError(f"params_file '{path}': ros__parameters of '{name}' is "
+                                     f'{value!r}; names and values were expected')
                 result.setdefault(name, {}).update(value or {})
             else:
                 visit(f'{name}/{str(key).strip("/")}'.lstrip('/'), value)
@@ -156,8 +159,11 @@ def parsed(path: str) -> tuple[str, Any]:
     :raises ValueError: if it cannot be read, in one line.
     """
     try:
-        text = Path(path).read_text(encoding='utf-8')
-        return text, yaml.safe_load(text)
-    except (OSError, UnicodeError, yaml.YAMLError) as e:
+        text = read_text(Path(path))
+        content = parse_yaml(text)
+        if not isinstance(content, (dict, type(None))):
+            raise ValueError('it holds no names of nodes')
+        return text, content
+    except (OSError, ValueError) as e:
         raise ValueError(f"params_file '{path}' cannot be read: {' '.join(str(e).split())}; a "
                          'YAML file was expected, as config/pipeline.yaml is') from None

@@ -1,14 +1,19 @@
 """Starting processes by launch, which is in no package registry: only launch files import this."""
 from collections.abc import Callable, Mapping
+import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+import time
 from typing import Optional
 
-from gaze_ros.ros.launch_values import parameter_file, parsed, Program
+from gaze_ros.ros.launch_values import parameter_file, parsed, Program, truth
+from gaze_ros.ros.respawn import DELAY, how, Lives
+from gaze_ros.ros.stop import LAUNCH
 from gaze_ros.ros.transport import LINK
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnShutdown
 from launch.events.process import ProcessExited
+from launch.logging import get_logger
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
@@ -33,11 +38,15 @@ def description(arguments: Mapping[str, tuple[Optional[str], str]],
 
 
 def actions(programs: list[Program], given: Mapping[str, str]) -> list:
-    """Return what starts processes, and removes the files they are given when they have ended.
+    """Return what starts processes, and removes the files they are given when all have ended.
 
-    :param given: the arguments params_file and log_level, and link where there is one.
+    :param given: the arguments params_file and log_level, and link and respawn where there are.
     """
     text, _ = parsed(given['params_file'])
+    again = truth('respawn', given.get('respawn', 'false'))
+    environment = {LAUNCH: str(os.getpid())}
+    if given.get('link'):
+        environment[LINK] = given['link']
     files = []
     for program in programs:
         with NamedTemporaryFile(
@@ -55,16 +64,33 @@ def actions(programs: list[Program], given: Mapping[str, str]) -> list:
             package='gaze_ros', executable=program.executable, namespace=program.namespace,
             output='screen', arguments=list(program.arguments),
             ros_arguments=['--log-level', given['log_level']],
-            additional_env={LINK: given['link']} if given.get('link') else None,
-            parameters=[given['params_file'], file], on_exit=end)
+            additional_env=environment,
+            parameters=[given['params_file'], file],
+            respawn=again, respawn_delay=DELAY, on_exit=Ended(again))
           for program, file in zip(programs, files))]
 
 
-def end(event: ProcessExited, context: LaunchContext) -> Shutdown:
-    """End the other processes when one is at its end: q pressed, file over, model refused.
+class Ended:
+    """What is done when a process has ended; launch starts it again unless the others end, too.
 
-    :raises RuntimeError: if it failed: this ends the others, too, and makes launch exit with 1.
+    :param again: whether one that died is to be started again.
     """
-    if event.returncode and not context.is_shutdown:
-        raise RuntimeError(f'{event.process_name} failed with exit code {event.returncode}')
-    return Shutdown()
+
+    def __init__(self, again: bool) -> None:
+        self._lives = Lives(time.monotonic()) if again else None
+
+    def __call__(self, event: ProcessExited, context: LaunchContext) -> Optional[Shutdown]:
+        """End the other processes, too, when one is at its end: q pressed, file over.
+
+        :raises RuntimeError: if it failed, and is not to be started again: this ends the others,
+            too, and makes launch exit with 1.
+        """
+        if not event.returncode or context.is_shutdown:
+            return Shutdown()
+        failure = f'{event.process_name} {how(event.returncode)}'
+        if self._lives is None:
+            raise RuntimeError(failure)
+        if why_not := self._lives.ended(event.returncode, time.monotonic()):
+            raise RuntimeError(f'{failure}{why_not}')
+        get_logger('gaze_ros').error(f'{failure}: it is started again in {DELAY:g} s')
+        return None

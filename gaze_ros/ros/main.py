@@ -1,9 +1,11 @@
 """Entry points of the executables. Imports little, so that signals are minded from the start."""
+from contextlib import suppress
 import os
 import sys
+import traceback
 from typing import NoReturn
 
-from gaze_ros.core import allocation, threads
+from gaze_ros.core import allocation, missing, quiet, threads
 from gaze_ros.ros.stop import Stop
 
 #: The camera last: a file starts to play when the others are there.
@@ -58,17 +60,45 @@ def pipeline() -> NoReturn:
 
 
 def _run(*nodes: str) -> NoReturn:
+    _open_standard_files()
     stop = Stop()
     stop.mind_signals()
     threads.configure()
+    quiet.configure()
     allocation.configure()
+    if why := allocation.limited():
+        print(f'{os.path.basename(sys.argv[0])}: {why}', file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
     try:
         from gaze_ros.ros.runtime import run
         code = run(nodes, stop)
     except SystemExit:  # a signal while starting
         code = stop.code
-    sys.stdout.flush()
-    sys.stderr.flush()
+    except BaseException as e:
+        if stop.broken_off:  # an import may make another error of it
+            os._exit(stop.code)
+        if allocation.is_exhausted(e):
+            print(f'{os.path.basename(sys.argv[0])}: there is too little memory: '
+                  f'{" ".join(str(e).split()) or type(e).__name__}', file=sys.stderr)
+        elif isinstance(e, ImportError) and not missing.ours(e):
+            print(f'{os.path.basename(sys.argv[0])}: {missing.reason(e)} (gaze_ros doctor tells '
+                  'more)', file=sys.stderr)
+        else:
+            traceback.print_exc()
+        code = 1
+    for file in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # closed; nobody reads it any more
+            file.flush()
     # Everything is closed. Python's own end would still wait for, or abort over, native threads
     # and finalisers: a camera's read that hangs, MediaPipe's, Fast DDS's.
     os._exit(code)
+
+
+def _open_standard_files() -> None:
+    """Open to nowhere what was closed at the start: else a video gets its number, and all text."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

@@ -10,6 +10,8 @@ from builtin_interfaces.msg import Duration, Time
 import cv2
 from gaze_ros.core.attention import Attention
 from gaze_ros.core.faces import Face, FrameGaze, Gaze
+from gaze_ros.core.files import claims_too_much
+from gaze_ros.core.threads import MOST_PIXELS
 from gaze_ros.msg import Attention as AttentionMessage
 from gaze_ros.msg import Gaze as GazeMessage
 from gaze_ros.msg import GazeArray
@@ -40,42 +42,66 @@ _ENCODINGS = {
     'nv21': (1, 1, cv2.COLOR_YUV2BGR_NV21),
 }
 
+#: What the encodings hold that are refused though sensor_msgs names them, by how they begin.
+_REFUSED = {
+    '32F': 'distances, mostly', '64F': 'distances, mostly', '8S': 'signed values',
+    '16S': 'signed values', '32S': 'signed values or labels',
+    '8UC2': 'two values a pixel', '16UC2': 'two values a pixel', 'nv24': 'YUV 4:4:4'}
+
+#: What JPEG and PNG end with, by what they begin with.
+_ENDS = {b'\xff\xd8\xff': b'\xff\xd9', b'\x89PN': b'IEND'}
+
 
 def image_to_bgr(message: Image) -> np.ndarray:
     """Return the (H, W, 3) uint8 BGR picture of an image message.
 
-    For bgr8 it is a writable view of the message's data, else a new array. 16-bit values are
-    taken as full range and lose their lower byte.
+    For bgr8 it is a writable view of the message's data, else a new array. 16-bit values of either
+    byte order are taken as full range and lose their lower byte: 12 bits in 16 come out dark.
+    YUV is of BT.601 with limited range, as cv_bridge has it. Rows may be padded, and data may be
+    longer than they need.
 
     :raises ValueError: for an encoding that is no picture of light, and for sizes that
         contradict each other, naming them.
     """
-    width, height, step = message.width, message.height, message.step
+    width, height, step, encoding = message.width, message.height, message.step, message.encoding
     try:
-        size, channels, conversion = _ENCODINGS[message.encoding]
+        size, channels, conversion = _ENCODINGS[encoding]
     except KeyError:
-        raise ValueError(
-            f"encoding '{message.encoding}' is not one of: {', '.join(_ENCODINGS)}") from None
-    rows = height * 3 // 2 if message.encoding == 'nv21' else height
+        raise ValueError(_refusal(encoding)) from None
     if not width or not height:
         raise ValueError(f'the image is {width}x{height}')
+    nv21 = encoding == 'nv21'
+    if (nv21 or channels == 2) and width % 2 or nv21 and height % 2:
+        raise ValueError(f'a {encoding} image cannot be {width}x{height}: neighbours share a '
+                         'colour, so its size must be even')
+    if encoding.startswith('bayer') and min(width, height) < 2:
+        raise ValueError(f'a {encoding} image cannot be {width}x{height}: 2x2 is the least')
+    rows = height * 3 // 2 if nv21 else height
     if step < width * channels * size or len(message.data) < rows * step:
         raise ValueError(
-            f'a {width}x{height} {message.encoding} image needs a step of at least '
+            f'a {width}x{height} {encoding} image needs a step of at least '
             f'{width * channels * size} and {rows} rows of it; step is {step} and data has '
             f'{len(message.data)} bytes')
-    order = '>' if message.is_bigendian else '<'
     shape = (rows, width, channels) if channels > 1 else (rows, width)
     strides = (step, channels * size, size)[:len(shape)]
+    # Of two bytes the upper one, as it lies there.
+    upper = 0 if message.is_bigendian else size - 1
     picture = np.ndarray(
-        shape, np.dtype(f'{order}u{size}'), np.frombuffer(message.data, np.uint8), 0, strides)
-    if size == 2:
-        picture = (picture >> 8).astype(np.uint8)
-    if conversion is not None:
-        if channels == 2:  # two pixels share their colour
-            picture = np.ascontiguousarray(picture[:, :width // 2 * 2])
-        picture = cv2.cvtColor(picture, conversion)
-    return picture
+        shape, np.uint8, np.frombuffer(message.data, np.uint8), upper, strides)
+    if size == 2 or conversion is not None:
+        picture = np.ascontiguousarray(picture)
+    return picture if conversion is None else cv2.cvtColor(picture, conversion)
+
+
+def _refusal(encoding: str) -> str:
+    why = next((f'; it holds {what}' for begin, what in _REFUSED.items()
+                if encoding.startswith(begin)), '')
+    return f'encoding {quoted(encoding)} is not one of: {", ".join(_ENCODINGS)}{why}'
+
+
+def quoted(text: str) -> str:
+    """Return a stranger's text for a line of the log: in quotes, short, without control codes."""
+    return ascii(text if len(text) <= 60 else text[:57] + '...')
 
 
 def bgr_to_image(bgr: np.ndarray, header: Header) -> Image:
@@ -91,19 +117,39 @@ def bgr_to_image(bgr: np.ndarray, header: Header) -> Image:
 def compressed_to_bgr(message: CompressedImage) -> np.ndarray:
     """Return the (H, W, 3) uint8 BGR picture of a compressed image message.
 
-    :raises ValueError: for data OpenCV cannot decode, and for a depth map, naming the format.
+    The data tell what they are, whatever the format says; of a GIF it is the first picture.
+
+    :raises ValueError: for data OpenCV cannot decode, for a JPEG or PNG that is cut off, for more
+        pixels than :data:`gaze_ros.core.threads.MOST_PIXELS`, and for a depth map, naming the
+        format.
     """
     if 'compressedDepth' in message.format:
-        raise ValueError(f"format '{message.format}' is a depth map, no picture of light")
+        raise ValueError(f'format {quoted(message.format)} is a depth map, no picture of light')
     data = np.frombuffer(message.data, np.uint8)
-    # Robots' pictures lie as the sensor does: a tag that would turn them is not minded.
-    picture = cv2.imdecode(
-        data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+    told = f'a compressed image of format {quoted(message.format)} and {data.size} bytes'
+    if _is_cut_off(data):
+        raise ValueError(f'{told} is cut off: its end is missing')
+    try:
+        # Robots' pictures lie as the sensor does: a tag that would turn them is not minded.
+        picture = cv2.imdecode(
+            data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if (
+                data.size and not claims_too_much(data[:24].tobytes())) else None
+    except cv2.error:  # mostly a size that is not true
+        picture = None
     if picture is None:
         raise ValueError(
-            f"a compressed image of format '{message.format}' and {data.size} bytes cannot be "
-            'decoded; jpeg, png, webp or tiff was expected')
+            f'{told} cannot be decoded; jpeg, png, webp or tiff was expected, whole and with at '
+            f'most {MOST_PIXELS} pixels')
     return picture
+
+
+def _is_cut_off(data: np.ndarray) -> bool:
+    """Return whether it is a JPEG or a PNG without its end, some bytes of which may follow.
+
+    OpenCV 4 shows as grey what is missing, and both libraries print a line for each picture.
+    """
+    end = _ENDS.get(data[:3].tobytes())
+    return end is not None and end not in data[-65536:].tobytes()
 
 
 def bgr_to_compressed(bgr: np.ndarray, header: Header, quality: int) -> CompressedImage:

@@ -31,6 +31,9 @@ EVENTS_KEPT = 50
 #: Seconds the last events may take to arrive.
 _LAST_WORD = 0.3
 
+#: The last stamp there is, nanoseconds: messages may hold 4 s more, and events could not.
+_LAST = (1 << 31) * 1_000_000_000 - 1
+
 #: What REP-155's part needs of a picture: its gaze and everybody's attention.
 _Result = tuple[FrameGaze, Header, list[Attention]]
 
@@ -131,7 +134,7 @@ class PeopleNode(ConsumerNode):
     def _work(self, message: GazeArray) -> None:
         start = time.monotonic()
         header, frame = message.header, frame_gaze(message)
-        stamp = 1_000_000_000 * header.stamp.sec + header.stamp.nanosec
+        stamp = min(1_000_000_000 * header.stamp.sec + header.stamp.nanosec, _LAST)
         # A publisher that stamps nothing still gets events.
         events = self._watch.update(frame, stamp or time.monotonic_ns())
         for event in events:

@@ -16,6 +16,7 @@ from gaze_ros.ros.launch_values import (
     truth,
     typed,
 )
+from gaze_ros.ros.respawn import DELAY, MOST, WITHIN, WORKS
 
 #: Arguments that set the parameter of the same name of these nodes; '' leaves the parameter as
 #: params_file has it.
@@ -56,6 +57,9 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'use_sim_time': ('', 'take the time from /clock'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
     'processes': ('false', 'a process for each node instead of one'),
+    'respawn': ('true', f'start a process again {DELAY:g} s after it died: killed, crashed, or '
+                f'failed after it had worked for {WORKS:g} s; at most {MOST} times in '
+                f'{WITHIN:g} s'),
 }
 
 

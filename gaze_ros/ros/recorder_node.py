@@ -9,7 +9,8 @@ from typing import Optional
 
 from gaze_ros.bags.facts import RecorderFacts
 from gaze_ros.bags.stamps import stamp_of
-from gaze_ros.bags.writing import BagWriter
+from gaze_ros.bags.writing import BagWriter, free_path
+from gaze_ros.core import disk
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.health import Input
 from gaze_ros.core.parameters import BAG_NODES
@@ -40,7 +41,8 @@ class RecorderNode(ManagedNode):
 
     Deactivated it pauses; cleaned up it ends the bag.
 
-    :param stop: not used: a robot goes on where its disk is full.
+    Where its disk is full, or the bag was removed, it goes on in NAME_2, NAME_3, ... as soon as it
+    can.
     """
 
     def __init__(self, stop: Stop) -> None:
@@ -48,7 +50,7 @@ class RecorderNode(ManagedNode):
         self._thread: Optional[Thread] = None
         self._writer: Optional[BagWriter] = None
         self._queue: Queue[Optional[tuple[str, int, bytes]]] = Queue()
-        self._failure = ''
+        self._failure, self._again = '', 0.0
 
     @property
     def hardware(self) -> str:
@@ -74,7 +76,6 @@ class RecorderNode(ManagedNode):
         if self.values['images']:
             kinds[self.resolve_topic_name(topics.IMAGE_ANNOTATED) + '/compressed'] = (
                 'sensor_msgs/msg/CompressedImage')
-        self._failure, self._before = '', self.stage.rate.count
         group = MutuallyExclusiveCallbackGroup()
         for topic, kind in kinds.items():
             self.create_subscription(
@@ -83,8 +84,10 @@ class RecorderNode(ManagedNode):
                 callback_group=group, raw=True,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies())
         # At last: what fails or is broken off before it leaves no bag behind.
-        self._writer = BagWriter(Path(name).expanduser().absolute(), kinds)
-        self.get_logger().info(f"recording {', '.join(kinds)} to '{self._writer.path}'")
+        self._kinds = kinds
+        self._record_to(Path(name))
+        self._path = self._writer.path
+        self._disk = disk.device(self._path.parent)
 
     def begin(self) -> None:
         """Begin to record, or go on."""
@@ -105,7 +108,7 @@ class RecorderNode(ManagedNode):
     def free(self) -> None:
         """End the bag, so that it can be read."""
         writer, self._writer = self._writer, None
-        if writer is None or self._failure:
+        if writer is None:
             return
         try:
             writer.close()
@@ -114,6 +117,11 @@ class RecorderNode(ManagedNode):
         else:
             self.get_logger().info(
                 f"saved '{writer.path}' with {self.stage.rate.count - self._before} messages")
+
+    def _record_to(self, path: Path) -> None:
+        self._writer = BagWriter(path, self._kinds)
+        self._failure, self._before = '', self.stage.rate.count
+        self.get_logger().info(f"recording {', '.join(self._kinds)} to '{self._writer.path}'")
 
     def _on_message(self, topic: str, cdr: bytes) -> None:
         if not self.active:
@@ -138,22 +146,31 @@ class RecorderNode(ManagedNode):
             start = time.monotonic()
             topic, now, cdr = item
             try:
-                if self._failure:
-                    raise GazeRosError(self._failure)
+                if self._writer is None:
+                    self._go_on()
                 # No /clock may have come yet.
                 stamp = stamp_of(cdr)
                 self._writer.add(topic, now or stamp, cdr)
             except Exception as e:
                 self.stage.drop('failed')
-                if isinstance(e, GazeRosError) and not self._failure:
+                if isinstance(e, GazeRosError) and self._writer is not None:
                     self._fail(reason(e))
             else:
                 age = 1e-9 * (self.get_clock().now().nanoseconds - stamp) if stamp else math.nan
                 self.stage.done(age, time.monotonic() - start)
 
     def _fail(self, why: str) -> None:
-        """Give up recording, not the process."""
-        self._failure = why
+        """Give up this bag, not the process: it goes on in another one when it can."""
+        self._failure, self._again = why, time.monotonic() + disk.AGAIN
         self.stage.fail(why)
-        self.get_logger().error(f'{why}; nothing is recorded any more')
-        self._writer.abort()
+        self.get_logger().error(f'{why}; recording goes on in another bag when it can')
+        self.free()
+
+    def _go_on(self) -> None:
+        """Begin another bag, if there is room; raises GazeRosError if there is none."""
+        if time.monotonic() >= self._again:
+            self._again = time.monotonic() + disk.AGAIN
+            if disk.may_go_on(self._path.parent, self._disk):
+                self._record_to(free_path(self._path))
+                return
+        raise GazeRosError(self._failure)

@@ -8,6 +8,7 @@ from threading import Thread
 import time
 from typing import Optional
 
+from gaze_ros.core import shared_memory
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.stage import closing_block
 from gaze_ros.ros import transport
@@ -77,9 +78,12 @@ def run(names: tuple[str, ...], stop: Stop,
     nodes = []
     executor = spinning = None
     try:
+        if freed := shared_memory.reclaim():  # first: there may be room for larger ones then
+            get_logger('gaze_ros').info(
+                f'gave back {freed / 1e6:.0f} MB of shared memory of processes that were killed')
         transport.configure()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        executor = OnceExecutor(_WORKERS + _MORE_WORKERS * len(names))
+        executor = OnceExecutor(_WORKERS + _MORE_WORKERS * len(names), tell=_tell)
         for name in names:
             module, cls = NODES[name]
             node = getattr(import_module(f'gaze_ros.ros.{module}'), cls)(stop)
@@ -102,9 +106,10 @@ def run(names: tuple[str, ...], stop: Stop,
         spinning.start()
         _wait(nodes, stop)
     except (GazeRosError, ParameterException, RCLError) as e:
-        name = names[len(nodes)] if len(nodes) < len(names) else 'pipeline'
-        get_logger(f'gaze_ros.{name}').fatal(reason(e))
-        stop.ask(1)
+        if not stop.broken_off:
+            name = names[len(nodes)] if len(nodes) < len(names) else 'pipeline'
+            get_logger(f'gaze_ros.{name}').fatal(reason(e))
+            stop.ask(1)
     finally:
         stop.started()
         _close(nodes, executor, spinning, stop)
@@ -129,8 +134,14 @@ def _spin(executor: OnceExecutor, stop: Stop) -> None:
             executor.spin_once()
     except Exception as e:
         if not stop.event.is_set():
-            get_logger('gaze_ros').fatal(f'a callback failed: {type(e).__name__}: {e}')
+            get_logger('gaze_ros').fatal(f'the executor failed: {type(e).__name__}: {e}')
             stop.ask(1)
+
+
+def _tell(node: Node, reason: str) -> None:
+    """Say what a callback of a node raised, here and on /diagnostics."""
+    node.stage.fail(reason)
+    node.get_logger().error(f'{reason}; what it was called for is left out')
 
 
 def _wait(nodes: list, stop: Stop) -> None:
@@ -165,7 +176,8 @@ def _close(nodes: list, executor: Optional[OnceExecutor], spinning: Optional[Thr
         node.close(max(0.0, until - time.monotonic()))
     if spinning is not None:
         stages = {node.get_name(): node.stage for node in nodes}
-        print(closing_block([stages[name] for name in NODES if name in stages]), flush=True)
+        with suppress(OSError):  # nobody reads it any more: | head, a terminal closed
+            print(closing_block([stages[name] for name in NODES if name in stages]), flush=True)
     for node in nodes:
         node.destroy_node()
     # A signal may have broken off a node half made, and it cannot be destroyed.

@@ -4,6 +4,7 @@ from threading import Condition
 from typing import Optional
 
 import cv2
+from gaze_ros.core import outputs
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.ros.triggers import serve
 import numpy as np
@@ -14,15 +15,13 @@ _PATIENCE = 2.0
 
 
 def folder_at(path: str) -> Path:
-    """Return a folder for snapshots, made where it is not there; the current one for ''.
+    """Return a folder for snapshots, made where it is not there, as outputs.folder does.
 
     :raises GazeRosError: if there is none, and none can be made.
     """
     try:
-        folder = Path(path).expanduser().absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    except (OSError, RuntimeError, ValueError) as e:  # RuntimeError: nobody has the name after ~
+        return outputs.folder(path)
+    except (OSError, GazeRosError) as e:
         raise GazeRosError(
             f"snapshot_folder '{path}' is no folder and cannot be made: {e}; set it to a folder "
             'that can be written') from e
@@ -62,8 +61,10 @@ class Snapshots:
         picture, header = self._next()
         path = folder / f'gaze_{header.stamp.sec}_{header.stamp.nanosec:09d}.png'
         try:
-            path.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
+            with outputs.create(path) as file:
+                file.write(cv2.imencode('.png', picture)[1].tobytes())
         except OSError as e:
+            path.unlink(missing_ok=True)  # half of it
             raise GazeRosError(f"'{path}' cannot be written: {e}; set snapshot_folder") from e
         return str(path)
 

@@ -1,31 +1,57 @@
 """Ending a process: by signal, by a key, or because the source is at its end."""
+from contextlib import suppress
 import os
+import select
 import signal
-import sys
 from threading import Event, Thread, Timer
 
 #: Seconds an orderly end may take before the process is ended anyhow.
 GRACE = 1.8
 
+#: Has the id of the launch process that started this one: they end together.
+LAUNCH = 'GAZE_ROS_LAUNCH'
+
+#: Seconds between two looks whether it is still there.
+_LOOK = 0.2
+
+#: The last is the end of the terminal.
+_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
 
 class Stop:
     """Asked once, from any thread; the main thread waits for it.
 
-    SIGINT and SIGTERM are minded by Python alone, not by rclpy: its own handler can leave a node
-    waiting for ever when its guard conditions fire before the context ends.
+    Signals are minded by Python alone, not by rclpy: its own handler can leave a node waiting for
+    ever when its guard conditions fire before the context ends.
 
     :ivar code: the exit code to end with.
+    :ivar broken_off: whether a signal broke off the start: what fails then is no failure.
     """
 
     def __init__(self) -> None:
         self.event = Event()
         self.code = 0
         self._starting = True
+        self.broken_off = False
+        self._minding = False
 
     def mind_signals(self) -> None:
-        """Take SIGINT and SIGTERM as a request to end; call in the main thread."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        """Take SIGINT, SIGTERM and SIGHUP as a request to end; call in the main thread.
+
+        And the end of the launch process that started this one, as the environment says: killed,
+        or told to end by SIGTERM, it leaves its processes behind.
+        """
+        # Not in the handler: the main thread may be inside the event's own lock as it begins to
+        # wait. And in a library's long call, loading a model, it comes to no handler at all.
+        self._minding = True
+        here, there = os.pipe()
+        os.set_blocking(there, False)
+        signal.set_wakeup_fd(there, warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            # nohup: the terminal may end.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
+        Thread(target=self._watch, args=(here,), name='signals', daemon=True).start()
 
     def started(self) -> None:
         """From now on signals do not break off what the main thread does."""
@@ -36,19 +62,64 @@ class Stop:
         if not self.event.is_set():
             self.code = code
             self.event.set()
+            if self._minding:
+                _let_go_of_output()
+                # Unhandled, it ends the process even where a thread that waits keeps all others
+                # from running: rclpy's logging does.
+                signal.setitimer(signal.ITIMER_REAL, GRACE + 0.1)
             last = Timer(GRACE, self._end)
             last.daemon = True
             last.start()
 
+    def _watch(self, pipe: int) -> None:
+        launch = _launch()
+        while True:
+            if select.select([pipe], [], [], _LOOK if launch else None)[0]:
+                if os.read(pipe, 1)[0] in _SIGNALS:
+                    self.ask()
+            elif os.getppid() != launch:
+                os.kill(os.getpid(), signal.SIGTERM)
+                launch = 0
+
     def _on_signal(self, number: int, frame: object) -> None:
-        # Not here: the main thread may be inside the event's own lock as it begins to wait.
-        Thread(target=self.ask, daemon=True).start()
-        if self._starting:
-            # Breaks off imports and the loading of models, which can take longer than GRACE.
+        # Breaks off imports and the loading of models, which can take longer than GRACE. Once: a
+        # second signal is not to break off the end.
+        if self._starting and not self.broken_off:
+            self.broken_off = True
             raise SystemExit(0)
 
-    @staticmethod
-    def _end() -> None:
-        sys.stderr.write(f'not ended {GRACE} s after it was asked to: ending now\n')
-        sys.stderr.flush()
+    def _end(self) -> None:
+        if self._starting:  # an import that cannot be broken off; nothing is open yet
+            os._exit(self.code)
+        with suppress(OSError):
+            _let_go_of_output()
+            os.write(2, f'not ended {GRACE} s after it was asked to: ending now\n'.encode())
         os._exit(1)
+
+
+def _let_go_of_output() -> None:
+    """Write to nowhere where nobody reads what is written: else the last words wait for ever."""
+    for number in (1, 2):
+        with suppress(OSError):
+            if not select.select([], [number], [], 0)[1]:
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+
+
+def _launch() -> int:
+    """Return the id of the process of launch that started this one; 0 where none did.
+
+    Another one, which is no process, where it has ended already.
+    """
+    named = os.environ.get(LAUNCH, '')
+    if not named.isdecimal():
+        return 0
+    try:
+        os.kill(int(named), 0)
+    except ProcessLookupError:
+        return -1
+    except (OSError, OverflowError):
+        return 0
+    # Else there is one between the two: launch's prefix, which may be a debugger.
+    return int(named) if int(named) == os.getppid() else 0

@@ -13,12 +13,12 @@ LINKS = ('local', 'network')
 LINK = 'GAZE_ROS_LINK'
 
 #: What Fast DDS 3 (Kilted) and 2 (Jazzy) read a profile from; 3 warns of the name of 2.
-_PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 _IN_WORKING_FOLDER = ('DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml')
 #: Any of these says the user chose a transport.
-_CHOSEN = (*_PROFILES, 'FASTDDS_BUILTIN_TRANSPORTS')
+_CHOSEN = (*PROFILES, 'FASTDDS_BUILTIN_TRANSPORTS')
 #: Where Fast DDS has its segments, and the bytes free there from which on they may be large: each
-#: process has one of 64 MB, of which it takes what it uses, and ends if that is not to be had.
+#: process has one of 64 MB, which it takes all at once, and ends if that is not to be had.
 _SHARED_MEMORY, _ROOM = '/dev/shm', 1 << 30  # noqa: S108, its place
 
 
@@ -62,7 +62,7 @@ def configure() -> bool:
         name = 'fastdds_network_2.xml' if old else 'fastdds_network.xml'
     else:
         name = 'fastdds.xml' if _room() >= _ROOM else 'fastdds_small.xml'
-    os.environ[_PROFILES[old]] = str(share_path('config') / name)
+    os.environ[PROFILES[old]] = str(share_path('config') / name)
     return True
 
 

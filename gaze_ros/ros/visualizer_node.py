@@ -8,7 +8,7 @@ from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.facts import DisplayFacts
 from gaze_ros.core.matching import StampMatcher
 from gaze_ros.core.parameters import Value
-from gaze_ros.core.recording import VideoRecorder
+from gaze_ros.core.recording import Recording
 from gaze_ros.core.stage import Stage
 from gaze_ros.core.window import Window
 from gaze_ros.core.worker import Worker
@@ -32,8 +32,8 @@ class VisualizerNode(ConsumerNode):
         super().__init__('visualizer', Stage('Display'), stop)
         #: Shown by the main thread: windows belong to it on macOS.
         self.window: Optional[Window] = None
-        self._recorder: Optional[VideoRecorder] = None
-        self._opened: Optional[VideoRecorder] = None
+        self._recorder: Optional[Recording] = None
+        self._opened: Optional[Recording] = None
         #: While a picture is added to the video: it is ended from another thread.
         self._recording = Lock()
         self._matcher: StampMatcher[Picture, GazeArray] = StampMatcher()
@@ -44,8 +44,9 @@ class VisualizerNode(ConsumerNode):
         late = self._matcher.late
         missed, self._late = late - self._late, late
         return DisplayFacts(
-            inputs(self, *self.readers), bool(self.window),
-            bool(self._recorder), self._annotated.get_subscription_count(), missed,
+            inputs(self, *self.readers), bool(self.window), bool(self._recorder),
+            self._recorder.failure if self._recorder else '',
+            self._annotated.get_subscription_count(), missed,
             self.workers[0].queue_depth, self._failure, in_sim_time(self))
 
     def make(self) -> None:
@@ -55,7 +56,7 @@ class VisualizerNode(ConsumerNode):
         """
         v = self.values
         folder_at(v['snapshot_folder'])
-        self._recorder = VideoRecorder(v['output']) if v['output'] else None
+        self._recorder = Recording(v['output']) if v['output'] else None
         if v['view']:
             try:
                 self.window = Window('gaze_ros')
@@ -91,13 +92,13 @@ class VisualizerNode(ConsumerNode):
         """
         self._drop_opened()
         folder_at(values.get('snapshot_folder', ''))
-        if values.get('output'):
-            self._opened = VideoRecorder(values['output'])
+        if values.get('output') and not self._records(values['output']):
+            self._opened = Recording(values['output'])
 
     def change(self, values: dict[str, Value]) -> None:
         """Take new values."""
         super().change(values)
-        if 'output' in values:
+        if 'output' in values and not self._records(values['output']):
             opened, self._opened = self._opened, None
             self._record_to(opened)
         self._annotated.jpeg_quality = self.values['jpeg_quality']
@@ -114,12 +115,16 @@ class VisualizerNode(ConsumerNode):
         if opened is not None:
             opened.close()
 
-    def _record_to(self, recorder: Optional[VideoRecorder]) -> None:
+    def _records(self, output: str) -> bool:
+        """Return whether this is the video at present: set once more it goes on."""
+        return self._recorder is not None and self._recorder.asked == output
+
+    def _record_to(self, recorder: Optional[Recording]) -> None:
         """Go on with another video, or none; the last one plays from here on."""
         with self._recording:
             old, self._recorder = self._recorder, recorder
-            if old is not None and old.close():
-                self.get_logger().info(f"saved '{old.path}'")
+            if old is not None:
+                old.close()
 
     def _tell(self, reason: str) -> None:
         self._failure = reason
@@ -144,7 +149,8 @@ class VisualizerNode(ConsumerNode):
     def _show(self, pair: tuple[Picture, GazeArray]) -> None:
         picture, gaze = pair
         start = time.monotonic()
-        stamp = seconds(picture.header.stamp)
+        # Of a publisher that stamps nothing a video is of the time it was shown.
+        stamp = seconds(picture.header.stamp) or start
         listened = self._annotated.get_subscription_count() > 0
         wanted = self._snapshots.wanted
         if listened or self._recorder or self.window or wanted:
@@ -161,9 +167,5 @@ class VisualizerNode(ConsumerNode):
 
     def _record(self, picture: np.ndarray, stamp: float) -> None:
         with self._recording:
-            try:
-                if self._recorder is not None:
-                    self._recorder.add(picture, stamp)
-            except GazeRosError:
-                self._recorder = None
-                raise
+            if self._recorder is not None:
+                self._recorder.add(picture, stamp)

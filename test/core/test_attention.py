@@ -199,6 +199,25 @@ def test_stamps_that_go_back_begin_anew():
         Attention('f1', GONE, STEP), Attention('f2', GONE, STEP), Attention('f1', CAMERA, STEP)]
 
 
+@pytest.mark.parametrize(('seconds', 'anew'), [(0.9, False), (1.2, True), (60.0, True)])
+def test_after_a_pause_f1_is_another_one(seconds, anew):
+    scene = Scene()
+    scene.show(person('f1', A, B, at_camera=True))
+    last = scene.stamp
+    scene.stamp += round(1e9 * seconds)
+    assert scene.show(person('f1', A, B, at_camera=True)) == anew * [
+        Attention('f1', GONE, last), Attention('f1', CAMERA, scene.stamp - 19 * STEP)]
+
+
+def test_pictures_that_always_come_slowly_make_nobody_another_one():
+    scene = Scene()
+    for _ in range(10):
+        scene.show(person('f1', A, B, at_camera=True), pictures=1)
+        scene.stamp += 2_000_000_000
+    # The second picture is a pause as long as none came more slowly.
+    assert [event.target for _, event in scene.events] == [CAMERA, GONE, CAMERA]
+
+
 def test_nobody_is_kept_for_ever():
     scene = Scene()
     for i in range(500):

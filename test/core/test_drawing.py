@@ -75,7 +75,7 @@ def test_all_text_is_ascii_and_tells_who_and_where(monkeypatch):
     assert unknown == 'f1'
 
 
-@pytest.mark.parametrize('corner', [{'fps': 25.0}, {'latency': 0.05}])
+@pytest.mark.parametrize('corner', [{'fps': 25.0}, {'latency': 0.05}, {'latency': -0.05}])
 def test_rate_and_latency_are_in_the_corner_if_known(corner):
     picture = drawn(**corner)
     assert picture[:25, :120].any()

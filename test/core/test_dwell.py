@@ -88,3 +88,10 @@ def test_nothing_is_kept_of_those_who_left():
     looking.update({}, 200.0, LIMIT, HYSTERESIS, DWELL)
     looking.update({}, 201.0, LIMIT, HYSTERESIS, DWELL)
     assert not looking._states
+
+
+def test_nothing_grows_while_stamps_stand_still():
+    looking = LookingAtCamera()
+    for i in range(100):
+        assert looking.update({f'f{i}': AT}, 7.0, LIMIT, HYSTERESIS, 0.0) == {f'f{i}'}
+        assert len(looking._states) == 1

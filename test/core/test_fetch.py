@@ -1,3 +1,4 @@
+from base64 import b64decode
 import errno
 import hashlib
 import os
@@ -7,15 +8,20 @@ import subprocess
 import sys
 import threading
 import time
+from urllib.error import URLError
+from urllib.parse import urlsplit
 
 from gaze_ros.core import models, store
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.manifest import Generation, Model, ModelFile
+from gaze_ros.core.manifest import Generation, load, load_redirects, Model, ModelFile
 from gaze_ros.core.store import download as downloading
-from gaze_ros.core.store.download import check_redirect, download
+from gaze_ros.core.store import fetching
+from gaze_ros.core.store.asking import check_redirect, opener
+from gaze_ros.core.store.download import download
 from gaze_ros.core.store.fetching import fetch, fetchable
 from loopback import endless, Loopback, ranged, status, whole
 import pytest
+import yaml
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -203,10 +209,127 @@ def test_redirects_without_end_are_not_followed(target, location):
     ('https://a/x', 'ftp://b/x', False), ('http://a/x', 'file:///etc/passwd', False)])
 def test_no_redirect_leaves_https(url, to, good):
     if good:
-        check_redirect(url, to)
+        check_redirect(url, to, ['b'])
     else:
         with pytest.raises(ModelError, match='refused, it is not https'):
-            check_redirect(url, to)
+            check_redirect(url, to, ['b'])
+
+
+@pytest.mark.parametrize('to,good', [
+    ('https://a/y', True), ('https://a:8443/y', True), ('https://A/y', True),
+    ('https://b/y', False), ('https://a.b/y', False), ('https://a@b/y', False),
+    ('https://release-assets.githubusercontent.com/y', False), ('https://', False)])
+def test_no_redirect_leaves_the_hosts_that_are_allowed(to, good):
+    if good:
+        check_redirect('https://a/x', to)
+        return
+    with pytest.raises(ModelError, match='refused, only a may have the file'):
+        check_redirect('https://a/x', to)
+    with pytest.raises(ModelError, match='refused, only a, c may have the file'):
+        check_redirect('https://a/x', to, ['c'])
+
+
+def test_the_manifests_redirects_are_those_of_its_hosts(tmp_path):
+    hosts = {urlsplit(f.url).hostname for m in models.manifest() for f in m.files if f.url}
+    allowed = models.redirects()
+    assert allowed.keys() <= hosts and all(allowed.values())
+    release = next(f.url for m in models.manifest() for f in m.files if 'github.com' in f.url)
+    check_redirect(release, 'https://release-assets.githubusercontent.com/x?sig=y',
+                   allowed['github.com'])
+    for wrong in ('redirects: 1', 'redirects: {a: b}', 'redirects: {a: [1]}',
+                  'redirects: {a: ["https://b"]}', '[]'):
+        (tmp_path / 'm.yaml').write_text(wrong)
+        with pytest.raises(ModelError, match='redirects'):
+            load_redirects(tmp_path / 'm.yaml')
+
+
+def test_a_redirect_to_another_host_is_refused_and_its_query_not_told(target):
+    with Loopback(status(302, Location='http://localhost:1/x?token=secret')) as server:
+        told = refused(server, target)
+    assert "'http://localhost': refused, only 127.0.0.1 may have" in told
+    assert 'secret' not in told and not part(target).exists()
+
+
+@pytest.mark.parametrize('url', ['file:///etc/hostname', 'ftp://127.0.0.1/x', 'data:,x'])
+def test_nothing_but_http_is_opened(url):
+    with pytest.raises(URLError, match='unknown url type'):
+        opener(()).open(url)
+
+
+def test_a_login_goes_to_its_host_alone_and_is_never_told(target):
+    seen = []
+
+    def answer(request):
+        seen.append(request.headers['Authorization'])
+        status(302, Location='/moved')(request) if len(seen) == 1 else status(403)(request)
+
+    with Loopback(answer) as server:
+        url = server.url.replace('://', '://me:s%40cret@')
+        with pytest.raises(ModelError, match='403') as e:
+            download(f'{url}/m.onnx?key=hidden', target, [DIGEST])
+    assert b64decode(seen[0].split()[1]) == b'me:s@cret' and seen[1:] == [None]
+    told = str(e.value).split("'")[1]
+    assert not [w for w in ('me', 's%40cret', 's@cret', 'hidden') if w in told]
+    with pytest.raises(ModelError, match='cannot be reached') as e:
+        download(f'{url}/m.onnx', target, [DIGEST])
+    assert 'cret' not in str(e.value)
+
+
+def test_a_link_in_the_place_of_what_is_written_is_not_followed(target, tmp_path):
+    target.parent.mkdir()
+    (tmp_path / 'precious').write_bytes(b'precious')
+    part(target).symlink_to(tmp_path / 'precious')
+    with Loopback(whole(CONTENT)) as server:
+        assert 'it is a link' in refused(server, target)
+        part(target).unlink()
+        target.symlink_to(tmp_path / 'precious')
+        get(server, target)
+        assert not target.is_symlink() and target.read_bytes() == CONTENT
+        target.unlink()
+        os.mkfifo(part(target))
+        assert 'it is no file' in refused(server, target)
+    assert (tmp_path / 'precious').read_bytes() == b'precious'
+
+
+@pytest.mark.parametrize('address,why', [
+    ('file:///etc', 'is no https address'), ('ftp://a/b', 'is no https address'),
+    ('HTTPS', 'is no https address'), ('https://', 'is no address'),
+    ('https://[::1/x', 'is no address'), ('https://a:port/x', 'is no address'),
+    ('https://a:99999/x', 'is no address'), ('https://a b/x', 'is no address'),
+    ('https://a/\r\nHost: b', 'is no address'), ('https://a/b?c=d', 'not the address of a folder'),
+    ('https://a/b#c', 'not the address of a folder'), ('http://example.org/x', 'is not https'),
+    ('http://8.8.8.8/x', 'is not https'), ('http://127.0.0.1.example.org/', 'is not https'),
+    ('https://me:secret@[x/', 'is no address'), ('ftp://me:secret@a/', 'is no https address'),
+    ('https://me:secret:x@a:b/', 'is no address'), ('http://me:secret@a/', 'is not https')])
+def test_an_address_of_a_mirror_that_is_none_is_told(mirror, monkeypatch, address, why):
+    monkeypatch.setenv('GAZE_ROS_MODELS_URL', address)
+    with pytest.raises(ModelError, match=f'GAZE_ROS_MODELS_URL.*{why}') as e:
+        fetch(model(file('m.onnx', CONTENT)))
+    assert 'secret' not in str(e.value) and not mirror.asked
+
+
+@pytest.mark.parametrize('address', ['http://localhost', 'http://10.0.0.7:8000/m',
+                                     'http://[fd00::1]/m', 'https://me:secret@example.org/m/'])
+def test_a_mirror_nearby_or_by_https_may_be(monkeypatch, address):
+    monkeypatch.setenv('GAZE_ROS_MODELS_URL', address)
+    assert fetching._address(file('m.onnx')) == address.rstrip('/') + '/m.onnx'
+    assert fetching._redirects(file('m.onnx')) == ()
+
+
+@pytest.mark.parametrize('name', ['..', '.', '', 'a/b', '/etc/passwd', 'a\0b', '-rf', '.x', 'a\nb',
+                                  'a' * 200, 'a\\b', '~a'])
+def test_a_name_that_leads_out_of_the_cache_is_no_name(tmp_path, name):
+    entry = {'name': 'm', 'kind': 'part', 'needs_weight': True, 'licence': 'x',
+             'may_be_shipped': True, 'source': 'x'}
+    for wrong, why in (({'name': name}, 'a name has no folders'),
+                       ({'name': 'a', 'package': 'os.path', 'inside': 'x'}, 'package is no name'),
+                       ({'name': 'a', 'package': 'p', 'inside': '../x'}, 'leads out'),
+                       ({'name': 'a', 'package': 'p', 'inside': '/etc/passwd'}, 'leads out'),
+                       ({'name': 'a', 'url': 'http://a/a'}, 'is not https')):
+        (tmp_path / 'm.yaml').write_text(yaml.safe_dump(
+            {'models': [{**entry, 'files': [wrong]}]}))
+        with pytest.raises(ModelError, match=why):
+            load(tmp_path / 'm.yaml')
 
 
 @pytest.mark.parametrize('to', ['file:///etc/hostname', 'ftp://127.0.0.1/x'])
@@ -376,5 +499,5 @@ def test_offline_says_where_it_looked(mirror, monkeypatch, tmp_path):
         assert word in told
     assert '\n' not in told
     monkeypatch.setenv('GAZE_ROS_MODELS_URL', 'file:///etc')
-    with pytest.raises(ModelError, match="GAZE_ROS_MODELS_URL 'file:///etc' is no http address"):
+    with pytest.raises(ModelError, match="GAZE_ROS_MODELS_URL 'file:///etc' is no https address"):
         fetch(model(file('m.onnx', CONTENT)))

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 from gaze_ros.bags.facts import RecorderFacts, ReplayFacts
 from gaze_ros.core import health
-from gaze_ros.core.facts import CameraFacts, DisplayFacts, InferenceFacts, Recent
+from gaze_ros.core.camera_facts import CameraFacts
+from gaze_ros.core.facts import DisplayFacts, InferenceFacts, Recent
 from gaze_ros.core.health import (
     gpu_present,
     Input,
@@ -74,12 +75,21 @@ CASES = {
         (replace(INFERENCE, failure='encoding'), figures(failed=3), Level.WARN,
          ['3 in 5 s', 'encoding']),
         (DISPLAY, figures(0, failed=3), Level.ERROR, ['unknown']),
+        (replace(CAMERA, last='empty (1 s ago)'), figures(failed=3), Level.WARN,
+         ['3 in 5 s', 'empty']),
         (replace(REPLAY, failure='no header'), figures(0, failed=3), Level.ERROR, ['no header'])],
+    'nothing is recorded': [
+        (replace(DISPLAY, video=True, unsaved="'a.mp4': its disk is full"), figures(),
+         Level.ERROR, ["'a.mp4'", 'full']),
+        (replace(RECORDER, failure="'out.mcap' was removed"), figures(0, failed=30), Level.ERROR,
+         ['removed'])],
     'older than max_age': [
         (replace(INFERENCE, max_age=0.05), figures(0, old=150), Level.ERROR,
          ['150 of 150', '50 ms', 'shorter than the lag']),
         (replace(INFERENCE, max_age=0.05), figures(10, old=50), Level.WARN, [])],
     'inference is slow': [
+        (INFERENCE, figures(0, work=math.nan, newer=150), Level.ERROR,
+         ['150 of 150', 'none was done in 5 s', 'hang']),
         (replace(INFERENCE, detection=0.08, estimation=0.01),
          figures(10, work=0.09, newer=100), Level.WARN,
          ['100 of 150', '90 ms', '80 ms go into finding faces', 'detect_interval']),
@@ -129,6 +139,9 @@ CASES = {
          ['in the future', '/clock'])],
     'results miss their pictures': [
         (replace(DISPLAY, missed=4), figures(), Level.WARN, ['4 of late'])],
+    'the calibration cannot be used': [
+        (replace(INFERENCE, uncalibrated='K has focal lengths of 0 and 0'), figures(),
+         Level.WARN, ('focal lengths of 0', 'horizontal_fov is assumed'))],
     'a GPU lies idle': [
         (replace(INFERENCE, gpu=True), figures(), Level.OK, ['adas', 'CPU', 'CUDA']),
         (replace(INFERENCE, gpu=True, running='onnx, cpu, fp32'),
@@ -277,11 +290,11 @@ ANY_FIGURES = st.builds(
     st.lists(NUMBERS, max_size=4).map(tuple))
 INPUTS = st.lists(st.builds(Input, st.text(), st.integers(-1, 3)), max_size=3).map(tuple)
 ANY_FACTS = st.one_of(
-    st.builds(CameraFacts, st.text(), NUMBERS, NUMBERS, st.booleans(), st.text(), st.text()),
+    st.builds(CameraFacts, st.text(), NUMBERS, NUMBERS, st.booleans(), *[st.text()] * 3),
     st.builds(InferenceFacts, INPUTS, NUMBERS, NUMBERS, st.text(),
               st.text() | st.just('torch, cpu, fp32'), st.text(),
               st.sampled_from(['auto', 'cpu', 'cuda']), st.booleans(), st.none() | st.booleans(),
-              COUNTS, NUMBERS, st.text(), st.booleans()),
+              st.text(), COUNTS, NUMBERS, st.text(), st.booleans()),
     st.builds(DisplayFacts, INPUTS, st.booleans(), st.booleans(), COUNTS, COUNTS, COUNTS,
               st.text(), st.booleans()),
     st.builds(PeopleFacts, INPUTS, COUNTS, COUNTS, st.booleans(), COUNTS, st.booleans(), COUNTS,

@@ -63,6 +63,26 @@ def test_at_most_capacity_is_kept_and_the_oldest_goes(kind):
     assert [ask(i, i) is not None for i in range(10)] == [False] * 6 + [True] * 4
 
 
+@pytest.mark.parametrize('jump', [-10_000, 10_000, 0])
+@pytest.mark.parametrize('first', ['picture', 'result'])
+def test_stamps_that_jump_leave_nothing_behind(jump, first):
+    matcher = StampMatcher()
+    stamps = range(20_000, 20_010)
+    for stamp in stamps[:5]:
+        matcher.add_picture(stamp, 'without a result')
+    for stamp in stamps[5:]:
+        matcher.add_result(stamp, 'without a picture')
+    add = matcher.add_picture, matcher.add_result
+    one, other = add if first == 'picture' else add[::-1]
+    for stamp in range(20_010 + jump, 20_013 + jump):
+        one(stamp, 'x')
+        assert other(stamp, 'x') == ('x', 'x')
+    assert matcher.late == 0
+    for stamp in stamps:
+        assert matcher.add_picture(stamp, 'p') is None
+        assert matcher.add_result(stamp, 'r') == ('p', 'r'), 'what was left was taken for it'
+
+
 def test_results_whose_picture_has_gone_are_counted():
     matcher = StampMatcher(capacity=3)
     for stamp in range(5):
@@ -76,7 +96,7 @@ def test_results_whose_picture_has_gone_are_counted():
 
 def test_as_many_pictures_are_kept_as_there_is_memory_for():
     matcher = StampMatcher()
-    for nbytes, capacity in ((640 * 480 * 3, 277), (1, 300), (0, 300), (10**9, 16)):
+    for nbytes, capacity in ((640 * 480 * 3, 277), (1, 300), (0, 300), (10**9, 4)):
         matcher.fit(nbytes)
         assert matcher.capacity == capacity
 

@@ -94,7 +94,7 @@ def test_a_broken_entry_is_named(written, change, reason):
 
 def test_a_manifest_that_is_none_is_told(written, tmp_path):
     with pytest.raises(ModelError, match='is there twice'):
-        load(written(GOOD, GOOD))
+        load(written(GOOD, {**GOOD}))
     with pytest.raises(ModelError, match="has no key 'source'"):
         load(written({k: v for k, v in GOOD.items() if k != 'source'}))
     with pytest.raises(ModelError, match='is not a mapping'):

@@ -440,7 +440,7 @@ def test_safetensors_come_back_with_their_metadata(tmp_path, safe, metadata):
 def test_safetensors_without_the_package_are_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'safetensors', None)
     path = tmp_path / 'a.safetensors'
-    path.touch()
+    path.write_bytes(header())
     with pytest.raises(ModelError, match=r"safetensors.*pip install 'gaze_ros\[torch\]'"):
         read_state(str(path))
 

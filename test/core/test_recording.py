@@ -1,6 +1,10 @@
+import subprocess
+import sys
+
 import cv2
+from gaze_ros.core import disk
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.recording import VideoRecorder
+from gaze_ros.core.recording import Recording, VideoRecorder
 import numpy as np
 import pytest
 
@@ -122,3 +126,98 @@ def test_closing_twice_changes_nothing(tmp_path):
     assert recorder.close()
     assert recorder.close()
     assert len(play(tmp_path / 'a.mp4')[1]) == 1
+
+
+FULL = """
+import resource, sys
+import numpy as np
+from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.recording import VideoRecorder
+resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20,) * 2)
+noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+recorder = VideoRecorder(sys.argv[1])
+try:
+    for i in range(500):
+        recorder.add(np.roll(noise, i, 1), i / 30)
+except GazeRosError as e:
+    print(e)
+print(recorder.close())
+"""
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='needs a limit on files')
+@pytest.mark.parametrize('suffix', ['mp4', 'avi', 'mkv'])
+def test_a_video_is_ended_before_there_is_no_room_for_its_end(tmp_path, suffix):
+    """By a limit of the process, which needs no root; test_outputs fills a disk."""
+    path = tmp_path / f'a.{suffix}'
+    done = subprocess.run(
+        [sys.executable, '-c', FULL, str(path)], capture_output=True, text=True)
+    assert done.stdout.count('its disk is full') == 1, done.stdout + done.stderr
+    assert done.stdout.endswith('True\n')
+    assert 'Failed to write' not in done.stderr
+    assert len(play(path)[1]) >= 5
+
+
+@pytest.mark.parametrize('happens', ['removed', 'replaced', 'cut short'])
+def test_a_file_that_is_taken_away_is_told_and_another_one_begun(
+        tmp_path, caplog, monkeypatch, happens):
+    monkeypatch.setattr(disk, '_LOOK', 0.0)
+    monkeypatch.setattr(disk, 'AGAIN', 0.0)
+    path = tmp_path / 'a.avi'
+    recording = Recording(str(path))
+    rng = np.random.default_rng(0)
+    with caplog.at_level('INFO'):
+        for i in range(40):
+            recording.add(rng.integers(0, 255, (480, 640, 3), np.uint8), i / 30)
+            if i == 20:
+                assert not recording.failure
+                if happens == 'removed':
+                    path.unlink()
+                elif happens == 'replaced':
+                    (tmp_path / 'b').write_text('mine')
+                    (tmp_path / 'b').replace(path)
+                else:
+                    assert path.stat().st_size > 1000
+                    path.write_bytes(b'mine')
+            if i == 21:
+                assert happens in recording.failure
+        recording.close()
+    said = [record.getMessage() for record in caplog.records]
+    assert sum(happens in line for line in said) == 1
+    second = path if happens == 'removed' else tmp_path / 'a_2.avi'
+    assert f"the video goes on in '{second}'" in said
+    assert said[-1] == f"saved '{second}'"
+    assert len(play(second)[1]) == 18
+    if happens == 'replaced':
+        assert path.read_text() == 'mine'
+
+
+def test_an_empty_mount_point_is_no_place_to_go_on(tmp_path):
+    assert disk.may_go_on(tmp_path / 'not' / 'made', disk.device(tmp_path))
+    assert not disk.may_go_on(tmp_path, disk.device(tmp_path) + 1)
+
+
+def test_names_of_files_that_are_there_are_passed_over(tmp_path):
+    path = tmp_path / 'a.mp4'
+    assert disk.next_free(path) == path
+    for name in ('a.mp4', 'a_2.mp4'):
+        (tmp_path / name).touch()
+    assert disk.next_free(path) == tmp_path / 'a_3.mp4'
+
+
+def test_a_quota_that_nobody_tells_of_is_found_by_the_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, '_LOOK', 0.0)
+    room = disk.Room(tmp_path / 'a.mp4')
+    room.check(written=1000)
+    with pytest.raises(GazeRosError, match='grows no more'):
+        room.check(written=2 << 20)
+    room.close()
+
+
+def test_two_do_not_write_one_file(tmp_path):
+    path = tmp_path / 'a.mp4'
+    first = VideoRecorder(str(path))
+    with pytest.raises(GazeRosError, match='is being written already'):
+        VideoRecorder(str(path))
+    first.close()
+    VideoRecorder(str(path)).close()

@@ -197,3 +197,11 @@ def test_heads_and_gazes_of_a_track_do_not_mix_and_both_are_forgotten():
         assert (away, orientation.tolist()) == (3.0, turn(1.0).tolist())
         smoother.forget_old(i / 10)
     assert len(smoother._states) <= 18
+
+
+def test_nothing_grows_while_stamps_stand_still():
+    smoother = Smoother(0.3)
+    for i in range(50):
+        smoother.forget_old(7.0)
+        assert smoother.update(f'f{i}', 0.1, 0.2, 7.0) == (0.1, 0.2)
+        assert len(smoother._states) == 1

@@ -1,16 +1,23 @@
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import os
+from pathlib import Path
 import sys
 from threading import Event, Thread
 from time import monotonic
 
+from cameras import network_camera, NetworkCamera
 import cv2
 from gaze_ros.core.errors import GazeRosError, SourceError
 from gaze_ros.core.sources import open_source, pacing
 from gaze_ros.core.sources.capture import LiveCapture, without_password
 from gaze_ros.core.sources.pacing import Pacer
+from gaze_ros.core.sources.pictures import as_bgr, PictureError
+from hypothesis import given
+from hypothesis import strategies as st
 import numpy as np
 import pytest
+from support import save_sample
 
 BLUE = (200, 60, 20)
 
@@ -292,3 +299,144 @@ def test_a_stop_ends_the_wait():
     stop.set()
     assert not pacer.wait(stop)
     assert not pacer.approach(stop, 0.1)
+
+
+def cut(path, share):
+    path.write_bytes(path.read_bytes()[:int(share * path.stat().st_size)])
+    return path
+
+
+def with_index_first(path):
+    """Move the moov atom of an MP4 before its pictures, as ``-movflags faststart`` does."""
+    data, atoms, at = path.read_bytes(), {}, 0
+    while at < len(data):
+        size = int.from_bytes(data[at:at + 4], 'big')
+        atoms[data[at + 4:at + 8]] = data[at:at + size]
+        at += size
+    moov = bytearray(atoms[b'moov'])
+    table = moov.index(b'stco') + 8
+    for entry in range(table + 4, table + 4 + 4 * int.from_bytes(moov[table:table + 4], 'big'), 4):
+        offset = int.from_bytes(moov[entry:entry + 4], 'big') + len(moov)
+        moov[entry:entry + 4] = offset.to_bytes(4, 'big')
+    path.write_bytes(atoms[b'ftyp'] + moov + atoms[b'free'] + atoms[b'mdat'])
+    return path
+
+
+def rest(source):
+    """Return how many pictures there are to the end."""
+    count = 0
+    while source.read() is not None:
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize('name', ['a.avi', 'a.mkv', 'a.mp4'])
+def test_a_file_cut_in_half_plays_to_there_and_says_so(tmp_path, caplog, name):
+    path = save_sample(tmp_path / name, 'MJPG' if name == 'a.avi' else 'mp4v', 30.0, 60)
+    cut(with_index_first(path) if name == 'a.mp4' else path, 0.5)
+    source = open_source(str(path))
+    count = rest(source)
+    assert 20 <= count <= 40
+    assert source.read() is None
+    assert caplog.text.count(f'ends after {count} of 60 pictures: is the file whole?') == 1
+
+
+def test_a_whole_file_says_nothing_at_its_end(tmp_path, caplog):
+    for name, codec in (('a.avi', 'MJPG'), ('a.mkv', 'mp4v'), ('a.mp4', 'mp4v')):
+        levels(open_source(str(save_video(tmp_path / name, 20, codec))))
+    assert caplog.text == ''
+
+
+def test_an_mp4_without_its_index_is_refused(tmp_path):
+    with pytest.raises(SourceError, match=r'a\.mp4.*is it whole'):
+        open_source(str(cut(save_video(tmp_path / 'a.mp4'), 0.5)))
+
+
+def test_what_cannot_be_decoded_costs_itself_only(tmp_path, caplog):
+    path = save_sample(tmp_path / 'a.mp4', 'mp4v', 30.0, 120)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3:len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+    path.write_bytes(data)
+    source = open_source(str(path), loop=True)
+    pictures = [source.read() for _ in range(250)]
+    assert all(picture.shape == (480, 640, 3) for picture in pictures)
+    assert caplog.text.count('cannot be decoded') == 1
+
+
+def test_a_file_cut_or_deleted_while_it_plays_costs_its_end_only(tmp_path):
+    for n, change in enumerate((lambda path: os.truncate(path, path.stat().st_size // 2),
+                                lambda path: path.unlink())):
+        path = save_sample(tmp_path / f'{n}.avi', 'MJPG', 30.0, 60)
+        source = open_source(str(path))
+        for _ in range(10):
+            source.read()
+        change(path)
+        assert 15 <= rest(source) <= 50
+        source.close()
+
+
+def test_images_that_vanish_are_told_once_and_a_looped_folder_may_come_back(tmp_path, caplog):
+    for n in range(3):
+        cv2.imwrite(str(tmp_path / f'{n}.png'), grey(20))
+    source = open_source(str(tmp_path), loop=True)
+    source.read()
+    for n in range(3):
+        (tmp_path / f'{n}.png').unlink()
+    for _ in range(3):
+        with pytest.raises(SourceError, match='has no image'):
+            source.read()
+    assert caplog.text.count('skipped') == 3
+    cv2.imwrite(str(tmp_path / '1.png'), grey(50))
+    assert levels(source, 2) == [3, 3]
+
+
+@pytest.mark.parametrize(('given', 'told'), [
+    (None, 'empty'), (np.zeros((0, 0, 3), np.uint8), 'empty'), (np.zeros(9, np.uint8), 'shape'),
+    (np.zeros((4, 4, 2), np.uint8), 'shape'), (np.zeros((4, 4, 3)), 'float64')])
+def test_what_is_no_picture_is_refused(given, told):
+    with pytest.raises(PictureError, match=f"source 'x' gives .*{told}"):
+        as_bgr(given, 'x')
+
+
+@given(st.sampled_from([(5, 7), (5, 7, 1), (5, 7, 3), (5, 7, 4)]),
+       st.sampled_from([np.uint8, np.uint16]), st.integers(0, 255))
+def test_whatever_a_decoder_gives_becomes_bgr(shape, kind, level):
+    picture = as_bgr(np.full(shape, level * (257 if kind == np.uint16 else 1), kind), 'x')
+    assert picture.shape == (5, 7, 3) and picture.dtype == np.uint8 and (picture == level).all()
+
+
+def handles():
+    return len(os.listdir('/proc/self/fd')), len(os.listdir('/proc/self/task'))
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='counts handles in /proc')
+def test_200_failed_opens_leave_nothing():
+    with network_camera() as camera:
+        source = open_source(f'http://127.0.0.1:{camera.port}/')
+        assert source.read().shape == (480, 640, 3)
+    counts, sizes = [], []
+    for n in range(220):
+        with pytest.raises(SourceError):
+            for _ in range(500):  # what was sent before may still be under way
+                source.read()
+        if n in (20, 219):
+            counts.append(handles())
+            sizes.append(int(Path('/proc/self/statm').read_text().split()[1]))
+    assert counts[0] == counts[1]
+    assert sizes[1] - sizes[0] < 500  # pages: 2 MB
+    again = NetworkCamera(camera.port)
+    assert source.read().shape == (480, 640, 3)
+    again.close()
+    source.close()
+
+
+@pytest.mark.parametrize('size', [(320, 240), (640, 480)])
+def test_a_stream_that_changes_its_size_goes_on(size):
+    with network_camera() as camera:
+        camera.size = (480, 360)
+        source = open_source(f'http://127.0.0.1:{camera.port}/')
+        source.read()
+        camera.size = size
+        shapes = {source.read().shape for _ in range(40)}
+        source.close()
+    assert shapes <= {(360, 480, 3), (size[1], size[0], 3)}

@@ -61,3 +61,13 @@ def test_the_line_tells_rate_and_means_of_its_own_frames(clock):
         clock[0] += 0.05 if i < 30 else 0.1
         line = frames.add(*((9, 9, 9) if i < 30 else (0.0123, 0.0041, 0.0102)))
     assert line == 'Overall FPS: 10.00, Latency: 12.3ms, Face: 4.1ms, Gaze: 10.2ms'
+
+
+def test_a_latency_of_another_clock_is_in_no_mean():
+    frames = FrameStatistics(every=10)
+    for latency in (3600.0, -3600.0, *[0.0123] * 8):
+        line = frames.add(latency, 0.004, 0.01)
+    assert 'Latency: 12.3ms' in line
+    for latency in [1.7e9] * 10:
+        line = frames.add(latency, 0.004, 0.01)
+    assert 'Latency: -,' in line

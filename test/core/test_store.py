@@ -1,5 +1,10 @@
 import hashlib
 import logging
+import os
+from pathlib import Path
+import subprocess
+import sys
+from tempfile import TemporaryDirectory
 
 from gaze_ros.core import models, store
 from gaze_ros.core.errors import ModelError
@@ -74,6 +79,34 @@ def test_a_known_file_is_found_by_its_digest_under_any_name(places):
     assert store.locate('sized', 'detector') == places[0] / 'renamed.onnx'
     (places[0] / 'renamed.onnx').write_bytes(b'not')
     assert store.locate('sized', 'detector') is None
+
+
+def test_a_folder_that_is_not_there_is_told_once_and_the_others_are_searched(
+        places, monkeypatch, caplog):
+    _, b, _ = places
+    (b / 'two.onnx').write_bytes(OLD)
+    absent = b / 'absent'
+    monkeypatch.setenv('GAZE_ROS_MODELS', f'{absent}:~nobody_of_that_name/x:{b}')
+    for _ in range(2):
+        assert store.locate('two') == b / 'two.onnx'
+    assert caplog.text.count(f"GAZE_ROS_MODELS names '{absent}', which is no folder") == 1
+    assert caplog.text.count("'~nobody_of_that_name/x', which cannot be looked into") == 1
+
+
+def test_a_folder_that_may_not_be_entered_is_passed_over():
+    code = ('import os, sys; from pathlib import Path; from gaze_ros.core import store;'
+            'os.getuid() or os.setuid(65534);'
+            'print([p.name for p in store._walk(Path(sys.argv[1]))])')
+    with TemporaryDirectory() as top:  # those of pytest are for one user
+        for name in ('closed', 'open'):
+            Path(top, name).mkdir()
+            Path(top, name, f'{name}.onnx').touch()
+        os.chmod(top, 0o755)
+        os.chmod(Path(top, 'closed'), 0o644)
+        done = subprocess.run([sys.executable, '-c', code, top], capture_output=True, text=True,
+                              timeout=60)
+        os.chmod(Path(top, 'closed'), 0o755)
+    assert done.stdout == "['open.onnx']\n", done.stderr
 
 
 def test_a_wrong_digest_is_passed_over_with_a_warning(places, caplog):

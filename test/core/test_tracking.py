@@ -307,3 +307,24 @@ def test_the_order_of_the_faces_does_not_matter(random, seed):
 @pytest.mark.parametrize('prefix,told', [('f', 'f1'), ('front_', 'front_1'), ('cam2', 'cam2_1')])
 def test_ids_begin_with_the_prefix_and_a_digit_in_it_is_told_from_the_number(prefix, told):
     assert Tracker(prefix=prefix).update([Face((9, 9, 50, 50), 0.9)], 0.0) == [told]
+
+
+def test_while_stamps_stand_still_a_face_keeps_its_id_as_long_as_it_is_seen():
+    tracker = Tracker()
+    first = tracker.update([at(0)], 5.0)
+    for count in range(1, 200):
+        ids = tracker.update([at(0), at(10_000 * count)], 5.0)
+        assert ids[0] == first[0]
+        assert len(tracker) == 2, 'who left is kept for ever'
+    assert tracker.given == 200
+    # Time goes on, and with it what goes by time.
+    assert tracker.update([], 5.5) == []
+    assert tracker.update([at(0)], 6.0) == first
+
+
+def test_pictures_of_another_size_start_new_tracks():
+    tracker = Tracker()
+    assert tracker.update([at(100)], 0.0, shape=(480, 640)) == ['f1']
+    assert tracker.update([at(100)], 0.1, shape=(480, 640)) == ['f1']
+    assert tracker.update([at(100)], 0.2, shape=(240, 320)) == ['f2']
+    assert tracker.update([at(100)], 0.3, shape=(240, 320)) == ['f2']

@@ -5,7 +5,8 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from gaze_ros.core import rules
-from gaze_ros.core.facts import CameraFacts, InferenceFacts
+from gaze_ros.core.camera_facts import CameraFacts
+from gaze_ros.core.facts import InferenceFacts
 from gaze_ros.core.parameters import COMMON
 from gaze_ros.core.share import share_path
 from gaze_ros.core.stage import Stage

@@ -4,14 +4,17 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from threading import Event, Thread
 import time
 
 import cv2
+from gaze_ros.ros.stop import GRACE
 import numpy as np
+import psutil
 import pytest
 from sensor_msgs.msg import Image
-from support import BIN, Process, running, wait_until
+from support import BIN, minds_signals, Process, running, wait_until
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -149,3 +152,94 @@ def test_q_in_the_window_ends_everything():
     finally:
         screen.terminate()
         screen.wait()
+
+
+#: Begins as the executables do, and then is in a library's call for half a minute.
+LONG = """
+import hashlib
+from gaze_ros.ros.stop import Stop
+stop = Stop()
+stop.mind_signals()
+{}
+print('in it', flush=True)
+hashlib.pbkdf2_hmac('sha256', b'', b'', 50_000_000)
+"""
+
+
+@pytest.mark.parametrize(('started', 'code'), [('pass', 0), ('stop.started()', 1)])
+def test_a_call_that_cannot_be_broken_off_does_not_hang_the_end(started, code):
+    process = subprocess.Popen([sys.executable, '-c', LONG.format(started)], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == 'in it\n'
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=GRACE + 5)
+    assert process.returncode == code
+    # While it starts there is nothing to end in order.
+    assert told == ('' if code == 0 else
+                    f'not ended {GRACE} s after it was asked to: ending now\n')
+
+
+#: An import of the nodes that makes another error of whatever breaks it off, as some in C do.
+TURNED = """
+import sys
+import time
+from types import ModuleType
+from gaze_ros.ros import main
+def run(nodes, stop):
+    print('importing', flush=True)
+    try:
+        time.sleep(60)
+    except SystemExit as e:
+        raise ImportError(e)
+sys.modules['gaze_ros.ros.runtime'] = ModuleType('runtime')
+sys.modules['gaze_ros.ros.runtime'].run = run
+main.people_node()
+"""
+
+
+def test_a_signal_that_an_import_makes_another_error_of_ends_in_order():
+    process = subprocess.Popen([sys.executable, '-c', TURNED], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == 'importing\n'
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == ('', '')
+    assert process.returncode == 0
+
+
+def started_by_another(launch):
+    """Start a node by a process that names its launch process; return both."""
+    other = subprocess.Popen(
+        ['sh', '-c', f'GAZE_ROS_LAUNCH={launch} "$0" >/dev/null 2>&1 & echo $!; wait',
+         BIN / 'people_node'], stdout=subprocess.PIPE, text=True)
+    return other, psutil.Process(int(other.stdout.readline()))
+
+
+@pytest.mark.parametrize('moment', ['starting', 'running'])
+def test_a_node_ends_with_the_launch_process_that_started_it(moment):
+    launch, node = started_by_another('$$')
+    wait_until(lambda: minds_signals(node.pid), 30, 'minding signals')
+    if moment == 'running':
+        time.sleep(3)
+    launch.kill()
+    launch.wait()
+    wait_until(lambda: not node.is_running() or node.status() == psutil.STATUS_ZOMBIE, 10,
+               'the end of the node')
+
+
+def test_a_node_that_launch_started_by_another_process_outlives_that_one():
+    prefix, node = started_by_another(os.getpid())  # as with launch's prefix
+    wait_until(lambda: minds_signals(node.pid), 30, 'minding signals')
+    prefix.kill()
+    prefix.wait()
+    time.sleep(1)
+    assert node.is_running()
+    node.send_signal(signal.SIGINT)
+    wait_until(lambda: not node.is_running() or node.status() == psutil.STATUS_ZOMBIE, 10,
+               'the end of the node')
+
+
+def test_a_node_whose_launch_process_has_ended_before_ends_at_once():
+    over = subprocess.Popen(['true'])
+    over.wait()
+    process = Process('people_node', env={'GAZE_ROS_LAUNCH': str(over.pid)})
+    assert process.end() == 0, process.text

@@ -124,3 +124,30 @@ def test_nothing_is_said_of_what_was_destroyed_as_the_executor_ended(capsys):
     del executor
     gc.collect()
     assert capsys.readouterr().err == ''
+
+
+def test_what_a_callback_raises_is_told_once_and_costs_what_it_was_called_for():
+    node, told, got = Node('tells'), [], []
+    publisher = node.create_publisher(String, 'tells/words', 10)
+
+    def take(message):
+        if not message.data:
+            raise ZeroDivisionError('on purpose')
+        got.append(message.data)
+
+    node.create_subscription(
+        String, 'tells/words', take, 10, callback_group=MutuallyExclusiveCallbackGroup())
+    executor = OnceExecutor(2, tell=lambda of, reason: told.append((of, reason)))
+    executor.add_node(node)
+    end = time.monotonic() + 20
+    while len(got) < 3 and time.monotonic() < end:
+        for words in ('', 'words', ''):
+            publisher.publish(String(data=words))
+            executor.spin_once(timeout_sec=0.1)
+    executor.shutdown(5.0)
+    node.destroy_node()
+    assert len(got) >= 3
+    (of, reason), = told
+    assert of is node
+    assert reason.startswith('a callback of /tells/words failed: ZeroDivisionError: on purpose (')
+    assert reason.endswith(')') and 'test_executor.py:' in reason

@@ -5,6 +5,7 @@ Where launch is installed, the launch file is run by it; else by stand-ins that 
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_loader
+import logging
 import os
 from pathlib import Path
 import re
@@ -14,7 +15,7 @@ from types import ModuleType, SimpleNamespace
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from gaze_ros.core.parameters import NODES
 from gaze_ros.core.share import share_path
-from gaze_ros.ros import launch_values, pipeline_launch, replay_launch
+from gaze_ros.ros import launch_values, pipeline_launch, replay_launch, respawn
 from gaze_ros.ros.launch_values import Program
 from gaze_ros.ros.pipeline_launch import ARGUMENTS, PARAMETERS
 from hypothesis import given, settings
@@ -47,8 +48,10 @@ def launching(monkeypatch):
     """Return the room that imports launch."""
     if not HAVE_LAUNCH:
         for name in ('launch', 'launch.actions', 'launch.event_handlers', 'launch.events',
-                     'launch.events.process', 'launch_ros', 'launch_ros.actions'):
+                     'launch.events.process', 'launch.logging', 'launch_ros',
+                     'launch_ros.actions'):
             module = ModuleType(name)
+            module.get_logger = logging.getLogger
             for cls in CLASSES:
                 setattr(module, cls, type(cls, (Recorded,), {}))
             monkeypatch.setitem(sys.modules, name, module)
@@ -140,7 +143,9 @@ def test_the_arguments_of_launch_itself_arrive(launching, tmp_path):
         assert got['arguments'] == ['--nodes', 'gaze,people']
         assert got['namespace'] == 'robot1'
         assert got['ros_arguments'] == ['--log-level', 'debug']
-        assert got['additional_env'] == {'GAZE_ROS_LINK': 'network'}
+        assert got['additional_env'] == {
+            'GAZE_ROS_LINK': 'network', 'GAZE_ROS_LAUNCH': str(os.getpid())}
+        assert (got['respawn'], got['respawn_delay']) == (True, 1.0)
         first, second = got['parameters']
         assert first == str(file)
         assert list(yaml.safe_load(Path(second).read_text()).values()) == [{'ros__parameters': {
@@ -151,17 +156,50 @@ def test_the_arguments_of_launch_itself_arrive(launching, tmp_path):
     end()  # somebody cleaned up before
 
 
+@pytest.mark.parametrize('again', [True, False])
 @pytest.mark.parametrize('code', [0, 1])
 def test_a_process_that_ends_ends_the_others_and_one_that_failed_makes_launch_fail(
-        launching, code):
+        launching, code, again):
+    ended = launching.Ended(again)
     event = SimpleNamespace(returncode=code, process_name='gaze_node-1')
     running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
     if code:
         with pytest.raises(RuntimeError, match='gaze_node-1 failed with exit code 1'):
-            launching.end(event, running)
+            ended(event, running)
     else:
-        assert type(launching.end(event, running)).__name__ == 'Shutdown'
-    assert type(launching.end(event, ending)).__name__ == 'Shutdown'
+        assert type(ended(event, running)).__name__ == 'Shutdown'
+    assert type(ended(event, ending)).__name__ == 'Shutdown'
+
+
+def test_a_process_that_was_killed_leaves_the_others_alone_until_it_is_given_up(
+        launching, caplog):
+    event = SimpleNamespace(returncode=-9, process_name='gaze_node-1')
+    running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
+    ended = launching.Ended(True)
+    for _ in range(respawn.MOST):
+        assert ended(event, running) is None  # launch starts it again
+    with pytest.raises(RuntimeError, match=f'was started again {respawn.MOST} times'):
+        ended(event, running)
+    with pytest.raises(RuntimeError, match='gaze_node-1 was ended by SIGKILL'):
+        launching.Ended(False)(event, running)
+    assert type(launching.Ended(True)(event, ending)).__name__ == 'Shutdown'
+
+
+@pytest.mark.parametrize(('given', 'again'), [({}, True), ({'respawn': 'no'}, False)])
+def test_a_pipeline_is_started_again_unless_said_otherwise_and_a_replay_never(
+        launching, given, again):
+    def got(programs, arguments):
+        processes, end = start(launching, programs, **arguments)
+        end()
+        return {p['respawn'] for p in processes}
+
+    assert got(programs_of(**given), given) == {again}
+    of_replay = {**OF_REPLAY, 'bag': '/b'}
+    handler, *nodes = launching.actions(replay_launch.programs(of_replay), of_replay)
+    handler.args[0].kwargs['on_shutdown'](None, None)
+    assert {node.kwargs['respawn'] for node in nodes} == {False}
+    with pytest.raises(ValueError, match="respawn is 'maybe'; true or false was expected"):
+        start(launching, programs_of(), respawn='maybe')
 
 
 def test_some_of_the_nodes_are_one_process_unless_said_otherwise():

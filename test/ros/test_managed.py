@@ -8,8 +8,8 @@ from threading import Event, Thread
 import time
 
 from builtin_interfaces.msg import Time
+from gaze_ros.core.camera_facts import CameraFacts
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.facts import CameraFacts
 from gaze_ros.core.health import NotActive
 from gaze_ros.core.parameters import COMMON, Spec
 from gaze_ros.core.stage import Stage

@@ -12,7 +12,7 @@ from gaze_ros.core.errors import GazeRosError
 HELP = 'measure the pipeline on this machine'
 
 #: Verbs of this verb, by the same rules as those of gaze_ros.cli.main.
-VERBS = ('transport', 'stages', 'models')
+VERBS = ('transport', 'stages', 'models', 'soak')
 
 
 class _Verbs(argparse._SubParsersAction):

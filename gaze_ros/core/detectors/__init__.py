@@ -5,9 +5,10 @@ import logging
 from pathlib import Path
 from typing import Optional, Protocol
 
-from gaze_ros.core import models, store
+from gaze_ros.core import missing, models, store
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.faces import Face
+from gaze_ros.core.files import no_weights
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ def create_detector(
     :param threads: for its arithmetic; 0 for as many as there are cores.
     :raises ModelError: for an unknown name, a missing package or file, or a file that is another.
     """
+    if weight and (why := no_weights(Path(weight))):
+        raise ModelError(f"detector_weight '{weight}' is no network: {why}")
     if name == 'auto':
         name = _of_file(weight) if weight else _best()
     if name not in DETECTORS:
@@ -59,19 +62,20 @@ def create_detector(
     path: Optional[Path] = None
     if weight:
         path = Path(weight)
-        if not path.is_file():
-            raise ModelError(f"detector_weight '{weight}' is not a file")
     elif models.entry(name, 'detector').needs_weight:
         path = store.find(name, 'detector')
     module, cls, _ = DETECTORS[name]
-    return getattr(import_module(f'{__name__}.{module}'), cls)(
-        name, path, min_score=min_score, threads=threads)
+    try:
+        detector = getattr(import_module(f'{__name__}.{module}'), cls)
+    except ImportError as e:
+        raise ModelError(f"detector '{name}': {missing.reason(e)}") from e
+    return detector(name, path, min_score=min_score, threads=threads)
 
 
 def _of_file(weight: str) -> str:
     """Return the detector whose file this is."""
     path = Path(weight)
-    if path.is_file() and (found := models.known(path)):
+    if found := models.known(path):
         for name in DETECTORS:
             if found[0] in models.entry(name, 'detector').files:
                 return name

@@ -20,7 +20,8 @@ class IntelDetector:
                  threads: int) -> None:
         self.name = name
         self.min_score = min_score
-        self._net = open_network(weight, runtime='openvino', device='cpu', threads=threads)
+        self._net = open_network(
+            weight, runtime='openvino', device='cpu', threads=threads, named='detector_weight')
         shape = self._net.shapes[0]
         if len(self._net.shapes) != 1 or shape[:2] != (1, 3) or len(shape) != 4 or min(shape) < 1:
             raise ModelError(

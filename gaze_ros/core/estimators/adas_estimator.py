@@ -13,6 +13,7 @@ from gaze_ros.core.estimators import Settings
 from gaze_ros.core.faces import Estimate, Face
 from gaze_ros.core.geometry import unit_to_angles
 from gaze_ros.core.runtimes import open_network
+from gaze_ros.core.runtimes.network_files import refuse
 import numpy as np
 
 #: Sides in pixels of what the networks take.
@@ -51,8 +52,7 @@ class AdasEstimator:
                 f"model '{entry.name}' runs on the CPU only: set device to auto or cpu, not "
                 f"'{settings.device}'")
         path = Path(settings.weight) if settings.weight else store.find(entry.name)
-        if not path.is_file():
-            raise ModelError(f"weight '{path}' is not a file")
+        refuse(path, 'weight')
 
         def opened(file: Path, inputs: list[tuple[int, ...]]):
             network = open_network(
@@ -62,6 +62,10 @@ class AdasEstimator:
                 raise ModelError(
                     f"weight '{file}' takes inputs of the shapes {network.shapes}, where "
                     f'{inputs} were expected: it is not {file.stem}')
+            if not all(np.isfinite(o).all() for o in network(
+                    *(np.zeros(shape, np.float32) for shape in inputs))):
+                raise ModelError(f"weight '{file}' gives numbers that are not finite: is it "
+                                 'damaged?')
             return network
 
         head, points, lids = (_part(name, path.parent) for name in entry.parts)

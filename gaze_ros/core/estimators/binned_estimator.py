@@ -12,6 +12,7 @@ from gaze_ros.core.crops import Batch, crop, face_transform
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import DATASETS, Settings
 from gaze_ros.core.faces import Estimate, Face
+from gaze_ros.core.files import no_weights
 from gaze_ros.core.runtimes import (
     available,
     CHECKPOINTS,
@@ -53,8 +54,8 @@ class BinnedEstimator:
         self._crop, self._scale = settings.crop, settings.crop_scale
         self._size = settings.input_size
         path = Path(settings.weight) if settings.weight else _find(entry.name, settings)
-        if not path.exists():
-            raise ModelError(f"weight '{path}' is not a file")
+        if not path.is_dir() and (why := no_weights(path)):  # an .mlpackage is a folder
+            raise ModelError(f"weight '{path}' is no network: {why}")
         if (known := models.known(path) if path.is_file() else None) and (
                 known[0] not in entry.files):
             raise ModelError(
@@ -139,6 +140,10 @@ class BinnedEstimator:
             raise ModelError(
                 f"weight '{path}' gives outputs of the shapes {shapes}; model '{self.name}' was "
                 'expected to give two of (1, bins)')
+        if not all(np.isfinite(o).all() for o in outputs):
+            raise ModelError(
+                f"weight '{path}' gives numbers that are not finite: is it damaged, or was its "
+                'training broken off?')
         return shapes[0][1]
 
 

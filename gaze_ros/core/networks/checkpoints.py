@@ -1,10 +1,14 @@
 """Files of weights: read without running anything in them, checked whole, and loaded."""
 from collections.abc import Mapping
+import io
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Optional
+import pickletools
+from typing import BinaryIO, Optional
+import zipfile
 
 from gaze_ros.core.errors import ModelError
+from gaze_ros.core.files import no_weights
 from gaze_ros.core.networks import ARCHITECTURES, build
 from gaze_ros.core.networks.mobileone import MobileOne
 from gaze_ros.core.networks.reparameterise import is_unfused, reparameterise, unfused_shapes
@@ -18,6 +22,8 @@ _L2CS_UNUSED = 'fc_finetune'
 _COUNTER = 'num_batches_tracked'
 #: A head may claim any width without being as large: a file can repeat one number.
 _MOST_BINS = 3600
+#: Bytes of the pickle in a checkpoint, without its numbers: of ResNet-152 it has 0.1 MB.
+_MOST_PICKLE = 8 << 20
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 _Shapes = dict[str, tuple[int, ...]]
@@ -33,8 +39,9 @@ def read_state(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     :raises ModelError: if the file is missing, damaged, needs code to load, holds anything but
         named dense tensors, or needs a package that is missing.
     """
-    if not Path(path).is_file():
-        raise ModelError(f"weight '{path}' is not a file")
+    if why := no_weights(Path(path)):
+        size = f' ({Path(path).stat().st_size} bytes)' if Path(path).is_file() else ''
+        raise ModelError(f"weight '{path}' is no checkpoint{size}: {why}")
     metadata: dict[str, str] = {}
     if path.lower().endswith('.safetensors'):
         state, metadata = _read_safetensors(path)
@@ -89,6 +96,11 @@ def load_network(
 
 
 def _read_safetensors(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    with open(path, 'rb') as file:
+        head = int.from_bytes(file.read(8), 'little')
+    if head > _MOST_PICKLE and head <= Path(path).stat().st_size:
+        raise ModelError(f"weight '{path}' is no safetensors file of ours: its header alone has "
+                         f'{head} bytes')
     try:
         import safetensors
     except ImportError as e:
@@ -104,6 +116,10 @@ def _read_safetensors(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str
 
 
 def _read_pickle(path: str) -> object:
+    if why := _bomb(path):
+        raise ModelError(
+            f"weight '{path}' is no checkpoint that loads without running code "
+            f'({Path(path).stat().st_size} bytes): {why}')
     try:
         state = torch.load(path, map_location='cpu', weights_only=True)
     except UnpicklingError as e:
@@ -118,6 +134,42 @@ def _read_pickle(path: str) -> object:
     if isinstance(state, dict):
         state = state.get('model_state_dict', state.get('state_dict', state))
     return state
+
+
+def _bomb(path: str) -> str:
+    """Return why a file would take far more memory than it has bytes, or ''."""
+    try:
+        if not zipfile.is_zipfile(path):
+            with open(path, 'rb') as file:
+                # As torch saved before 1.6: four pickles, and numbers behind them.
+                return next((why for _ in range(4) if (why := _bomb_in_pickle(file))), '')
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            if sum(e.file_size for e in entries) > Path(path).stat().st_size or any(
+                    e.compress_type != zipfile.ZIP_STORED for e in entries):
+                return 'it is packed, and torch packs nothing'
+            for entry in entries:
+                if entry.filename.endswith('data.pkl'):
+                    if entry.file_size > _MOST_PICKLE:
+                        return f'its pickle has {entry.file_size} bytes'
+                    return _bomb_in_pickle(io.BytesIO(archive.read(entry)))
+    except Exception as e:  # a damaged archive raises whatever it happens to
+        return _reason(e)
+    return ''
+
+
+def _bomb_in_pickle(file: BinaryIO) -> str:
+    start = file.tell()
+    try:
+        for code, argument, at in pickletools.genops(file):
+            if code.name in ('GLOBAL', 'INST') and 'bytearray' in str(argument) or (
+                    code.name in ('STACK_GLOBAL', 'EXT1', 'EXT2', 'EXT4')):
+                return f'it asks for {argument or code.name}, which torch does not save'
+            if at - start > _MOST_PICKLE:
+                return f'its pickle has more than {_MOST_PICKLE} bytes'
+    except (ValueError, UnicodeDecodeError, OverflowError, MemoryError, EOFError):
+        pass  # torch says what is wrong with it
+    return ''
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,9 @@ from pathlib import Path
 import sys
 from typing import Optional, Protocol, TYPE_CHECKING, Union
 
+from gaze_ros.core import missing
 from gaze_ros.core.errors import ModelError
+from gaze_ros.core.runtimes.network_files import refuse
 import numpy as np
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def installed(runtime: str) -> bool:
 def open_network(
         path: Path, *, runtime: str = 'auto', device: str = 'auto', precision: str = 'auto',
         threads: int = 0, module: Optional[Callable[[], 'Module']] = None,
-        size: Union[int, tuple[int, int]] = 0) -> Network:
+        size: Union[int, tuple[int, int]] = 0, named: str = 'weight') -> Network:
     """Return a network that is ready to run.
 
     :param path: a network's file, or a checkpoint, for which ``module`` is needed.
@@ -78,14 +80,21 @@ def open_network(
     :param module: gives the torch module of a checkpoint, with its weights; called at most once.
     :param size: side in pixels of the input: of a module, and of a file where the runtime can
         change it, as OpenVINO does, which takes height and width as well; 0 for a file's own.
+    :param named: the parameter that gave the path, for errors.
     :raises ModelError: if the runtime is not installed, does not read the file, does not know the
         device or the precision here, or the file is no network.
     """
-    runtime, device = _choose(path, runtime, device)
-    name, cls = RUNTIMES[runtime][:2]
-    network = getattr(import_module(f'{__name__}.{name}'), cls)
+    try:
+        runtime, device = _choose(path, runtime, device, named)
+        name, cls = RUNTIMES[runtime][:2]
+        network = getattr(import_module(f'{__name__}.{name}'), cls)
+    except (ImportError, OSError) as e:  # installed, but broken: torch raises OSError
+        raise ModelError(f"runtime '{runtime}' for '{path}': {missing.reason(e)}") from e
+    if module is None:
+        refuse(path, named)
     model = path if module is None else module()
-    return network(model, device=device, precision=precision, threads=threads, size=size)
+    return network(
+        model, device=device, precision=precision, threads=threads, size=size, named=named)
 
 
 def available(runtime: str, device: str) -> bool:
@@ -107,14 +116,14 @@ def available(runtime: str, device: str) -> bool:
     return 'NPU' in CORE.available_devices
 
 
-def _choose(path: Path, runtime: str, device: str) -> tuple[str, str]:
+def _choose(path: Path, runtime: str, device: str, named: str) -> tuple[str, str]:
     """Return the runtime and the device, neither of them ``auto``."""
     suffix = path.suffix.lower()
     readers = [name for name, row in RUNTIMES.items() if suffix in row[4]]
     if not readers:
         every = sorted({s for row in RUNTIMES.values() for s in row[4]})
         raise ModelError(
-            f"weight '{path}' ends in '{suffix}'; known are {', '.join(every)}")
+            f"{named} '{path}' ends in '{suffix}'; known are {', '.join(every)}")
     if runtime != 'auto':
         if runtime not in readers:
             raise ModelError(
@@ -124,7 +133,7 @@ def _choose(path: Path, runtime: str, device: str) -> tuple[str, str]:
         readers = [runtime]
     if suffix in CHECKPOINTS and not installed('torch'):
         raise ModelError(
-            f"weight '{path}' is a checkpoint, which the package torch reads whatever runs it: "
+            f"{named} '{path}' is a checkpoint, which the package torch reads whatever runs it: "
             "pip install 'gaze_ros[torch]', or take the model's .onnx file")
     there = [name for name in readers if installed(name)]
     if there == ['coreml'] and sys.platform != 'darwin':
@@ -134,7 +143,7 @@ def _choose(path: Path, runtime: str, device: str) -> tuple[str, str]:
     if not there:
         extras = ' or '.join(f"pip install 'gaze_ros[{name}]'" for name in readers)
         packages = ' or '.join(RUNTIMES[name][2] for name in readers)
-        raise ModelError(f"weight '{path}' needs the package {packages} to run: {extras}")
+        raise ModelError(f"{named} '{path}' needs the package {packages} to run: {extras}")
     for kind in _AUTO if device == 'auto' else (device,):
         for name in _FIRST[kind]:
             if name in there and available(name, kind):

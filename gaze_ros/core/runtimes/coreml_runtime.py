@@ -26,7 +26,7 @@ class CoreMLNetwork:
 
     def __init__(
             self, model: Union[Path, 'Module'], *, device: str, precision: str, size: int = 0,
-            **_: Any) -> None:
+            named: str = 'weight', **_: Any) -> None:
         if precision not in ('auto', 'fp16', 'fp32'):
             raise ModelError(f"precision '{precision}' is not one of Core ML's: fp16, fp32")
         self.device = device
@@ -37,7 +37,7 @@ class CoreMLNetwork:
                 self._model = coremltools.models.MLModel(str(model), compute_units=units)
             except Exception as e:  # its converters raise bare Exceptions, too
                 reason = ' '.join(str(e).split())[:300]
-                raise ModelError(f"weight '{model}' is no Core ML program: {reason}") from e
+                raise ModelError(f"{named} '{model}' is no Core ML program: {reason}") from e
         else:
             self._model = to_coreml(model, size, self.precision, units)
         self._input = self._model.get_spec().description.input[0].name

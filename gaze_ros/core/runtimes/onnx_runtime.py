@@ -4,6 +4,7 @@ from typing import Any, TYPE_CHECKING, Union
 
 from gaze_ros.core import threads as thread_counts
 from gaze_ros.core.errors import ModelError
+from gaze_ros.core.runtimes.batches import Batches
 from gaze_ros.core.runtimes.conversion import to_onnx
 import numpy as np
 import onnxruntime
@@ -25,7 +26,7 @@ class OnnxNetwork:
 
     def __init__(
             self, model: Union[Path, 'Module'], *, device: str, precision: str,
-            threads: int, size: int = 0, **_: Any) -> None:
+            threads: int, size: int = 0, named: str = 'weight', **_: Any) -> None:
         if precision not in ('auto', 'fp32'):
             raise ModelError(
                 f"precision '{precision}' is not for runtime 'onnx', which computes as its file "
@@ -43,7 +44,7 @@ class OnnxNetwork:
         except Exception as e:  # its classes derive from Exception alone
             reason = ' '.join(str(e).split())[:300]
             raise ModelError(
-                f"weight '{model}' is no network ONNX Runtime can load: {reason}") from e
+                f"{named} '{model}' is no network ONNX Runtime can load: {reason}") from e
         # It falls back to the CPU with no more than a log line.
         if session.get_providers()[0] != provider:
             raise ModelError(
@@ -52,7 +53,11 @@ class OnnxNetwork:
         self.device, self.precision = device, 'fp32'
         self._session = session
         self._inputs = [i.name for i in session.get_inputs()]
+        self._batches = Batches()
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """Return the outputs for one batch of each input."""
+        return self._batches.run(self._infer, inputs)
+
+    def _infer(self, *inputs: np.ndarray) -> list[np.ndarray]:
         return self._session.run(None, dict(zip(self._inputs, inputs)))

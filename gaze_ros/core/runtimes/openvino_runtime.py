@@ -1,5 +1,6 @@
 """OpenVINO on the CPU or an Intel NPU: from IR, from ONNX, or from a torch module."""
 from collections.abc import Sequence
+import math
 from pathlib import Path
 from typing import Any, TYPE_CHECKING, Union
 
@@ -17,9 +18,18 @@ if TYPE_CHECKING:
 #: the first one ended the process (2026.4.1).
 CORE = openvino.Core()
 
+# A file that is mapped and cut short before the network is compiled ends the process (SIGBUS).
+# Read instead, it costs neither time nor memory: the mapped one is copied when compiled.
+CORE.set_property({'ENABLE_MMAP': False})
+
 #: Our names of the precisions, and OpenVINO's.
 _TYPES = {'fp32': 'f32', 'fp16': 'f16', 'bf16': 'bf16'}
 _NAMES = {v: k for k, v in _TYPES.items()}
+
+#: Operations that may go on for ever.
+_ENDLESS = ('Loop', 'TensorIterator', 'If')
+#: Numbers that an operation may give: those of faces have a hundredth of it.
+_MOST_VALUES = 1 << 27
 
 
 class OpenVINONetwork:
@@ -38,7 +48,8 @@ class OpenVINONetwork:
 
     def __init__(
             self, model: Union[Path, 'Module'], *, device: str, precision: str,
-            threads: int, size: Union[int, tuple[int, int]] = 0, **_: Any) -> None:
+            threads: int, size: Union[int, tuple[int, int]] = 0, named: str = 'weight',
+            **_: Any) -> None:
         try:
             graph = CORE.read_model(model) if isinstance(model, Path) else to_openvino(model, size)
             try:
@@ -48,7 +59,9 @@ class OpenVINONetwork:
                 graph.reshape({i: _one(list(i.partial_shape), 0) for i in graph.inputs})
         except RuntimeError as e:
             raise ModelError(
-                f"weight '{model}' is no network OpenVINO can read: {_reason(e)}") from e
+                f"{named} '{model}' is no network OpenVINO can read: {_reason(e)}") from e
+        if why := _too_much(graph):
+            raise ModelError(f"{named} '{model}' is no network that is run here: {why}")
         quantised = any(op.get_type_name() == 'FakeQuantize' for op in graph.get_ops())
         options = {'PERFORMANCE_HINT': 'LATENCY'}
         if device == 'cpu':
@@ -97,6 +110,17 @@ class OpenVINONetwork:
     def _run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         return list(self._request.infer(
             list(inputs), share_inputs=True, share_outputs=True).values())
+
+
+def _too_much(graph: openvino.Model) -> str:
+    """Return what of a network would take more memory than there is, or have no end, or ''."""
+    for op in graph.get_ops():
+        if (kind := op.get_type_name()) in _ENDLESS:
+            return f'it holds a {kind}'
+        for shape in (o.partial_shape for o in op.outputs()):
+            if shape.is_static and math.prod(shape.get_shape()) > _MOST_VALUES:
+                return f'its {kind} gives {shape.get_shape()} values'
+    return ''
 
 
 def _one(shape: list[openvino.Dimension], size: Union[int, tuple[int, int]]) -> list:

@@ -3,6 +3,7 @@ from typing import Any
 
 from gaze_ros.core import threads as thread_counts
 from gaze_ros.core.errors import ModelError
+from gaze_ros.core.runtimes.batches import Batches, one_line
 import numpy as np
 import torch
 
@@ -34,11 +35,15 @@ class TorchNetwork:
             self._module = model.eval().to(
                 device=device, dtype=_TYPES[precision], memory_format=self._format)
         except RuntimeError as e:
-            raise ModelError(f"device '{device}' does not take the model: {e}") from e
+            raise ModelError(f"device '{device}' does not take the model: {one_line(e)}") from e
+        self._batches = Batches()
         self._pinned: list[torch.Tensor] = []
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """Return the outputs for one batch of each input."""
+        return self._batches.run(self._infer, inputs, self._give_back)
+
+    def _infer(self, *inputs: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
             batches = [torch.from_numpy(x) for x in inputs]
             if self.device == 'cuda':
@@ -48,6 +53,12 @@ class TorchNetwork:
                      memory_format=self._format) for x in batches))
             # All outputs have one shape: one way back from the device, not one each.
             return list(torch.stack(outputs).float().cpu().numpy())
+
+    def _give_back(self) -> None:
+        """Let go of memory that torch keeps for later."""
+        self._pinned = []
+        if self.device != 'cpu':
+            getattr(torch, self.device).empty_cache()
 
     def _sent(self, batches: list[torch.Tensor]) -> list[torch.Tensor]:
         """Return the batches on the GPU, or on their way: by memory it reads without a copy.

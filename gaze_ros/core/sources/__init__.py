@@ -28,11 +28,19 @@ class Source(Protocol):
     def read(self) -> Optional[np.ndarray]:
         """Return the next (H, W, 3) uint8 BGR picture, or None at the end.
 
-        :raises SourceError: where a live source fails; the next call may succeed.
+        :raises PictureError: for one that cannot be decoded.
+        :raises SourceError: where a live or a looped source fails; the next call may succeed.
         """
 
     def close(self) -> None:
-        """Let go of the device or file."""
+        """Let go of the device or file; a live source opens it again when it is read."""
+
+
+class LiveSource(Source, Protocol):
+    """What a source of :attr:`rate` 0 has to offer beside."""
+
+    def anew(self) -> 'LiveSource':
+        """Return another one for the same device, which it opens when it is read."""
 
 
 def open_source(
@@ -55,10 +63,10 @@ def open_source(
         return LiveCapture(int(source), width=width, height=height, fps=fps)
     if source.lower().startswith(_URL_SCHEMES):
         return open_url(source, loop=loop)
-    path = Path(source.removeprefix('file://')).expanduser()
     try:
+        path = Path(source.removeprefix('file://')).expanduser()
         there = source.startswith('/dev/video') or bool(source) and path.exists()
-    except OSError:  # too long for a name
+    except (OSError, RuntimeError, ValueError):  # too long for a name; the home of nobody; a zero
         there = False
     if not there:
         raise SourceError(

@@ -1,11 +1,14 @@
 """An image file, or the images of a folder in the order of their names."""
+from contextlib import suppress
 import logging
 import math
 from pathlib import Path
 from typing import Optional
 
 import cv2
+from gaze_ros.core import quiet
 from gaze_ros.core.errors import SourceError
+from gaze_ros.core.files import claims_too_much
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -34,13 +37,19 @@ class Images:
         self.taken = math.nan
         self._next = 0
         self._still: Optional[np.ndarray] = None
+        #: Those that could not be decoded.
+        self._told: set[Path] = set()
+        quiet.hush()
         if self.count == 1 and self._decode(self._paths[0]) is None:
             raise SourceError(
                 f"source '{self._paths[0]}' ({self._paths[0].stat().st_size} bytes) is no image "
                 'OpenCV can decode')
 
     def read(self) -> Optional[np.ndarray]:
-        """Return the next picture, or None at the end."""
+        """Return the next picture, or None at the end.
+
+        :raises SourceError: if it is looped and there is none that can be decoded.
+        """
         for _ in range(self.count):
             if self._next == self.count:
                 if not self.loop:
@@ -51,7 +60,11 @@ class Images:
             picture = self._decode(path)
             if picture is not None:
                 return picture
-            _log.warning("'%s' is no image OpenCV can decode: skipped", path)
+            if path not in self._told:
+                self._told.add(path)
+                _log.warning("'%s' is no image OpenCV can decode: skipped", path)
+        if self.loop:
+            raise SourceError(f"source '{self.name}' has no image OpenCV can decode")
         return None
 
     def close(self) -> None:
@@ -61,7 +74,14 @@ class Images:
     def _decode(self, path: Path) -> Optional[np.ndarray]:
         if self._still is not None:
             return self._still
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        picture = None
+        with suppress(cv2.error, OSError):  # one too large to be true, or gone
+            if not path.is_file():  # a pipe that never ends
+                return None
+            with open(path, 'rb') as file:
+                if claims_too_much(file.read(24)):
+                    return None
+            picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if self.count == 1:
             self._still = picture
         return picture

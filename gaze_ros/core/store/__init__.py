@@ -1,6 +1,7 @@
 """Where the files of models are: looked for in folders, known by their digests."""
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 import logging
 import os
 from pathlib import Path
@@ -44,8 +45,21 @@ def cache_folder() -> Path:
 
 def folders() -> list[Path]:
     """Return the folders models are looked for in, first first."""
-    named = os.environ.get(VARIABLE, '').split(os.pathsep)
-    return [*(Path(f).expanduser() for f in named if f), share_path('weights'), cache_folder()]
+    named = [_named(f) for f in os.environ.get(VARIABLE, '').split(os.pathsep) if f]
+    return [*(f for f in named if f), share_path('weights'), cache_folder()]
+
+
+@cache
+def _named(folder: str) -> Optional[Path]:
+    """Return a folder the user named, None where it can be none; told once if it is not there."""
+    try:
+        path = Path(folder).expanduser()
+        if not path.is_dir():
+            _log.warning("$%s names '%s', which is no folder that is there", VARIABLE, folder)
+        return path
+    except (OSError, RuntimeError) as e:  # RuntimeError: nobody has the name after ~
+        _log.warning("$%s names '%s', which cannot be looked into: %s", VARIABLE, folder, e)
+        return None
 
 
 def locate(
@@ -141,7 +155,7 @@ def _walk(folder: Path) -> Iterator[Path]:
                              folder, _MOST)
                 return
             path = Path(top, name)
-            if path.is_file():
+            if os.path.isfile(path):  # Path's own raises where the folder may not be entered
                 yield path
 
 

@@ -1,5 +1,5 @@
-"""One file over http: resumed, bounded, verified, and whole under its name or not there."""
-from collections.abc import Iterator, Sequence
+"""One file over https: resumed, bounded, verified, and whole under its name or not there."""
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 import errno
 import fcntl
@@ -7,14 +7,15 @@ from http.client import HTTPException, HTTPResponse
 import os
 from pathlib import Path
 import re
+import stat
 import time
 from typing import BinaryIO, Optional
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import build_opener, HTTPRedirectHandler, Request
 
 from gaze_ros.core.digests import compute, mismatch
 from gaze_ros.core.errors import ModelError
+from gaze_ros.core.store.asking import opener, request, told
 from tqdm import tqdm
 
 #: Seconds without a byte, for connecting too.
@@ -26,8 +27,9 @@ PAUSE = 2.0
 LIMIT = 1 << 30
 
 _CHUNK = 1 << 16
-_REDIRECTS = 5
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# No link is followed out of the cache, and no pipe waited for.
+_CAREFUL = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class UnreachableError(ModelError):
@@ -42,35 +44,15 @@ class _BrokenOffError(Exception):
     """A transfer that may be taken up where it ended."""
 
 
-class _Redirects(HTTPRedirectHandler):
-    """Follows a few redirects, none away from https."""
-
-    max_redirections = _REDIRECTS
-    max_repeats = 2
-
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
-        """Return the request that follows a redirect."""
-        check_redirect(req.full_url, newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def check_redirect(url: str, target: str) -> None:
-    """Refuse a redirect that leaves https.
-
-    :raises ModelError: if so.
-    """
-    scheme = urlsplit(target).scheme
-    if scheme != 'https' and (scheme, urlsplit(url).scheme) != ('http', 'http'):
-        raise ModelError(f"'{url}' redirects to '{target}': refused, it is not https")
-
-
 def download(
         url: str, target: Path, digests: Sequence[str], size: Optional[int] = None, *,
-        quiet: bool = False) -> None:
+        hosts: Collection[str] = (), quiet: bool = False) -> None:
     """Download a file. Until it is whole and verified it is ``target`` + '.part'.
 
+    :param url: https or http, whatever it is: who calls knows what may be; with a login or not.
     :param digests: hex digests; the file must have one of them.
     :param size: bytes it must not exceed; None for :data:`LIMIT`.
+    :param hosts: to which the url's own may redirect.
     :param quiet: no progress bar, which there is only on a terminal anyway.
     :raises ModelError: saying what went wrong, what is left and what to do.
     """
@@ -80,7 +62,7 @@ def download(
             resumed = file.seek(0, os.SEEK_END)
             try:
                 if resumed != size:
-                    _transfer(url, file, target.name, size, quiet)
+                    _transfer(url, file, target.name, size, hosts, quiet)
                     with _writing(file):
                         os.fsync(file.fileno())
             except _BrokenOffError as e:
@@ -89,7 +71,7 @@ def download(
                         f": {file.tell()} bytes are kept in '{part}', and the next fetch goes on "
                         'from there')
                     raise ModelError(
-                        f"'{url}' broke off {ATTEMPTS} times ({e}){kept or ''}") from e
+                        f"'{told(url)}' broke off {ATTEMPTS} times ({e}){kept or ''}") from e
                 time.sleep(PAUSE)
                 continue
             complaint = mismatch(part, digests, compute)
@@ -100,8 +82,8 @@ def download(
             # What was there before may have been the beginning of another file.
             if not resumed or attempt == ATTEMPTS:
                 break
-    raise ModelError(f"'{url}' is not the file known as {target.name}: {complaint}; what came "
-                     'was removed')
+    raise ModelError(f"'{told(url)}' is not the file known as {target.name}: {complaint}; what "
+                     'came was removed')
 
 
 @contextmanager
@@ -109,11 +91,14 @@ def _open(part: Path) -> Iterator[BinaryIO]:
     """Open the file for one process at a time; it does not stay if nothing is in it."""
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        file = open(part, 'r+b', buffering=0)
+        number = os.open(part, os.O_RDWR | os.O_CREAT | _CAREFUL, 0o666)
+        file = open(number, 'r+b', buffering=0)
     except OSError as e:
-        raise ModelError(f"'{part}' cannot be written: {e}") from e
+        why = 'it is a link' if part.is_symlink() else e
+        raise ModelError(f"'{part}' cannot be written: {why}") from e
     with file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise ModelError(f"'{part}' cannot be written: it is no file")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             ours = os.path.samestat(os.fstat(file.fileno()), part.stat())
@@ -128,9 +113,10 @@ def _open(part: Path) -> Iterator[BinaryIO]:
                 part.unlink()
 
 
-def _transfer(url: str, file: BinaryIO, name: str, size: Optional[int], quiet: bool) -> None:
+def _transfer(url: str, file: BinaryIO, name: str, size: Optional[int], hosts: Collection[str],
+              quiet: bool) -> None:
     """Append to file what it has not yet of the url."""
-    with _ask(url, file.tell()) as response:
+    with _ask(url, file.tell(), hosts) as response:
         start, end = _extent(response, file)
         if start != file.tell():
             _cut(file, start)
@@ -148,22 +134,20 @@ def _transfer(url: str, file: BinaryIO, name: str, size: Optional[int], quiet: b
             raise _BrokenOffError(f'after {file.tell()} of {end or size} bytes')
 
 
-def _ask(url: str, start: int) -> HTTPResponse:
+def _ask(url: str, start: int, hosts: Collection[str]) -> HTTPResponse:
     """Return the answer to a request for what there is from byte start on."""
-    request = Request(url, headers={  # noqa: S310, the scheme is the manifest's or the user's
-        'User-Agent': 'gaze_ros', **({'Range': f'bytes={start}-'} if start else {})})
-    host = urlsplit(url).netloc
     try:
-        return build_opener(_Redirects).open(request, timeout=TIMEOUT)
+        return opener(hosts).open(request(url, start), timeout=TIMEOUT)
     except HTTPError as e:
         e.close()
         if e.code == 416 and start:  # what is there is no beginning of it
-            return _ask(url, 0)
+            return _ask(url, 0, hosts)
         if e.code in (408, 429) or e.code >= 500:
             raise _BrokenOffError(f'HTTP {e.code} {e.reason}') from e
         kind = GoneError if e.code in (404, 410) else ModelError
-        raise kind(f"'{url}': HTTP {e.code} {' '.join(str(e.reason).split())}") from e
+        raise kind(f"'{told(url)}': HTTP {e.code} {' '.join(str(e.reason).split())}") from e
     except URLError as e:
+        host = urlsplit(url).netloc.rpartition('@')[2]
         raise UnreachableError(f'{host} cannot be reached ({e.reason})') from e
     except (OSError, HTTPException) as e:
         raise _BrokenOffError(f'{type(e).__name__}: {e}') from e
@@ -172,11 +156,11 @@ def _ask(url: str, start: int) -> HTTPResponse:
 def _extent(response: HTTPResponse, file: BinaryIO) -> tuple[int, Optional[int]]:
     """Return the first byte that comes and the size of the whole file, if it is told."""
     if response.status == 206:
-        told = re.fullmatch(r'bytes (\d+)-\d+/(\d+)', response.headers.get('Content-Range', ''))
-        if not told or int(told[1]) != file.tell():
+        extent = re.fullmatch(r'bytes (\d+)-\d+/(\d+)', response.headers.get('Content-Range', ''))
+        if not extent or int(extent[1]) != file.tell():
             _cut(file, 0)
             raise _BrokenOffError('the server sent another range than was asked for')
-        return int(told[1]), int(told[2])
+        return int(extent[1]), int(extent[2])
     length = response.headers.get('Content-Length', '')
     return 0, int(length) if length.isdecimal() else None
 
@@ -215,4 +199,4 @@ def _cut(file: BinaryIO, size: int) -> None:
 def _refuse(url: str, file: BinaryIO, came: str, size: Optional[int]) -> None:
     _cut(file, 0)
     expected = f'{size} bytes were expected' if size else f'at most {LIMIT} are taken'
-    raise ModelError(f"'{url}' has {came} where {expected}: it is another file")
+    raise ModelError(f"'{told(url)}' has {came} where {expected}: it is another file")

@@ -1,13 +1,17 @@
 """Fetching a model into the user's cache, with its licence told and its digests verified."""
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 import os
 from pathlib import Path
+import re
 from typing import Optional
+from urllib.parse import urlsplit
 
-from gaze_ros.core import store
+from gaze_ros.core import models, store
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.manifest import Model, ModelFile
 from gaze_ros.core.store.download import download, GoneError, UnreachableError
+from gaze_ros.core.urls import without_password
 
 #: Environment variable with the address of a folder that has the files, instead of their own.
 VARIABLE = 'GAZE_ROS_MODELS_URL'
@@ -45,7 +49,7 @@ def fetch(
             for one in _both(file):
                 download(_address(one), store.cache_folder() / one.name,
                          [sha256] if sha256 else [*one.digests],
-                         None if sha256 else one.size, quiet=quiet)
+                         None if sha256 else one.size, hosts=_redirects(one), quiet=quiet)
             return store.cache_folder() / file.name
         except GoneError as e:
             last = e
@@ -89,9 +93,46 @@ def _both(file: ModelFile) -> Iterator[ModelFile]:
 
 def _address(file: ModelFile) -> str:
     mirror = os.environ.get(VARIABLE, '')
-    if mirror and not mirror.startswith(('https://', 'http://')):
-        raise ModelError(f"${VARIABLE} '{mirror}' is no http address")
-    return f'{mirror.rstrip("/")}/{file.name}' if mirror else file.url
+    if not mirror:
+        return file.url
+    complaint = _complaint(mirror)
+    if complaint:
+        shown = ' '.join(without_password(mirror).split())
+        raise ModelError(f"${VARIABLE} '{shown}' {complaint}; https://HOST/FOLDER is expected")
+    return f'{mirror.rstrip("/")}/{file.name}'
+
+
+def _redirects(file: ModelFile) -> tuple[str, ...]:
+    """Return the hosts that a file's own may redirect to; a mirror to itself alone."""
+    if os.environ.get(VARIABLE):
+        return ()
+    return models.redirects().get(urlsplit(file.url).hostname or '', ())
+
+
+def _complaint(mirror: str) -> str:
+    """Return why a mirror's address is not taken, or ''."""
+    try:
+        parts = urlsplit(mirror)
+        host, _ = parts.hostname, parts.port
+    except ValueError:  # its words may hold a password
+        return 'is no address'
+    if parts.scheme not in ('https', 'http'):
+        return 'is no https address'
+    if not host or re.search(r'[^!-~]', mirror):
+        return 'is no address'
+    if parts.query or parts.fragment:
+        return 'is not the address of a folder'
+    if parts.scheme == 'http' and not _near(host):
+        return 'is not https, and so everybody on the way sees and changes what comes'
+    return ''
+
+
+def _near(host: str) -> bool:
+    """Return whether a host is this machine, or an address that no router sends any further."""
+    try:
+        return host == 'localhost' or ip_address(host).is_private
+    except ValueError:
+        return False
 
 
 def _by_hand(model: Model) -> str:

@@ -1,0 +1,1 @@
+"""The pipeline left to run for hours while much happens to it, and what grows meanwhile."""

@@ -1,0 +1,32 @@
+"""The process of one check."""
+from importlib import import_module
+import json
+import os
+import sys
+from typing import NoReturn
+
+from gaze_ros.core import missing, threads
+from gaze_ros.core.doctor.findings import Findings
+from gaze_ros.core.errors import GazeRosError
+
+
+def main(module: str, function: str) -> NoReturn:
+    """Run a check, print its findings as a line of JSON, and end the process."""
+    out = os.dup(1)
+    os.dup2(2, 1)  # what libraries print is not to come between
+    threads.configure()
+    try:
+        findings = getattr(import_module(module), function)()
+    except Exception as e:
+        findings = Findings()
+        if isinstance(e, ImportError):
+            what, do = missing.reason_and_cure(e)
+        elif isinstance(e, GazeRosError):
+            what, do = str(e), 'as it says'
+        else:
+            what = f'{function} could not be looked at: {type(e).__name__}: {e}'
+            do = 'tell the developers'
+        findings.need(what, do)
+    os.write(out, json.dumps(findings.as_dict()).encode() + b'\n')
+    sys.stderr.flush()
+    os._exit(0)  # finalisers of libraries have nothing to say here

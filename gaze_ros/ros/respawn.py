@@ -1,0 +1,51 @@
+"""Whether a process that died is started again; without importing launch, for tests."""
+from collections import deque
+import signal
+
+#: Seconds until it is started again.
+DELAY = 1.0
+
+#: Seconds after its start from which a process is taken to work: what does not work at all, a
+#: wrong setting or a model that is refused, is told before, on a slow machine, too.
+WORKS = 30.0
+
+#: How often it is started again at most, and in how many seconds: one that dies as soon as it has
+#: loaded its models is not to keep the processor busy for ever.
+MOST, WITHIN = 5, 300.0
+
+
+class Lives:
+    """The starts and ends of one process.
+
+    :param now: seconds of a clock that is never set, here and below; it is started then.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._started = now
+        self._worked = False
+        self._again: deque[float] = deque(maxlen=MOST)
+
+    def ended(self, code: int, now: float) -> str:
+        """Return why it is not to be started again after it failed, or ''.
+
+        It is, if a signal ended it that nobody minds (killed, out of memory, a crash), or if it
+        has worked before: then its settings are right.
+
+        :param code: its exit code, not 0; negative for a signal.
+        """
+        self._worked = self._worked or now - self._started >= WORKS
+        if code > 0 and not self._worked:
+            return ' as it started'
+        if len(self._again) == MOST and now - self._again[0] < WITHIN:
+            return f', and was started again {MOST} times within {WITHIN:g} s'
+        self._again.append(now)
+        self._started = now + DELAY
+        return ''
+
+
+def how(code: int) -> str:
+    """Return in words how a process failed, by its exit code: negative for a signal."""
+    if code >= 0:
+        return f'failed with exit code {code}'
+    known = -code in set(signal.Signals)
+    return f'was ended by {signal.Signals(-code).name if known else f"signal {-code}"}'

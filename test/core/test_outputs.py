@@ -1,0 +1,162 @@
+"""What is written where a parameter says stays where it may be."""
+import os
+
+from gaze_ros.bags.writing import BagWriter
+from gaze_ros.core import outputs
+from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.recording import VideoRecorder
+from gaze_ros.ros.snapshots import folder_at
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+TOPICS = {'/gaze': 'gaze_ros/msg/GazeArray'}
+
+
+def video(path):
+    VideoRecorder(str(path)).close()
+
+
+def text(path):
+    outputs.create(path).close()
+
+
+def bag(path):
+    pytest.importorskip('rosbags')
+    BagWriter(path, TOPICS).discard()
+
+
+def shot(path):
+    folder_at(str(path.parent))
+    outputs.create(path).close()
+
+
+#: What writes where a parameter or an option says, and the ending it wants.
+WRITERS = [(video, '.mp4'), (text, '.jsonl'), (bag, ''), (bag, '.mcap'), (shot, '.png')]
+
+
+@pytest.fixture(autouse=True)
+def no_root(monkeypatch):
+    monkeypatch.delenv(outputs.VARIABLE, raising=False)
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """Return a folder that all has to be written below, beside one that is not to be."""
+    folder = tmp_path / 'root'
+    folder.mkdir()
+    (tmp_path / 'precious').mkdir()
+    monkeypatch.setenv(outputs.VARIABLE, str(folder))
+    return folder
+
+
+@pytest.mark.parametrize('write,ending', WRITERS)
+def test_a_link_in_the_files_place_is_not_written_through(tmp_path, write, ending):
+    precious = tmp_path / f'precious{ending}'
+    precious.write_bytes(b'precious')
+    for link, to in ((f'link{ending}', precious), (f'dangling{ending}', tmp_path / 'absent')):
+        (tmp_path / link).symlink_to(to)
+        with pytest.raises(GazeRosError, match='is a link to .*links are not written through'):
+            write(tmp_path / link)
+        assert (tmp_path / link).is_symlink()
+    assert precious.read_bytes() == b'precious' and not (tmp_path / 'absent').exists()
+
+
+@pytest.mark.parametrize('write,ending', WRITERS)
+@pytest.mark.parametrize('place', [
+    '../precious/x', '/{}/precious/x', '{root}/../precious/x', 'link/x', 'link/new/x',
+    '../root2/x', 'new/../../precious/x'])
+def test_nothing_is_written_beside_the_root(tmp_path, root, write, ending, place):
+    (root / 'link').symlink_to(tmp_path / 'precious')
+    given = place.format(str(tmp_path).strip('/'), root=root) + ending
+    with pytest.raises(GazeRosError, match='not below .GAZE_ROS_OUTPUT_ROOT'):
+        write(root / given)
+    assert os.listdir(tmp_path / 'precious') == [] and not (tmp_path / 'root2').exists()
+    assert sorted(os.listdir(root)) in (['link'], ['link', 'new'])
+
+
+def test_below_the_root_relative_paths_begin_there(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path / 'precious')
+    assert outputs.folder('') == root == folder_at('')
+    assert outputs.place('a/b.mp4') == root / 'a' / 'b.mp4'
+    assert VideoRecorder('c.mp4').path == root / 'c.mp4'
+    assert outputs.folder(root / 'inner') == root / 'inner'
+    (root / 'inside').symlink_to(root / 'a')
+    assert outputs.place('inside/b.mp4').resolve() == root / 'a' / 'b.mp4'
+    assert os.listdir() == []
+
+
+def test_a_root_that_is_itself_reached_by_a_link_is_one(root, tmp_path, monkeypatch):
+    (tmp_path / 'alias').symlink_to(root)
+    monkeypatch.setenv(outputs.VARIABLE, str(tmp_path / 'alias'))
+    assert outputs.place('x.mp4').resolve() == root / 'x.mp4'
+    assert outputs.place(root / 'x.mp4') == root / 'x.mp4'
+
+
+@pytest.mark.parametrize('value', ['relative', '/nowhere/at/all', '/etc/hostname'])
+def test_a_root_that_is_no_folder_stops_all_writing(monkeypatch, value):
+    monkeypatch.setenv(outputs.VARIABLE, value)
+    with pytest.raises(GazeRosError, match=f"GAZE_ROS_OUTPUT_ROOT '{value}' is no absolute path"):
+        outputs.folder('x')
+
+
+def test_a_folder_of_everybody_is_refused_below_the_root_only(root, tmp_path):
+    for folder in (root / 'open', tmp_path / 'stick'):
+        folder.mkdir()
+        folder.chmod(0o777)
+    with pytest.raises(GazeRosError, match='may be written by everybody'):
+        outputs.create(root / 'open' / 'x.mp4')
+    (root / 'open').chmod(0o1777)
+    outputs.create(root / 'open' / 'x.mp4').close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(outputs.VARIABLE)
+        outputs.create(tmp_path / 'stick' / 'x.mp4').close()
+
+
+@pytest.mark.parametrize('name', ['pipe', '/dev/null'])
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises((GazeRosError, OSError), match='not a file|No such device'):
+        outputs.create(tmp_path / name)
+    with os.fdopen(os.open(tmp_path / 'pipe', os.O_RDONLY | os.O_NONBLOCK)):
+        with pytest.raises(GazeRosError, match='a device or a pipe'):  # with a reader
+            outputs.create(tmp_path / 'pipe')
+
+
+def test_a_file_begins_anew_unless_it_is_kept(tmp_path):
+    path = tmp_path / 'new' / 'x.jsonl'
+    for keep, wanted in ((False, b'a'), (True, b'aa'), (False, b'a')):
+        with outputs.create(path, keep=keep) as file:
+            file.write(b'a')
+        assert path.read_bytes() == wanted
+    assert not path.stat().st_mode & 0o133
+
+
+@pytest.mark.parametrize('path', [
+    '', '.', '..', 'a/..', 'a\0b', 'a\0b/c', '~nobody_of_that_name/x'])
+def test_what_is_no_path_is_told(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GazeRosError, match='names no file|is no path'):
+        outputs.create(path)
+    assert os.listdir(tmp_path) == []
+
+
+@given(parts=st.lists(st.sampled_from(['..', '.', '', 'a', 'link', 'up', '~', '/', 'ü']),
+                      min_size=1, max_size=8))
+def test_whatever_the_path_it_lies_below_the_root(tmp_path_factory, parts):
+    top = tmp_path_factory.mktemp('top')
+    root = top / 'root'
+    (root / 'a').mkdir(parents=True)
+    (top / 'beside').mkdir()
+    (root / 'link').symlink_to(top / 'beside')
+    (root / 'up').symlink_to('..')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(outputs.VARIABLE, str(root))
+        patch.setenv('HOME', str(top / 'beside'))
+        try:
+            with outputs.create('/'.join([*parts, 'x.mp4'])) as file:
+                written = os.path.realpath(f'/proc/self/fd/{file.fileno()}')
+            assert written.startswith(f'{root}/')
+        except (GazeRosError, OSError):
+            pass
+    assert os.listdir(top / 'beside') == [] and sorted(os.listdir(top)) == ['beside', 'root']

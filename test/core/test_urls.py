@@ -1,0 +1,73 @@
+"""What is told of URLs, and the logins that are kept for them."""
+from gaze_ros.core.errors import SourceError
+from gaze_ros.core.sources import open_source
+from gaze_ros.core.urls import with_login, without_password
+from hypothesis import given
+from hypothesis import strategies as st
+from loopback import Loopback, status
+import pytest
+
+NETRC = 'machine camera.lan login admin password s@c:r/et\nmachine 127.0.0.1 login a password b\n'
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """Return a file of logins that $NETRC names."""
+    path = tmp_path / 'logins'
+    path.write_text(NETRC + 'default login everybody password known\n')
+    monkeypatch.setenv('NETRC', str(path))
+    return path
+
+
+@pytest.mark.parametrize('url,told', [
+    ('rtsp://user:secret@a/x', 'rtsp://***@a/x'), ('rtsp:/user:secret@a/x', 'rtsp:/***@a/x'),
+    ('rtsp://user:se@cr://et@a/x', 'rtsp://***@a/x'), ('user:secret@a/x', 'user:***@a/x'),
+    ('rtsp://user:sec\nret@a', 'rtsp://***@a'),
+    ('http://a/v.cgi?user=u&pwd=secret&x=1', 'http://a/v.cgi?user=***&pwd=***&x=1'),
+    ('http://a/?Access_Token=s#f', 'http://a/?Access_Token=***#f'),
+    ('http://a/b?c=1', 'http://a/b?c=1'), ('a@b.mp4', 'a@b.mp4'), ('/x/y', '/x/y')])
+def test_secrets_of_a_url_are_not_told(url, told):
+    assert without_password(url) == told == without_password(told)
+
+
+@given(user=st.text(max_size=9), password=st.text(min_size=1, max_size=9),
+       scheme=st.sampled_from(['rtsp', 'http', 'https', 'srt']))
+def test_whatever_the_password_it_is_not_told(user, password, scheme):
+    assert without_password(f'{scheme}://{user}:{password}@host:1/x') == f'{scheme}://***@host:1/x'
+
+
+@pytest.mark.parametrize('url,full', [
+    ('rtsp://camera.lan:554/x', 'rtsp://admin:s%40c%3Ar%2Fet@camera.lan:554/x'),
+    ('http://CAMERA.lan/x', 'http://admin:s%40c%3Ar%2Fet@CAMERA.lan/x'),
+    ('rtsp://other.lan/x', 'rtsp://other.lan/x'),  # no default
+    ('rtsp://camera.lan.evil/x', 'rtsp://camera.lan.evil/x'),
+    ('rtsp://evil/camera.lan', 'rtsp://evil/camera.lan'),
+    ('rtsp://camera.lan@evil/x', 'rtsp://camera.lan@evil/x'),
+    ('rtsp://other:own@camera.lan/x', 'rtsp://other:own@camera.lan/x'),
+    ('rtsp://[broken', 'rtsp://[broken'), ('clip.mp4', 'clip.mp4')])
+def test_a_login_is_for_its_host_alone(kept, url, full):
+    assert with_login(url) == full
+
+
+@pytest.mark.parametrize('content', [b'machine a nonsense secret', b'secret\n', b'\xff\xfe', None])
+def test_a_file_of_logins_that_is_none_is_told_without_its_words(kept, content):
+    kept.unlink() if content is None else kept.write_bytes(content)
+    with pytest.raises(SourceError, match='NETRC .*logins. is no file of logins') as e:
+        with_login('rtsp://camera.lan/x')
+    assert 'secret' not in str(e.value)
+
+
+def test_the_login_reaches_the_camera_and_nobody_else_hears_of_it(kept, capfd):
+    seen = []
+
+    def answer(request):
+        seen.append(request.headers['Authorization'])
+        status(401, WWW_Authenticate='Basic realm="x"')(request)
+
+    with Loopback(answer) as server:
+        with pytest.raises(SourceError, match='cannot be opened') as e:
+            open_source(f'{server.url}/x.mp4')
+    assert 'Basic YTpi' in seen  # a:b
+    out, err = capfd.readouterr()
+    for text in (str(e.value), out, err):
+        assert 'a:b' not in text and 'YTpi' not in text

@@ -1,0 +1,106 @@
+"""Coverage-guided fuzzing with atheris, where it is installed; else random changes of the seeds.
+
+PYTHONPATH=test python -m fuzz [TARGET ...] --runs N    N inputs for each target
+
+An input that fails is left as fuzz-TARGET-... in the folder it is started in; put it into
+test/fuzz/seeds/TARGET when it is mended.
+"""
+import argparse
+import os
+from pathlib import Path
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from gaze_ros.core import threads
+
+try:
+    import atheris
+except ImportError:
+    atheris = None
+
+
+def megabytes() -> float:
+    return int(Path('/proc/self/statm').read_text().split()[1]) * os.sysconf('SC_PAGESIZE') / 1e6
+
+
+class Counter:
+    """Runs a target, and reports when so many inputs are done."""
+
+    def __init__(self, name: str, runs: int) -> None:
+        from fuzz import targets
+        self._run, self._name, self._runs = targets.run, name, runs
+        self._done, self._start, self._before = 0, time.monotonic(), 0.0
+
+    def __call__(self, data: bytes) -> None:
+        self._run(self._name, data)
+        self._done += 1
+        if self._done == max(1, self._runs // 5):  # caches are filled by then
+            self._before = megabytes()
+        if self._done == self._runs:
+            print(f'{self._name}: {self._done} inputs in {time.monotonic() - self._start:.0f} s, '
+                  f'{self._before:.0f} MB after a fifth of them, {megabytes():.0f} MB at the end',
+                  flush=True)
+
+
+def changed(seed: bytes, rng: random.Random) -> bytes:
+    data = bytearray(seed[:rng.choice([len(seed), rng.randrange(len(seed) + 1)])])
+    for _ in range(rng.randrange(1, 9)):
+        at = rng.randrange(len(data) + 1)
+        data[at:at + rng.randrange(3)] = rng.randbytes(rng.randrange(4))
+    return bytes(data)
+
+
+def one(name: str, runs: int) -> None:
+    threads.configure()
+    folder = Path(__file__).parent / 'seeds' / name
+    if atheris:
+        with atheris.instrument_imports(include=['gaze_ros', 'rosbags', 'yaml'],
+                                        enable_loader_override=False):
+            counter = Counter(name, runs)
+        with tempfile.TemporaryDirectory() as corpus:
+            for seed in folder.iterdir():
+                shutil.copy(seed, corpus)
+            atheris.Setup([sys.argv[0], f'-runs={runs}', '-max_len=16384', '-timeout=10',
+                           '-rss_limit_mb=4096', '-verbosity=0', '-print_final_stats=0',
+                           f'-artifact_prefix=fuzz-{name}-', corpus], counter)
+            atheris.Fuzz()
+        return
+    counter, rng = Counter(name, runs), random.Random(0)
+    seeds = [path.read_bytes() for path in sorted(folder.iterdir())]
+    for number in range(runs):
+        data = changed(seeds[number % len(seeds)], rng)
+        try:
+            counter(data)
+        except BaseException:
+            Path(f'fuzz-{name}-{number}').write_bytes(data)
+            raise
+
+
+def main() -> int:
+    names = sorted(path.name for path in (Path(__file__).parent / 'seeds').iterdir())
+    parser = argparse.ArgumentParser(prog='fuzz', description=__doc__)
+    parser.add_argument('target', nargs='*', choices=[*names, []], default=names)
+    parser.add_argument('--runs', type=int, default=1000)
+    parser.add_argument('--here', action='store_true', help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.here:
+        one(arguments.target[0], arguments.runs)
+        return 0
+    failed = []
+    for name in arguments.target:
+        # A process each: libFuzzer ends the one it runs in.
+        if subprocess.run([sys.executable, '-m', 'fuzz', name, '--runs', str(arguments.runs),
+                           '--here']).returncode:
+            failed.append(name)
+    print('failed: ' + ', '.join(failed) if failed else
+          f'{len(arguments.target)} targets, no failure'
+          + ('' if atheris else ' (without atheris: not guided by coverage)'))
+    return bool(failed)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

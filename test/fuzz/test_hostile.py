@@ -1,0 +1,48 @@
+"""Files that mean harm cost an error in one line: no code of theirs runs, nothing hangs."""
+import json
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+
+#: Seconds of CPU and megabytes that a refusal may take: some first import a package.
+LONGEST, MOST = 5.0, 200
+
+
+@pytest.fixture(scope='module')
+def results(tmp_path_factory):
+    for package in ('torch', 'onnx', 'openvino', 'onnxruntime', 'mediapipe', 'rosbags'):
+        pytest.importorskip(package)
+    if not Path('/proc/self/clear_refs').exists():
+        pytest.skip('needs /proc')
+    folder = tmp_path_factory.mktemp('hostile')
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name('hostile.py')), str(folder)], text=True,
+        capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not (folder / 'ran').exists()
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def test_each_is_refused_in_one_line_that_names_the_file(results):
+    assert len(results[0]) > 180
+    wrong = [one for one in results[0] if not one['error'] or '\n' in one['error']
+             or 'UNEXPECTED' in one['error'] or len(one['error']) > 1000
+             or 'hostile' not in one['error']]  # a part of the path
+    assert wrong == []
+
+
+def test_none_takes_long_or_much_memory(results):
+    assert [one for one in results[0]
+            if one['seconds'] > LONGEST or one['megabytes'] > MOST] == []
+
+
+def test_the_libraries_say_nothing_of_their_own(results):
+    assert results[1] == ''
+
+
+def test_the_parameter_is_named(results):
+    detectors = [one for one in results[0] if one['name'].split()[0] in (
+        'yunet', 'retinaface', 'intel', 'bundle')]
+    assert detectors and all('detector_weight' in one['error'] for one in detectors)

@@ -1,0 +1,226 @@
+"""What is saved while its disk is full, its folder is gone, or its process is killed."""
+from contextlib import contextmanager
+import os
+import shutil
+import signal
+from threading import Event, Thread
+
+import cv2
+from diagnostic_msgs.msg import DiagnosticArray
+import disks
+from gaze_ros.bags.reading import BagReader
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros import topics
+from gaze_ros.ros.messages import bgr_to_image
+import numpy as np
+import pytest
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+from support import call, Process, put, running, wait_until
+
+OK, ERROR = b'\x00', b'\x02'
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Return a disk of 64 MB."""
+    if why := disks.why_not():
+        pytest.skip(f'{why}; test_recording has a limit of the process instead')
+    with disks.disk(tmp_path / 'disk', '64m') as one:
+        yield one
+
+
+class Told:
+    """What a node says on /diagnostics."""
+
+    def __init__(self, listener, node):
+        self._node = node
+        self._heard = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0])
+
+    def wait(self, level, words=''):
+        def said():
+            mine = [one for one in [*self._heard] if self._node in one.name]
+            return mine and mine[-1].level == level and words in mine[-1].message
+
+        wait_until(said, 20, f'{self._node} {level} {words}')
+
+
+@contextmanager
+def publishing(listener, kinds):
+    """Publish, 30 times a second, what functions make of a header, by topic and type."""
+    publishers = [(listener.node.create_publisher(kind, topic, topics.qos()), make)
+                  for (topic, kind), make in kinds.items()]
+    ending = Event()
+
+    def run():
+        while not ending.wait(1 / 30):
+            header = Header(frame_id='cam', stamp=listener.node.get_clock().now().to_msg())
+            for publisher, make in publishers:
+                publisher.publish(make(header))
+
+    thread = Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
+
+
+NOISE = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
+SEEN = {(topics.IMAGE, Image): lambda header: bgr_to_image(NOISE, header),
+        (topics.GAZE, GazeArray): lambda header: GazeArray(header=header)}
+SAID = {(topics.GAZE, GazeArray): lambda header: GazeArray(header=header, model='x'),
+        (f'{topics.IMAGE_ANNOTATED}/compressed', CompressedImage): lambda header: CompressedImage(
+            header=header, format='jpeg', data=bytes(20_000))}
+
+
+def frames(path):
+    """Return how many pictures of a video can be decoded."""
+    capture = cv2.VideoCapture(str(path))
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
+def gazes(path):
+    """Return how many gazes a bag has."""
+    reader = BagReader(path)
+    try:
+        return reader.topics['/gaze'].count
+    finally:
+        reader.close()
+
+
+def later(heard, count=10):
+    """Wait until more is heard."""
+    before = len(heard)
+    wait_until(lambda: len(heard) > before + count, 20, 'more')
+
+
+def test_what_is_saved_ends_before_the_disk_is_full_and_goes_on_when_there_is_room(
+        listener, small, rounds):
+    video, bag = rounds(('.mp4', '.mcap'), ('.mp4', ''))
+    drawing, writing = Told(listener, 'visualizer'), Told(listener, 'recorder')
+    heard = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
+    place = small.folder
+    with publishing(listener, {**SEEN, **SAID}), running(
+            'visualizer_node', f'output:={place}/a{video}', 'queue_depth:="4"',
+            prefix=small.prefix) as visualizer, running(
+            'recorder_node', f'output:={place}/b{bag}', 'images:=true',
+            prefix=small.prefix) as recorder:
+        drawing.wait(OK)
+        writing.wait(OK)
+        later(heard)
+        small.fill()
+        drawing.wait(ERROR, 'nothing is recorded')
+        writing.wait(ERROR, 'nothing is recorded')
+        later(heard)
+        for process in (visualizer, recorder):
+            process.wait_for("saved '")
+            assert process.text.count('its disk is full') == 1, process.text
+            assert 'Failed to write' not in process.text
+        assert frames(small.here / f'a{video}') >= 10
+        recorded = gazes(small.here / f'b{bag}')
+        assert recorded >= 10
+        small.fill()  # what was kept for the ends is free again
+        assert not put(listener, 'visualizer', snapshot_folder=str(place))
+        answer = call(listener.node, Trigger, '/visualizer/save_snapshot', Trigger.Request())
+        assert not answer.success and 'No space left' in answer.message, answer.message
+        assert not [*small.here.glob('*.png')], 'half a picture is left'
+        small.clear()
+        visualizer.wait_for(f"the video goes on in '{place}/a_2{video}'")
+        recorder.wait_for(f"to '{place}/b_2{bag}'")
+        drawing.wait(OK)
+        later(heard)
+    assert frames(small.here / f'a_2{video}') >= 10
+    assert gazes(small.here / f'b_2{bag}') >= 1
+    assert gazes(small.here / f'b{bag}') == recorded
+    assert sorted(p.name for p in small.here.iterdir()) == [
+        f'a{video}', f'a_2{video}', f'b{bag}', f'b_2{bag}']
+
+
+def test_a_video_that_is_taken_away_is_told_and_begins_anew(listener, tmp_path, rounds):
+    if not rounds(False, True):
+        pytest.skip('in the full suite')
+    told = Told(listener, 'visualizer')
+    heard = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
+    folder = tmp_path / 'videos'
+    path = folder / 'a.mkv'
+
+    def exchanged():
+        shutil.rmtree(folder)
+        folder.write_text('mine')
+
+    with publishing(listener, SEEN), running('visualizer_node', f'output:={path}') as process:
+        told.wait(OK)
+        ways = path.unlink, exchanged
+        for number, take_away in enumerate(ways, 1):
+            later(heard)
+            take_away()
+            told.wait(ERROR, 'removed')
+            later(heard)
+            if take_away is exchanged:
+                assert folder.read_text() == 'mine'
+                folder.unlink()
+            goes_on(process, path, number)
+            told.wait(OK)
+        later(heard)
+        others(listener, process, heard, path, folder)
+    assert process.text.count('removed') == len(ways), process.text
+    assert frames(path) >= 5
+
+
+def goes_on(process, path, number):
+    """Wait until a video has gone on so often."""
+    words = f"the video goes on in '{path}'"
+    wait_until(lambda: process.text.count(words) == number, 20, words)
+
+
+def others(listener, process, heard, path, folder):
+    """Write to a video from elsewhere, name it once more, and another one."""
+    second = Process('visualizer_node', f'output:={path}', more=('-r', '__ns:=/second'))
+    assert second.end() == 1
+    assert f"'{path}' cannot be written: it is being written already" in second.text
+    assert not put(listener, 'visualizer', output=str(path))
+    assert not process.text.count(f"saved '{path}'")
+    os.chmod(folder, 0o500)  # no matter to a file that is open
+    later(heard)
+    os.chmod(folder, 0o700)
+    other = folder / 'b.mkv'
+    assert not put(listener, 'visualizer', output=str(other))
+    later(heard)
+    assert process.text.count(f"saved '{path}'") == 1
+    assert not put(listener, 'visualizer', output='')
+    assert process.text.count(f"saved '{other}'") == 1
+    assert frames(other) >= 5
+
+
+def test_a_recorder_that_is_killed_leaves_all_but_the_last_seconds(listener, tmp_path, rounds):
+    if not rounds(False, True):
+        pytest.skip('in the full suite')
+    from mcap.exceptions import McapError
+    from mcap.stream_reader import StreamReader
+    said = {(topics.GAZE, GazeArray): SAID[topics.GAZE, GazeArray]}
+    with publishing(listener, said):
+        process = Process('recorder_node', f'output:={tmp_path}/rec')
+        process.wait_for('recording')
+        file = tmp_path / 'rec' / 'rec.mcap'
+        wait_until(lambda: file.stat().st_size > 8000, 20, 'what waited is written')
+        process.send(signal.SIGKILL)
+        process.end()
+    with pytest.raises(Exception, match='broken off'):
+        BagReader(tmp_path / 'rec')
+    with pytest.raises(Exception, match='mcap recover'):
+        BagReader(file)
+    count = 0
+    with open(file, 'rb') as stream:
+        # As 'mcap recover' does: record by record, to where it was broken off.
+        try:
+            for record in StreamReader(stream).records:
+                count += type(record).__name__ == 'Message'
+        except McapError:
+            pass
+    assert count >= 20

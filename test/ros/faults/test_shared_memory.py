@@ -1,0 +1,145 @@
+"""Shared memory of killed processes: the next one gives it back, and never a living one's."""
+import fcntl
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+
+from gaze_ros.core import shared_memory
+import pytest
+from support import Process, running, wait_until
+
+#: Seconds that pass for a file that is old enough.
+OLD = 60
+
+#: Holds the lock of a segment, as Fast DDS does, until it is killed.
+OWNER = ('import fcntl, sys, time\nfile = open(sys.argv[1])\nfcntl.flock(file, fcntl.LOCK_EX)\n'
+         'print(flush=True)\ntime.sleep(60)')
+
+
+def locks_of(process):
+    """Return the locks of the segments of a process that uses Fast DDS."""
+    names = []
+    for file in Path(f'/proc/{process.pid}/fd').iterdir():
+        try:
+            names.append(Path(os.readlink(file)))
+        except OSError:
+            continue
+    return [n for n in names if n.parent == shared_memory.FOLDER and n.name.endswith('_el')
+            and '_port' not in n.name]
+
+
+def segments_of(process):
+    return [lock.with_name(lock.name.removesuffix('_el')) for lock in locks_of(process)]
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='needs /proc')
+def test_the_next_process_gives_back_what_a_killed_one_left():
+    with running('visualizer_node') as neighbour:
+        killed = Process('people_node')
+        wait_until(lambda: len(locks_of(killed)) > 1 and locks_of(neighbour), 30, 'segments')
+        left, living = segments_of(killed), segments_of(neighbour)
+        assert sum(path.stat().st_size for path in left) > 16 << 20
+        time.sleep(2)  # what is younger is left alone
+        assert not {s.path for s in shared_memory.stale()}.intersection(left + living)
+        killed.send(signal.SIGKILL)
+        assert killed.end() == -signal.SIGKILL
+        assert all(path.exists() for path in left)
+        with running('people_node') as following:
+            wait_until(lambda: locks_of(following), 30, 'its own segments')
+            assert not [path for path in left if path.exists()]
+            assert not [p for p in left if p.with_name(f'{p.name}_el').exists()]
+            following.wait_for('of shared memory of processes that were killed')
+            assert all(path.exists() for path in living)
+    assert not [path for path in living if path.exists()]  # it ended in order
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(shared_memory, 'FOLDER', tmp_path)
+    return tmp_path
+
+
+def segment(folder, name, nbytes=100_000, age=OLD):
+    """Make a segment and its lock; return both."""
+    path, lock = folder / name, folder / f'{name}_el'
+    path.write_bytes(bytes(nbytes))
+    lock.touch()
+    os.utime(lock, (time.time() - age,) * 2)
+    return path, lock
+
+
+@pytest.mark.parametrize('name', ['fastdds_0123456789abcdef', 'fastrtps_0123456789abcdef'])
+def test_a_segment_is_stale_from_when_its_owner_is_killed(folder, name):
+    path, lock = segment(folder, name)
+    owner = subprocess.Popen([sys.executable, '-c', OWNER, lock], stdout=subprocess.PIPE)
+    owner.stdout.readline()
+    assert shared_memory.stale() == []
+    assert shared_memory.reclaim() == 0
+    owner.kill()
+    owner.wait()
+    (found,) = shared_memory.stale()
+    assert found.path == path
+    assert found.nbytes >= 100_000
+    assert shared_memory.reclaim() == found.nbytes
+    assert list(folder.iterdir()) == []
+    assert shared_memory.reclaim() == 0
+
+
+@pytest.mark.parametrize('name', [
+    'fastdds_port7400', 'fastdds_0123456789abcde', 'fastdds_0123456789ABCDEF', 'other',
+    'fast_datasharing_0123456789abcdef', 'fastdds_0123456789abcdef_el'])
+def test_what_is_no_segment_is_left_alone(folder, name):
+    segment(folder, name)
+    assert shared_memory.stale() == []
+    assert shared_memory.reclaim() == 0
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_one_that_is_being_made_is_left_alone(folder):
+    segment(folder, 'fastdds_0123456789abcdef', age=0)
+    assert shared_memory.reclaim() == 0
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_no_link_is_followed(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp('elsewhere') / 'precious'
+    elsewhere.write_text('of somebody')
+    (folder / 'fastdds_0000000000000000_el').symlink_to(elsewhere)
+    path, lock = segment(folder, 'fastdds_1111111111111111')
+    path.unlink()
+    path.symlink_to(elsewhere)
+    path, lock = segment(folder, 'fastdds_2222222222222222')
+    lock.unlink()
+    os.mkfifo(lock)  # opening one for reading waits for a writer
+    assert shared_memory.reclaim() == 0
+    assert elsewhere.read_text() == 'of somebody'
+    assert len(list(folder.iterdir())) == 5
+
+
+def test_a_lock_without_a_segment_goes_too(folder):
+    path, lock = segment(folder, 'fastdds_0123456789abcdef')
+    path.unlink()
+    assert shared_memory.reclaim() == 0
+    assert not lock.exists()
+
+
+def test_another_ones_are_left_alone(folder, monkeypatch):
+    segment(folder, 'fastdds_0123456789abcdef')
+    monkeypatch.setattr(os, 'geteuid', lambda: os.getuid() + 1)
+    assert shared_memory.stale() == []
+
+
+def test_where_there_is_no_shared_memory_there_is_none_to_give_back(monkeypatch, tmp_path):
+    monkeypatch.setattr(shared_memory, 'FOLDER', tmp_path / 'nowhere')
+    assert shared_memory.stale() == []
+    assert shared_memory.reclaim() == 0
+
+
+def test_the_lock_is_let_go_of(folder):
+    path, lock = segment(folder, 'fastdds_0123456789abcdef')
+    assert len(shared_memory.stale()) == 1
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

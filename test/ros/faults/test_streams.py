@@ -1,0 +1,126 @@
+"""Streams and files that stall, change, are cut off or go away, and a camera that is killed."""
+import os
+import re
+import signal
+import time
+
+from cameras import ERROR, network_camera, rigged, Seen
+import cv2
+from gaze_ros.msg import GazeArray
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image
+from support import Process, running, save_sample, wait_until
+
+#: Everything that has OpenCV and FFmpeg print what they do.
+TALKATIVE = {'OPENCV_FFMPEG_DEBUG': '1', 'OPENCV_FFMPEG_LOGLEVEL': '56',
+             'OPENCV_VIDEOIO_DEBUG': '1', 'OPENCV_LOG_LEVEL': 'VERBOSE'}
+
+CALIBRATION = """
+image_width: 640
+image_height: 480
+distortion_model: plumb_bob
+camera_matrix: {data: [500, 0, 320, 0, 500, 240, 0, 0, 1]}
+distortion_coefficients: {data: [0, 0, 0, 0, 0]}
+projection_matrix: {data: [500, 0, 320, 0, 0, 500, 240, 0, 0, 0, 1, 0]}
+"""
+
+
+@pytest.fixture
+def seen(listener):
+    return Seen(listener)
+
+
+@pytest.fixture
+def full(request):
+    """Only with --full."""
+    if not request.config.getoption('--full'):
+        pytest.skip('takes longer: only with --full')
+
+
+def test_a_stream_that_stalls_heals_and_its_password_is_told_nowhere(seen, tmp_path, rounds):
+    with network_camera() as camera, rigged(
+            tmp_path, f'source:=http://someone:secret@127.0.0.1:{camera.port}/?pwd=secret',
+            timeout=1, env=TALKATIVE) as process:
+        seen.wait_for_more()
+        for n, fault in enumerate(rounds(['stall'], ['stall', 'close']), 1):
+            camera.does = fault
+            wait_until(lambda: len(process.lines_with('[ERROR]')) == n, 20, fault)  # noqa: B023
+            seen.wait_for(ERROR, f"source 'http://***@127.0.0.1:{camera.port}/?pwd=***'")
+            # Silent to whoever comes again, too.
+            wait_until(lambda: 'cannot be opened' in seen.status().message, 20, 'opened anew')
+            camera.does = 'flow'
+            wait_until(lambda: len(process.lines_with('is back')) == n, 20, 'back')  # noqa: B023
+            seen.wait_for_more()
+        camera.does = 'stall'
+        time.sleep(0.3)  # the signal comes into the read that waits
+    # Nor is passed on what OpenCV and FFmpeg say at every try.
+    assert len(process.lines) < 20, process.text
+    assert 'secret' not in process.text and 'someone' not in process.text, process.text
+
+
+def test_pictures_of_other_sizes_flow_and_camera_info_fits_each(seen, tmp_path):
+    path = tmp_path / 'camera.yaml'
+    path.write_text(CALIBRATION)
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    for n, (width, height) in enumerate([(640, 480), (320, 240), (640, 360)]):
+        cv2.imwrite(str(folder / f'{n}.jpg'), np.zeros((height, width, 3), np.uint8))
+    with running('camera_node', f'source:={folder}', 'loop:=true', 'fps:=10.0',
+                 f'camera_info_url:={path}') as process:
+        seen.wait_for_more(12)
+        wait_until(lambda: len({*seen.infos}) == 3, 10, 'all sizes')
+    # Of the same shape it is scaled; of another, the picture counts as not calibrated.
+    assert {*seen.infos} == {(640, 480, 500.0), (320, 240, 250.0), (640, 360, 0.0)}
+    assert {image[:2] for image in seen.images} == {(640, 480), (320, 240), (640, 360)}
+    text = process.text
+    assert text.count('calibration is for 640x480, but pictures have 320x240: it is scaled') == 1
+    assert text.count('have 640x360: it does not fit that shape, and is left out') == 1
+    assert '[ERROR]' not in text, text
+
+
+def test_a_stream_that_changes_its_size_flows_on_to_the_end(seen, listener, full):
+    """OpenCV 4.6 gives pictures as they are, later ones in the size of the stream's first."""
+    drawn = listener.hear(Image, '/gaze/image_annotated', lambda m: (m.width, m.height))
+    with network_camera() as camera, running(
+            'pipeline', f'source:=http://127.0.0.1:{camera.port}/') as process:
+        for size in ((320, 240), (640, 480)):
+            wait_until(lambda: len(drawn) > 5, 30, 'annotated pictures')
+            camera.size = size
+            seen.wait_for_more(30)
+            del drawn[:]
+        wait_until(lambda: len(drawn) > 5, 30, 'annotated pictures')
+    assert {image[:2] for image in seen.images} <= {(640, 480), (320, 240)}
+    assert {info[:2] for info in seen.infos} == {image[:2] for image in seen.images}
+    assert '[ERROR]' not in process.text, process.text
+
+
+def test_a_file_cut_off_while_it_plays_ends_and_says_so(seen, tmp_path):
+    path = save_sample(tmp_path / 'a.avi', 'MJPG', 30.0, 60)
+    process = Process('camera_node', f'source:={path}', 'exit_on_end:=true')
+    seen.wait_for_more(10)
+    os.truncate(path, path.stat().st_size // 2)
+    assert process.end(30) == 0, process.text
+    short, whole = re.search(
+        r"a.avi' ends after (\d+) of (\d+) pictures: is the file whole", process.text).groups()
+    assert 10 < int(short) < int(whole) == 60
+    assert f"a.avi' is at its end after {short} frames" in process.text
+
+
+def test_a_camera_killed_and_started_again(seen, listener, full):
+    """The gaze goes on by itself; a face that was away for longer than track_timeout is new."""
+    gazes = listener.hear(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
+    with running('gaze_node') as gaze:
+        camera = Process('camera_node', 'source:=sample')
+        wait_until(lambda: len(gazes) > 5 and gazes[-1], 60, 'gaze')
+        first = gazes[-1]
+        camera.send(signal.SIGKILL)
+        camera.end()
+        # Fast DDS takes 20 s to see that a publisher which was killed is gone.
+        seen.wait_for(ERROR, 'nothing ', 'gaze: Inference')
+        del gazes[:]
+        with running('camera_node', 'source:=sample'):
+            wait_until(lambda: len(gazes) > 5 and gazes[-1], 30, 'gaze again')
+        assert len(first) == len(gazes[-1]) == 1
+        assert first[0] not in {track for tracks in gazes for track in tracks}
+        assert gaze.running and '[ERROR]' not in gaze.text

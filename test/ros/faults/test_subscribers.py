@@ -1,0 +1,124 @@
+"""Subscribers that do not read: they cost themselves only."""
+from collections.abc import Iterator
+from contextlib import contextmanager
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+from threading import Thread
+import time
+
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros import topics
+import pytest
+from sensor_msgs.msg import Image
+from support import running, wait_until
+
+#: A process that subscribes to all there is, and prints the stamps of what it gets, in seconds.
+READER = """
+import sys
+from gaze_ros.ros import transport
+transport.configure()
+import rclpy
+from gaze_ros.msg import GazeArray
+from gaze_ros.ros import topics
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node('reader_' + sys.argv[1])
+qos = topics.qos() if sys.argv[1] == 'best_effort' else topics.reliable(10)
+for kind, topic in (
+        (Image, topics.IMAGE), (GazeArray, topics.GAZE), (Image, topics.IMAGE_ANNOTATED)):
+    node.create_subscription(kind, topic, lambda m, topic=topic: print(
+        topic, m.header.stamp.sec + 1e-9 * m.header.stamp.nanosec, flush=True), qos)
+rclpy.spin(node)
+"""
+TOPICS = (topics.IMAGE, topics.GAZE, topics.IMAGE_ANNOTATED)
+
+#: As one who wants every picture over a network sets it: who is stopped could hold it up.
+RELIABLE = [f'qos_overrides./{topic}.publisher.reliability:=reliable' for topic in TOPICS]
+
+
+class Reader:
+    """A subscriber with a process of its own; ``stamps`` are of what it got, by topic."""
+
+    def __init__(self, reliability: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, '-c', READER, reliability], text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL)
+        self.stamps: dict[str, list[float]] = {topic: [] for topic in TOPICS}
+        Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            topic, stamp = line.split()
+            self.stamps[topic].append(float(stamp))
+
+    def fresh(self, since: float) -> bool:
+        """Return whether of each topic what was taken after a time has come."""
+        return all(stamps and stamps[-1] > since for stamps in self.stamps.values())
+
+
+@contextmanager
+def readers(*reliabilities: str) -> Iterator[list[Reader]]:
+    them = [Reader(one) for one in reliabilities]
+    try:
+        yield them
+    finally:
+        for one in them:
+            one.process.send_signal(signal.SIGCONT)
+            one.process.send_signal(signal.SIGINT)
+            one.process.wait(10)
+
+
+def memory(pid: int) -> int:
+    """Return the bytes that are a process's own: what it shares with others is not."""
+    status = Path(f'/proc/{pid}/status').read_text()
+    return 1024 * int(status.partition('RssAnon:')[2].split()[0])
+
+
+@pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='needs /proc')
+def test_subscribers_that_stop_reading_hold_up_nobody(listener, rounds):
+    if not rounds(0, 1):
+        pytest.skip('15 s: only with --full')
+    stamps = listener.hear(GazeArray, topics.GAZE, lambda m: m.header.stamp)
+    drawn = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: None)
+
+    def rates(seconds):
+        """Return the best second's results and drawn pictures: others may take the machine."""
+        counts = []
+        for _ in range(seconds):
+            stamps.clear()
+            drawn.clear()
+            time.sleep(1.0)
+            counts.append((len(stamps), len(drawn)))
+        return max(counts)
+
+    with running('pipeline', 'source:=sample', 'loop:=true', 'rate:=15.0', *RELIABLE) as process, \
+            readers('best_effort', 'reliable') as them:
+        process.wait_for('FPS', 60)
+        wait_until(lambda: all(one.fresh(0) for one in them), 30, 'pictures at the readers')
+        before = rates(2)
+        for one in them:
+            one.process.send_signal(signal.SIGSTOP)
+        rates(1)  # what is kept for them is full
+        used, files = memory(process.pid), len(os.listdir(f'/proc/{process.pid}/fd'))
+        during = rates(5)
+        # Of the 70 pictures taken meanwhile, and as many drawn, of 0.9 MB, none is kept.
+        assert memory(process.pid) - used < 20e6
+        assert all(now > 0.8 * then for now, then in zip(during, before)), (before, during)
+        since = time.time()
+        for one in them:
+            one.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: all(one.fresh(since) for one in them), 10, 'pictures of now')
+        for _ in range(20):
+            more = [listener.node.create_subscription(
+                kind, topic, lambda message: None, topics.reliable(10)) for kind, topic in (
+                    (Image, topics.IMAGE), (Image, topics.IMAGE_ANNOTATED))]
+            time.sleep(0.1)
+            for one in more:
+                listener.node.destroy_subscription(one)
+        stamps.clear()
+        wait_until(lambda: len(stamps) > 10, 10, 'results')
+        assert memory(process.pid) - used < 40e6
+        assert len(os.listdir(f'/proc/{process.pid}/fd')) < files + 20

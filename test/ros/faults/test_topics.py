@@ -1,0 +1,201 @@
+"""Publishers that come back as others, stamps that jump, calibrations that lie, messages that are
+none: one gaze node, visualizer and people node live through all of it.
+"""
+import time
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
+from feeding import Feed, key, LAST, nodes
+from gaze_ros.msg import Attention, Gaze, GazeArray
+from gaze_ros.ros import topics
+from geometry_msgs.msg import Point, Quaternion, Vector3
+import numpy as np
+import pytest
+from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
+from std_msgs.msg import Header
+from support import Listener, put, wait_until
+
+
+@pytest.fixture(scope='module')
+def three(ros):
+    """Run the three nodes; give them, and what feeds them."""
+    listener = Listener('test_topics')
+    feed = Feed(listener)
+    with nodes(feed, 'detect_interval:=3', 'overlap:=always') as processes:
+        yield processes, feed, listener
+    listener.close()
+
+
+def test_a_publisher_comes_back_with_another_encoding_and_size(three, rounds):
+    processes, feed, listener = three
+    forms = [('bgr8', (640, 480)), ('mono8', (640, 480)), ('rgb8', (320, 240)),
+             ('nv21', (640, 480)), ('bayer_rggb8', (800, 600)), ('jpeg', (640, 360))]
+    for encoding, size in forms[:rounds(6, 6)]:
+        compressed = encoding == 'jpeg'
+        if compressed:
+            for node in ('gaze', 'visualizer'):
+                assert put(listener, node, image_transport='compressed') == ''
+        feed.open(compressed, 2)
+        # Nine: faces are looked for and followed, with pictures of this size alone.
+        for stamp in feed.send_till_seen(9, encoding=encoding, size=size):
+            shape, colour = feed.drawn[stamp]
+            assert shape == (*size[::-1], 3)
+            sent = feed.sent[stamp]
+            if encoding == 'mono8':
+                sent = np.full(3, sent @ (0.114, 0.587, 0.299))
+            assert np.abs(colour - sent).max() < 6, f'{encoding}: another picture'
+            result = next(m for m in feed.results if key(m.header.stamp) == stamp)
+            assert (result.image_width, result.image_height) == size
+            roi = result.gazes[0].roi
+            assert 0.1 < roi.width / size[0] < 0.6 and roi.x_offset + roi.width <= size[0]
+        if compressed:
+            for node in ('gaze', 'visualizer'):
+                assert put(listener, node, image_transport='raw') == ''
+            feed.open(False, 2)
+    assert not any('left out' in p.text or 'not shown' in p.text for p in processes)
+
+
+def test_stamps_that_jump_stand_still_or_are_none(three, rounds):
+    processes, feed, listener = three
+    events = []
+    subscription = listener.node.create_subscription(
+        Attention, topics.ATTENTION, events.append, topics.reliable(50))
+    feed.send_till_seen(1)
+
+    def wrong(stamps):
+        """Send pictures with these stamps; each comes through with the stamp it has."""
+        seen = set()
+        for stamp in stamps * rounds(3, 6):
+            if isinstance(stamp, int):
+                feed.now += stamp
+                stamp = None
+            sent = feed.send(stamp)
+            seen.add(sent)
+            wait_until(lambda sent=sent: sent in feed.drawn and sent in feed.faces(), 20,
+                       f'the picture of {sent}')
+        results = [result for result in feed.results if key(result.header.stamp) in seen]
+        for result in results:
+            gaze, = result.gazes
+            assert np.isfinite([gaze.pitch, gaze.yaw, gaze.range_stddev, gaze.origin.z]).all()
+        return {result.gazes[0].track_id for result in results}
+
+    assert len(wrong([0])) == 1, 'one face is one'
+    known = wrong([0])
+    for jump in (-10**9 - 7, -3600 * 10**9, 3600 * 10**9):
+        feed.now += jump
+        events.clear()
+        new = wrong([0])
+        # Who is there has another id after a jump, one: those given before are not given again.
+        assert len(new) == 1 and not new & known
+        known |= new
+        wait_until(lambda: feed.send() and any(e.target == Attention.CAMERA or e.target ==
+                                               Attention.ELSEWHERE for e in events), 20, 'events')
+        wait_until(lambda: any(e.target == Attention.GONE for e in events), 20, 'that one is gone')
+        for event in events:
+            assert 0 <= lasted(event) < 3601 * 10**9
+    for stamp in (Time(), Time(sec=7, nanosec=5), LAST, Time(sec=-5), Time(sec=-2**31),
+                  Time(sec=10, nanosec=2**32 - 1)):
+        assert len(wrong([stamp])) == 1, f'at {stamp}'
+    # One that is ahead of all others, again and again, as of two cameras on one topic.
+    wrong([0, LAST, Time()])
+    events.clear()
+    feed.send_till_seen(10)
+    wait_until(lambda: feed.send() and events, 20, 'an event')
+    assert all(0 <= lasted(e) < 10**10 for e in events if e.target != Attention.GONE)
+    listener.node.destroy_subscription(subscription)
+    # What is the matter with a stamp is no failure.
+    assert not any('left out' in p.text or 'not shown' in p.text for p in processes)
+
+
+def lasted(event):
+    """Return how long before its picture an event began, nanoseconds."""
+    header, since = event.header.stamp, event.since
+    return 10**9 * (header.sec - since.sec) + header.nanosec - since.nanosec
+
+K = [500., 0., 320., 0., 500., 240., 0., 0., 1.]
+GOOD = {'width': 640, 'height': 480, 'distortion_model': 'plumb_bob', 'd': [0.] * 5, 'k': K}
+NAN, ENDLESS = float('nan'), float('inf')
+#: What is wrong of a calibration, and the words for it; '' where it is none, or of other pictures.
+LIES = [
+    ({'k': [0.] * 9}, ''), ({'k': [NAN] * 9}, 'no number'), ({'k': [ENDLESS] * 9}, 'no number'),
+    ({'k': [-500., *K[1:]]}, 'focal lengths'), ({'d': [NAN] * 5}, 'no number'),
+    ({'d': [0.] * 1000}, 'D has 1000 coefficients'), ({'d': [-9., 0., 0., 0.]}, 'folds'),
+    ({'distortion_model': 'x' * 10_000, 'd': [.1] * 5}, 'distortion_model'),
+    ({'width': 640, 'height': 640}, ''), ({'width': 0}, 'picture is 0x480'),
+    ({'binning_x': 2**32 - 1, 'binning_y': 2**32 - 1}, ''),
+    ({'roi': RegionOfInterest(x_offset=2**32 - 1, width=2**32 - 1)}, 'is no part of')]
+
+
+def test_a_calibration_that_lies_is_not_gone_by_and_said_once(three, rounds):
+    (gaze, _, _), feed, listener = three
+    infos = listener.node.create_publisher(CameraInfo, topics.CAMERA_INFO, topics.qos())
+    told = listener.hear(DiagnosticArray, '/diagnostics', lambda m: (
+        f'{m.status[0].message}; {m.status[0].values[-1].value}'))
+    wait_until(infos.get_subscription_count, 20, 'the node')
+
+    def shown(calibrated, **change):
+        def seen():
+            infos.publish(CameraInfo(**{**GOOD, **change}))
+            time.sleep(0.02)
+            stamp = feed.send()
+            wait_until(lambda: stamp in feed.faces(), 20, f'a result with {change}'[:200])
+            result = feed.results[-1]
+            direction = result.gazes[0].direction
+            assert np.isfinite([direction.x, direction.z, result.gazes[0].origin.z]).all()
+            return result.calibrated is calibrated
+        wait_until(seen, 10, f'that it is calibrated: {calibrated} with {change}'[:200])
+
+    shown(True)
+    for change, words in LIES:
+        shown(False, **change)
+        if words:
+            gaze.wait_for(words)
+    wait_until(lambda: feed.send() and any(
+        'the calibration cannot be used' in one for one in told), 20, 'that it is told')
+    # What nobody minds here may be as it likes.
+    shown(True, r=[NAN] * 9, p=[ENDLESS] * 12)
+    lines = len(gaze.lines)
+    # Another one with every picture, good and bad, and of every number: no line for each.
+    for count in range(rounds(10, 60)):
+        infos.publish(CameraInfo(**{**GOOD, 'k': [-1.5 * count, *K[1:]]}))
+        shown(True, k=[500. + count, *K[1:]])
+    assert len([line for line in gaze.lines[lines:] if 'FPS' not in line]) <= 2
+    listener.node.destroy_publisher(infos)
+
+
+def test_a_message_that_is_none_costs_itself_only(three):
+    (gaze, visualizer, people), feed, listener = three
+    infos = listener.node.create_publisher(CameraInfo, topics.CAMERA_INFO, topics.qos())
+    results = listener.node.create_publisher(GazeArray, topics.GAZE, topics.qos())
+    wait_until(lambda: results.get_subscription_count() >= 2, 20, 'the nodes')
+    garbage = [b'', b'\0\1\0\0', b'\0\1\0\0' + b'\xff' * 4000]
+    wrong = [
+        Image(), Image(width=2**32 - 1, height=2**32 - 1, step=2**32 - 1, encoding='bgr8'),
+        Image(width=640, height=480, step=640, encoding='no such thing')]
+    for count in range(4):  # each fault more than once: it is said once
+        for message in [*garbage, *wrong]:
+            feed.message(message)
+        for message in garbage:
+            infos.publish(message)
+            results.publish(message)
+        stamp = feed.send()
+        # Of people who cannot be.
+        for number, track_id in ((NAN, ''), (ENDLESS, 'no topic/at all'), (1e308, 'f' * 10_000)):
+            results.publish(GazeArray(
+                header=Header(stamp=listener.node.get_clock().now().to_msg(), frame_id='cam'),
+                image_width=count, gazes=[Gaze(
+                    track_id=track_id, score=NAN, pitch=number, yaw=number, confidence=number,
+                    roi=RegionOfInterest(x_offset=2**32 - 1, width=2**32 - 1, height=2**32 - 1),
+                    direction=Vector3(x=number, y=number, z=number), range_stddev=number,
+                    origin=Point(x=number, y=number, z=number),
+                    orientation=Quaternion(x=number, y=number, z=number, w=number))]))
+            time.sleep(0.05)
+    events = listener.hear(Attention, topics.ATTENTION)
+    assert feed.send_till_seen(3)[-1] > stamp
+    wait_until(lambda: feed.send() and events, 20, 'events of whom there is')
+    for process, words in ((gaze, 'an image was left out'),):
+        assert process.text.count(words) == 3, process.text
+    for process in (gaze, visualizer, people):
+        assert process.running and 'Traceback' not in process.text, process.text
+    listener.node.destroy_publisher(infos)
+    listener.node.destroy_publisher(results)

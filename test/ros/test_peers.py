@@ -1,0 +1,78 @@
+"""What a peer of the graph may do by parameters, and what it hears."""
+import os
+
+from diagnostic_msgs.msg import DiagnosticArray
+from gaze_ros.core import outputs
+import pytest
+from rcl_interfaces.msg import Log
+from rcl_interfaces.srv import DescribeParameters
+from support import call, Process, put, running, wait_until
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Return a folder that all has to be written below, beside one that is not to be."""
+    for name in ('root', 'precious'):
+        (tmp_path / name).mkdir()
+    (tmp_path / 'precious' / 'x.mp4').write_bytes(b'precious')
+    (tmp_path / 'root' / 'link.mp4').symlink_to('../precious/x.mp4')
+    (tmp_path / 'root' / 'away').symlink_to('../precious')
+    return tmp_path / 'root'
+
+
+def test_a_peer_has_nothing_written_outside_of_the_root(listener, root):
+    with running('visualizer_node', env={outputs.VARIABLE: str(root)}) as process:
+        for path in (root.parent / 'precious' / 'y.mp4', '../y.mp4', root / 'away' / 'y.mp4'):
+            reason = put(listener, 'visualizer', output=str(path))
+            assert 'not below $GAZE_ROS_OUTPUT_ROOT' in reason, reason
+        assert 'is a link' in put(listener, 'visualizer', output='link.mp4')
+        assert 'GAZE_ROS_OUTPUT_ROOT' in put(
+            listener, 'visualizer', snapshot_folder=str(root.parent / 'shots'))
+        assert put(listener, 'visualizer', output='in/y.mp4', snapshot_folder='shots') == ''
+        assert (root / 'in' / 'y.mp4').is_file() and (root / 'shots').is_dir()
+        assert process.running
+    assert sorted(os.listdir(root.parent)) == ['precious', 'root']
+    assert (root.parent / 'precious' / 'x.mp4').read_bytes() == b'precious'
+    assert os.listdir(root.parent / 'precious') == ['x.mp4']
+
+
+def test_a_recorder_writes_below_the_root_too(root):
+    pytest.importorskip('rosbags')
+    for output, word in ((f'{root.parent}/bag', 'not below $GAZE_ROS_OUTPUT_ROOT'),
+                         ('away/bag', 'not below'), ('link.mp4', 'is a link')):
+        process = Process('recorder_node', f'output:={output}', env={
+            outputs.VARIABLE: str(root)})
+        assert process.end(30) == 1 and word in process.text, process.text
+    with running('recorder_node', env={outputs.VARIABLE: str(root)}) as process:
+        process.wait_for('recording')
+    assert [n for n in os.listdir(root) if n.startswith('gaze_2')]
+
+
+def test_without_a_root_a_link_is_refused_all_the_same(listener, root):
+    with running('visualizer_node') as process:
+        assert 'is a link' in put(listener, 'visualizer', output=str(root / 'link.mp4'))
+        assert process.running
+    assert (root.parent / 'precious' / 'x.mp4').read_bytes() == b'precious'
+
+
+def test_nobody_hears_a_password_of_a_source(listener):
+    """It is in the parameter, for whoever asks for that; it is told nowhere else."""
+    heard = listener.hear(DiagnosticArray, '/diagnostics', str)
+    logged = listener.hear(Log, '/rosout', str)
+    with running('camera_node', 'source:=sample') as process:
+        process.wait_for('camera]')
+        reason = put(listener, 'camera', source='http://admin:hidden@127.0.0.1:9/a?pwd=veiled')
+        assert '127.0.0.1:9' in reason
+        told = call(listener.node, DescribeParameters, '/camera/describe_parameters',
+                    DescribeParameters.Request(names=['source']))
+        wait_until(lambda: heard, 20, 'a status')
+    process = Process('camera_node', 'source:=http://admin:hidden@127.0.0.1:9/a?pwd=veiled',
+                      'loop:=true')
+    wait_until(lambda: '127.0.0.1:9' in process.text, 30, 'that it cannot be opened')
+    before = len(heard)
+    if process.running:
+        wait_until(lambda: len(heard) > before or not process.running, 20, 'a status of it')
+        process.send(2)
+    process.end()
+    for text in (process.text, reason, str(told), *heard, *logged):
+        assert not [word for word in ('hidden', 'veiled', 'admin') if word in text], text

@@ -1,0 +1,160 @@
+"""config/sros2/gaze_ros.policy.xml grants what the running graph has: all of it, and no more."""
+from collections import defaultdict
+import re
+import time
+import xml.etree.ElementTree as ET
+
+from gaze_ros.core.parameters import BAG_NODES, NODES
+import pytest
+from support import Listener, Process, ROOT, running, wait_until
+
+POLICY = ROOT / 'config' / 'sros2' / 'gaze_ros.policy.xml'
+DOC = ROOT / 'docs' / 'security.md'
+
+#: What an element of a profile may hold, and by which attributes it grants it.
+KINDS = {'topics': ('topic', ('publish', 'subscribe')),
+         'services': ('service', ('reply', 'request'))}
+
+#: What ros2's tools are named, each by its process, and what every node of rclpy serves.
+TOOLS = '/_ros2cli_*/get_type_description'
+
+#: By what the nodes may have more than by default; each is in the policy, and shown to be needed.
+MORE = ('use_sim_time:=true', 'image_transport:=compressed')
+
+
+def full(name, namespace, node):
+    """Return a name as sros2 expands it."""
+    if name.startswith('~/'):
+        name = f'{node}/{name[2:]}'
+    return name if name.startswith('/') else f'{namespace.rstrip("/")}/{name}'
+
+
+def profiles():
+    """Return by enclave and node what it may do: names by publish, subscribe, reply, request."""
+    found = {}
+    for enclave in ET.parse(POLICY).getroot().iter('enclave'):
+        nodes = found[enclave.get('path')] = {}
+        for profile in enclave.iter('profile'):
+            grants = nodes[profile.get('node')] = defaultdict(set)
+            for element in profile:
+                for one in element:
+                    for right in KINDS[element.tag][1]:
+                        if element.get(right) == 'ALLOW':
+                            grants[right].add(full(
+                                one.text, profile.get('ns'), profile.get('node')))
+    return found
+
+
+def rights(node, names):
+    """Return what nodes have in the running graph, in the policy's words."""
+    of = {'publish': node.get_publisher_names_and_types_by_node,
+          'subscribe': node.get_subscriber_names_and_types_by_node,
+          'reply': node.get_service_names_and_types_by_node,
+          'request': node.get_client_names_and_types_by_node}
+    return {(name, right, topic) for name in names for right, ask in of.items()
+            for topic, _ in ask(name, '/')}
+
+
+def collect(listener, names, had):
+    """Add what nodes have to what they had, when they have said it all."""
+    def told():
+        now = rights(listener.node, names)
+        had.update(now)
+        return all((n, 'publish', f'/{n}/transition_event') in now
+                   and (n, 'reply', f'/{n}/set_parameters_atomically') in now for n in names)
+
+    wait_until(lambda: set(names) <= set(listener.node.get_node_names()), 30, f'{names}')
+    wait_until(told, 30, f'all topics of {names}')
+    time.sleep(0.5)
+    assert told()
+
+
+@pytest.fixture(scope='module')
+def seen(ros, tmp_path_factory):
+    """Run all nodes, as they are and with what may be more; return what they had."""
+    pytest.importorskip('rosbags')
+    from bagmaker import messages, write
+    folder = tmp_path_factory.mktemp('policy')
+    bag = write(folder / 'in', messages(3, compressed=True))
+    had = set()
+    listener = Listener('test_policy')
+    for more in ((), MORE):
+        record = (f'output:={folder}/{len(more)}', 'images:=true', *more[:1])
+        with running('pipeline', 'source:=sample', *more) as process:
+            with running('recorder_node', *record) as recorder:
+                with running('replay_node', f'bag:={bag}', 'loop:=true') as replay:
+                    recorder.wait_for('recording', 60)
+                    # The camera is the last of them, and begins when it has subscribers.
+                    process.wait_for('camera]:', 60)
+                    wait_until(lambda: ('camera', 'publish', '/camera/camera_info') in rights(
+                        listener.node, ['camera']), 60, 'the camera')
+                    collect(listener, [*NODES, *BAG_NODES], had)
+                    assert replay.running and process.running
+    listener.close()
+    return had
+
+
+def granted():
+    """Return what the policy grants nodes, in the form of rights()."""
+    return {(node, right, name) for nodes in profiles().values() for node, grants in nodes.items()
+            if node != 'operator' for right, names in grants.items() for name in names}
+
+
+def test_all_that_the_running_nodes_have_is_granted(seen):
+    assert seen - granted() == set()
+
+
+def test_nothing_is_granted_that_the_running_nodes_do_not_have(seen):
+    assert granted() - seen == set()
+
+
+def test_the_policy_is_of_sros2s_form():
+    root = ET.parse(POLICY).getroot()
+    assert (root.tag, root.attrib, [e.tag for e in root]) == (
+        'policy', {'version': '0.2.0'}, ['enclaves'])
+    for enclave in root.iter('enclave'):
+        assert [e.tag for e in enclave] == ['profiles'] and set(enclave.attrib) == {'path'}
+        for profile in enclave[0]:
+            assert profile.tag == 'profile' and set(profile.attrib) == {'ns', 'node'}
+            for element in profile:
+                inner, allowed = KINDS[element.tag]
+                assert len(element) and {e.tag for e in element} == {inner}
+                assert set(element.attrib) <= set(allowed) and set(element.attrib.values()) == {
+                    'ALLOW'}
+                texts = [e.text for e in element]
+                assert texts == sorted(set(texts))
+                assert [t for t in texts if '*' in t] in ([], [TOOLS])
+
+
+def test_there_is_an_enclave_for_each_process():
+    found = profiles()
+    assert set(found) == {f'/gaze_ros/{n}' for n in (*NODES, *BAG_NODES, 'pipeline', 'operator')}
+    for node in (*NODES, *BAG_NODES):
+        assert set(found[f'/gaze_ros/{node}']) == {node}
+    assert found['/gaze_ros/pipeline'] == {n: found[f'/gaze_ros/{n}'][n] for n in NODES}
+
+
+def test_a_person_may_hear_and_ask_and_publish_nothing_that_the_nodes_hear():
+    operator = profiles()['/gaze_ros/operator']['operator']
+    assert operator['publish'] == {'/parameter_events', '/rosout'}
+    assert operator['subscribe'] == {name for _, right, name in granted() if right == 'publish'}
+    assert operator['request'] == {name for _, right, name in granted() if right == 'reply'}
+    assert operator['reply'] == {TOOLS}
+
+
+def test_the_commands_of_the_page_are_for_every_enclave():
+    text = DOC.read_text(encoding='utf-8')
+    loop = re.search(r'for name in ([a-z ]+); do', text)[1].split()
+    assert {f'/gaze_ros/{name}' for name in loop} == set(profiles())
+    for word in ('ros2 security create_keystore', 'ros2 security create_enclave',
+                 'ros2 security create_permission', 'config/sros2/gaze_ros.policy.xml',
+                 'ROS_SECURITY_ENABLE=true', 'ROS_SECURITY_STRATEGY=Enforce', '--enclave'):
+        assert word in text
+
+
+def test_a_node_without_its_keys_does_not_run_unprotected(tmp_path):
+    process = Process('people_node', more=('--enclave', '/gaze_ros/people'), env={
+        'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce',
+        'ROS_SECURITY_KEYSTORE': str(tmp_path)})
+    assert process.end(30) == 1
+    assert 'SECURITY ERROR' in process.text and 'Traceback' not in process.text

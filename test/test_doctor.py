@@ -1,0 +1,209 @@
+"""gaze_ros doctor: real checks, in processes of their own, of what is here and what is broken."""
+import fcntl
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+import time
+
+from gaze_ros.cli import doctor
+from gaze_ros.core import shared_memory
+from gaze_ros.core.doctor import CHECKS, examine
+from gaze_ros.core.doctor.cameras import cameras
+from gaze_ros.core.doctor.findings import Findings
+from missing import environment, gaze_ros
+import numpy as np
+import pytest
+
+
+def look(*titles, **options):
+    """Run some checks; return all they found as one."""
+    whole = Findings()
+    for _, found in examine({title: CHECKS[title] for title in titles}, **options):
+        whole.facts.update(found.facts)
+        whole.troubles += found.troubles
+    return whole
+
+
+def told(found, what, *, needed):
+    """Return what to do about the trouble that says so."""
+    matching = [t for t in found.troubles if what in t.what]
+    assert matching and matching[0].needed is needed, found.troubles
+    assert all('\n' not in t.what + t.do for t in matching)
+    return matching[0].do
+
+
+def test_all_is_told_of_an_environment_that_works(tmp_path):
+    pytest.importorskip('mediapipe')
+    done = gaze_ros(environment(tmp_path), 'doctor', '--json')
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report['runs'] is True and report['verdict'].startswith('it would run')
+    checks = report['checks']
+    assert [*checks] == [*CHECKS]
+    assert checks['numpy']['facts']['numpy'] == np.__version__
+    assert 'model mediapipe' in checks['Trial']['facts']['auto takes']
+    assert checks['Trial']['facts']['faces'].startswith('1 in the sample')
+    assert checks['Middleware']['facts']['a message'] == 'arrives'
+    assert checks['Middleware']['facts']['RMW'].startswith('rmw_')
+    assert int(checks['Machine']['facts']['cores'].split()[0]) >= 1
+    assert checks['Shared memory']['facts'] or not Path('/dev/shm').is_dir()
+
+
+@pytest.mark.parametrize('without, cure, other', [
+    ('numpy', 'pip install numpy', 'open files'),
+    ('cv2', 'pip install opencv-python', 'a message'),
+    ('rclpy', 'setup.bash', 'auto takes')])
+def test_it_works_where_nothing_else_does(tmp_path, without, cure, other):
+    done = gaze_ros(environment(tmp_path, without), 'doctor')
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert not done.stderr, done.stderr
+    lines = done.stdout.splitlines()
+    wrong = [lines[i:i + 2] for i, line in enumerate(lines) if line.startswith('WRONG')]
+    assert any(without in what and cure in do for what, do in wrong), wrong
+    assert other in done.stdout  # the rest is told all the same
+    assert lines[-1].startswith('gaze_ros: it would not run: ')
+    assert 'Traceback' not in done.stdout
+
+
+@pytest.mark.parametrize('title, variable, value, needed, what, do', [
+    ('ROS', 'ROS_DOMAIN_ID', '500', True, '0 to 232', 'export ROS_DOMAIN_ID=0'),
+    ('ROS', 'ROS_DOMAIN_ID', '120', False, 'ports', 'up to 101'),
+    ('ROS', 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'NEAR', False, 'NEAR', 'LOCALHOST'),
+    ('ROS', 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'OFF', False, 'find nobody', 'LOCALHOST'),
+    ('ROS', 'ROS_LOCALHOST_ONLY', '1', False, 'deprecated', 'unset ROS_LOCALHOST_ONLY'),
+    ('ROS', 'GAZE_ROS_LINK', 'radio', True, 'radio', 'unset GAZE_ROS_LINK'),
+    ('ROS', 'GAZE_ROS_LINK', 'network', False, 'this machine only', 'SUBNET'),
+    ('ROS', 'FASTDDS_DEFAULT_PROFILES_FILE', '/no/such.xml', False, 'no file', 'unset FASTDDS'),
+    ('Window', 'DISPLAY', ':4711', False, ':4711', 'leave view away'),
+    ('Middleware', 'RMW_IMPLEMENTATION', 'rmw_nosuch_cpp', True, 'not installed', 'unset RMW'),
+    ('Middleware', 'ROS_DOMAIN_ID', '500', True, 'ended with code 1', 'correct'),
+    ('Threads', 'OMP_WAIT_POLICY', 'ACTIVE', False, '10 to 60 times', 'unset OMP_WAIT_POLICY'),
+    ('Threads', 'OMP_NUM_THREADS', '999', False, '999', 'unset OMP_NUM_THREADS'),
+    ('Models', 'GAZE_ROS_MODELS', '/no/such', False, '/no/such', 'correct it')])
+def test_settings_that_make_trouble(monkeypatch, title, variable, value, needed, what, do):
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    monkeypatch.setenv(variable, value)
+    assert do in told(look(title), what, needed=needed)
+
+
+@pytest.mark.parametrize('title, variable', [
+    ('ROS', 'ROS_STATIC_PEERS'), ('ROS', 'FASTDDS_DEFAULT_PROFILES_FILE'),
+    ('Models', 'GAZE_ROS_MODELS')])
+def test_no_password_is_told(monkeypatch, title, variable):
+    monkeypatch.setenv(variable, 'rtsp://robot:hunter2@camera/stream')
+    [(_, found)] = examine({title: CHECKS[title]})
+    said = json.dumps(found.as_dict())
+    assert 'camera/stream' in said
+    assert 'hunter2' not in said
+
+
+def test_a_damaged_model_is_told(tmp_path, monkeypatch):
+    (tmp_path / 'face_detection_yunet_2026may.onnx').write_bytes(b'x' * 100)
+    monkeypatch.setenv('GAZE_ROS_MODELS', str(tmp_path))
+    assert 'gaze_ros models fetch yunet' in told(look('Models'), 'passed over', needed=False)
+
+
+@pytest.mark.parametrize('body, what', [
+    ('import time; time.sleep(60)', 'did not answer within 2 s'),
+    ('import os; os.abort()', 'ended by SIGABRT'),
+    ('import os; os._exit(3)', 'ended with code 3'),
+    ('raise RuntimeError("of a library\\nin two lines")', 'of a library in two lines'),
+    ('import nosuchpackage', 'the package nosuchpackage is not installed')])
+def test_a_check_that_fails_costs_one_line(tmp_path, monkeypatch, body, what):
+    (tmp_path / 'bad_check.py').write_text(f'def check():\n    {body}\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    start = time.monotonic()
+    [(title, found)] = examine({'Bad': ('bad_check', 'check')}, patience=2.0)
+    assert time.monotonic() - start < 30  # it does not wait for the minute
+    assert title == 'Bad'
+    assert told(found, what, needed=False)
+
+
+def test_what_a_library_prints_does_not_come_between(tmp_path, monkeypatch):
+    (tmp_path / 'noisy_check.py').write_text(
+        'import os\nfrom gaze_ros.core.doctor.findings import Findings\n'
+        'def check():\n    print("{noise")\n    os.write(1, b"noise")\n'
+        '    found = Findings()\n    found.tell("a", "b\\nc")\n    return found\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    [(_, found)] = examine({'Noisy': ('noisy_check', 'check')})
+    assert found == Findings({'a': 'b c'})
+
+
+def test_two_opencvs_in_one_environment_are_told(tmp_path, monkeypatch):
+    for version in ('1.2.3', '99.0'):
+        name = 'opencv_python_headless' if version == '99.0' else 'opencv_python'
+        folder = tmp_path / f'{name}-{version}.dist-info'
+        folder.mkdir()
+        (folder / 'METADATA').write_text(
+            f'Metadata-Version: 2.1\nName: {name.replace("_", "-")}\nVersion: {version}\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    do = told(look('Versions'), 'all own the module cv2', needed=False)
+    assert 'opencv-python==1.2.3' in do and 'opencv-python-headless==1.2.3' in do
+
+
+def test_opencv_with_and_without_windows_in_one_environment_are_told(tmp_path, monkeypatch):
+    for name in ('opencv_python', 'opencv_contrib_python', 'opencv_python_headless'):
+        folder = tmp_path / f'{name}-5.0.dist-info'
+        folder.mkdir()
+        (folder / 'METADATA').write_text(
+            f'Metadata-Version: 2.1\nName: {name.replace("_", "-")}\nVersion: 5.0\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert 'docs/install.md' in told(look('Versions'), 'installed last', needed=False)
+
+
+def test_cameras_are_named(tmp_path):
+    devices, names = tmp_path / 'dev', tmp_path / 'names'
+    devices.mkdir()
+    for number, name, index in ((0, 'A webcam', 0), (1, 'A webcam', 1), (10, 'Other', 0)):
+        (devices / f'video{number}').write_text('')
+        (names / f'video{number}').mkdir(parents=True)
+        (names / f'video{number}' / 'name').write_text(name + '\n')
+        (names / f'video{number}' / 'index').write_text(f'{index}\n')
+    found = cameras(devices, names)
+    assert [*found.facts.values()] == ['A webcam', 'A webcam, not its pictures', 'Other']
+    assert not found.troubles
+    assert 'source:=sample' in cameras(tmp_path / 'none', names).facts['cameras']
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can become somebody who may not')
+def test_a_camera_that_may_not_be_read_is_told(tmp_path):
+    (tmp_path / 'video0').write_text('')
+    (tmp_path / 'video0').chmod(0o600)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder != Path('/tmp') and folder.stat().st_uid == os.geteuid() and (
+                folder.is_relative_to('/tmp')):
+            folder.chmod(0o755)
+    child = os.fork()
+    if not child:
+        os.setgid(65534)
+        os.setuid(65534)
+        found = cameras(tmp_path, tmp_path)
+        os._exit(0 if 'usermod -aG' in found.troubles[0].do else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_reclaim_gives_back_what_the_dead_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(shared_memory, 'FOLDER', tmp_path)
+    for name in ('fastdds_0123456789abcdef', 'fastdds_fedcba9876543210'):
+        (tmp_path / name).write_bytes(bytes(1 << 20))
+        (tmp_path / f'{name}_el').touch()
+        os.utime(tmp_path / f'{name}_el', (0, 0))
+    with open(tmp_path / 'fastdds_0123456789abcdef_el') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # this one is alive
+        assert doctor._reclaim() == 1 << 20
+    assert [p.name for p in sorted(tmp_path.iterdir())] == [
+        'fastdds_0123456789abcdef', 'fastdds_0123456789abcdef_el']
+
+
+def test_nothing_heavy_is_imported_before_a_check_runs(tmp_path):
+    code = ('import sys; sys.argv = ["gaze_ros", "doctor", "--help"]\n'
+            'from gaze_ros.cli.main import main\n'
+            'import gaze_ros.core.doctor, gaze_ros.core.doctor.child\n'
+            'try: main()\nexcept SystemExit: pass\n'
+            'print([n for n in ("numpy", "cv2", "yaml", "scipy", "psutil", "tqdm", "rclpy", '
+            '"ament_index_python", "platformdirs") if n in sys.modules])')
+    done = subprocess.run([sys.executable, '-c', code], env=environment(tmp_path), text=True,
+                          capture_output=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == '[]', done.stdout + done.stderr

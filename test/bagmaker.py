@@ -103,8 +103,6 @@ def write_db3(path: Path, content: Iterable[tuple[str, str, int, bytes]]) -> Pat
     return path
 
 
-
-
 def break_last_chunk(path: Path) -> None:
     """Make the last chunk of a file with compressed ones one that cannot be decompressed."""
     data = bytearray(path.read_bytes())

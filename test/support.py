@@ -10,6 +10,7 @@ import time
 
 from ament_index_python.packages import get_package_prefix
 import cv2
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.ros import topics
 from lifecycle_msgs.msg import Transition
@@ -79,6 +80,12 @@ class Process:
             raise AssertionError(f'still running after {timeout} s:\n{self.text}') from None
         self._reader.join(5)
         return code
+
+
+def gaze_ros(*words, timeout=120, **how) -> subprocess.CompletedProcess:
+    """Run the command line tool, as a user does."""
+    return subprocess.run([BIN / 'gaze_ros', *map(str, words)], text=True, timeout=timeout,
+                          **{'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, **how})
 
 
 @contextmanager
@@ -152,6 +159,37 @@ class Listener:
         self._thread.join(5)
         self._executor.shutdown()
         self.node.destroy_node()
+
+
+class Told:
+    """What is heard on /diagnostics of one task.
+
+    :param name: as ``camera: Camera``.
+    """
+
+    def __init__(self, listener, name):
+        self.name = name
+        self._heard = listener.hear(DiagnosticArray, '/diagnostics')
+
+    @property
+    def all(self):
+        return [message for message in [*self._heard] if message.status[0].name == self.name]
+
+    @property
+    def last(self):
+        return self.all[-1].status[0] if self.all else DiagnosticStatus(level=b'\xff')
+
+    @property
+    def values(self):
+        return {value.key: value.value for value in self.last.values}
+
+    def says(self, level, words=''):
+        """Return whether the last status has a level and words."""
+        last = self.last
+        return last.level == level and words in last.message
+
+    def wait(self, level, words='', timeout=20.0):
+        wait_until(lambda: self.says(level, words), timeout, f'{level} {words}')
 
 
 def call(node: Node, kind: type, name: str, request, again: float = 30.0):

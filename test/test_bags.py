@@ -1,5 +1,6 @@
 """Bags: in what forms they are read, that what is written is read, and their time."""
 from itertools import islice
+import os
 from pathlib import Path
 import struct
 from threading import Event
@@ -244,6 +245,22 @@ def test_what_is_written_is_read_and_nothing_is_overwritten(tmp_path, name):
     assert sorted(p.name for p in tmp_path.iterdir()) == [name]
     with pytest.raises(GazeRosError, match=f"{name}' is there already"):
         BagWriter(tmp_path / name, kinds)
+
+
+@pytest.mark.parametrize('name', ['out', 'out.mcap'])
+def test_what_was_recorded_since_a_time_is_passed_by(tmp_path, name):
+    kinds, path = {'/gaze': 'gaze_ros/msg/GazeArray'}, tmp_path / name
+    BagWriter(path, kinds, 0.0).abort()  # killed
+    there = path if path.exists() else path.with_name('out.mcap.writing')
+    os.utime(there, (100, 100))
+    with pytest.raises(GazeRosError, match='is there already'):
+        BagWriter(path, kinds, 101.0)
+    for number in (2, 3):
+        writer = BagWriter(path, kinds, 100.0)
+        assert writer.close() == path.with_stem(f'out_{number}')
+    os.utime(there, (99, 99))
+    with pytest.raises(GazeRosError, match='is there already'):
+        BagWriter(path, kinds, 100.0)
 
 
 def test_no_mcap_is_named_db3(tmp_path):

@@ -6,14 +6,9 @@ import cv2
 from gaze_ros.core.sources.sample import Sample
 import numpy as np
 import pytest
-from support import BIN, save_sample
+from support import BIN, gaze_ros, save_sample
 
 FIELDS = {'track_id', 'box', 'score', 'pitch', 'yaw', 'raw_pitch', 'raw_yaw', 'confidence'}
-
-
-def gaze_ros(*words, timeout=120, **kwargs):
-    return subprocess.run([BIN / 'gaze_ros', *map(str, words)], capture_output=True, text=True,
-                          timeout=timeout, **kwargs)
 
 
 @pytest.fixture(scope='module')
@@ -110,6 +105,12 @@ def test_a_reader_that_has_enough_ends_it_quietly(clip):
     done = subprocess.run(['sh', '-c', command], capture_output=True, text=True, timeout=60)
     assert json.loads(done.stdout)['frame'] == 0
     assert 'Traceback' not in done.stderr
+
+
+def test_a_closed_output_is_nothing_to_stumble_over(clip):
+    command = f'"{BIN / "gaze_ros"}" video "{clip}" --quiet >&-'
+    done = subprocess.run(['sh', '-c', command], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, 'Traceback' in done.stderr) == (0, False), done.stderr
 
 
 def test_a_camera_is_no_input():

@@ -1,13 +1,13 @@
 """gaze_ros evaluate and gaze_ros models selftest, as a user types them."""
 import json
-import subprocess
 import zipfile
 
 import cv2
 from gaze_ros.core.sources.sample import Sample
 import numpy as np
 import pytest
-from support import BIN, save_sample
+import support
+from support import save_sample
 
 FIGURES = {
     'model', 'detector', 'input', 'labels', 'n', 'missed', 'absent', 'mean_error_deg',
@@ -19,8 +19,7 @@ FIGURES = {
 
 
 def gaze_ros(*words):
-    done = subprocess.run(
-        [BIN / 'gaze_ros', *map(str, words)], capture_output=True, text=True, timeout=120)
+    done = support.gaze_ros(*words)
     assert 'Traceback' not in done.stderr, done.stderr
     return done
 

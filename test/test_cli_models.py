@@ -10,6 +10,7 @@ import termios
 from gaze_ros.core import models
 from loopback import Loopback, status, whole
 import pytest
+import support
 from support import BIN
 
 WEIGHTS = b'weights nobody knows'
@@ -21,8 +22,7 @@ def gaze_ros(tmp_path):
     def run(*words, url='http://127.0.0.1:9', folders=''):
         env = {**os.environ, 'XDG_CACHE_HOME': str(tmp_path), 'GAZE_ROS_MODELS': str(folders),
                'GAZE_ROS_MODELS_URL': url, 'no_proxy': '127.0.0.1'}
-        done = subprocess.run([BIN / 'gaze_ros', 'models', *map(str, words)], capture_output=True,
-                              text=True, timeout=60, env=env)
+        done = support.gaze_ros('models', *words, timeout=60, env=env)
         assert 'Traceback' not in done.stderr, done.stderr
         return done
     return run

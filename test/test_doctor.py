@@ -197,6 +197,14 @@ def test_reclaim_gives_back_what_the_dead_left(tmp_path, monkeypatch):
         'fastdds_0123456789abcdef', 'fastdds_0123456789abcdef_el']
 
 
+def test_too_little_memory_for_a_node_to_start_is_told():
+    code = 'from gaze_ros.core.doctor.machine import machine; print(*machine().troubles)'
+    done = subprocess.run(['sh', '-c', 'ulimit -v 1024000 && exec "$@"', 'sh', sys.executable,
+                           '-c', code], capture_output=True, text=True, timeout=60)
+    assert 'no node starts: ' in done.stdout and 'limited to 1000 MB' in done.stdout, done.stderr
+    assert 'needed=True' in done.stdout
+
+
 def test_nothing_heavy_is_imported_before_a_check_runs(tmp_path):
     code = ('import sys; sys.argv = ["gaze_ros", "doctor", "--help"]\n'
             'from gaze_ros.cli.main import main\n'

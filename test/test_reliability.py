@@ -7,7 +7,7 @@ TEST = Path(__file__).resolve().parent
 PAGE = (TEST.parent / 'docs' / 'reliability.md').read_text(encoding='utf-8')
 
 
-def tests_of(path):
+def names_in(path):
     """Return the names of a file's tests."""
     tree = ast.parse(path.read_text(encoding='utf-8'))
     return {node.name for node in ast.walk(tree)
@@ -34,7 +34,7 @@ def test_each_promise_has_its_tests():
     for what, where, *_ in promises():
         assert re.search(r'`[\w/]+\.py(::\w+)?`', where), what
     for file, name in named():
-        assert name in tests_of(TEST / file), f'{file}::{name}'
+        assert name in names_in(TEST / file), f'{file}::{name}'
     for file in re.findall(r'`([\w/]+\.py)`', PAGE):
         assert (TEST / file).is_file(), file
 
@@ -42,5 +42,5 @@ def test_each_promise_has_its_tests():
 def test_each_fault_test_is_named():
     faults = TEST / 'ros' / 'faults'
     there = {(str(path.relative_to(TEST)), name)
-             for path in faults.glob('test_*.py') for name in tests_of(path)}
+             for path in faults.glob('test_*.py') for name in names_in(path)}
     assert there <= named(), there - named()

@@ -4,17 +4,21 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from gaze_ros.bags.bounds import bound
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.share import share_path
 
 
 def rosbags(module: str) -> ModuleType:
-    """Return a module of rosbags: ``rosbag2``, ``typesys`` or ``interfaces``.
+    """Return a module of rosbags: ``rosbag2``, ``typesys`` or ``interfaces``; its readers bounded.
 
     :raises GazeRosError: if it is not installed, saying how it is.
     """
     try:
-        return import_module(f'rosbags.{module}')
+        found = import_module(f'rosbags.{module}')
+        if module == 'rosbag2':
+            bound()
+        return found
     except ImportError as e:
         raise GazeRosError(
             f"bags need the package rosbags ({e}): pip install 'gaze_ros[bags]', or pip install "

@@ -1,9 +1,11 @@
 """Reading bags: rosbag2 folders and lone files, mcap and sqlite3."""
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
-from gaze_ros.bags.foreign import refusal
+from gaze_ros.bags import bounds
+from gaze_ros.bags.foreign import contents
 from gaze_ros.bags.library import rosbags
 from gaze_ros.core.errors import SourceError
 
@@ -50,31 +52,33 @@ class BagReader:
             raise SourceError(
                 f"bag '{path}' has no metadata.yaml: was its recording broken off? "
                 f"{self._other_ways()}")
+        self._library = library
+        self._stack = ExitStack()
+        self._readers: list[tuple[Path, Any]] = []
         try:
-            if why := refusal(path):
-                raise ValueError(why)
-            self._reader = library.Reader(path)
-            self._reader.open()
-            self.topics = {
-                # A foreign database may name a topic by a number, or not at all.
-                str(name): Topic(str(name), str(info.msgtype or ''), int(info.msgcount or 0))
-                for name, info in self._reader.topics.items()}
+            files, self._packed = contents(path, self._stack)
+            for file in files:
+                self._open(file)
         except Exception as e:
+            self._stack.close()
             raise self._broken(e) from e
+        self.topics = self._listed()
 
     def records(self, topics: Collection[str]) -> Iterator[Record]:
         """Yield the messages of some topics, in the order in which they were recorded.
 
-        :raises SourceError: where the bag is broken; those before it have been yielded.
+        :raises SourceError: where the bag is broken, or unpacks to more than is taken; those
+            before it have been yielded.
         """
-        connections = [c for c in self._reader.connections if c.topic in topics]
-        if not connections:
-            return
-        try:
-            for connection, time, cdr in self._reader.messages(connections):
-                yield Record(connection.topic, time, bytes(cdr))
-        except Exception as e:
-            raise self._broken(e) from e
+        for file, reader in self._readers:
+            connections = [c for c in reader.connections if c.topic in topics]
+            if not connections:
+                continue
+            try:
+                for connection, time, data in reader.messages(connections):
+                    yield Record(connection.topic, time, self._cdr(connection, data))
+            except Exception as e:
+                raise self._broken(e, file, reader) from e
 
     def first(self, topic: str) -> Optional[Record]:
         """Return the first message of a topic; None where it has none.
@@ -85,7 +89,39 @@ class BagReader:
 
     def close(self) -> None:
         """Close the bag."""
-        self._reader.close()
+        self._stack.close()
+
+    def _open(self, file: Path) -> None:
+        try:
+            reader = self._library.Reader(file)
+            reader.open()
+            self._stack.callback(reader.close)
+            if why := bounds.too_much(getattr(reader.storage, 'chunks', ())):
+                raise bounds.ExcessError(why)
+        except bounds.ExcessError as e:
+            raise bounds.ExcessError(f"'{file.name}': {e}") from e
+        self._readers.append((file, reader))
+
+    def _listed(self) -> dict[str, Topic]:
+        """Return the topics of all files; one of several types has none."""
+        found: dict[str, Topic] = {}
+        for connection in (c for _, reader in self._readers for c in reader.connections):
+            # A foreign database may name a topic by a number, or not at all.
+            name, kind = str(connection.topic), str(connection.msgtype or '')
+            before = found.get(name, Topic(name, kind, 0))
+            found[name] = Topic(name, kind if kind == before.type else '',
+                                before.count + int(connection.msgcount or 0))
+        return found
+
+    def _cdr(self, connection: Any, data: bytes) -> bytes:
+        if (form := connection.ext.serialization_format) != 'cdr':
+            raise ValueError(f"the messages of '{connection.topic}' are in '{form}', not cdr")
+        if not self._packed:
+            return bytes(data)
+        try:
+            return bounds.unpacked(data)
+        except bounds.ExcessError as e:
+            raise bounds.ExcessError(f"a message of '{connection.topic}': {e}") from e
 
     def _other_ways(self) -> str:
         files = sorted(p.name for p in self.path.iterdir() if p.suffix in ('.mcap', '.db3'))
@@ -93,8 +129,14 @@ class BagReader:
             return 'and it holds no .mcap or .db3 file'
         return f"'ros2 bag reindex' makes it, or give the file: {', '.join(files)}"
 
-    def _broken(self, error: Exception) -> SourceError:
+    def _broken(self, error: Exception, file: Optional[Path] = None, reader: Any = None
+                ) -> SourceError:
         words = ' '.join(str(error).split()) or type(error).__name__
+        if file is not None:
+            at = getattr(reader.storage, 'bio', None)
+            words = f"'{file.name}'{f', before byte {at.tell()}' if at else ''}: {words}"
+        if isinstance(error, bounds.ExcessError):
+            return SourceError(f"bag '{self.path}' is not read: {words}")
         more = ''
         if self.path.suffix == '.mcap' or self.path.is_dir() and any(self.path.glob('*.mcap')):
             more = ("; 'mcap recover' saves what there is of a file that was broken off "

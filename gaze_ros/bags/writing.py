@@ -1,6 +1,7 @@
 """Writing bags: mcap, in a rosbag2 folder or alone."""
 from collections.abc import Mapping
 from contextlib import suppress
+import math
 import os
 from pathlib import Path
 import shutil
@@ -28,10 +29,14 @@ class BagWriter:
 
     :param path: a folder to make, or a file that ends in ``.mcap``.
     :param topics: type of each topic, by name.
+    :param kept: the time, in seconds, from which on what was written there then or later is no
+        reason to refuse: this one's process may have been killed, and started again. The bag is
+        made at PATH_2, PATH_3, ... then.
     :raises GazeRosError: if something is there already, or it cannot be written.
+    :ivar path: where it is when it is closed.
     """
 
-    def __init__(self, path: Path, topics: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, topics: Mapping[str, str], kept: float = math.inf) -> None:
         if path.suffix == '.db3':
             raise GazeRosError(f"'{path}': bags are written as mcap: give a folder, or a name "
                                'that ends in .mcap')
@@ -39,12 +44,13 @@ class BagWriter:
             self.path = path = outputs.place(path)
         except OSError as e:
             raise GazeRosError(f"bag '{path}' cannot be written: {e.strerror or e}") from e
+        if all(os.lstat(one).st_mtime >= kept for one in _there(path)):
+            self.path = path = free_path(path)
         self._alone = path.suffix == '.mcap'
         self._incomplete, self._work = _others(path)
-        for one in (path, self._incomplete, self._work):
-            if os.path.lexists(one):
-                raise GazeRosError(f"'{one}' is there already, and no bag is overwritten: remove "
-                                   'it, or give another name')
+        if taken := _there(path):
+            raise GazeRosError(f"'{taken[0]}' is there already, and no bag is overwritten: remove "
+                               'it, or give another name')
         self._whole, self._flushed = True, monotonic()
         library, store = rosbags('rosbag2'), typestore()
         qos = [_reliable()]
@@ -131,7 +137,12 @@ class BagWriter:
 
 def free_path(path: Path) -> Path:
     """Return the path, or the first of PATH_2, PATH_3, ... that a bag can be made at."""
-    return next_free(path, lambda one: any(os.path.lexists(p) for p in (one, *_others(one))))
+    return next_free(path, lambda one: bool(_there(one)))
+
+
+def _there(path: Path) -> list[Path]:
+    """Return what keeps a bag from being made at a path."""
+    return [one for one in (path, *_others(path)) if os.path.lexists(one)]
 
 
 def _others(path: Path) -> tuple[Path, Path]:

@@ -5,6 +5,10 @@ import os
 import random
 from threading import Event, Lock, Thread
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
 
 #: Domains that may be used on every system, less those of the tests and of ROS's default.
 _DOMAINS = [n for n in range(1, 102) if n != 42]
@@ -37,16 +41,28 @@ def listening() -> Iterator[Listener]:
         [n for n in _DOMAINS if str(n) != domain]))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     from gaze_ros.msg import GazeArray
-    from gaze_ros.ros import topics, transport
+    from gaze_ros.ros import topics
     from gaze_ros.ros.messages import seconds
+
+    listener = Listener()
+
+    def on_gaze(message: GazeArray) -> None:
+        listener.add(time.time() - seconds(message.header.stamp), len(message.gazes))
+
+    with spinning('gaze_ros_benchmark') as node:
+        node.create_subscription(GazeArray, topics.GAZE, on_gaze, topics.qos())
+        yield listener
+
+
+@contextmanager
+def spinning(name: str) -> Iterator['Node']:
+    """Have a node, spun by a thread of its own, in the ROS domain of the environment."""
+    from gaze_ros.ros import transport
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
-    listener, ending = Listener(), Event()
-
-    def on_gaze(message: GazeArray) -> None:
-        listener.add(time.time() - seconds(message.header.stamp), len(message.gazes))
+    ending = Event()
 
     def spin() -> None:
         while not ending.is_set():
@@ -55,14 +71,13 @@ def listening() -> Iterator[Listener]:
     transport.configure()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = rclpy.create_node('gaze_ros_benchmark')
-        node.create_subscription(GazeArray, topics.GAZE, on_gaze, topics.qos())
+        node = rclpy.create_node(name)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        thread = Thread(target=spin, name='listener', daemon=True)
+        thread = Thread(target=spin, name=name, daemon=True)
         thread.start()
         try:
-            yield listener
+            yield node
         finally:
             ending.set()
             thread.join(1)

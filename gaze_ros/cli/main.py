@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Optional
 
-from gaze_ros.core import missing, quiet, threads
+from gaze_ros.core import missing, threads
 from gaze_ros.core.errors import GazeRosError
 
 #: Each has HELP, add_arguments(parser) and run(arguments) -> exit code.
@@ -18,7 +18,6 @@ def main(arguments: Optional[list[str]] = None) -> int:
     """Run a verb; return the exit code: 0 done, 1 failed with a reason told, 2 wrong usage."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threads.configure()
-    quiet.configure()
     words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog='gaze_ros', description=sys.modules['gaze_ros'].__doc__)
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
@@ -36,7 +35,8 @@ def main(arguments: Optional[list[str]] = None) -> int:
     chosen = parser.parse_args(words)
     try:
         code = chosen.run(chosen)
-        sys.stdout.flush()  # what does not fit on a disk is told by this, or not at all
+        if sys.stdout is not None:  # it is where it was closed at the start
+            sys.stdout.flush()  # what does not fit on a disk is told by this, or not at all
         return code
     except GazeRosError as e:
         return _told(chosen.verb, str(e))

@@ -1,4 +1,4 @@
-"""Memory of pictures that is kept, not given back to the system for each of them.
+"""Memory: that of pictures is kept, not given back for each of them; and what if there is none.
 
 glibc maps every block above a threshold anew and gives it back when it is freed, so that each
 picture pays for its pages again. A copy of 1920x1080 takes 1.3 ms then, and 0.15 ms in memory that
@@ -21,7 +21,6 @@ _LARGEST = 32 << 20
 
 #: Bytes at the end of the heap that are kept when nothing is in them.
 _KEPT = 512 << 20
-
 
 #: In what libraries say where they get no memory, or no thread for want of it: torch and ONNX
 #: Runtime of the CPU, CUDA and MPS, OpenCV, Python, the loader, ROS.
@@ -54,7 +53,7 @@ def limited() -> str:
     if limit == resource.RLIM_INFINITY or limit >= _LEAST:
         return ''
     return (f'the memory of this process is limited to {limit >> 20} MB (ulimit -v); '
-            f'give it {_ENOUGH >> 20}')
+            f'give it {_ENOUGH >> 20} MB or more')
 
 
 def configure() -> bool:

@@ -82,6 +82,7 @@ class AttentionWatch:
         self.dwell = dwell
         self._people: dict[str, _Person] = {}
         self._last = self._gap = 0
+        self.begun = 0
 
     @property
     def present(self) -> list[Attention]:
@@ -99,6 +100,7 @@ class AttentionWatch:
         gap, usual, self._last = stamp - self._last, self._gap, stamp
         self._gap = max(0, gap)
         back, still = gap < 0 or gap > max(_GONE_AFTER, 2 * usual), gap == 0
+        self.begun += back
         here = {gaze.track_id for gaze in frame.gazes}
         # With stamps that stand still nobody would ever be gone.
         events = self._part(stamp, {

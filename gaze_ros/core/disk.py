@@ -70,7 +70,7 @@ class Room:
         :raises GazeRosError: if it has to be ended now; there is room to do so.
         """
         try:
-            free = free_bytes(self._path.parent, self._size)
+            free = free_bytes(self._path.parent, os.fstat(self._file.fileno()).st_size)
         except OSError as e:
             raise GazeRosError(f"'{self._path}': its folder was removed while it was written: "
                                f'{e.strerror or e}; make it again') from e
@@ -81,6 +81,10 @@ class Room:
         if (now := monotonic()) >= self._looked + _LOOK:
             self._looked = now
             self._look(written)
+
+    def begun(self) -> None:
+        """Take it that the file has just been begun anew: what was in it before is gone."""
+        self._size = 0
 
     def end(self) -> None:
         """Give back what is kept for the end, which is written next; more than once if need be."""

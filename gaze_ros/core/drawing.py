@@ -4,13 +4,12 @@ import math
 import cv2
 from gaze_ros.core.faces import FrameGaze, Gaze
 from gaze_ros.core.geometry import arrow
+from gaze_ros.core.statistics import ANOTHER_CLOCK
 import numpy as np
 
 #: BGR. At the camera, elsewhere, gaze not told.
 _AT_CAMERA, _ELSEWHERE, _UNKNOWN = (80, 220, 80), (60, 170, 255), (170, 170, 170)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-#: Seconds from where on, past or future, a latency is that of another clock.
-_ANOTHER_CLOCK = 60.0
 
 
 def draw(bgr: np.ndarray, frame: FrameGaze, fps: float = 0.0, latency: float = math.nan) -> None:
@@ -25,7 +24,7 @@ def draw(bgr: np.ndarray, frame: FrameGaze, fps: float = 0.0, latency: float = m
     words = []
     if fps > 0:
         words.append(f'{fps:.1f} FPS')
-    if abs(latency) < _ANOTHER_CLOCK:  # which NaN is not
+    if abs(latency) < ANOTHER_CLOCK:  # which NaN is not
         words.append(f'{1e3 * latency:.0f} ms')
     if words:
         _text(bgr, '  '.join(words), (round(10 * scale), round(28 * scale)), scale, _ELSEWHERE)

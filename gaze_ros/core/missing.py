@@ -5,7 +5,7 @@ import re
 _ROS = ('rclpy', 'rcl_interfaces', 'ament_index_python', 'rpyutils', 'lifecycle_msgs', 'std_msgs',
         'std_srvs', 'sensor_msgs', 'geometry_msgs', 'diagnostic_msgs', 'builtin_interfaces',
         'rosgraph_msgs', 'visualization_msgs', 'tf2_msgs', 'rosidl_parser', 'rosidl_pycommon',
-        'rosidl_generator_py', 'rpyutils', 'unique_identifier_msgs', 'action_msgs',
+        'rosidl_generator_py', 'unique_identifier_msgs', 'action_msgs',
         'service_msgs', 'type_description_interfaces')
 _ROS_CURE = ('source ROS (. /opt/ros/DISTRO/setup.bash) and the workspace, or install gaze_ros by '
              'pip into an environment of its own')

@@ -93,7 +93,7 @@ def _root() -> Union[Path, None]:
     root = Path(named)
     if not root.is_absolute() or not root.is_dir():
         raise GazeRosError(f"${VARIABLE} '{named}' is no absolute path of a folder that is there: "
-                           'nothing is written')
+                           'nothing is written; make it, or name one that is')
     return root.resolve()
 
 

@@ -1,5 +1,7 @@
 """Videos that play, and play at the speed things happened."""
+from contextlib import suppress
 import logging
+import math
 from pathlib import Path
 from time import monotonic
 from typing import Optional
@@ -23,15 +25,25 @@ class Recording:
     again when somebody has made room, and not to overwrite what it has.
 
     :param path: of the file, see :class:`VideoRecorder`.
+    :param kept: the time, in seconds, from which on a file is kept that was written then or later:
+        this one's process may have been killed, and started again.
     :raises GazeRosError: if the file cannot be written.
     :ivar asked: the path as it was given.
     :ivar failure: why nothing is saved at present, or ''.
     """
 
-    def __init__(self, path: str, fps: float = 30.0) -> None:
+    def __init__(self, path: str, fps: float = 30.0, kept: float = math.inf) -> None:
+        self.asked, self._fps = path, fps
+        # First: what another process writes at present is refused, not gone on with elsewhere.
         self._recorder: Optional[VideoRecorder] = VideoRecorder(path, fps)
-        self.asked, self._path, self._fps = path, self._recorder.path, fps
+        self._path = self._recorder.path
         self._disk = disk.device(self._path.parent)
+        written = self._path.stat()
+        if written.st_size and written.st_mtime >= kept:
+            self._recorder.close()
+            self._recorder = VideoRecorder(str(disk.next_free(self._path)), fps)
+            _log.info("'%s' was saved before this process was started again, and is kept; the "
+                      "video goes on in '%s'", self._path, self._recorder.path)
         self._again = 0.0
         self.failure = ''
 
@@ -44,10 +56,15 @@ class Recording:
         try:
             self._recorder.add(bgr, stamp)
         except GazeRosError as e:
+            if not self.failure:
+                _log.error('%s; the video goes on in another file when it can', e)
             self.failure = str(e)
-            _log.error('%s; the video goes on in another file when it can', e)
             self.close()
             self._again = monotonic() + disk.AGAIN
+            return
+        if self.failure:  # not before: the next file may fail at its first picture, too
+            self.failure = ''
+            _log.info("the video goes on in '%s'", self._recorder.path)
 
     def close(self) -> None:
         """End the file so that it plays, and say where it is."""
@@ -68,8 +85,6 @@ class Recording:
             self._recorder = VideoRecorder(str(disk.next_free(self._path)), self._fps)
         except GazeRosError:  # as told before
             return
-        self.failure = ''
-        _log.info("the video goes on in '%s'", self._recorder.path)
 
 
 class VideoRecorder:
@@ -111,9 +126,8 @@ class VideoRecorder:
             slot.
         :raises GazeRosError: if the file cannot be written, or has to be ended now: close it.
         """
-        # The encoder says nothing of a full disk, and its file does not play then.
-        self._room.check(_INDEX * self._written, self._written * self._least)
         if self._writer is None:
+            self._check()
             self._open(bgr, stamp)
         slot = round((stamp - self._start) * self.fps)
         gap = slot - self._written
@@ -121,6 +135,7 @@ class VideoRecorder:
             self._start = stamp - (self._written + 1) / self.fps
             gap = 1
         for _ in range(gap if self._held is not None else 0):
+            self._check()
             self._write()
         self._held = bgr
 
@@ -138,7 +153,8 @@ class VideoRecorder:
             self._writer = self._held = None
             self._saved = self._room.there and cv2.VideoCapture(str(self.path)).grab()
         elif not self._written and self.path.is_file() and not self.path.stat().st_size:
-            self.path.unlink()
+            with suppress(OSError):  # gone, or a folder from which nothing may be removed
+                self.path.unlink()
         lost = self._written and not self._saved and self._room.there
         self._room.close()
         if lost:
@@ -156,9 +172,15 @@ class VideoRecorder:
             str(self.path), cv2.VideoWriter_fourcc(*codec), self.fps, self._size)
         if not writer.isOpened():
             raise GazeRosError(
-                f"output '{self.path}' cannot be written as {codec}: is its folder writable?")
+                f"output '{self.path}' cannot be written as {codec} of {width}x{height}: are the "
+                'pictures too large for it, or is its folder not writable?')
         self._writer = writer
+        self._room.begun()
         self._start = stamp
+
+    def _check(self) -> None:
+        # The encoder says nothing of a full disk, and its file does not play then.
+        self._room.check(_INDEX * self._written, self._written * self._least)
 
     def _write(self) -> None:
         picture = self._held

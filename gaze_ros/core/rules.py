@@ -3,6 +3,7 @@ from collections.abc import Iterator
 
 from gaze_ros.core.health import Finding, Input, Level, Limits, ms
 from gaze_ros.core.stage import Figures
+from gaze_ros.core.statistics import ANOTHER_CLOCK
 
 #: Share of pictures dropped that is let pass.
 _LET_PASS = 0.05
@@ -10,8 +11,6 @@ _LET_PASS = 0.05
 _FULL = 0.8
 #: Seconds without a picture until that is worth a complaint.
 PATIENCE = 3.0
-#: Seconds of age from where on it is no age but another time.
-_NO_AGE = 60.0
 #: Seconds a stamp may be in the future. /clock comes in steps, and pictures do between two.
 _FUTURE, _SIM_FUTURE = 0.01, 0.2
 
@@ -90,7 +89,7 @@ def late(figures: Figures, limits: Limits, outside: str, advice: str = '', queue
     """
     age, work = figures.age(95), max(0.0, figures.work)
     level, limit = limits.of_age(age)
-    if level is Level.OK or age > _NO_AGE:
+    if level is Level.OK or age > ANOTHER_CLOCK:
         return
     if work > age / 2:
         why = f'the work takes {ms(work)}; {advice}'
@@ -130,7 +129,7 @@ def clocks(figures: Figures, sim_time: bool) -> Iterator[Finding]:
     :param sim_time: whether the time is that of /clock.
     """
     age = figures.age(50)
-    if abs(age) > _NO_AGE:
+    if abs(age) > ANOTHER_CLOCK:
         hours = f'{abs(age) / 3600:.1f} h {"old" if age > 0 else "in the future"}'
         yield Finding(Level.WARN, 'stamps of another time', f'pictures are {hours}; ' + (
             'use_sim_time is set: does /clock come, and is it of the same bag' if sim_time else

@@ -3,6 +3,9 @@ from collections import deque
 import math
 from time import monotonic
 
+#: Seconds from where on, past or future, an age is that of another clock: no figure to print.
+ANOTHER_CLOCK = 60.0
+
 
 class Rate:
     """Counts events, and how many a second there were, overall and of late."""
@@ -56,10 +59,6 @@ class Mean:
         return mean
 
 
-#: Seconds from where on, past or future, a latency is that of another clock: no figure to print.
-_ANOTHER_CLOCK = 60.0
-
-
 class FrameStatistics:
     """Latency and durations of the last ``every`` frames, as the line printed for them."""
 
@@ -71,7 +70,7 @@ class FrameStatistics:
     def add(self, latency: float, detection: float, estimation: float) -> str:
         """Count a frame, all in seconds; return the line when it is due, else ''."""
         self._rate.tick()
-        self._latency.add(latency if abs(latency) < _ANOTHER_CLOCK else math.nan)
+        self._latency.add(latency if abs(latency) < ANOTHER_CLOCK else math.nan)
         self._detection.add(detection)
         self._estimation.add(estimation)
         if self._rate.count % self.every:

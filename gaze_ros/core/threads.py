@@ -1,10 +1,12 @@
-"""Thread counts, set on purpose.
+"""Threads of native libraries, their logs and the sizes they take, set on purpose.
 
 GCC's OpenMP spins while it waits. With as many threads as cores, and other work on those cores,
 the same call takes 10 to 60 times longer (MobileOne-S0 in torch: 330 ms against 39 ms). Waiting
 passively cures it; the variable is read when the library loads, so this runs before imports.
 """
 import os
+
+from gaze_ros.core import quiet
 
 #: What makes the threads of GCC's and of Intel's OpenMP wait without spinning.
 WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'KMP_BLOCKTIME': '0'}
@@ -17,12 +19,12 @@ MOST_PIXELS = 1 << 26
 def configure() -> None:
     """Make OpenMP, decoders and the native loggers behave; call before the first heavy import.
 
-    What the user set stays as it is.
+    What the user set stays as it is, save for what would print the passwords of URLs.
     """
+    quiet.configure()
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault('GLOG_minloglevel', '2')
-    os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
     os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(MOST_PIXELS))
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 

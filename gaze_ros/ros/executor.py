@@ -48,6 +48,20 @@ class OnceExecutor(MultiThreadedExecutor):
         self._executor.shutdown(wait=False)
         return done
 
+    def _make_handler(self, entity: Any, node: Node, take_from_wait_list: Callable) -> Task:
+        # Where taking raises (no memory, text that is none), rclpy leaves the entity and its
+        # callback group taken for ever: deaf, with all others of the group.
+        def take(entity: Any) -> Optional[Callable]:
+            try:
+                return take_from_wait_list(entity)
+            except Exception as e:
+                error = e
+
+            async def fail() -> None:
+                raise error
+            return fail
+        return super()._make_handler(entity, node, take)
+
     def _run(self, task: Callable[[], None]) -> None:
         # From here on task.executing() keeps it from coming up again.
         self._submitted.discard(task)
@@ -65,6 +79,8 @@ class OnceExecutor(MultiThreadedExecutor):
         except (ExternalShutdownException, ShutdownException, TimeoutException,
                 ConditionReachedException):
             return
+        except InvalidHandle:
+            return  # a topic went while all were gathered: what is ready is so the next time, too
         task = begun[0]
         if task in self._submitted:
             # It waits for a worker: let one come free instead of spinning.

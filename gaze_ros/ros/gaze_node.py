@@ -71,6 +71,7 @@ class GazeNode(ConsumerNode):
 
         :raises ModelError: if the detector or the model cannot be loaded.
         """
+        self._uncalibrated = ''
         self._engine = create_engine(self.values)
         self._engine.tracker.given = self._given
         self._engine.warm_up()

@@ -76,16 +76,22 @@ class Humans:
         self._folder = self._tracked.topic_name.rpartition('/')[0]
         self._faces: dict[str, _FaceTopics] = {}
         self._told = False
+        self._begun = 0
 
     def publish(self, frame: FrameGaze, header: Header, bgr: Optional[np.ndarray],
-                attentions: Iterable[Attention]) -> None:
+                attentions: Iterable[Attention], begun: int = 0) -> None:
         """Publish what was seen in a picture.
 
         :param header: the picture's.
         :param bgr: (H, W, 3) uint8, the picture, only read; None for no pictures of faces.
         :param attentions: of everybody who is there, as far as it is known.
+        :param begun: how often everybody began anew, as AttentionWatch counts it: with another
+            number than before nobody is there any more first, for f1 is another one.
         :raises InvalidTopicNameException: for a track id that is no part of a topic's name.
         """
+        if begun != self._begun:
+            self._begun = begun
+            self.clear()
         now = seconds(header.stamp)
         seen = {gaze.track_id for gaze in frame.gazes}
         for track_id in [

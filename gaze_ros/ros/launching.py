@@ -7,7 +7,7 @@ import time
 from typing import Optional
 
 from gaze_ros.ros.launch_values import parameter_file, parsed, Program, truth
-from gaze_ros.ros.respawn import DELAY, how, Lives
+from gaze_ros.ros.respawn import DELAY, how, Lives, SINCE
 from gaze_ros.ros.stop import LAUNCH
 from gaze_ros.ros.transport import LINK
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler, Shutdown
@@ -44,7 +44,7 @@ def actions(programs: list[Program], given: Mapping[str, str]) -> list:
     """
     text, _ = parsed(given['params_file'])
     again = truth('respawn', given.get('respawn', 'false'))
-    environment = {LAUNCH: str(os.getpid())}
+    environment = {LAUNCH: str(os.getpid()), SINCE: f'{time.time():.3f}'}
     if given.get('link'):
         environment[LINK] = given['link']
     files = []

@@ -5,7 +5,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from gaze_ros.core import allocation, missing, quiet, threads
+from gaze_ros.core import allocation, missing, threads
 from gaze_ros.ros.stop import Stop
 
 #: The camera last: a file starts to play when the others are there.
@@ -61,11 +61,10 @@ def pipeline() -> NoReturn:
 
 def _run(*nodes: str) -> NoReturn:
     _open_standard_files()
+    allocation.configure()  # before the first thread, which would get an arena of its own
     stop = Stop()
     stop.mind_signals()
     threads.configure()
-    quiet.configure()
-    allocation.configure()
     if why := allocation.limited():
         print(f'{os.path.basename(sys.argv[0])}: {why}', file=sys.stderr)
         sys.stderr.flush()

@@ -34,8 +34,9 @@ _LAST_WORD = 0.3
 #: The last stamp there is, nanoseconds: messages may hold 4 s more, and events could not.
 _LAST = (1 << 31) * 1_000_000_000 - 1
 
-#: What REP-155's part needs of a picture: its gaze and everybody's attention.
-_Result = tuple[FrameGaze, Header, list[Attention]]
+#: What REP-155's part needs of a picture: its gaze, everybody's attention, and how often all began
+#: anew.
+_Result = tuple[FrameGaze, Header, list[Attention], int]
 
 
 class PeopleNode(ConsumerNode):
@@ -146,7 +147,8 @@ class PeopleNode(ConsumerNode):
         self._mark(frame)
         if self._humans is not None:
             self._companion.add_result(
-                (header.stamp.sec, header.stamp.nanosec), (frame, header, self._watch.present))
+                (header.stamp.sec, header.stamp.nanosec),
+                (frame, header, self._watch.present, self._watch.begun))
         self.stage.done(self.age(header), time.monotonic() - start)
 
     def _mark(self, frame: FrameGaze) -> None:
@@ -158,5 +160,5 @@ class PeopleNode(ConsumerNode):
             self._markers.forget()
 
     def _portray(self, pair: tuple[Optional[Picture], _Result]) -> None:
-        picture, (frame, header, present) = pair
-        self._humans.publish(frame, header, picture and picture.bgr(), present)
+        picture, (frame, header, present, begun) = pair
+        self._humans.publish(frame, header, picture and picture.bgr(), present, begun)

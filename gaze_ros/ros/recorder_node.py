@@ -15,11 +15,13 @@ from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.health import Input
 from gaze_ros.core.parameters import BAG_NODES
 from gaze_ros.core.stage import Stage
+from gaze_ros.core.telling import Teller
 from gaze_ros.msg import Attention, GazeArray
 from gaze_ros.ros import topics
 from gaze_ros.ros.diagnostics import in_sim_time
 from gaze_ros.ros.managed import ManagedNode
 from gaze_ros.ros.reasons import reason
+from gaze_ros.ros.respawn import launched_at
 from gaze_ros.ros.stop import Stop
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -51,6 +53,7 @@ class RecorderNode(ManagedNode):
         self._writer: Optional[BagWriter] = None
         self._queue: Queue[Optional[tuple[str, int, bytes]]] = Queue()
         self._failure, self._again = '', 0.0
+        self._teller = Teller()
 
     @property
     def hardware(self) -> str:
@@ -67,7 +70,7 @@ class RecorderNode(ManagedNode):
     def make(self) -> None:
         """Create the bag, and subscribe.
 
-        :raises GazeRosError: if it is there already, or cannot be written.
+        :raises GazeRosError: if it cannot be written, or was there before launch began.
         """
         name = self.values['output'] or f'gaze_{datetime.now():%Y_%m_%d-%H_%M_%S}'
         self._gaze = self.resolve_topic_name(topics.GAZE)
@@ -85,8 +88,11 @@ class RecorderNode(ManagedNode):
                 qos_overriding_options=QoSOverridingOptions.with_default_policies())
         # At last: what fails or is broken off before it leaves no bag behind.
         self._kinds = kinds
-        self._record_to(Path(name))
-        self._path = self._writer.path
+        self._record_to(Path(name), launched_at())
+        self._path = self._writer.path.with_name(Path(name).name)
+        if self._path != self._writer.path:
+            self.get_logger().info(
+                f"'{self._path}' was recorded before this process was started again, and is kept")
         self._disk = disk.device(self._path.parent)
 
     def begin(self) -> None:
@@ -118,8 +124,8 @@ class RecorderNode(ManagedNode):
             self.get_logger().info(
                 f"saved '{writer.path}' with {self.stage.rate.count - self._before} messages")
 
-    def _record_to(self, path: Path) -> None:
-        self._writer = BagWriter(path, self._kinds)
+    def _record_to(self, path: Path, kept: float = math.inf) -> None:
+        self._writer = BagWriter(path, self._kinds, kept)
         self._failure, self._before = '', self.stage.rate.count
         self.get_logger().info(f"recording {', '.join(self._kinds)} to '{self._writer.path}'")
 
@@ -153,11 +159,19 @@ class RecorderNode(ManagedNode):
                 self._writer.add(topic, now or stamp, cdr)
             except Exception as e:
                 self.stage.drop('failed')
-                if isinstance(e, GazeRosError) and self._writer is not None:
+                if not isinstance(e, GazeRosError):
+                    self._leave_out(f'{topic}: {reason(e)}')
+                elif self._writer is not None:
                     self._fail(reason(e))
             else:
                 age = 1e-9 * (self.get_clock().now().nanoseconds - stamp) if stamp else math.nan
                 self.stage.done(age, time.monotonic() - start)
+
+    def _leave_out(self, why: str) -> None:
+        """Tell of a message that cannot be recorded; the next one may be."""
+        self.stage.fail(why)
+        if self._teller.due(why):
+            self.get_logger().error(f'a message was left out: {why}')
 
     def _fail(self, why: str) -> None:
         """Give up this bag, not the process: it goes on in another one when it can."""

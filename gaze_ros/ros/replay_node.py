@@ -66,7 +66,11 @@ class ReplayNode(ManagedNode):
         if not self.values['bag']:
             raise SourceError('the parameter bag is not set: give it a rosbag2 folder, or an '
                               '.mcap or .db3 file')
-        self._reader = BagReader(Path(self.values['bag']).expanduser())
+        try:
+            path = Path(self.values['bag']).expanduser()
+        except RuntimeError as e:  # nobody has the name after ~
+            raise SourceError(f"bag '{self.values['bag']}' does not exist: {e}") from e
+        self._reader = BagReader(path)
         self._streams = s = find_streams(self._reader.topics, self.values['image_topic'])
         image = self.resolve_topic_name(topics.IMAGE)
         self._images = topics.publish(self, Image, image)

@@ -1,6 +1,11 @@
 """Whether a process that died is started again; without importing launch, for tests."""
 from collections import deque
+import math
+import os
 import signal
+
+#: Environment variable with the time at which launch started its processes, seconds.
+SINCE = 'GAZE_ROS_LAUNCHED_AT'
 
 #: Seconds until it is started again.
 DELAY = 1.0
@@ -49,3 +54,16 @@ def how(code: int) -> str:
         return f'failed with exit code {code}'
     known = -code in set(signal.Signals)
     return f'was ended by {signal.Signals(-code).name if known else f"signal {-code}"}'
+
+
+def launched_at() -> float:
+    """Return when launch started its processes, this one for the first time; infinity without one.
+
+    What has been written since then is of this process's former life, and is not overwritten. Told
+    in seconds of the system's clock, as files have it: when a process began is told by the time
+    since the machine did, and moves with that clock when it is set.
+    """
+    try:
+        return float(os.environ.get(SINCE, 'inf'))
+    except ValueError:
+        return math.inf

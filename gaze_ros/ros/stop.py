@@ -8,10 +8,10 @@ from threading import Event, Thread, Timer
 #: Seconds an orderly end may take before the process is ended anyhow.
 GRACE = 1.8
 
-#: Seconds of a core's work without a sign of life of the main thread, after which the process is
+#: Seconds of processor time without a sign of life of the main thread, after which the process is
 #: ended: a library is in an endless loop, and lets go of the interpreter's lock no more. Seen in
 #: Fast DDS's read_or_take(), once. No signal would be minded; launch starts it again.
-STUCK = 30.0
+STUCK = 60.0
 
 #: Has the id of the launch process that started this one: they end together.
 LAUNCH = 'GAZE_ROS_LAUNCH'
@@ -68,7 +68,7 @@ class Stop:
         Its absence is counted in the processor's time of all threads, which stands still while the
         process is stopped, or the machine asleep.
         """
-        signal.setitimer(signal.ITIMER_PROF, STUCK * (os.cpu_count() or 1))
+        signal.setitimer(signal.ITIMER_PROF, STUCK)
 
     def ask(self, code: int = 0) -> None:
         """Ask the process to end with an exit code; the first one asked for stays."""

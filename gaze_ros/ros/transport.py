@@ -4,6 +4,7 @@ from pathlib import Path
 import xml.etree.ElementTree as ET
 
 from ament_index_python.packages import get_package_share_directory, PackageNotFoundError
+from gaze_ros.core import shared_memory
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.share import share_path
 
@@ -17,9 +18,9 @@ PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 _IN_WORKING_FOLDER = ('DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml')
 #: Any of these says the user chose a transport.
 _CHOSEN = (*PROFILES, 'FASTDDS_BUILTIN_TRANSPORTS')
-#: Where Fast DDS has its segments, and the bytes free there from which on they may be large: each
-#: process has one of 64 MB, which it takes all at once, and ends if that is not to be had.
-_SHARED_MEMORY, _ROOM = '/dev/shm', 1 << 30  # noqa: S108, its place
+#: Bytes of shared memory that are free from which on segments may be large: each process has one
+#: of 64 MB, which it takes all at once, and ends if that is not to be had.
+_ROOM = 1 << 30
 
 
 def link() -> str:
@@ -69,7 +70,7 @@ def configure() -> bool:
 def _room() -> int:
     """Return the bytes of shared memory that are free."""
     try:
-        room = os.statvfs(_SHARED_MEMORY)
+        room = os.statvfs(shared_memory.FOLDER)
     except (AttributeError, OSError):  # another system's shared memory has no such place
         return 0
     return room.f_bavail * room.f_frsize

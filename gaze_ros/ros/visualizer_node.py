@@ -19,6 +19,7 @@ from gaze_ros.ros.diagnostics import in_sim_time, inputs
 from gaze_ros.ros.handover import Reader
 from gaze_ros.ros.images import ImagePublisher, Picture
 from gaze_ros.ros.messages import frame_gaze, seconds
+from gaze_ros.ros.respawn import launched_at
 from gaze_ros.ros.snapshots import folder_at, Snapshots
 from gaze_ros.ros.stop import Stop
 import numpy as np
@@ -56,7 +57,8 @@ class VisualizerNode(ConsumerNode):
         """
         v = self.values
         folder_at(v['snapshot_folder'])
-        self._recorder = Recording(v['output']) if v['output'] else None
+        self._recorder = (
+            Recording(v['output'], kept=launched_at()) if v['output'] else None)
         if v['view']:
             try:
                 self.window = Window('gaze_ros')

@@ -205,8 +205,10 @@ def test_after_a_pause_f1_is_another_one(seconds, anew):
     scene.show(person('f1', A, B, at_camera=True))
     last = scene.stamp
     scene.stamp += round(1e9 * seconds)
+    begun = scene.watch.begun
     assert scene.show(person('f1', A, B, at_camera=True)) == anew * [
         Attention('f1', GONE, last), Attention('f1', CAMERA, scene.stamp - 19 * STEP)]
+    assert scene.watch.begun == begun + anew
 
 
 def test_pictures_that_always_come_slowly_make_nobody_another_one():

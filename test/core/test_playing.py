@@ -133,6 +133,29 @@ def test_readers_that_hang_do_not_pile_up(play):
         camera.released.set()
 
 
+def test_a_call_that_ends_as_it_is_told_of_is_left_to_go_on(monkeypatch):
+    monkeypatch.setattr(relay, 'HANGS', 0.2)
+    monkeypatch.setattr(relay, '_LOOK', 0.02)
+    released, next_one, done, taken = Event(), Event(), Event(), []
+
+    def run(turn):
+        turn.call(lambda: released.wait(60))
+        turn.call(lambda: next_one.set() or done.wait(60))
+
+    def hangs(turn):
+        relay.HANGS = 60.0
+        released.set()
+        next_one.wait(60)
+
+    one = relay.Relay(run, hangs, lambda turn: taken.append(turn) or True)
+    one.begin()
+    assert next_one.wait(20)
+    one.end()
+    done.set()
+    assert one.join(20)
+    assert taken == []
+
+
 def test_a_looped_file_that_vanishes_is_told_once_and_waited_for(play, tmp_path, caplog):
     path = save_sample(tmp_path / 'a.avi', 'MJPG', 100.0, 5)
     player, stage = play(open_source(str(path), loop=True))

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -205,6 +206,37 @@ def test_names_of_files_that_are_there_are_passed_over(tmp_path):
     assert disk.next_free(path) == tmp_path / 'a_3.mp4'
 
 
+def test_what_was_saved_since_a_time_is_kept(tmp_path, caplog):
+    path = tmp_path / 'a.avi'
+    picture = np.zeros((48, 64, 3), np.uint8)
+
+    def record(kept):
+        with caplog.at_level('INFO'):
+            recording = Recording(str(path), kept=kept)
+        recording.add(picture, 0.0)
+        recording.close()
+        return sorted(p.name for p in tmp_path.iterdir())
+
+    path.write_text('old')
+    os.utime(path, (100, 100))
+    assert record(101.0) == ['a.avi']
+    assert not caplog.records
+    os.utime(path, (102, 102))
+    before = path.read_bytes()
+    for lives in (['a.avi', 'a_2.avi'], ['a.avi', 'a_2.avi', 'a_3.avi']):
+        caplog.clear()
+        assert record(101.0) == lives
+        assert 'is kept; the video goes on in' in caplog.text
+    assert path.read_bytes() == before
+    # What is empty holds nothing, and what is written at present is not passed by.
+    path.write_bytes(b'')
+    assert record(101.0) == lives and len(play(path)[1]) == 1
+    writing = VideoRecorder(str(path))
+    with pytest.raises(GazeRosError, match='is being written already'):
+        Recording(str(path), kept=0.0)
+    writing.close()
+
+
 def test_a_quota_that_nobody_tells_of_is_found_by_the_size(tmp_path, monkeypatch):
     monkeypatch.setattr(disk, '_LOOK', 0.0)
     room = disk.Room(tmp_path / 'a.mp4')
@@ -221,3 +253,31 @@ def test_two_do_not_write_one_file(tmp_path):
         VideoRecorder(str(path))
     first.close()
     VideoRecorder(str(path)).close()
+
+
+def test_an_older_video_is_overwritten_however_large_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, '_LOOK', 0.0)
+    path = tmp_path / 'a.avi'
+    path.write_bytes(bytes(1 << 20))
+    recording = Recording(str(path))
+    for i in range(5):
+        recording.add(grey(100), i / 30)
+    assert not recording.failure
+    recording.close()
+    assert [p.name for p in tmp_path.iterdir()] == ['a.avi']
+    assert path.stat().st_size < 1 << 20 and len(play(path)[1]) == 5
+
+
+def test_pictures_no_encoder_takes_are_told_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(disk, 'AGAIN', 0.0)
+    recording = Recording(str(tmp_path / 'a.mp4'))
+    with caplog.at_level('INFO'):
+        for i in range(5):
+            recording.add(np.zeros((16, 20_000, 3), np.uint8), i / 30)
+            assert 'cannot be written as mp4v of 20000x16' in recording.failure
+        recording.add(grey(100), 1.0)
+        assert not recording.failure
+        recording.close()
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 3 and 'cannot be written' in said[0], said
+    assert said[1:] == [f"the video goes on in '{tmp_path}/a.mp4'", f"saved '{tmp_path}/a.mp4'"]

@@ -6,7 +6,7 @@ import sys
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, Settings
 from gaze_ros.core.evaluation import angular_errors
-from gaze_ros.core.runtimes import available, CHECKPOINTS, open_network, RUNTIMES
+from gaze_ros.core.runtimes import available, CHECKPOINTS, onnx_file, open_network, RUNTIMES
 from gaze_ros.core.runtimes.conversion import (
     COREML_BATCH,
     OUTPUTS,
@@ -335,6 +335,25 @@ def test_a_file_that_is_no_network_is_told(shared, tmp_path, name, runtime, cont
     with pytest.raises(ModelError, match=rf"weight '.*{name}' is no network") as told:
         open_network(tmp_path / name, runtime=runtime)
     assert '\n' not in str(told.value)
+
+
+@pytest.mark.parametrize('where', ['initializer', 'constant', 'sparse constant', 'sparse'])
+def test_an_onnx_with_weights_in_another_file_is_refused(tmp_path, where):
+    onnx = pytest.importorskip('onnx')
+    h, kinds = onnx.helper, onnx.TensorProto
+    there = kinds(name='w', data_type=1, dims=[1], data_location=kinds.EXTERNAL)
+    there.external_data.add(key='location', value='w.bin')
+    (tmp_path / 'w.bin').write_bytes(bytes(4))
+    sparse = h.make_sparse_tensor(there, h.make_tensor('i', kinds.INT64, [1], [0]), [1])
+    constant = {'constant': {'value': there}, 'sparse constant': {'sparse_value': sparse}}
+    nodes = [h.make_node('Constant', [], ['w'], **constant.get(where, {}))] * (where in constant)
+    (tmp_path / 'a.onnx').write_bytes(h.make_model(h.make_graph(
+        [*nodes, h.make_node('Mul', ['x', 'w'], ['y'])], 'g',
+        [h.make_tensor_value_info('x', kinds.FLOAT, [1])],
+        [h.make_tensor_value_info('y', kinds.FLOAT, [1])],
+        [there] * (where == 'initializer'),
+        sparse_initializer=[sparse] * (where == 'sparse'))).SerializeToString())
+    assert 'another file' in onnx_file.no_network(tmp_path / 'a.onnx')
 
 
 @pytest.mark.parametrize('what', ['nothing', 'html', 'an empty manifest'])

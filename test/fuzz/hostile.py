@@ -3,15 +3,18 @@
 python hostile.py FOLDER    one JSON object a line: name, seconds, megabytes it grew, error
 """
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 import json
 import os
 from pathlib import Path
 import resource
+import sqlite3
 import sys
 import time
 import zipfile
 
+from gaze_ros.bags import bounds
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.core.detectors import create_detector
 from gaze_ros.core.errors import GazeRosError
@@ -22,6 +25,9 @@ from gaze_ros.core.networks.checkpoints import load_network
 from gaze_ros.core.runtimes import open_network
 from gaze_ros.ros.calibration import load_camera_info
 from gaze_ros.ros.launch_values import parsed
+import lz4.frame
+import mcapmaker
+from mcapmaker import Chunk
 import onnx
 import torch
 
@@ -30,6 +36,9 @@ GIGABYTE = 1 << 30
 CONTENTS = {
     'page': b'<!DOCTYPE html><html>Sign in</html>' * 99, 'noise': bytes(range(256)) * 40,
     'byte': b'\x80', 'empty': b''}
+#: Twenty lines that stand for 10**19 values.
+LAUGHS = 'a0: &a0 {k: 1}\n' + ''.join(
+    f'a{i}: &a{i} {{<<: [{", ".join([f"*a{i - 1}"] * 9)}]}}\n' for i in range(1, 20))
 
 
 def gaze(model: str, **more) -> Callable[[Path], object]:
@@ -83,6 +92,7 @@ def everything(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     yield from yamls(folder)
     yield from checkpoints(folder)
     yield from networks(folder)
+    yield from bags(folder)
     bag = folder / 'bag'
     bag.mkdir()
     os.mkfifo(bag / 'b.mcap')
@@ -92,16 +102,68 @@ def everything(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def yamls(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
-    laughs = 'a0: &a0 {k: 1}\n' + ''.join(
-        f'a{i}: &a{i} {{<<: [{", ".join([f"*a{i - 1}"] * 9)}]}}\n' for i in range(1, 20))
     for kind in ('manifest', 'calibration', 'parameters'):
         name, opened = OPENERS[kind]
         for what, text in (
-                ('laughs', laughs), ('aliases', 'a: &a 1\nb: [' + '*a, ' * 50_000 + ']'),
+                ('laughs', LAUGHS), ('aliases', 'a: &a 1\nb: [' + '*a, ' * 50_000 + ']'),
                 ('depth', '[' * 100_000), ('code', '!!python/object/apply:os.system [a]'),
                 ('date', 'a: 2020-99-99')):
             (folder / name).write_text(text)
             yield f'{kind} {what}', partial(opened, folder / name)
+
+
+def bags(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
+    path = folder / 'b.mcap'
+    zstd = bounds.zstd()
+    bomb = zstd.compress(bytes(GIGABYTE // 2))  # 16 kB
+    slow = zstd.ZstdCompressor()  # it does not tell how much there is
+    unsized = slow.compress(bytes(GIGABYTE // 2)) + slow.flush()
+    message = mcapmaker.message(bomb)
+    for what, content in (
+            ('a large chunk', mcapmaker.mcap(Chunk(bomb, GIGABYTE // 2))),
+            ('a large chunk unindexed', mcapmaker.mcap(
+                Chunk(bomb, GIGABYTE // 2), indexed=False)),
+            ('a chunk that lies', mcapmaker.mcap(Chunk(unsized, 1000))),
+            ('a chunk of lz4 that lies', mcapmaker.mcap(
+                Chunk(lz4.frame.compress(bytes(GIGABYTE // 8)), 1000, 'lz4'), indexed=False)),
+            ('chunks at one time', mcapmaker.mcap(*[
+                Chunk(zstd.compress(bytes(GIGABYTE // 8)), GIGABYTE // 8)] * 99)),
+            ('laughs', mcapmaker.mcap(qos=LAUGHS)),
+            ('laughs unindexed', mcapmaker.mcap(qos=LAUGHS, indexed=False))):
+        path.write_bytes(content)
+        yield f'mcap of {what}', partial(whole, path)
+    path.write_bytes(mcapmaker.mcap(loose=mcapmaker.record(3, b'', 99 * GIGABYTE), indexed=False))
+    end = path.read_bytes()[-37:]
+    with open(path, 'r+b') as file:
+        file.seek(100 * GIGABYTE)
+        file.write(end)
+    yield 'mcap of a sparse record', partial(whole, path)
+    for mode, name, content in (
+            ('FILE', 'b.mcap.zstd', zstd.compress(bytes(GIGABYTE + 1))),
+            ('MESSAGE', 'b.mcap', mcapmaker.mcap(Chunk(message, len(message), '')))):
+        yield f'bag compressed by {mode}', partial(
+            whole, mcapmaker.bag(folder / mode, name, content, mode))
+    (folder / mode / 'metadata.yaml').write_text(LAUGHS)
+    yield 'bag of laughs', partial(whole, folder / mode)
+    path = folder / 'q.db3'
+    with closing(sqlite3.connect(path)) as base:
+        base.executescript("""
+            CREATE TABLE topics(id INTEGER PRIMARY KEY, name, type, serialization_format,
+                                offered_qos_profiles);
+            CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id, timestamp, data);""")
+        base.execute('INSERT INTO topics VALUES(1, "/a", "b", "cdr", ?)', (LAUGHS,))
+        base.commit()
+    yield 'db3 of laughs', partial(whole, path)
+
+
+def whole(path: Path) -> None:
+    """Read all of a bag."""
+    reader = BagReader(path)
+    try:
+        for _ in reader.records(reader.topics):
+            pass
+    finally:
+        reader.close()
 
 
 def checkpoints(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -167,6 +229,7 @@ def networks(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     write([h.make_node('ConstantOfShape', ['s'], ['k']), h.make_node('ReduceSum', ['k'], ['q']),
            h.make_node('Mul', ['x', 'q'], ['y'])], shape)
     yield 'openvino, much memory', lambda: network('openvino')(path)
+    yield 'onnx, much memory', partial(gaze('mobileone_s0', runtime='onnx'), path)
 
 
 def resident(name: str) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 import tempfile
 import time
 
+from fuzz import mcapmaker
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.bags.stamps import shifted
 from gaze_ros.bags.streams import find_streams
@@ -120,9 +121,26 @@ def of_db3(data: bytes) -> None:
 
 def of_metadata(data: bytes) -> None:
     Path(_folder.name, 'bag').mkdir(exist_ok=True)
-    _file('bag/bag.mcap', next((SEEDS / 'mcap').iterdir()).read_bytes())
+    _file('bag/bag.mcap', (SEEDS / 'mcap' / 'raw.mcap').read_bytes())
     _file('bag/metadata.yaml', data)
     _bag(Path(_folder.name, 'bag'))
+
+
+def of_packed(data: bytes) -> None:
+    """A file that is compressed as such."""
+    _bag(mcapmaker.bag(Path(_folder.name, 'packed'), 'b.mcap.zstd', data, 'FILE'))
+
+
+def of_messages(data: bytes) -> None:
+    """A message that is compressed as such."""
+    message = mcapmaker.message(data)
+    _bag(mcapmaker.bag(Path(_folder.name, 'messages'), 'b.mcap', mcapmaker.mcap(
+        mcapmaker.Chunk(message, len(message), '')), 'MESSAGE'))
+
+
+def of_qos(data: bytes) -> None:
+    """What is told of a topic's publishers."""
+    _bag(_file('qos.mcap', mcapmaker.mcap(qos=data.decode('utf-8', 'replace'))))
 
 
 def of_cdr(data: bytes) -> None:

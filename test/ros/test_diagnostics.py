@@ -26,7 +26,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
-from support import call, running, wait_until
+from support import call, running, Told, wait_until
 import yaml
 
 STALE, OK, WARN, ERROR = (
@@ -79,34 +79,6 @@ def quick(monkeypatch):
     """Tell ten times a second."""
     monkeypatch.setattr(diagnostics, '_PERIOD', 0.1)
     monkeypatch.setattr(rules, 'PATIENCE', 0.3)
-
-
-class Told:
-    """What is heard on /diagnostics of one task."""
-
-    def __init__(self, listener, name):
-        self.name = name
-        self._heard = listener.hear(DiagnosticArray, '/diagnostics')
-
-    @property
-    def all(self):
-        return [message for message in [*self._heard] if message.status[0].name == self.name]
-
-    @property
-    def last(self):
-        return self.all[-1].status[0] if self.all else DiagnosticStatus(level=b'\xff')
-
-    @property
-    def values(self):
-        return {value.key: value.value for value in self.last.values}
-
-    def says(self, level, words=''):
-        """Return whether the last status has a level and words."""
-        last = self.last
-        return last.level == level and words in last.message
-
-    def wait(self, level, words='', timeout=10.0):
-        wait_until(lambda: self.says(level, words), timeout, f'{level} {words}')
 
 
 def flow(stage, condition, what, age=0.01, drop=0):

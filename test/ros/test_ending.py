@@ -1,16 +1,16 @@
 """Signals, keys and failures: how a process ends. Code 0 says it ended within 2 s by itself."""
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import os
+import platform
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from threading import Event, Thread
 import time
 
+from cameras import network_camera
 import cv2
 from gaze_ros.ros.stop import GRACE
-import numpy as np
 import psutil
 import pytest
 from sensor_msgs.msg import Image
@@ -36,41 +36,15 @@ def test_a_signal_at_any_moment_ends_in_order(number, moment, tmp_path):
         assert video.read()[0]
 
 
-@pytest.fixture
-def stalled():
-    """A network camera that sends pictures and then says nothing more; return its URL."""
-    released = Event()
-
-    class Stalling(BaseHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header('Content-Type', 'multipart/x-mixed-replace; boundary=frame')
-            self.end_headers()
-            data = cv2.imencode('.jpg', np.full((48, 64, 3), 99, np.uint8))[1].tobytes()
-            for _ in range(30):
-                self.wfile.write(b'--frame\r\nContent-Type: image/jpeg\r\n'
-                                 b'Content-Length: %d\r\n\r\n' % len(data) + data + b'\r\n')
-            self.wfile.flush()
-            released.wait(60)
-
-    server = ThreadingHTTPServer(('127.0.0.1', 0), Stalling)
-    server.daemon_threads = True
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f'http://127.0.0.1:{server.server_port}/'
-    released.set()
-    server.shutdown()
-
-
-def test_a_camera_whose_read_hangs_does_not_hang_the_end(listener, stalled):
+def test_a_camera_whose_read_hangs_does_not_hang_the_end(listener):
     images = listener.hear(Image, '/camera/image_raw', lambda m: m.width)
-    process = Process('pipeline', f'source:={stalled}')
-    wait_until(lambda: images, 40, 'an image')
-    time.sleep(1.0)  # into the read that hangs
-    process.send(signal.SIGINT)
-    assert process.end() == 0, process.text
+    with network_camera() as camera:
+        process = Process('pipeline', f'source:=http://127.0.0.1:{camera.port}/')
+        wait_until(lambda: images, 40, 'an image')
+        camera.does = 'stall'
+        time.sleep(1.0)  # into the read that hangs
+        process.send(signal.SIGINT)
+        assert process.end() == 0, process.text
     assert 'not ended' not in process.text
 
 
@@ -181,10 +155,9 @@ def test_a_call_that_cannot_be_broken_off_does_not_hang_the_end(started, code):
 
 #: An endless call that keeps the interpreter's lock, as Fast DDS's did: no Python runs any more.
 STUCK = """
-import os
 import re
 from gaze_ros.ros import stop
-stop.STUCK = 1.0 / os.cpu_count()
+stop.STUCK = 1.0
 here = stop.Stop()
 here.mind_signals()
 here.alive()
@@ -267,3 +240,33 @@ def test_a_node_whose_launch_process_has_ended_before_ends_at_once():
     over.wait()
     process = Process('people_node', env={'GAZE_ROS_LAUNCH': str(over.pid)})
     assert process.end() == 0, process.text
+
+
+#: Where glibc has its memory when the nodes begin, with a thread that takes some.
+ARENAS = """
+import ctypes
+import sys
+from threading import Thread
+from types import ModuleType
+from gaze_ros.ros import main
+def run(nodes, stop):
+    libc = ctypes.CDLL(None)
+    thread = Thread(target=libc.malloc, args=(100_000,))
+    thread.start()
+    thread.join()
+    libc.malloc_stats()
+    return 0
+sys.modules['gaze_ros.ros.runtime'] = ModuleType('runtime')
+sys.modules['gaze_ros.ros.runtime'].run = run
+main.people_node()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='is of glibc')
+def test_all_threads_share_the_memory_that_is_kept_for_pictures():
+    env = {name: value for name, value in os.environ.items()
+           if name != 'GLIBC_TUNABLES' and not name.startswith('MALLOC_')}
+    done = subprocess.run([sys.executable, '-c', ARENAS], env=env, text=True,
+                          capture_output=True, timeout=30)
+    assert done.returncode == 0
+    assert re.findall(r'^Arena (\d+)', done.stderr, re.MULTILINE) == ['0'], done.stderr

@@ -97,6 +97,36 @@ def test_what_is_destroyed_under_a_callback_ends_nothing():
     assert len(called) > 5
 
 
+class Losing(Node):
+    """Loses a publisher as soon as the executor has gathered what it waits for."""
+
+    doomed = None
+
+    @property
+    def waitables(self):
+        yield from super().waitables
+        doomed, self.doomed = self.doomed, None
+        if doomed is not None:
+            self.destroy_publisher(doomed)
+
+
+def test_what_is_destroyed_while_all_is_gathered_ends_nothing():
+    """Another thread may do so at any moment, and Kilted's rclpy minds only some of them."""
+    node, called = Losing('loses'), []
+    node.create_timer(0.01, lambda: called.append(True))
+    executor = OnceExecutor(2)
+    executor.add_node(node)
+    for _ in range(5):
+        node.doomed = node.create_publisher(String, 'lost', 1)
+        before = len(called)
+        end = time.monotonic() + 20
+        while len(called) < before + 3 and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.05)
+        assert node.doomed is None and len(called) >= before + 3
+    executor.shutdown(5.0)
+    node.destroy_node()
+
+
 def test_nothing_is_said_of_what_was_destroyed_as_the_executor_ended(capsys):
     node = Node('ends')
     publisher = node.create_publisher(String, 'gone', 1)
@@ -151,3 +181,33 @@ def test_what_a_callback_raises_is_told_once_and_costs_what_it_was_called_for():
     assert of is node
     assert reason.startswith('a callback of /tells/words failed: ZeroDivisionError: on purpose (')
     assert reason.endswith(')') and 'test_executor.py:' in reason
+
+
+class Forgetful(OnceExecutor):
+    """Gets no memory for the first message it takes, as one that claims to be of 2 GB."""
+
+    failed = False
+
+    def _take_subscription(self, sub):
+        taken = super()._take_subscription(sub)
+        if self.failed:
+            return taken
+        self.failed = True
+        raise MemoryError('on purpose')
+
+
+def test_what_cannot_be_taken_leaves_nobody_deaf():
+    node, told, got = Node('takes'), [], []
+    publisher = node.create_publisher(String, 'takes/words', 10)
+    node.create_subscription(
+        String, 'takes/words', got.append, 10, callback_group=MutuallyExclusiveCallbackGroup())
+    executor = Forgetful(2, tell=lambda of, reason: told.append(reason))
+    executor.add_node(node)
+    end = time.monotonic() + 20
+    while len(got) < 3 and time.monotonic() < end:
+        publisher.publish(String())
+        executor.spin_once(timeout_sec=0.1)
+    executor.shutdown(5.0)
+    node.destroy_node()
+    assert len(got) >= 3
+    assert len(told) == 1 and 'of /takes/words failed: MemoryError: on purpose' in told[0]

@@ -163,6 +163,19 @@ def test_a_face_keeps_its_topics_through_gaps_and_loses_them_when_it_is_gone(lis
         ['f1', 'f2'], ['f1', 'f2'], ['f1', 'f2'], ['f1'], []]
 
 
+def test_an_id_that_is_given_anew_is_another_face(listener):
+    heard = Heard(listener.node)
+    with humans() as (made, node):
+        matched(node, 2)
+        made.publish(frame(f1=FACE), header(10), None, [], 1)
+        roi = next(p for p in node.publishers if p.topic_name.endswith('f1/roi'))
+        made.publish(frame(f1=FACE, f2=OTHER), header(11.5), None, [], 2)
+        assert roi not in node.publishers
+        assert publishers(node, '/roi') == {'/humans/faces/f1/roi', '/humans/faces/f2/roi'}
+        wait_until(lambda: len(heard.tracked) >= 3, 10, 'three lists')
+    assert [m.ids for m in heard.tracked[:3]] == [['f1'], [], ['f1', 'f2']]
+
+
 @pytest.mark.parametrize('step', [0.0, 0.4])
 def test_nothing_is_left_of_faces_that_come_and_go(step):
     with humans() as (made, node):

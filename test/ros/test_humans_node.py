@@ -88,6 +88,13 @@ def test_it_publishes_faces_and_takes_them_back_when_it_ends(listener):
         assert (gazing.sender, gazing.receiver) == ('f1', '')
         np.testing.assert_array_equal(
             image_to_bgr(picture), cropped(bgr, (100, 100, 80, 110), 128))
+        # Started again, the gaze node gives f1 to whom it sees first, after a pause.
+        lists = heard['faces/tracked']
+        before = len(lists)
+        for _ in range(9):
+            next(seconds)
+        wait_until(lambda: told() and len(lists) > before + 2, 20, 'more lists')
+        assert lists[-1].ids == ['f1'] and [] in [m.ids for m in lists[before:]]
     wait_until(lambda: heard['faces/tracked'][-1].ids == [], 10, 'an empty list at the end')
 
 

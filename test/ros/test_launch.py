@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 import re
 import sys
+import time
 from types import ModuleType, SimpleNamespace
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
@@ -143,6 +144,8 @@ def test_the_arguments_of_launch_itself_arrive(launching, tmp_path):
         assert got['arguments'] == ['--nodes', 'gaze,people']
         assert got['namespace'] == 'robot1'
         assert got['ros_arguments'] == ['--log-level', 'debug']
+        since = float(got['additional_env'].pop('GAZE_ROS_LAUNCHED_AT'))
+        assert 0 <= time.time() - since < 60
         assert got['additional_env'] == {
             'GAZE_ROS_LINK': 'network', 'GAZE_ROS_LAUNCH': str(os.getpid())}
         assert (got['respawn'], got['respawn_delay']) == (True, 1.0)

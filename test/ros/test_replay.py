@@ -145,6 +145,7 @@ def test_at_the_end_it_minds_what_is_set_then_and_counts_the_images_of_this_time
 @pytest.mark.parametrize(('parameters', 'words'), [
     ((), 'the parameter bag is not set: give it a rosbag2 folder'),
     (('bag:=/nowhere',), "bag '/nowhere' does not exist"),
+    (('bag:=~nobody-of-all/x',), "bag '~nobody-of-all/x' does not exist: Could not"),
     (('bag:={bag}', 'image_topic:=x'), "topic '/x' has no images in the bag; it has /camera/"),
     (('bag:={bag}', 'rate:=0.0'), 'rate out of range Min: 0.01')])
 def test_what_cannot_be_replayed_ends_the_node_with_the_reason(tmp_path, parameters, words):

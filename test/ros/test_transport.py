@@ -35,7 +35,7 @@ def test_the_packages_profile_is_used_where_the_user_chose_none(
     ((1 << 30) // 4096, 67108864), (64 << 20 >> 12, 16777216), (None, 16777216)])
 def test_segments_are_as_large_as_shared_memory_allows(clean, room, size):
     def statvfs(path):
-        assert path == '/dev/shm'
+        assert str(path) == '/dev/shm'
         if room is None:
             raise FileNotFoundError(path)
         return SimpleNamespace(f_bavail=room, f_frsize=4096)

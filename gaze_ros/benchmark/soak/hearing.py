@@ -2,21 +2,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event, Lock, Thread
+from threading import Lock
 import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from gaze_ros.benchmark.listening import spinning
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics, transport
+from gaze_ros.ros import topics
 from gaze_ros.ros.diagnostics import TOPIC as DIAGNOSTICS
 from gaze_ros.ros.messages import seconds
 from rcl_interfaces.srv import SetParameters
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
@@ -126,27 +124,5 @@ class Robot:
 @contextmanager
 def hearing() -> Iterator[Robot]:
     """Hear and ask for the length of the block, in the ROS domain of the environment."""
-    ending = Event()
-
-    def spin() -> None:
-        while not ending.is_set():
-            executor.spin_once(timeout_sec=0.2)
-
-    transport.configure()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        node = rclpy.create_node('gaze_ros_soak')
-        robot = Robot(node)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        thread = Thread(target=spin, name='robot', daemon=True)
-        thread.start()
-        try:
-            yield robot
-        finally:
-            ending.set()
-            thread.join(1)
-            executor.shutdown(0.0)
-            node.destroy_node()
-    finally:
-        rclpy.try_shutdown()
+    with spinning('gaze_ros_soak') as node:
+        yield Robot(node)

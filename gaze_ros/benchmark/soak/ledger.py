@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gaze_ros.benchmark.soak.hearing import Heard
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.shared_memory import FOLDER
 import numpy as np
 import psutil
 
@@ -21,7 +22,6 @@ OF_PROCESS = ('rss', 'pss', 'uss', 'anon', 'handles', 'threads', 'shm', 'shm_fil
 OF_ALL = ('time', 'span', 'fps', 'p50', 'p99', 'dropped', 'faces', 'ids', 'failures',
           'all_shm_files', 'all_shm', 'away')
 
-_SHM = '/dev/shm'  # noqa: S108, where Fast DDS has its segments
 _MB = 1e6
 
 Row = dict[str, float]
@@ -128,7 +128,7 @@ def _segments(pid: int) -> dict[str, int]:
     try:
         with open(f'/proc/{pid}/maps', encoding='utf-8', errors='replace') as maps:
             for line in maps:
-                if _SHM in line:
+                if str(FOLDER) in line:
                     low, high = (int(word, 16) for word in line.split()[0].split('-'))
                     name = line.split(None, 5)[-1].strip()
                     found[name] = found.get(name, 0) + high - low
@@ -141,7 +141,7 @@ def _shm() -> Row:
     """Return how much of everybody's Fast DDS lies in shared memory, mapped by anybody or not."""
     files, size = 0, 0
     try:
-        with os.scandir(_SHM) as entries:
+        with os.scandir(FOLDER) as entries:
             for entry in entries:
                 if entry.name.startswith(('fastrtps_', 'fastdds_')):
                     files += 1

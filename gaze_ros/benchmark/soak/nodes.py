@@ -8,7 +8,6 @@ import sys
 import time
 
 from gaze_ros.core.errors import GazeRosError
-import psutil
 
 #: Nodes of each process, by its name: the camera last, so that it finds the others.
 LAYOUTS = {
@@ -66,12 +65,7 @@ class Nodes:
 
     def close(self) -> None:
         """End all: in order where that takes no longer than 4 s."""
-        own = []
         for process in self._processes.values():
-            try:
-                own += psutil.Process(process.pid).children(recursive=True)
-            except psutil.Error:  # it has ended
-                pass
             process.send_signal(signal.SIGINT)
         until = time.monotonic() + _GRACE
         for process in self._processes.values():
@@ -80,8 +74,3 @@ class Nodes:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for process in own:  # OpenVINO's telemetry forks one
-            try:
-                process.kill()
-            except psutil.Error:
-                pass

@@ -40,7 +40,8 @@ CHECKS = {
 }
 
 #: Those without which nothing runs; what fails of the others is advice.
-ESSENTIAL = ('numpy', 'OpenCV', 'Needed packages', 'Trial', 'ROS', 'Middleware', 'Messages')
+ESSENTIAL = ('numpy', 'OpenCV', 'Needed packages', 'Machine', 'Trial', 'ROS', 'Middleware',
+             'Messages')
 
 #: Seconds a check may take: torch takes 10 to be imported from a cold disk.
 PATIENCE = 45.0

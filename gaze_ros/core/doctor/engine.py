@@ -18,7 +18,7 @@ def models() -> Findings:
     found = Findings()
     found.tell('looked for in', ', '.join(map(str, store.folders())))
     for folder in os.environ.get(store.VARIABLE, '').split(os.pathsep):
-        if folder and not Path(folder).expanduser().is_dir():
+        if folder and not os.path.isdir(os.path.expanduser(folder)):  # nobody's home: as it is
             found.advise(f'${store.VARIABLE} names {folder}, which is no folder', 'correct it')
     # What the store says of files that it passes over, of each once.
     logging.getLogger('gaze_ros').setLevel(logging.CRITICAL)

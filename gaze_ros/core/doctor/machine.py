@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+from gaze_ros.core import allocation
 from gaze_ros.core import threads as thread_counts
 from gaze_ros.core.doctor.findings import Findings
 
@@ -111,6 +112,8 @@ def _limits(found: Findings) -> None:
     space = getrlimit(RLIMIT_AS)[0]
     if space != RLIM_INFINITY:
         found.tell('address space', f'{space / 1e9:.1f} GB (ulimit -v)')
-        if space < 8e9:
+        if why := allocation.limited():
+            found.need(f'no node starts: {why}', 'ulimit -v unlimited')
+        elif space < 8e9:
             found.advise(f'a process may map only {space / 1e9:.1f} GB, and libraries map more '
                          'than they use', 'ulimit -v unlimited')

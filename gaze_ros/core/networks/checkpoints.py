@@ -100,7 +100,7 @@ def _read_safetensors(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str
         head = int.from_bytes(file.read(8), 'little')
     if head > _MOST_PICKLE and head <= Path(path).stat().st_size:
         raise ModelError(f"weight '{path}' is no safetensors file of ours: its header alone has "
-                         f'{head} bytes')
+                         f'{head} bytes, at most {_MOST_PICKLE} were expected')
     try:
         import safetensors
     except ImportError as e:

@@ -26,6 +26,8 @@ CORE.set_property({'ENABLE_MMAP': False})
 _TYPES = {'fp32': 'f32', 'fp16': 'f16', 'bf16': 'bf16'}
 _NAMES = {v: k for k, v in _TYPES.items()}
 
+#: Types of constants that may be no numbers.
+_FLOATS = ('f16', 'f32', 'f64')
 #: Operations that may go on for ever.
 _ENDLESS = ('Loop', 'TensorIterator', 'If')
 #: Numbers that an operation may give: those of faces have a hundredth of it.
@@ -60,7 +62,7 @@ class OpenVINONetwork:
         except RuntimeError as e:
             raise ModelError(
                 f"{named} '{model}' is no network OpenVINO can read: {_reason(e)}") from e
-        if why := _too_much(graph):
+        if why := _wrong(graph):
             raise ModelError(f"{named} '{model}' is no network that is run here: {why}")
         quantised = any(op.get_type_name() == 'FakeQuantize' for op in graph.get_ops())
         options = {'PERFORMANCE_HINT': 'LATENCY'}
@@ -112,14 +114,21 @@ class OpenVINONetwork:
             list(inputs), share_inputs=True, share_outputs=True).values())
 
 
-def _too_much(graph: openvino.Model) -> str:
-    """Return what of a network would take more memory than there is, or have no end, or ''."""
+def _wrong(graph: openvino.Model) -> str:
+    """Return why a network takes more memory than there is, has no end or no sense; or ''.
+
+    Weights that are no numbers need not show in what comes of them: its Relu makes NaN 0.
+    """
     for op in graph.get_ops():
         if (kind := op.get_type_name()) in _ENDLESS:
             return f'it holds a {kind}'
         for shape in (o.partial_shape for o in op.outputs()):
             if shape.is_static and math.prod(shape.get_shape()) > _MOST_VALUES:
                 return f'its {kind} gives {shape.get_shape()} values'
+        if kind == 'Constant' and op.get_element_type().get_type_name() in _FLOATS:
+            # Infinite alone is the bound of a range.
+            if np.isnan(op.data).any() or op.data.size > 1 and np.isinf(op.data).any():
+                return 'it holds weights that are not finite: is it damaged?'
     return ''
 
 

@@ -9,6 +9,7 @@ import cv2
 from gaze_ros.core import quiet
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.files import claims_too_much
+from gaze_ros.core.threads import MOST_PIXELS
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ class Images:
         if self.count == 1 and self._decode(self._paths[0]) is None:
             raise SourceError(
                 f"source '{self._paths[0]}' ({self._paths[0].stat().st_size} bytes) is no image "
-                'OpenCV can decode')
+                f'OpenCV can decode: one that is whole, of at most {MOST_PIXELS} pixels, was '
+                'expected')
 
     def read(self) -> Optional[np.ndarray]:
         """Return the next picture, or None at the end.

@@ -105,7 +105,8 @@ class Relay:
             if self._behind is not None and self._behind.thread.is_alive():
                 continue
             with turn.lock:
-                if turn.since is None or not self._hand_over(turn):
+                # Another call than the one that hung is none of its.
+                if turn.since != since or not self._hand_over(turn):
                     continue
                 turn.left = True
             self._behind, self._turn = turn, Turn(self._run)

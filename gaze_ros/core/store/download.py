@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from gaze_ros.core.digests import compute, mismatch
 from gaze_ros.core.errors import ModelError
+from gaze_ros.core.files import MOST_WEIGHTS
 from gaze_ros.core.store.asking import opener, request, told
 from tqdm import tqdm
 
@@ -23,8 +24,8 @@ TIMEOUT = 30.0
 #: How often a transfer that breaks off is taken up, and the seconds in between.
 ATTEMPTS = 4
 PAUSE = 2.0
-#: Bytes at most of a file whose size is not known. The largest known has 96 MB.
-LIMIT = 1 << 30
+#: Bytes at most of a file whose size is not known.
+LIMIT = MOST_WEIGHTS
 
 _CHUNK = 1 << 16
 _FULL = (errno.ENOSPC, errno.EDQUOT)

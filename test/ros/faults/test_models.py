@@ -1,9 +1,11 @@
 """Files of models that change under a node that runs, and memory that it does not get."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from gaze_ros.msg import GazeArray
 import pytest
 from support import BIN, put, running, wait_until
@@ -70,6 +72,57 @@ def test_a_file_cut_short_while_it_is_loaded_ends_no_process(models):
     done = subprocess.run(
         [sys.executable, '-c', code, str(models / NAMES[0])], capture_output=True, text=True)
     assert done.returncode == 0, (done.returncode, done.stderr)
+
+
+#: A gaze node whose model comes back from no call while there is a file, its first word; figures
+#: are of 1 s instead of 5.
+HANGS = """
+from pathlib import Path
+import sys
+from threading import Event
+from gaze_ros.core import loading, rules
+from gaze_ros.ros import diagnostics
+from gaze_ros.ros.main import gaze_node
+
+def create(*how):
+    estimator = make(*how)
+    def estimate(*what):
+        return Event().wait() if hang.exists() else real(*what)
+    real, estimator.estimate = estimator.estimate, estimate
+    return estimator
+
+hang = Path(sys.argv[1])
+make, loading.create_estimator = loading.create_estimator, create
+rules.PATIENCE, diagnostics._PERIOD = 0.6, 0.2
+del sys.argv[1:3]
+gaze_node()
+"""
+
+
+def test_a_model_that_hangs_is_told_and_does_not_keep_the_node(
+        listener, tmp_path, rounds):
+    """A GPU that is stuck: none can be made to here, so the model's call waits for ever."""
+    told = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0])
+    heard = listener.hear(GazeArray, '/gaze', lambda m: len(m.gazes))
+
+    def said(level, words):
+        return any(s.name == 'gaze: Inference' and s.level == level and words in s.message
+                   for s in [*told])
+
+    with running('camera_node', 'source:=sample'):
+        for overlap in rounds(('auto',), ('auto', 'always')):
+            hang = tmp_path / overlap
+            with running('gaze_node', f'overlap:={overlap}',
+                         prefix=(sys.executable, '-c', HANGS, str(hang))) as process:
+                del told[:], heard[:]
+                wait_until(lambda: len(heard) > 5, 30, 'gaze')
+                hang.touch()
+                wait_until(lambda: said(DiagnosticStatus.ERROR, 'does it hang?'), 10,
+                           'that it hangs')
+                process.send(signal.SIGINT)
+                # In order: after GRACE it would be ended with code 1, and say so.
+                assert process.end(2) == 0, process.text
+            assert 'not ended' not in process.text
 
 
 @pytest.mark.parametrize('megabytes', [600, 1100, 1400])

@@ -1,26 +1,45 @@
 """What gaze_ros writes where it has no room, and over what it reads."""
+from functools import partial
 import os
 from pathlib import Path
-import subprocess
 import sys
 
+import cv2
 import pytest
-from support import save_sample
+from support import gaze_ros, save_sample
 
-
-def gaze_ros(*words, **how):
-    return subprocess.run([sys.executable, '-c', 'import sys; from gaze_ros.cli.main import main; '
-                           'sys.exit(main())', *words], stderr=subprocess.PIPE, text=True, **how)
+if sys.platform != 'win32':
+    import resource
 
 
 @pytest.mark.skipif(not Path('/dev/full').exists(), reason='there is no /dev/full')
-def test_lines_that_do_not_fit_are_told_in_one_line(tmp_path):
+def test_lines_that_do_not_fit_are_told_in_one_line(tmp_path, rounds):
     clip = save_sample(tmp_path / 'a.avi', 'MJPG', 10.0, 4)
-    with open('/dev/full', 'w') as full:
-        done = gaze_ros('video', str(clip), '--json', '-', '--quiet', stdout=full)
-    assert done.returncode == 1
-    assert 'does not fit on its disk: No space left' in done.stderr
-    assert 'Traceback' not in done.stderr and 'Exception' not in done.stderr, done.stderr
+    labels = tmp_path / 'labels.csv'
+    labels.write_text('frame,pitch,yaw\n0,0.1,0.1\n1,0.1,0.2\n2,0.2,0.1\n')
+    video, evaluate = ('video', clip, '--json', '-', '--quiet'), (
+        'evaluate', '--input', clip, '--labels', labels)
+    for words in rounds((video,), (video, evaluate, (*evaluate, '--json'))):
+        with open('/dev/full', 'w') as full:
+            done = gaze_ros(*words, stdout=full)
+        assert done.returncode == 1
+        assert done.stderr == (f'gaze_ros {words[0]}: what it writes does not fit on its disk: '
+                               'No space left on device\n')
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='needs a limit on files')
+def test_a_video_that_does_not_fit_is_told_in_one_line_and_plays_to_there(tmp_path, rounds):
+    """By a limit of the process, which counts as a disk does and needs no root."""
+    clip, out = save_sample(tmp_path / 'a.avi', 'MJPG', 10.0, 60), tmp_path / 'b.avi'
+    # Bytes: less than is kept for the end, and a little more than at what it is ended.
+    for limit in rounds((4300 << 10,), (1 << 20, 4300 << 10)):
+        done = gaze_ros('video', clip, '--output', out, '--quiet', preexec_fn=partial(
+            resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)))
+        assert done.returncode == 1
+        assert f"gaze_ros video: '{out}'" in done.stderr and 'its disk is full' in done.stderr
+        assert done.stderr.count('\n') == 1, done.stderr
+    capture = cv2.VideoCapture(str(out))
+    assert 5 <= sum(1 for _ in iter(capture.grab, False)) < 60
 
 
 def test_the_input_is_not_overwritten_whatever_it_is_called(tmp_path, rounds):
@@ -29,7 +48,7 @@ def test_the_input_is_not_overwritten_whatever_it_is_called(tmp_path, rounds):
     os.link(clip, tmp_path / 'hard.avi')
     os.symlink(clip, tmp_path / 'soft.avi')
     for name in rounds(('hard',), ('a', 'hard', 'soft')):
-        done = gaze_ros('video', str(clip), '--output', str(tmp_path / f'{name}.avi'), '--quiet')
+        done = gaze_ros('video', clip, '--output', tmp_path / f'{name}.avi', '--quiet')
         assert done.returncode == 1
         assert 'is the input' in done.stderr, done.stderr
         assert clip.read_bytes() == before

@@ -4,20 +4,21 @@ import os
 import shutil
 import signal
 from threading import Event, Thread
+import time
 
 import cv2
-from diagnostic_msgs.msg import DiagnosticArray
 import disks
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros import topics
 from gaze_ros.ros.messages import bgr_to_image
+from gaze_ros.ros.respawn import SINCE
 import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
-from support import call, Process, put, running, wait_until
+from support import call, Process, put, running, Told, wait_until
 
 OK, ERROR = b'\x00', b'\x02'
 
@@ -29,21 +30,6 @@ def small(tmp_path):
         pytest.skip(f'{why}; test_recording has a limit of the process instead')
     with disks.disk(tmp_path / 'disk', '64m') as one:
         yield one
-
-
-class Told:
-    """What a node says on /diagnostics."""
-
-    def __init__(self, listener, node):
-        self._node = node
-        self._heard = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0])
-
-    def wait(self, level, words=''):
-        def said():
-            mine = [one for one in [*self._heard] if self._node in one.name]
-            return mine and mine[-1].level == level and words in mine[-1].message
-
-        wait_until(said, 20, f'{self._node} {level} {words}')
 
 
 @contextmanager
@@ -103,7 +89,7 @@ def later(heard, count=10):
 def test_what_is_saved_ends_before_the_disk_is_full_and_goes_on_when_there_is_room(
         listener, small, rounds):
     video, bag = rounds(('.mp4', '.mcap'), ('.mp4', ''))
-    drawing, writing = Told(listener, 'visualizer'), Told(listener, 'recorder')
+    drawing, writing = Told(listener, 'visualizer: Display'), Told(listener, 'recorder: Recorder')
     heard = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
     place = small.folder
     with publishing(listener, {**SEEN, **SAID}), running(
@@ -145,7 +131,7 @@ def test_what_is_saved_ends_before_the_disk_is_full_and_goes_on_when_there_is_ro
 def test_a_video_that_is_taken_away_is_told_and_begins_anew(listener, tmp_path, rounds):
     if not rounds(False, True):
         pytest.skip('in the full suite')
-    told = Told(listener, 'visualizer')
+    told = Told(listener, 'visualizer: Display')
     heard = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
     folder = tmp_path / 'videos'
     path = folder / 'a.mkv'
@@ -196,6 +182,46 @@ def others(listener, process, heard, path, folder):
     assert not put(listener, 'visualizer', output='')
     assert process.text.count(f"saved '{other}'") == 1
     assert frames(other) >= 5
+
+
+def test_what_launch_starts_again_overwrites_nothing_of_its_former_life(
+        listener, tmp_path, rounds):
+    """As launch starts both: with the time at which it began."""
+    if not rounds(False, True):
+        pytest.skip('7 s: only with --full; test_recording and test_bags have the rule')
+    env = {SINCE: str(time.time())}
+    video, bag = tmp_path / 'a.avi', tmp_path / 'b'
+    drawn = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
+    with publishing(listener, {**SEEN, (topics.GAZE, GazeArray): SAID[topics.GAZE, GazeArray]}):
+        first = (Process('visualizer_node', f'output:={video}', env=env),
+                 Process('recorder_node', f'output:={bag}', env=env))
+        later(drawn)
+        first[1].wait_for('recording')
+        for process in first:
+            process.send(signal.SIGKILL)
+            assert process.end() == -signal.SIGKILL
+        left = video.read_bytes(), (bag / 'b.mcap').read_bytes()
+        writing = Told(listener, 'recorder: Recorder')
+        with running('visualizer_node', f'output:={video}', env=env) as visualizer, \
+                running('recorder_node', f'output:={bag}', env=env) as recorder:
+            visualizer.wait_for(f"the video goes on in '{tmp_path}/a_2.avi'")
+            recorder.wait_for(f"'{bag}' was recorded before this process was started again")
+            writing.wait(OK)
+            later(drawn)
+    assert left == (video.read_bytes(), (bag / 'b.mcap').read_bytes())
+    assert frames(tmp_path / 'a_2.avi') >= 5
+    assert gazes(tmp_path / 'b_2') >= 5
+
+
+def test_a_message_that_is_none_is_told_and_left_out(listener, tmp_path):
+    told = Told(listener, 'recorder: Recorder')
+    short = {(topics.GAZE, GazeArray): lambda header: b'\0\1\0\0'}
+    with publishing(listener, short), running(
+            'recorder_node', f'output:={tmp_path}/rec') as process:
+        process.wait_for('a message was left out: /gaze: a message of 4 bytes has no header')
+        told.wait(ERROR, 'pictures fail')
+    assert process.text.count('left out') == 1, process.text
+    assert gazes(tmp_path / 'rec') == 0
 
 
 def test_a_recorder_that_is_killed_leaves_all_but_the_last_seconds(listener, tmp_path, rounds):

@@ -79,7 +79,9 @@ def test_a_gaze_node_killed_and_started_again_beside_the_others(listener):
         assert of_one[1] != Attention.GONE
 
 
-def test_a_camera_node_killed_and_started_again_beside_the_others(listener):
+def test_a_camera_node_killed_and_started_again_beside_the_others(listener, rounds):
+    if not rounds(False, True):
+        pytest.skip('8 s: only with --full')
     ids = listener.hear(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
     with running('gaze_node') as gaze:
         killed = Process('camera_node', 'source:=sample')

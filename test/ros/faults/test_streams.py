@@ -66,7 +66,7 @@ def test_pictures_of_other_sizes_flow_and_camera_info_fits_each(seen, tmp_path):
     folder.mkdir()
     for n, (width, height) in enumerate([(640, 480), (320, 240), (640, 360)]):
         cv2.imwrite(str(folder / f'{n}.jpg'), np.zeros((height, width, 3), np.uint8))
-    with running('camera_node', f'source:={folder}', 'loop:=true', 'fps:=10.0',
+    with running('camera_node', f'source:={folder}', 'loop:=true', 'fps:=30.0',
                  f'camera_info_url:={path}') as process:
         seen.wait_for_more(12)
         wait_until(lambda: len({*seen.infos}) == 3, 10, 'all sizes')

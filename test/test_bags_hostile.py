@@ -1,0 +1,204 @@
+"""Bags that mean harm: what is unpacked has bounds, no YAML hangs; what is in order is read."""
+import sqlite3
+
+from bagmaker import messages, write, write_db3
+from gaze_ros.bags import bounds, foreign
+from gaze_ros.bags.reading import BagReader, Topic
+from gaze_ros.core.errors import SourceError
+from hypothesis import given
+from hypothesis import strategies as st
+import lz4.frame
+from fuzz.mcapmaker import bag, Chunk, mcap, message, record, TOPIC, TYPE
+import pytest
+from rosbags.rosbag2 import Reader
+
+zstd = bounds.zstd()
+
+ONE = message(b'x' * 99)
+#: A merge and aliases: twenty lines stand for 10**19 values.
+LAUGHS = 'a0: &a0 {k: 1}\n' + ''.join(
+    f'a{i}: &a{i} {{<<: [{", ".join([f"*a{i - 1}"] * 9)}]}}\n' for i in range(1, 20))
+QOS = ('- {history: 3, depth: 0, reliability: 1, durability: 2, deadline: {sec: 9, nsec: 8}, '
+       'lifespan: {sec: 9, nsec: 8}, liveliness: 1, liveliness_lease_duration: {sec: 9, nsec: 8}, '
+       'avoid_ros_namespace_conventions: false}')
+
+
+def read(path):
+    reader = BagReader(path)
+    try:
+        return [(r.topic, r.time, r.cdr) for r in reader.records(reader.topics)]
+    finally:
+        reader.close()
+
+
+def refused(path):
+    """Return why a bag is not read, one line that names it."""
+    with pytest.raises(SourceError) as error:
+        read(path)
+    words = str(error.value)
+    assert words.startswith(f"bag '{path}' ") and '\n' not in words
+    return words
+
+
+def unsized(data):
+    """Return what zstd makes of data of whose size it is not told."""
+    packer = zstd.ZstdCompressor()
+    return packer.compress(data) + packer.flush()
+
+
+def lone(tmp_path, *chunks, **more):
+    path = tmp_path / 'bag.mcap'
+    path.write_bytes(mcap(*chunks, **more))
+    return path
+
+
+@pytest.mark.parametrize('indexed', [True, False])
+@pytest.mark.parametrize(('compression', 'pack'), [
+    ('', bytes), ('zstd', zstd.compress), ('zstd', unsized), ('lz4', lz4.frame.compress)])
+def test_chunks_in_order_are_read(tmp_path, indexed, compression, pack):
+    chunks = [Chunk(pack(message(bytes([n]) * 99, n)), len(ONE), compression, n, n)
+              for n in range(1, 9)]
+    assert read(lone(tmp_path, *chunks, indexed=indexed, qos=QOS)) == [
+        (TOPIC, n, bytes([n]) * 99) for n in range(1, 9)]
+
+
+@pytest.mark.parametrize('indexed', [True, False])
+@pytest.mark.parametrize(('compression', 'pack'), [
+    ('zstd', zstd.compress), ('zstd', unsized), ('lz4', lz4.frame.compress)])
+def test_a_chunk_that_is_larger_than_it_says_is_unpacked_no_further(
+        tmp_path, indexed, compression, pack):
+    bomb = Chunk(pack(bytes(1 << 26)), 1000, compression)
+    words = refused(lone(tmp_path, bomb, indexed=indexed))
+    assert '1000 bytes' in words or 'at most 1000' in words
+    if indexed:
+        assert "'bag.mcap', before byte " in words
+
+
+@pytest.mark.parametrize('compression', ['', 'zstd', 'lz4'])
+def test_a_chunk_that_says_more_than_is_taken_is_named_unopened(tmp_path, compression):
+    words = refused(lone(tmp_path, Chunk(b'', 1 << 40, compression)))
+    assert "'bag.mcap': its chunk at byte " in words and f'{1 << 40} bytes' in words
+    if compression:
+        words = refused(lone(tmp_path, Chunk(b'', 1 << 40, compression), indexed=False))
+        assert f'unpacks to {1 << 40} bytes' in words
+
+
+def test_chunks_that_overlap_are_counted_together(tmp_path):
+    def chunks(steps):
+        return [Chunk(b'', 200 << 20, 'zstd', n * steps, n * steps + 5) for n in range(1, 99)]
+
+    assert 'overlap it in time' in refused(lone(tmp_path, *chunks(1)))
+    reader = BagReader(lone(tmp_path, *chunks(9)))  # one after the other
+    reader.close()
+
+
+@pytest.mark.parametrize('kind', [3, 4, 6])
+def test_a_record_of_many_bytes_is_not_read(tmp_path, kind):
+    path = lone(tmp_path, indexed=False, loose=record(kind, b'', 100 << 30))
+    end = path.read_bytes()[-37:]
+    with open(path, 'r+b') as file:  # a sparse file of 100 GB
+        file.seek(101 << 30)
+        file.write(end)
+    assert 'its record at byte ' in refused(path)
+
+
+@pytest.mark.parametrize('pack', [zstd.compress, unsized])
+def test_a_message_that_unpacks_to_too_much_is_told_with_its_topic(tmp_path, monkeypatch, pack):
+    monkeypatch.setattr(bounds.unpacked, '__defaults__', (1 << 20,))
+    bomb = message(pack(bytes(1 << 24)))
+    words = refused(bag(
+        tmp_path / 'bag', 'b.mcap', mcap(Chunk(bomb, len(bomb), '')), 'MESSAGE'))
+    assert f"a message of '{TOPIC}': it unpacks to " in words and "'b.mcap'" in words
+
+
+@pytest.mark.parametrize('pack', [zstd.compress, unsized])
+def test_a_file_that_unpacks_to_too_much_leaves_nothing(tmp_path, monkeypatch, pack):
+    monkeypatch.setattr(foreign, 'MOST_OF_FILES', 10 << 20)
+    monkeypatch.setattr(foreign.tempfile, 'tempdir', str(tmp_path / 'temporary'))
+    (tmp_path / 'temporary').mkdir()
+    words = refused(bag(tmp_path / 'bag', 'b.mcap.zstd', pack(bytes(1 << 26)), 'FILE'))
+    assert "'b.mcap.zstd': it unpacks to " in words
+    assert list((tmp_path / 'temporary').iterdir()) == []
+
+
+def test_a_full_disk_is_told_before_it_is_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(bounds, 'ENOUGH', 1 << 60)
+    path = write(tmp_path / 'bag', messages(2), mode='FILE')
+    assert '$TMPDIR' in refused(path)
+
+
+def test_a_file_in_a_file_is_looked_through_too(tmp_path):
+    base = sqlite3.connect(tmp_path / 'b.db3')
+    base.execute('CREATE VIEW messages AS WITH RECURSIVE n(i) AS '
+                 '(SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS timestamp FROM n')
+    base.commit()
+    base.close()
+    packed = zstd.compress((tmp_path / 'b.db3').read_bytes())
+    assert 'a view messages' in refused(bag(tmp_path / 'bag', 'b.db3.zstd', packed, 'FILE'))
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    (LAUGHS, 'an alias'), ('[' * 9999, 'levels'), ('a' * (1 << 20), 'expected'),
+    ('!!python/object/apply:os.system [a]', 'offered_qos_profiles')])
+def test_no_yaml_of_a_topic_is_loaded_that_could_hang(tmp_path, text, words):
+    for indexed in (True, False):
+        assert words in refused(lone(tmp_path, qos=text, indexed=indexed))
+    path = write_db3(tmp_path / 'b.db3', messages(1))
+    with sqlite3.connect(path) as base:
+        base.execute('UPDATE topics SET offered_qos_profiles = ?', (text,))
+    base.close()
+    assert words in refused(path) and 'offered_qos_profiles' in refused(path)
+
+
+def test_no_metadata_is_loaded_that_could_hang(tmp_path):
+    path = write(tmp_path / 'bag', messages(1))
+    with open(path / 'metadata.yaml', 'a') as file:
+        file.write(LAUGHS)
+    assert 'an alias' in refused(path)
+
+
+def test_a_later_version_is_not_guessed_at(tmp_path):
+    path = write(tmp_path / 'bag', messages(1))
+    text = (path / 'metadata.yaml').read_text()
+    (path / 'metadata.yaml').write_text(text.replace('version: 9', 'version: 10'))
+    assert 'of version 10, at most 9' in refused(path)
+
+
+def test_messages_that_are_no_cdr_are_not_taken_for_such(tmp_path):
+    path = lone(tmp_path, Chunk(ONE, len(ONE), ''))
+    path.write_bytes(path.read_bytes().replace(b'\x03\0\0\0cdr', b'\x03\0\0\0cbo'))
+    assert f"the messages of '{TOPIC}' are in 'cbo', not cdr" in refused(path)
+
+
+@given(st.lists(st.binary(max_size=999), min_size=1, max_size=4), st.integers(0, 4000))
+def test_what_is_packed_comes_back_or_is_too_much(parts, most):
+    whole = b''.join(parts)
+    packed = b''.join((zstd.compress if len(part) % 2 else unsized)(part) for part in parts)
+    if len(whole) > most:
+        with pytest.raises(bounds.ExcessError):
+            bounds.unpacked(packed, most)
+    else:
+        assert bounds.unpacked(packed, most) == whole
+    with pytest.raises(Exception):  # noqa: B017, of the library's
+        bounds.unpacked(packed[:-1], 1 << 20)
+
+
+def test_other_users_of_the_library_get_what_they_did(tmp_path):
+    chunk = Chunk(zstd.compress(ONE), len(ONE))
+    with Reader(lone(tmp_path, chunk, qos=QOS)) as reader:
+        assert [bytes(data) for _, _, data in reader.messages()] == [b'x' * 99]
+        (qos,) = reader.connections[0].ext.offered_qos_profiles
+    assert (qos.depth, qos.deadline.nsec, qos.durability.name) == (0, 8, 'VOLATILE')
+
+
+def test_topics_of_a_split_bag_are_put_together(tmp_path):
+    path = bag(tmp_path / 'bag', 'a.mcap', mcap(Chunk(ONE, len(ONE), '')), '')
+    (path / 'b.mcap').write_bytes(mcap(Chunk(ONE, len(ONE), '')))
+    text = (path / 'metadata.yaml').read_text()
+    (path / 'metadata.yaml').write_text(text.replace('[a.mcap]', '[a.mcap, b.mcap]'))
+    reader = BagReader(path)
+    assert reader.topics == {TOPIC: Topic(TOPIC, TYPE, 2)}
+    reader.close()
+    assert len(read(path)) == 2
+    (path / 'b.mcap').write_bytes(mcap(Chunk(b'', 1 << 40)))
+    assert "'b.mcap': its chunk at byte " in refused(path)

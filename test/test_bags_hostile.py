@@ -2,13 +2,13 @@
 import sqlite3
 
 from bagmaker import messages, write, write_db3
+from fuzz.mcapmaker import bag, Chunk, mcap, message, record, TOPIC, TYPE
 from gaze_ros.bags import bounds, foreign
 from gaze_ros.bags.reading import BagReader, Topic
 from gaze_ros.core.errors import SourceError
 from hypothesis import given
 from hypothesis import strategies as st
 import lz4.frame
-from fuzz.mcapmaker import bag, Chunk, mcap, message, record, TOPIC, TYPE
 import pytest
 from rosbags.rosbag2 import Reader
 

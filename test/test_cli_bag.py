@@ -187,7 +187,7 @@ def test_a_disk_that_is_full_is_told_and_leaves_nothing(tmp_path, capsys):
         assert bag(tmp_path / 'in', tmp_path / 'out') == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert "out' cannot be written: File too large" in capsys.readouterr().err
+    assert "out.mcap' cannot be written: its disk is full" in capsys.readouterr().err
     assert not list(tmp_path.glob('out*'))
 
 

@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         for out in (arguments.output, arguments.json):
             if out and os.path.exists(out) and os.path.samefile(out, path):
-                raise GazeRosError(f"'{out}' is the input: it would be overwritten; give another name")
+                raise GazeRosError(
+                    f"'{out}' is the input: it would be overwritten; give another name")
         source = open_source(str(path.resolve()))
         stack.callback(source.close)
         engine = create_engine(options.values(arguments))

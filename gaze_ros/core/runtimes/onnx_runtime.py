@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider',
               'mps': 'CoreMLExecutionProvider'}
 
-#: Bytes that all networks on the CPU have for what they compute: ResNet-152 and a batch of sixteen
-#: faces need half of it.
+#: Bytes that all networks on the CPU have for what they compute: the process of ResNet-152 and a
+#: batch of sixteen faces has 1.1 GB at most.
 _MOST = 4 << 30
 #: Bytes of what is computed of constants, once, when a network is loaded; a larger one is computed
 #: when it runs, within the limit above. The largest weight of ResNet-152 has 9 MB.

@@ -32,6 +32,9 @@ class Process:
     :param words: its own.
     """
 
+    #: All that the tests have started and not forgotten.
+    started: list['Process'] = []
+
     def __init__(self, name: str, *parameters: str, more: tuple[str, ...] = (),
                  env: dict | None = None, prefix: tuple[str, ...] = (),
                  words: tuple[str, ...] = ()) -> None:
@@ -41,6 +44,7 @@ class Process:
         self._process = subprocess.Popen(
             [*words, *more], env={**os.environ, **(env or {})}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        Process.started.append(self)
         self.lines: list[str] = []
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -70,6 +74,10 @@ class Process:
 
     def send(self, number: int) -> None:
         self._process.send_signal(number)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
     def end(self, timeout: float = 20.0) -> int:
         """Wait for the end; return the exit code."""

@@ -66,9 +66,10 @@ class Stop:
         """Give a sign of life, several times a second; call in the main thread.
 
         Its absence is counted in the processor's time of all threads, which stands still while the
-        process is stopped, or the machine asleep.
+        process is stopped, or the machine asleep. SIGPROF will not do: beside MediaPipe it came
+        at once, or was ignored.
         """
-        signal.setitimer(signal.ITIMER_PROF, STUCK)
+        signal.setitimer(signal.ITIMER_VIRTUAL, STUCK)
 
     def ask(self, code: int = 0) -> None:
         """Ask the process to end with an exit code; the first one asked for stays."""

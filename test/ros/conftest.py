@@ -3,7 +3,7 @@ import os
 from gaze_ros.ros import transport
 import pytest
 import rclpy
-from support import Listener
+from support import Listener, Process
 
 # No robot nearby is to see these nodes.
 os.environ.setdefault('ROS_DOMAIN_ID', '42')
@@ -16,6 +16,16 @@ def ros():
     rclpy.init(args=[])
     yield
     rclpy.try_shutdown()
+
+
+@pytest.fixture(scope='module', autouse=True)
+def nothing_left():
+    """Kill what a test that failed has left running: the next ones would hear it."""
+    yield
+    for process in Process.started:
+        if process.running:
+            process.kill()
+    Process.started.clear()
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def test_the_arguments_of_launch_itself_arrive(launching, tmp_path):
         assert got['namespace'] == 'robot1'
         assert got['ros_arguments'] == ['--log-level', 'debug']
         since = float(got['additional_env'].pop('GAZE_ROS_LAUNCHED_AT'))
-        assert 0 <= time.time() - since < 60
+        assert -1 < time.time() - since < 60
         assert got['additional_env'] == {
             'GAZE_ROS_LINK': 'network', 'GAZE_ROS_LAUNCH': str(os.getpid())}
         assert (got['respawn'], got['respawn_delay']) == (True, 1.0)

@@ -6,7 +6,10 @@ import xml.etree.ElementTree as ET
 
 from gaze_ros.core.parameters import BAG_NODES, NODES
 import pytest
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from support import Listener, Process, ROOT, running, wait_until
+
+NodeNameNonExistentError = rclpy_implementation.NodeNameNonExistentError
 
 POLICY = ROOT / 'config' / 'sros2' / 'gaze_ros.policy.xml'
 DOC = ROOT / 'docs' / 'security.md'
@@ -51,8 +54,11 @@ def rights(node, names):
           'subscribe': node.get_subscriber_names_and_types_by_node,
           'reply': node.get_service_names_and_types_by_node,
           'request': node.get_client_names_and_types_by_node}
-    return {(name, right, topic) for name in names for right, ask in of.items()
-            for topic, _ in ask(name, '/')}
+    try:
+        return {(name, right, topic) for name in names for right, ask in of.items()
+                for topic, _ in ask(name, '/')}
+    except NodeNameNonExistentError:  # one of them was not heard of yet
+        return set()
 
 
 def collect(listener, names, had):

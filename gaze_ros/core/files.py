@@ -40,7 +40,7 @@ def unreadable(path: Path, most: int) -> str:
         with open(path, 'rb'):
             return ''
     except FileNotFoundError:
-        return 'No such file or folder: it is not a file'
+        return 'No such file or folder'
     except OSError as e:
         return f'it cannot be read: {e.strerror or e}'
     except ValueError as e:  # a name with a zero in it

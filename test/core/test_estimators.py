@@ -141,7 +141,7 @@ def test_a_value_that_is_no_choice_is_told_with_those_there_are(name):
     ('mobileone_s4', {}, ['mobileone_s4', 'get it by hand', 'yakhyo/gaze-estimation']),
     ('l2cs_resnet50', {}, ['L2CSNet_gaze360.pkl', 'Google Drive', 'research only']),
     ('adas', {}, ['adas', 'gaze-estimation-adas-0002.xml', 'models fetch adas', 'Apache-2.0']),
-    ('resnet18', {'weight': '/no/such.pt'}, ['/no/such.pt', 'not a file']),
+    ('resnet18', {'weight': '/no/such.pt'}, ['/no/such.pt', 'No such file']),
     ('resnet18', {'weight': __file__}, [__file__, "'.py'", '.onnx', '.safetensors']),
     ('resnet18', {'weight': '/'}, ["'/'"])])
 def test_settings_that_do_not_fit_are_told_in_one_line(alone, model, settings, words):

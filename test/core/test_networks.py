@@ -496,8 +496,8 @@ def test_a_damaged_file_is_told_or_is_tensors(saved, tmp_path, new):
 
 
 def test_a_path_without_a_file_is_told(tmp_path):
-    for path in (tmp_path / 'no.pt', tmp_path):
-        with pytest.raises(ModelError, match='not a file'):
+    for path, why in ((tmp_path / 'no.pt', 'No such file'), (tmp_path, 'a folder, not a file')):
+        with pytest.raises(ModelError, match=why):
             read_state(str(path))
 
 

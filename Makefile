@@ -47,7 +47,7 @@ soak: env
 # Hostile files and texts, RUNS in all, guided by coverage where atheris is installed.
 fuzz: env
 	mkdir -p out
-	cd out && PYTHONPATH=../test $(abspath $(BIN))/python -m fuzz --runs $$(( $(RUNS) / 17 ))
+	cd out && PYTHONPATH=../test $(abspath $(BIN))/python -m fuzz --runs $$(( $(RUNS) / 20 ))
 
 # Advisories of what is installed, and bandit, from an environment of its own.
 audit: env

@@ -68,12 +68,13 @@ class _Person:
 class AttentionWatch:
     """Turns the gazes of one stream of pictures into events: what each person looks at.
 
-    The attributes may be changed at any time.
+    The first three attributes may be changed at any time.
 
     :ivar angle: radians from another person's head below which a gaze is at it.
     :ivar hysteresis: how far beyond that it still is, radians, where it is already or turns there.
     :ivar dwell: seconds that attention has to stay where it turns to. To and from the camera it
         turns at once: ``looking_at_camera`` has a dwell of its own.
+    :ivar begun: how often everybody began anew, after stamps that jumped back or a long pause.
     """
 
     def __init__(self, angle: float = 0.25, hysteresis: float = 0.05, dwell: float = 0.3) -> None:

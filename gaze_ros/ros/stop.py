@@ -10,8 +10,9 @@ GRACE = 1.8
 
 #: Seconds of processor time without a sign of life of the main thread, after which the process is
 #: ended: a library is in an endless loop, and lets go of the interpreter's lock no more. Seen in
-#: Fast DDS's read_or_take(), once. No signal would be minded; launch starts it again.
-STUCK = 60.0
+#: Fast DDS's read_or_take(), once. No signal would be minded; launch starts it again. A model that
+#: is compiled by all processors is none: it gets 15 s of them.
+STUCK = 15.0 * max(4, os.cpu_count() or 4)
 
 #: Has the id of the launch process that started this one: they end together.
 LAUNCH = 'GAZE_ROS_LAUNCH'

@@ -84,19 +84,21 @@ def seen(ros, tmp_path_factory):
     bag = write(folder / 'in', messages(3, compressed=True))
     had = set()
     listener = Listener('test_policy')
-    for more in ((), MORE):
-        record = (f'output:={folder}/{len(more)}', 'images:=true', *more[:1])
-        with running('pipeline', 'source:=sample', *more) as process:
-            with running('recorder_node', *record) as recorder:
-                with running('replay_node', f'bag:={bag}', 'loop:=true') as replay:
-                    recorder.wait_for('recording', 60)
-                    # The camera is the last of them, and begins when it has subscribers.
-                    process.wait_for('camera]:', 60)
-                    wait_until(lambda: ('camera', 'publish', '/camera/camera_info') in rights(
-                        listener.node, ['camera']), 60, 'the camera')
-                    collect(listener, [*NODES, *BAG_NODES], had)
-                    assert replay.running and process.running
-    listener.close()
+    try:
+        for more in ((), MORE):
+            record = (f'output:={folder}/{len(more)}', 'images:=true', *more[:1])
+            with running('pipeline', 'source:=sample', *more) as process, \
+                    running('recorder_node', *record) as recorder, \
+                    running('replay_node', f'bag:={bag}', 'loop:=true') as replay:
+                recorder.wait_for('recording', 60)
+                # The camera is the last of them, and begins when it has subscribers.
+                process.wait_for('camera]:', 60)
+                wait_until(lambda: ('camera', 'publish', '/camera/camera_info') in rights(
+                    listener.node, ['camera']), 60, 'the camera')
+                collect(listener, [*NODES, *BAG_NODES], had)
+                assert replay.running and process.running
+    finally:
+        listener.close()
     return had
 
 

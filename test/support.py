@@ -30,6 +30,7 @@ class Process:
 
     :param prefix: words before it, of a command that runs it elsewhere.
     :param words: its own.
+    :ivar lines: that it has printed.
     """
 
     #: All that the tests have started and not forgotten.
@@ -38,6 +39,7 @@ class Process:
     def __init__(self, name: str, *parameters: str, more: tuple[str, ...] = (),
                  env: dict | None = None, prefix: tuple[str, ...] = (),
                  words: tuple[str, ...] = ()) -> None:
+        self.name = name
         words = [*prefix, str(BIN / name), *words, '--ros-args']
         for parameter in parameters:
             words += ['-p', parameter]

@@ -28,6 +28,18 @@ def nothing_left():
     Process.started.clear()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Report with a test that failed what the processes printed that it had started."""
+    if call.when == 'setup':
+        item.before = len(Process.started)
+    report = yield
+    if call.when == 'call' and report.failed:
+        for process in Process.started[item.before:]:
+            report.sections.append((process.name, '\n'.join(process.lines[-30:])))
+    return report
+
+
 @pytest.fixture
 def listener():
     one = Listener()

@@ -100,7 +100,13 @@ def test_what_is_saved_ends_before_the_disk_is_full_and_goes_on_when_there_is_ro
         drawing.wait(OK)
         writing.wait(OK)
         later(heard)
+        # Between two looks of theirs: what is kept for the ends is given back at the next one,
+        # and whoever else fills the disk just then takes that, too.
+        for process in (visualizer, recorder):
+            process.send(signal.SIGSTOP)
         small.fill()
+        for process in (visualizer, recorder):
+            process.send(signal.SIGCONT)
         drawing.wait(ERROR, 'nothing is recorded')
         writing.wait(ERROR, 'nothing is recorded')
         later(heard)

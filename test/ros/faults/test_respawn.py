@@ -58,7 +58,7 @@ def test_a_gaze_node_killed_and_started_again_beside_the_others(listener):
     events = []
     listener.node.create_subscription(
         Attention, '/gaze/attention', lambda m: events.append((m.track_id, m.target)),
-        topics.reliable(50))
+        topics.reliable(50, lasting=True))
     with running('camera_node', 'source:=sample'), \
             running('pipeline', words=('--nodes', 'visualizer,people')):
         killed = Process('gaze_node')

@@ -47,10 +47,14 @@ class Room:
             self._file = outputs.create(path, keep=True)
         except OSError as e:
             raise GazeRosError(f"'{path}' cannot be written: {e.strerror or e}") from e
+        locked = False
         try:
             self._lock()
+            locked = True
             self._reserve = self._reserved()
         except BaseException:
+            if locked:
+                self.remove_empty()
             self._file.close()
             raise
 
@@ -81,6 +85,13 @@ class Room:
         if (now := monotonic()) >= self._looked + _LOOK:
             self._looked = now
             self._look(written)
+
+    def remove_empty(self) -> None:
+        """Remove the file if nothing has been written."""
+        # Gone, in a folder from which nothing may be removed, or closed.
+        with suppress(OSError, ValueError):
+            if self.there and not os.fstat(self._file.fileno()).st_size:
+                self._path.unlink()
 
     def begun(self) -> None:
         """Take it that the file has just been begun anew: what was in it before is gone."""

@@ -1,5 +1,4 @@
 """Videos that play, and play at the speed things happened."""
-from contextlib import suppress
 import logging
 import math
 from pathlib import Path
@@ -36,16 +35,20 @@ class Recording:
         self.asked, self._fps = path, fps
         # First: what another process writes at present is refused, not gone on with elsewhere.
         self._recorder: Optional[VideoRecorder] = VideoRecorder(path, fps)
-        self._path = self._recorder.path
-        self._disk = disk.device(self._path.parent)
-        written = self._path.stat()
-        if written.st_size and written.st_mtime >= kept:
-            self._recorder.close()
-            self._recorder = VideoRecorder(str(disk.next_free(self._path)), fps)
-            _log.info("'%s' was saved before this process was started again, and is kept; the "
-                      "video goes on in '%s'", self._path, self._recorder.path)
         self._again = 0.0
         self.failure = ''
+        try:
+            self._path = self._recorder.path
+            self._disk = disk.device(self._path.parent)
+            written = self._path.stat()
+            if written.st_size and written.st_mtime >= kept:
+                self._recorder.close()
+                self._recorder = VideoRecorder(str(disk.next_free(self._path)), fps)
+                _log.info("'%s' was saved before this process was started again, and is kept; the "
+                          "video goes on in '%s'", self._path, self._recorder.path)
+        except BaseException:  # a signal, too: nothing empty is left behind
+            self.close()
+            raise
 
     def add(self, bgr: np.ndarray, stamp: float) -> None:
         """Add a picture as :meth:`VideoRecorder.add` does; what fails is told, not raised."""
@@ -152,9 +155,8 @@ class VideoRecorder:
             self._writer.release()
             self._writer = self._held = None
             self._saved = self._room.there and cv2.VideoCapture(str(self.path)).grab()
-        elif not self._written and self.path.is_file() and not self.path.stat().st_size:
-            with suppress(OSError):  # gone, or a folder from which nothing may be removed
-                self.path.unlink()
+        elif not self._written:
+            self._room.remove_empty()
         lost = self._written and not self._saved and self._room.there
         self._room.close()
         if lost:

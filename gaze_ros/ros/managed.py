@@ -141,7 +141,7 @@ class ManagedNode(LifecycleNode):
             try:
                 with self._made:
                     self.make()
-            except Exception:
+            except BaseException:  # a signal breaks off the start by SystemExit
                 self._discard()
                 raise
             self.configured = True

@@ -121,6 +121,17 @@ def test_without_frames_there_is_no_file(tmp_path):
     assert not (tmp_path / 'a.mp4').exists()
 
 
+@pytest.mark.parametrize('where', ['_reserved', '_lock', 'device'])
+def test_a_start_that_a_signal_breaks_off_leaves_no_file(tmp_path, monkeypatch, where):
+    def signalled(*_):
+        assert (tmp_path / 'a.mp4').exists()
+        raise SystemExit
+    monkeypatch.setattr(disk if where == 'device' else disk.Room, where, signalled)
+    with pytest.raises(SystemExit):
+        Recording(str(tmp_path / 'a.mp4'))
+    assert (tmp_path / 'a.mp4').exists() == (where == '_lock')  # it may be another one's
+
+
 def test_closing_twice_changes_nothing(tmp_path):
     recorder = VideoRecorder(str(tmp_path / 'a.mp4'))
     recorder.add(grey(0), 0.0)
@@ -157,6 +168,31 @@ def test_a_video_is_ended_before_there_is_no_room_for_its_end(tmp_path, suffix):
     assert done.stdout.endswith('True\n')
     assert 'Failed to write' not in done.stderr
     assert len(play(path)[1]) >= 5
+
+
+NO_ROOM = """
+import resource, sys
+from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.recording import Recording
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20,) * 2)
+try:
+    Recording(sys.argv[1])
+except GazeRosError as e:
+    print(e)
+"""
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='needs a limit on files')
+def test_a_disk_that_is_full_from_the_start_is_told_and_no_file_is_left(tmp_path):
+    path = tmp_path / 'a.mp4'
+    for before in (None, b'an older one'):
+        if before:
+            path.write_bytes(before)
+        done = subprocess.run(
+            [sys.executable, '-c', NO_ROOM, str(path)], capture_output=True, text=True)
+        assert 'its disk is full' in done.stdout, done.stdout + done.stderr
+        assert path.exists() == bool(before)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize('happens', ['removed', 'replaced', 'cut short'])

@@ -37,7 +37,7 @@ class Rooms(ManagedNode):
     SPECS = (*COMMON, Spec('fixed', 1, 'x', 0, 9), Spec('free', 1, 'x', 0, 9, live=True))
 
     def __init__(self, name):
-        self.done, self.hang, self.fail = [], Event(), ''
+        self.done, self.hang, self.fail, self.error = [], Event(), '', GazeRosError
         super().__init__(name, self.SPECS, Stage('Rooms'), Stop())
 
     def facts(self):
@@ -47,7 +47,7 @@ class Rooms(ManagedNode):
         self.done.append(what)
         if self.fail == what:
             self.fail = ''
-            raise GazeRosError(f'{what} does not work')
+            raise self.error(f'{what} does not work')
 
     def make(self):
         self.create_publisher(Image, 'made', 1)
@@ -116,6 +116,15 @@ def test_what_make_creates_goes_with_free_and_comes_anew(listener, rooms):
         assert (rooms.configured, rooms.active) == (False, False)
     assert rooms.done == ['make', 'begin', 'end', 'part', 'free'] * 3
     assert state(listener, 'rooms') == 'unconfigured'
+
+
+def test_a_start_that_a_signal_breaks_off_leaves_nothing(rooms):
+    before = counts(rooms)
+    rooms.fail, rooms.error = 'make', SystemExit
+    with pytest.raises(SystemExit):
+        rooms.on_configure(None)
+    assert rooms.done == ['make', 'free']
+    assert counts(rooms) == before
 
 
 def test_what_cannot_be_made_leaves_nothing_and_may_be_tried_again(listener, rooms):

@@ -3,6 +3,7 @@ from contextlib import suppress
 import os
 import select
 import signal
+import sys
 from threading import Event, Thread, Timer
 
 #: Seconds an orderly end may take before the process is ended anyhow.
@@ -101,6 +102,8 @@ class Stop:
         # second signal is not to break off the end.
         if self._starting and not self.broken_off:
             self.broken_off = True
+            # Nor is it one that finalisers of half-made objects fail: MediaPipe's do.
+            sys.unraisablehook = lambda _: None
             raise SystemExit(0)
 
     def _end(self) -> None:

@@ -161,6 +161,32 @@ def test_a_call_that_cannot_be_broken_off_does_not_hang_the_end(started, code):
                     f'not ended {GRACE} s after it was asked to: ending now\n')
 
 
+#: An object half made by a library, whose finaliser then fails, as MediaPipe's Image does.
+HALF_MADE = """
+from time import sleep
+from gaze_ros.ros.stop import Stop
+class Half:
+    def __init__(self):
+        print('in it', flush=True)
+        sleep(60)
+        self.handle = 1
+    def __del__(self):
+        self.handle
+stop = Stop()
+stop.mind_signals()
+Half()
+"""
+
+
+def test_a_start_that_is_broken_off_says_nothing_of_what_was_half_made():
+    process = subprocess.Popen([sys.executable, '-c', HALF_MADE], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == 'in it\n'
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=GRACE + 5)
+    assert (process.returncode, told) == (0, '')
+
+
 #: An endless call that keeps the interpreter's lock, as Fast DDS's did: no Python runs any more.
 STUCK = """
 import re

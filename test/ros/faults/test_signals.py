@@ -51,7 +51,12 @@ class Run:
         return minds_signals(self.process.pid)
 
     def wait_for(self, condition, what: str) -> None:
-        wait_until(lambda: condition() or self.process.poll() is not None, 60, what)
+        try:
+            wait_until(lambda: condition() or self.process.poll() is not None, 60, what)
+        except AssertionError as e:
+            self.process.send_signal(signal.SIGABRT)  # PYTHONFAULTHANDLER=1 tells what it did
+            self.process.wait()
+            raise AssertionError(f'{e}\n{self.text}') from None
         assert self.process.poll() is None, self.text
 
     def end(self) -> int:

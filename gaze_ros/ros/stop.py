@@ -4,7 +4,7 @@ import os
 import select
 import signal
 import sys
-from threading import Event, Thread, Timer
+from threading import Event, Lock, Thread, Timer
 
 #: Seconds an orderly end may take before the process is ended anyhow.
 GRACE = 1.8
@@ -15,10 +15,16 @@ GRACE = 1.8
 #: is compiled by all processors is none: it gets 15 s of them.
 STUCK = 15.0 * max(4, os.cpu_count() or 4)
 
+#: Seconds in which no Python runs, after which the process is ended: a library waits for ever and
+#: keeps the interpreter's lock. Seen once in create_publisher(), where Fast DDS had locked itself
+#: out as other processes were killed. rclpy keeps the lock as it publishes and takes, too. A
+#: process that was stopped for so long (docker pause) ends when it goes on, and launch starts it.
+HELD = 180.0
+
 #: Has the id of the launch process that started this one: they end together.
 LAUNCH = 'GAZE_ROS_LAUNCH'
 
-#: Seconds between two looks whether it is still there.
+#: Seconds between two looks whether it is still there, and between two signs of life.
 _LOOK = 0.2
 
 #: The last is the end of the terminal.
@@ -41,6 +47,7 @@ class Stop:
         self._starting = True
         self.broken_off = False
         self._minding = False
+        self._timer = Lock()
 
     def mind_signals(self) -> None:
         """Take SIGINT, SIGTERM and SIGHUP as a request to end; call in the main thread.
@@ -82,7 +89,8 @@ class Stop:
                 _let_go_of_output()
                 # Unhandled, it ends the process even where a thread that waits keeps all others
                 # from running: rclpy's logging does.
-                signal.setitimer(signal.ITIMER_REAL, GRACE + 0.1)
+                with self._timer:
+                    signal.setitimer(signal.ITIMER_REAL, GRACE + 0.1)
             last = Timer(GRACE, self._end)
             last.daemon = True
             last.start()
@@ -90,10 +98,13 @@ class Stop:
     def _watch(self, pipe: int) -> None:
         launch = _launch()
         while True:
-            if select.select([pipe], [], [], _LOOK if launch else None)[0]:
+            with self._timer:
+                if not self.event.is_set():
+                    signal.setitimer(signal.ITIMER_REAL, HELD)
+            if select.select([pipe], [], [], _LOOK)[0]:
                 if os.read(pipe, 1)[0] in _SIGNALS:
                     self.ask()
-            elif os.getppid() != launch:
+            elif launch and os.getppid() != launch:
                 os.kill(os.getpid(), signal.SIGTERM)
                 launch = 0
 

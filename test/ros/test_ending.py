@@ -213,6 +213,30 @@ def test_a_process_that_a_library_holds_for_ever_is_ended():
         process.kill()
 
 
+#: A call that waits for ever and keeps the interpreter's lock, as Fast DDS's did; and a process
+#: that works longer than that.
+HELD = """
+import ctypes
+import time
+from gaze_ros.ros import stop
+stop.HELD = 1.0
+here = stop.Stop()
+here.mind_signals()
+time.sleep(2.5)
+print('in it', flush=True)
+ctypes.PyDLL(None).sleep(60)
+"""
+
+
+def test_a_process_in_which_no_python_runs_any_more_is_ended():
+    process = subprocess.Popen([sys.executable, '-c', HELD], text=True, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == 'in it\n'
+        assert process.wait(timeout=30) == -signal.SIGALRM
+    finally:
+        process.kill()
+
+
 #: An import of the nodes that makes another error of whatever breaks it off, as some in C do.
 TURNED = """
 import sys

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 from gaze_ros.ros import topics, transport
@@ -10,7 +12,8 @@ from support import Process
 @pytest.fixture
 def clean(monkeypatch, tmp_path):
     for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',
-                 'FASTDDS_BUILTIN_TRANSPORTS', 'RMW_IMPLEMENTATION', 'GAZE_ROS_LINK'):
+                 'FASTDDS_BUILTIN_TRANSPORTS', 'RMW_IMPLEMENTATION', 'GAZE_ROS_LINK',
+                 'GAZE_ROS_PORT_OFFSET'):
         # Set first, so that what configure() sets is undone at the end as well.
         monkeypatch.setenv(name, '')
     monkeypatch.chdir(tmp_path)
@@ -47,6 +50,41 @@ def test_segments_are_as_large_as_shared_memory_allows(clean, room, size):
         'FASTRTPS_DEFAULT_PROFILES_FILE']
     with open(path, encoding='utf-8') as file:
         assert f'<segment_size>{size}</segment_size>' in file.read()
+
+
+#: Prints its port offset, and the ports that it listens to.
+PORTS = """
+from contextlib import suppress
+import os
+from gaze_ros.ros import transport
+import rclpy
+assert transport.configure()
+print(os.environ['GAZE_ROS_PORT_OFFSET'])
+rclpy.init()
+node = rclpy.create_node('ports')
+sockets = set()
+for name in os.listdir('/proc/self/fd'):
+    with suppress(OSError):
+        sockets.add(os.readlink(f'/proc/self/fd/{name}'))
+for line in list(open('/proc/self/net/udp'))[1:]:
+    words = line.split()
+    if f'socket:[{words[9]}]' in sockets:
+        print(int(words[1].partition(':')[2], 16))
+"""
+
+
+@pytest.mark.skipif(not os.path.exists('/proc/self/net/udp'), reason='needs Linux')
+def test_a_process_that_is_started_again_has_other_ports(clean):
+    domain = int(os.environ.get('ROS_DOMAIN_ID') or 0)
+    offsets = set()
+    for _ in range(4):
+        done = subprocess.run([sys.executable, '-c', PORTS], capture_output=True, text=True)
+        offset, *ports = map(int, done.stdout.split())
+        offsets.add(offset)
+        # The participant's number doubled is added, and what is taken left out.
+        first = 7400 + 250 * domain + offset
+        assert set(range(first, first + 100, 2)) & set(ports), done
+    assert len(offsets) > 1  # or one of 64,000 times
 
 
 @pytest.mark.parametrize('version,name,words', [

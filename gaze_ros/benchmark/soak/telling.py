@@ -24,7 +24,7 @@ def verdict(ledger: Ledger) -> tuple[bool, list[str]]:
     seconds = seconds[late]
     memory = ledger.sum('anon')[late]
     line = fit(seconds, memory)
-    found = [leaks(line)]
+    found = [leaks(line, memory)]
     lines = [
         f'{len(seconds)} rows in {seconds[-1] - seconds[0]:.0f} s after {warm:.0f} s of warm-up; '
         'those with another model or source in place do not count',

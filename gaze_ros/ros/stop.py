@@ -16,9 +16,9 @@ GRACE = 1.8
 STUCK = 15.0 * max(4, os.cpu_count() or 4)
 
 #: Seconds in which no Python runs, after which the process is ended: a library waits for ever and
-#: keeps the interpreter's lock. Seen once in create_publisher(), where Fast DDS had locked itself
-#: out as other processes were killed. rclpy keeps the lock as it publishes and takes, too. A
-#: process that was stopped for so long (docker pause) ends when it goes on, and launch starts it.
+#: keeps the interpreter's lock, as rclpy does wherever it calls Fast DDS but to wait. Seen once, a
+#: minute in create_publisher() as other processes were killed. A process that was stopped for so
+#: long (docker pause) ends when it goes on, and launch starts it.
 HELD = 180.0
 
 #: Has the id of the launch process that started this one: they end together.

@@ -25,8 +25,9 @@ _ROOM = 1 << 30
 
 #: What the profiles for one machine read: the port of a process's data, from its domain's first
 #: on, where discovery has the even ones. Fast DDS numbers them 11, 13, ..., so that one that is
-#: started again has that of the one that was killed, and who wrote to the dead one's shared memory
-#: goes on doing so, unheard: 2.7 s as a rule, seldom for ever (Fast DDS issue 5469).
+#: started again has that of the one that was killed, and hears nothing for 2.7 s as a rule: who
+#: wrote to the dead one's shared memory goes on doing so. Reported to last for ever in Fast DDS
+#: issue 5469.
 _PORT_OFFSET = 'GAZE_ROS_PORT_OFFSET'
 _PORT_OFFSETS = range(11, 91, 2)
 
@@ -49,7 +50,7 @@ def configure() -> bool:
     On one machine, by shared memory segments that hold pictures: with its 0.5 MB segments, 3 % of
     640x480 pictures arrive in another process at best effort; with these, all. They hold two
     pictures of 3840x2160, or where there is less than 1 GB of shared memory, of 1920x1080. And
-    what is started again has other ports than what was killed: it is heard at once.
+    what is started again has other ports than what was killed: it hears the others at once.
 
     Where :func:`link` is network, to other machines by datagrams that fit a packet: with one of 20
     packets lost, no picture in datagrams of 64 kB gets through, and of these, all.

@@ -213,8 +213,8 @@ def test_a_process_that_a_library_holds_for_ever_is_ended():
         process.kill()
 
 
-#: A call that waits for ever and keeps the interpreter's lock, as Fast DDS's did; and a process
-#: that works longer than that.
+#: Python that runs for longer than the limit, and then a call that waits for ever and keeps the
+#: interpreter's lock, as Fast DDS's did.
 HELD = """
 import ctypes
 import time

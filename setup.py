@@ -17,7 +17,8 @@ HERE = Path(__file__).resolve().parent
 NAME = 'gaze_ros'
 NODES = ['camera_node', 'gaze_node', 'visualizer_node', 'people_node', 'replay_node',
          'recorder_node', 'pipeline']
-SCRIPTS = [f'{n} = {NAME}.ros.main:{n}' for n in NODES] + [f'{NAME} = {NAME}.cli.main:main']
+SCRIPTS = [*(f'{n} = {NAME}.ros.process.entry_points:{n}' for n in NODES),
+           f'{NAME} = {NAME}.cli.main:main']
 
 
 def ros_prefix():

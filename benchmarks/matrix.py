@@ -187,7 +187,7 @@ def _install(python: str, wheel: Path, row: Row, venv: Path) -> None:
 
 def _imports(venv: Path, env: dict[str, str]) -> str:
     """Return '' where all that is to work without a camera works, else what failed."""
-    for words in (('python', '-c', 'import gaze_ros, gaze_ros.msg, gaze_ros.ros.runtime'),
+    for words in (('python', '-c', 'import gaze_ros, gaze_ros.msg, gaze_ros.ros.process.runtime'),
                   ('gaze_ros', '--help'), ('gaze_ros', 'models', 'list')):
         done = _run(venv / 'bin' / words[0], *words[1:], env=env)
         if done.returncode or 'cannot be used' in done.stdout:

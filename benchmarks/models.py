@@ -10,20 +10,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import Optional
 
-from gaze_ros.core import threads
+from gaze_ros.core.system import native_threads
 
-threads.configure()
+native_threads.configure()
 
-from gaze_ros.core import models, store  # noqa: E402
-from gaze_ros.core.comparison import compare, labelled_pictures  # noqa: E402
 from gaze_ros.core.detectors import create_detector, DETECTORS  # noqa: E402
-from gaze_ros.core.engine import create_engine  # noqa: E402
 from gaze_ros.core.errors import ModelError  # noqa: E402
 from gaze_ros.core.estimators import create_estimator, Settings  # noqa: E402
-from gaze_ros.core.faces import Face  # noqa: E402
-from gaze_ros.core.labels import read_labels  # noqa: E402
+from gaze_ros.core.evaluation.evaluate import compare, labelled_pictures  # noqa: E402
+from gaze_ros.core.evaluation.labels import read_labels  # noqa: E402
+from gaze_ros.core.model_zoo import registry, store  # noqa: E402
+from gaze_ros.core.pipeline.engine import create_engine  # noqa: E402
 from gaze_ros.core.runtimes import CHECKPOINTS  # noqa: E402
 from gaze_ros.core.sources import open_source  # noqa: E402
+from gaze_ros.core.types import Face  # noqa: E402
 import numpy as np  # noqa: E402
 
 #: What a face is timed with: heading, settings, and whether a checkpoint is wanted.
@@ -49,7 +49,7 @@ def milliseconds(calls: list[Optional[Callable[[], object]]]) -> list[str]:
     return [f'{np.median(t):.1f}' if t else '-' for t in times]
 
 
-def speed(entry: models.Model, picture: np.ndarray, face: Face) -> list[str]:
+def speed(entry: registry.Model, picture: np.ndarray, face: Face) -> list[str]:
     """Return ms a face for each of :data:`RUNS`; a family with one runtime has it alone."""
     estimators = []
     for _, settings, checkpoint in RUNS:
@@ -90,7 +90,7 @@ def model_table(clip: Path) -> None:
     print('| model | may be shipped | licence of the weights | error / without bias, deg | '
           'r pitch / yaw | ' + ' | '.join(f'ms, {name}' for name, *_ in RUNS) + ' | published |')
     print('|' + '---|' * (6 + len(RUNS)))
-    for entry in (models.entry(name) for name in models.names()):
+    for entry in (registry.entry(name) for name in registry.names()):
         measured = ['-'] * (2 + len(RUNS))
         if not entry.needs_weight or store.locate(entry.name):
             measured = [*accuracy({'model': entry.name}, clip), *speed(entry, picture, face)]
@@ -113,7 +113,7 @@ def detector_table(folder: Path, clip: Path) -> None:
     print('|' + '---|' * (5 + len(clips)))
     rows, calls = [], []
     for name in DETECTORS:
-        entry = models.entry(name, 'detector')
+        entry = registry.entry(name, 'detector')
         try:
             detector = create_detector(name)
         except ModelError as e:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import cv2
 from gaze_ros.bags.library import to_cdr, typestore
 from gaze_ros.core.sources.sample import Sample
-from gaze_ros.ros.messages import bgr_to_compressed
+from gaze_ros.ros.comm.conversions import bgr_to_compressed
 import numpy as np
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer

@@ -2,11 +2,11 @@
 import os
 from pathlib import Path
 
-from gaze_ros.core import threads
+from gaze_ros.core.system import native_threads
 from hypothesis import settings
 import pytest
 
-threads.configure()
+native_threads.configure()
 settings.register_profile('gaze_ros', deadline=None, database=None, derandomize=True)
 settings.load_profile('gaze_ros')
 

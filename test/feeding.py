@@ -7,8 +7,8 @@ from builtin_interfaces.msg import Time
 import cv2
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics
-from gaze_ros.ros.messages import bgr_to_compressed, bgr_to_image
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.conversions import bgr_to_compressed, bgr_to_image
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header

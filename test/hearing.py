@@ -2,10 +2,10 @@
 import time
 
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics, transport
+from gaze_ros.ros.comm import dds_profile, topics
 import rclpy
 
-transport.configure()
+dds_profile.configure()
 rclpy.init()
 node = rclpy.create_node('hearing')
 

@@ -24,8 +24,8 @@ from threading import Event, Thread
 import time
 
 import cv2
-from gaze_ros.core.sources import capture, playing, relay
-from gaze_ros.ros.main import camera_node
+from gaze_ros.core.sources import capture, capture_thread, player
+from gaze_ros.ros.process.entry_points import camera_node
 import numpy as np
 
 STATE, HANGS, TIMEOUT = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
@@ -97,6 +97,6 @@ if __name__ == '__main__':
     del sys.argv[1:5]
     cv2.VideoCapture = lambda what, *how: Device() if isinstance(what, int) else REAL(what, *how)
     capture._TIMEOUT = TIMEOUT
-    relay.HANGS = playing.HANGS = HANGS
+    capture_thread.HANGS = player.HANGS = HANGS
     Thread(target=tell, daemon=True).start()
     camera_node()

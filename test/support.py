@@ -12,7 +12,7 @@ from ament_index_python.packages import get_package_prefix
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from gaze_ros.core.sources.sample import Sample
-from gaze_ros.ros import topics
+from gaze_ros.ros.comm import topics
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters

@@ -3,7 +3,7 @@ import sqlite3
 
 from bagmaker import messages, write, write_db3
 from fuzz.mcapmaker import bag, Chunk, mcap, message, record, TOPIC, TYPE
-from gaze_ros.bags import bounds, foreign
+from gaze_ros.bags import limits, sanitizer
 from gaze_ros.bags.reading import BagReader, Topic
 from gaze_ros.core.errors import SourceError
 from hypothesis import given
@@ -12,7 +12,7 @@ import lz4.frame
 import pytest
 from rosbags.rosbag2 import Reader
 
-zstd = bounds.zstd()
+zstd = limits.zstd()
 
 ONE = message(b'x' * 99)
 #: A merge and aliases: twenty lines stand for 10**19 values.
@@ -104,7 +104,7 @@ def test_a_record_of_many_bytes_is_not_read(tmp_path, kind):
 
 @pytest.mark.parametrize('pack', [zstd.compress, unsized])
 def test_a_message_that_unpacks_to_too_much_is_told_with_its_topic(tmp_path, monkeypatch, pack):
-    monkeypatch.setattr(bounds.unpacked, '__defaults__', (1 << 20,))
+    monkeypatch.setattr(limits.unpacked, '__defaults__', (1 << 20,))
     bomb = message(pack(bytes(1 << 24)))
     words = refused(bag(
         tmp_path / 'bag', 'b.mcap', mcap(Chunk(bomb, len(bomb), '')), 'MESSAGE'))
@@ -113,8 +113,8 @@ def test_a_message_that_unpacks_to_too_much_is_told_with_its_topic(tmp_path, mon
 
 @pytest.mark.parametrize('pack', [zstd.compress, unsized])
 def test_a_file_that_unpacks_to_too_much_leaves_nothing(tmp_path, monkeypatch, pack):
-    monkeypatch.setattr(foreign, 'MOST_OF_FILES', 10 << 20)
-    monkeypatch.setattr(foreign.tempfile, 'tempdir', str(tmp_path / 'temporary'))
+    monkeypatch.setattr(sanitizer, 'MOST_OF_FILES', 10 << 20)
+    monkeypatch.setattr(sanitizer.tempfile, 'tempdir', str(tmp_path / 'temporary'))
     (tmp_path / 'temporary').mkdir()
     words = refused(bag(tmp_path / 'bag', 'b.mcap.zstd', pack(bytes(1 << 26)), 'FILE'))
     assert "'b.mcap.zstd': it unpacks to " in words
@@ -122,7 +122,7 @@ def test_a_file_that_unpacks_to_too_much_leaves_nothing(tmp_path, monkeypatch, p
 
 
 def test_a_full_disk_is_told_before_it_is_full(tmp_path, monkeypatch):
-    monkeypatch.setattr(bounds, 'ENOUGH', 1 << 60)
+    monkeypatch.setattr(limits, 'ENOUGH', 1 << 60)
     path = write(tmp_path / 'bag', messages(2), mode='FILE')
     assert '$TMPDIR' in refused(path)
 
@@ -175,12 +175,12 @@ def test_what_is_packed_comes_back_or_is_too_much(parts, most):
     whole = b''.join(parts)
     packed = b''.join((zstd.compress if len(part) % 2 else unsized)(part) for part in parts)
     if len(whole) > most:
-        with pytest.raises(bounds.ExcessError):
-            bounds.unpacked(packed, most)
+        with pytest.raises(limits.ExcessError):
+            limits.unpacked(packed, most)
     else:
-        assert bounds.unpacked(packed, most) == whole
+        assert limits.unpacked(packed, most) == whole
     with pytest.raises(Exception):  # noqa: B017, of the library's
-        bounds.unpacked(packed[:-1], 1 << 20)
+        limits.unpacked(packed[:-1], 1 << 20)
 
 
 def test_other_users_of_the_library_get_what_they_did(tmp_path):

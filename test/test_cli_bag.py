@@ -20,9 +20,9 @@ from bagmaker import (
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.bags.stamps import stamp_of
 from gaze_ros.cli.main import main
-from gaze_ros.core.engine import create_engine
+from gaze_ros.core.pipeline.engine import create_engine
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros.messages import compressed_to_bgr
+from gaze_ros.ros.comm.conversions import compressed_to_bgr
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message

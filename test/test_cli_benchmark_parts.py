@@ -4,9 +4,9 @@ import os
 import subprocess
 
 import cv2
-from gaze_ros.core import models
 from gaze_ros.core.estimators import Settings
-from gaze_ros.core.faces import Face
+from gaze_ros.core.model_zoo import registry
+from gaze_ros.core.types import Face
 import numpy as np
 import pytest
 from support import BIN
@@ -135,7 +135,7 @@ def test_models(shared):
 def test_random_weights_are_told_as_such(tmp_path):
     from gaze_ros.benchmark.models import open_run, save_random, time_turn
     from gaze_ros.cli.benchmark.models import told
-    entry = models.entry('mobilenetv2')
+    entry = registry.entry('mobilenetv2')
     run = open_run(entry, Settings(
         weight=str(save_random(entry, tmp_path)), runtime='torch', device='cpu',
         precision='fp32', threads=1), random_weights=True)
@@ -188,9 +188,9 @@ def test_what_cannot_be_measured_is_told_in_one_line(words, reason):
 
 def test_how_missing_models_are_got(monkeypatch):
     from gaze_ros.benchmark.models import missing
-    from gaze_ros.core import store
+    from gaze_ros.core.model_zoo import store
     monkeypatch.setattr(store, 'locate', lambda *_, **__: None)
-    told = {name: missing(models.entry(name)) for name in models.names()}
+    told = {name: missing(registry.entry(name)) for name in registry.names()}
     assert told['mediapipe'] == ''
     assert told['adas'].startswith('gaze_ros models fetch adas')
     assert told['mobileone_s0'] == 'gaze_ros models fetch mobileone_s0 --accept-license'

@@ -2,9 +2,9 @@
 import re
 import subprocess
 
-from gaze_ros.core import models
 from gaze_ros.core.estimators import create_estimator, Settings
-from gaze_ros.core.faces import Face
+from gaze_ros.core.model_zoo import registry
+from gaze_ros.core.types import Face
 import numpy as np
 import pytest
 from support import BIN
@@ -126,7 +126,7 @@ def test_what_cannot_be_exported_is_told_in_one_line(shared, tmp_path, words, re
 def test_every_model_with_a_checkpoint_can_be_named():
     pytest.importorskip('torch')
     from gaze_ros.core.networks import ARCHITECTURES
-    names = {m.architecture for m in models.manifest() if m.family in ('mobilegaze', 'l2cs')}
+    names = {m.architecture for m in registry.manifest() if m.family in ('mobilegaze', 'l2cs')}
     assert names == set(ARCHITECTURES)
 
 

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import termios
 
-from gaze_ros.core import models
+from gaze_ros.core.model_zoo import registry
 from loopback import Loopback, status, whole
 import pytest
 import support
@@ -39,7 +39,7 @@ def test_list(gaze_ros):
     rows = gaze_ros('list').stdout.splitlines()
     assert rows[0].split() == 'name kind family may be shipped licence where'.split()
     assert [tuple(row.split()[:2]) for row in rows[1:]] == [
-        (m.name, m.kind) for m in models.manifest()]
+        (m.name, m.kind) for m in registry.manifest()]
     line = next(row for row in rows if row.startswith('resnet18 '))
     assert ' no ' in line and 'Gaze360 (research only)' in line and line.endswith(' -')
     assert rows[0].index('licence') == line.index('Gaze360')
@@ -47,7 +47,7 @@ def test_list(gaze_ros):
 
 def test_list_as_json(gaze_ros):
     entries = json.loads(gaze_ros('list', '--json').stdout)
-    assert [e['name'] for e in entries] == [m.name for m in models.manifest()]
+    assert [e['name'] for e in entries] == [m.name for m in registry.manifest()]
     yunet = next(e for e in entries if e['name'] == 'yunet')
     assert yunet['path'] is None and yunet['may_be_shipped'] is True
     assert yunet['files'][0]['url'].endswith('.onnx')

@@ -5,14 +5,15 @@ import re
 import subprocess
 import xml.etree.ElementTree as ET
 
-from gaze_ros.core import models
 from gaze_ros.core.detectors import DETECTORS
 from gaze_ros.core.estimators import AUTO, FAMILIES
+from gaze_ros.core.model_zoo import registry
 from gaze_ros.core.parameters import COMMON, NODES
 from gaze_ros.core.runtimes import CHECKPOINTS, RUNTIMES
 from gaze_ros.msg import Attention, Gaze, GazeArray
-from gaze_ros.ros import runtime, topics
-from gaze_ros.ros.pipeline_launch import ARGUMENTS
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.launch.pipeline import ARGUMENTS
+from gaze_ros.ros.process import runtime
 import pytest
 from readme import names, README, shown, table
 
@@ -96,16 +97,16 @@ def test_launch_arguments():
 def test_models():
     rows = {names(r[0])[0]: r[1:] for r in table('Models')
             if r[0].startswith('`')}
-    assert list(rows) == models.names()
+    assert list(rows) == registry.names()
     for name, row in rows.items():
-        entry = models.entry(name)
+        entry = registry.entry(name)
         assert row[:2] == ['yes' if entry.may_be_shipped else 'no', entry.licence]
         assert row[-1] == (entry.accuracy or '-')
         assert entry.family in FAMILIES
 
 
 def test_what_auto_takes_may_be_shipped():
-    assert all(models.entry(name).may_be_shipped for name in AUTO)
+    assert all(registry.entry(name).may_be_shipped for name in AUTO)
 
 
 def test_detectors():
@@ -113,8 +114,8 @@ def test_detectors():
     rows = [[c.strip() for c in line.split('|')[1:-1]] for line in section.splitlines()
             if line.startswith('| `')]
     assert [(names(r[0])[0], r[1]) for r in rows] == [
-        (name, models.entry(name, 'detector').licence) for name in DETECTORS]
-    assert all(models.entry(name, 'detector').may_be_shipped for name in DETECTORS)
+        (name, registry.entry(name, 'detector').licence) for name in DETECTORS]
+    assert all(registry.entry(name, 'detector').may_be_shipped for name in DETECTORS)
 
 
 def test_runtimes():

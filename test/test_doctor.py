@@ -8,10 +8,10 @@ import sys
 import time
 
 from gaze_ros.cli import doctor
-from gaze_ros.core import shared_memory
 from gaze_ros.core.doctor import CHECKS, examine
 from gaze_ros.core.doctor.cameras import cameras
 from gaze_ros.core.doctor.findings import Findings
+from gaze_ros.core.system import shared_memory
 from missing import environment, gaze_ros
 import numpy as np
 import pytest

@@ -6,8 +6,8 @@ import re
 
 from gaze_ros.core.parameters import CAMERA
 from gaze_ros.msg import Attention, GazeArray
-from gaze_ros.ros import topics
-from gaze_ros.ros.markers import NAMESPACES
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.publishers.markers import NAMESPACES
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image

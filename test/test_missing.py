@@ -5,9 +5,9 @@ import re
 import subprocess
 import sys
 
-from gaze_ros.core import missing as words
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.window import Window
+from gaze_ros.core.output.window import Window
+from gaze_ros.core.system import import_errors as words
 from missing import environment, gaze_ros
 import pytest
 from support import save_sample
@@ -19,8 +19,8 @@ EVERYTHING = """
 from importlib import import_module
 from pathlib import Path
 import gaze_ros
-import gaze_ros.msg, gaze_ros.ros.runtime
-from gaze_ros.ros.runtime import NODES
+import gaze_ros.msg, gaze_ros.ros.process.runtime
+from gaze_ros.ros.process.runtime import NODES
 for module, cls in NODES.values():
     getattr(import_module('gaze_ros.ros.' + module), cls)
 from gaze_ros.core import engine, store, models
@@ -93,7 +93,8 @@ def test_what_all_need_is_told_in_one_line(tmp_path, clip, without, verb, cure):
 
 def test_a_node_without_opencv_says_so_in_one_line(tmp_path):
     done = subprocess.run(
-        [sys.executable, '-c', 'from gaze_ros.ros.main import gaze_node; gaze_node()'],
+        [sys.executable, '-c',
+         'from gaze_ros.ros.process import entry_points; entry_points.gaze_node()'],
         env=environment(tmp_path, 'cv2'), text=True, capture_output=True, timeout=60)
     assert done.returncode == 1
     assert 'Traceback' not in done.stderr

@@ -7,9 +7,9 @@ import re
 import subprocess
 import sys
 
-from gaze_ros.core import files
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.manifest import load
+from gaze_ros.core.model_zoo.manifest import load
+from gaze_ros.core.system import safe_files
 import pytest
 from support import BIN, ROOT
 import yaml
@@ -121,11 +121,11 @@ def test_what_is_harmless_is_not(text):
 
 
 def test_the_loader_of_yaml_is_a_safe_one():
-    assert issubclass(files._LOADER, yaml.constructor.SafeConstructor)
+    assert issubclass(safe_files._LOADER, yaml.constructor.SafeConstructor)
     for tag in ('!!python/object/apply:os.system [id]', '!!python/name:os.system',
-                '!!python/object:gaze_ros.core.manifest.Model {}'):
+                '!!python/object:gaze_ros.core.model_zoo.manifest.Model {}'):
         with pytest.raises(ValueError, match='could not determine a constructor'):
-            files.parse_yaml(f'a: {tag}')
+            safe_files.parse_yaml(f'a: {tag}')
 
 
 class Bomb:
@@ -221,7 +221,7 @@ def test_no_module_is_taken_from_the_folder_it_is_run_in(tmp_path):
         [BIN / 'gaze_ros', 'demo', '--seconds', '0', '--source', 'absent.mp4'], cwd=tmp_path,
         capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and 'absent.mp4' in done.stdout + done.stderr, done.stderr
-    code = 'from gaze_ros.core.window import _check_display; _check_display()'
+    code = 'from gaze_ros.core.output.window import _check_display; _check_display()'
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('DISPLAY', ':99')
         subprocess.run([sys.executable, '-c', f'import sys; sys.path.pop(0); {code}'],

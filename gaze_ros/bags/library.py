@@ -4,9 +4,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from gaze_ros.bags.bounds import bound
+from gaze_ros.bags.limits import bound
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.share import share_path
+from gaze_ros.core.system.resources import share_path
 
 
 def rosbags(module: str) -> ModuleType:

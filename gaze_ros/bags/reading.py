@@ -4,9 +4,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from gaze_ros.bags import bounds
-from gaze_ros.bags.foreign import contents
+from gaze_ros.bags import limits
 from gaze_ros.bags.library import rosbags
+from gaze_ros.bags.sanitizer import contents
 from gaze_ros.core.errors import SourceError
 
 
@@ -96,10 +96,10 @@ class BagReader:
             reader = self._library.Reader(file)
             reader.open()
             self._stack.callback(reader.close)
-            if why := bounds.too_much(getattr(reader.storage, 'chunks', ())):
-                raise bounds.ExcessError(why)
-        except bounds.ExcessError as e:
-            raise bounds.ExcessError(f"'{file.name}': {e}") from e
+            if why := limits.too_much(getattr(reader.storage, 'chunks', ())):
+                raise limits.ExcessError(why)
+        except limits.ExcessError as e:
+            raise limits.ExcessError(f"'{file.name}': {e}") from e
         self._readers.append((file, reader))
 
     def _listed(self) -> dict[str, Topic]:
@@ -119,9 +119,9 @@ class BagReader:
         if not self._packed:
             return bytes(data)
         try:
-            return bounds.unpacked(data)
-        except bounds.ExcessError as e:
-            raise bounds.ExcessError(f"a message of '{connection.topic}': {e}") from e
+            return limits.unpacked(data)
+        except limits.ExcessError as e:
+            raise limits.ExcessError(f"a message of '{connection.topic}': {e}") from e
 
     def _other_ways(self) -> str:
         files = sorted(p.name for p in self.path.iterdir() if p.suffix in ('.mcap', '.db3'))
@@ -135,7 +135,7 @@ class BagReader:
         if file is not None:
             at = getattr(reader.storage, 'bio', None)
             words = f"'{file.name}'{f', before byte {at.tell()}' if at else ''}: {words}"
-        if isinstance(error, bounds.ExcessError):
+        if isinstance(error, limits.ExcessError):
             return SourceError(f"bag '{self.path}' is not read: {words}")
         more = ''
         if self.path.suffix == '.mcap' or self.path.is_dir() and any(self.path.glob('*.mcap')):

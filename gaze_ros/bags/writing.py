@@ -9,9 +9,9 @@ from time import monotonic
 from typing import Union
 
 from gaze_ros.bags.library import rosbags, typestore
-from gaze_ros.core import outputs
-from gaze_ros.core.disk import next_free, Room
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.output import safe_paths
+from gaze_ros.core.output.disk_guard import next_free, Room
 
 #: Version of metadata.yaml that Jazzy and Kilted write.
 _VERSION = 9
@@ -41,7 +41,7 @@ class BagWriter:
             raise GazeRosError(f"'{path}': bags are written as mcap: give a folder, or a name "
                                'that ends in .mcap')
         try:
-            self.path = path = outputs.place(path)
+            self.path = path = safe_paths.place(path)
         except OSError as e:
             raise GazeRosError(f"bag '{path}' cannot be written: {e.strerror or e}") from e
         if all(os.lstat(one).st_mtime >= kept for one in _there(path)):

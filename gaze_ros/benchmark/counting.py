@@ -4,7 +4,7 @@ from dataclasses import asdict
 from threading import Lock
 
 from gaze_ros.benchmark.processes import Answer
-from gaze_ros.core.stage import Figures, Mark, Stage
+from gaze_ros.core.diagnostics.stage_stats import Figures, Mark, Stage
 
 
 class Counter:

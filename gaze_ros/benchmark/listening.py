@@ -41,8 +41,8 @@ def listening() -> Iterator[Listener]:
         [n for n in _DOMAINS if str(n) != domain]))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     from gaze_ros.msg import GazeArray
-    from gaze_ros.ros import topics
-    from gaze_ros.ros.messages import seconds
+    from gaze_ros.ros.comm import topics
+    from gaze_ros.ros.comm.conversions import seconds
 
     listener = Listener()
 
@@ -57,7 +57,7 @@ def listening() -> Iterator[Listener]:
 @contextmanager
 def spinning(name: str) -> Iterator['Node']:
     """Have a node, spun by a thread of its own, in the ROS domain of the environment."""
-    from gaze_ros.ros import transport
+    from gaze_ros.ros.comm import dds_profile
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
@@ -68,7 +68,7 @@ def spinning(name: str) -> Iterator['Node']:
         while not ending.is_set():
             executor.spin_once(timeout_sec=0.2)
 
-    transport.configure()
+    dds_profile.configure()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = rclpy.create_node(name)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-from gaze_ros.core import threads
+from gaze_ros.core.system import native_threads
 import psutil
 
 #: Distributions whose version changes the figures.
@@ -17,7 +17,7 @@ _PACKAGES = ('gaze_ros', 'openvino', 'onnxruntime', 'torch', 'mediapipe', 'openc
 def machine() -> dict[str, Any]:
     """Return the machine in words: cpu, cores this process may use, memory in GB, versions."""
     return {
-        'cpu': _cpu(), 'cores': threads.count(),
+        'cpu': _cpu(), 'cores': native_threads.count(),
         'memory_gb': round(psutil.virtual_memory().total / 1e9, 1), 'os': platform.platform(),
         'python': platform.python_version(), 'versions': _versions()}
 

@@ -5,12 +5,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Optional
 
-from gaze_ros.core import models, store, threads
 from gaze_ros.core.errors import GazeRosError, ModelError
 from gaze_ros.core.estimators import create_estimator, Estimator, Settings
-from gaze_ros.core.faces import Face
+from gaze_ros.core.model_zoo import registry, store
+from gaze_ros.core.model_zoo.fetch import fetchable
 from gaze_ros.core.runtimes import available, CHECKPOINTS, installed, RUNTIMES
-from gaze_ros.core.store.fetching import fetchable
+from gaze_ros.core.system import native_threads
+from gaze_ros.core.types import Face
 import numpy as np
 
 #: Families whose models are networks of :mod:`gaze_ros.core.networks`, which every runtime runs.
@@ -46,7 +47,7 @@ class Run:
     runtime: str
     device: str
     precision: str
-    threads: int
+    native_threads: int
     weight: str
     random_weights: bool = False
     seconds: dict[int, list[float]] = field(default_factory=dict)
@@ -64,9 +65,9 @@ def devices() -> list[str]:
             if any(installed(name) and available(name, device) for name in RUNTIMES)]
 
 
-def missing(entry: models.Model) -> str:
+def missing(entry: registry.Model) -> str:
     """Return how to get the files of a model that are not here; '' if all are."""
-    files = [entry, *(models.entry(part, 'part') for part in entry.parts)]
+    files = [entry, *(registry.entry(part, 'part') for part in entry.parts)]
     lacking = [m for m in files if m.needs_weight and store.locate(m.name, m.kind) is None]
     if not lacking:
         return ''
@@ -77,7 +78,7 @@ def missing(entry: models.Model) -> str:
     return f'gaze_ros models fetch {entry.name}{accept}{digest}'
 
 
-def settings_of(entry: models.Model, device: str, weight: str = '') -> Iterator[Settings]:
+def settings_of(entry: registry.Model, device: str, weight: str = '') -> Iterator[Settings]:
     """Yield every way to run a model on a device that this machine may have.
 
     :param weight: of the model; '' for those the store finds.
@@ -107,11 +108,11 @@ def _threads(runtime: str, device: str, precision: str) -> list[int]:
     """Return the numbers of threads to try: torch's one was often as fast as all."""
     if device != 'cpu':
         return [0]
-    every = threads.count()
+    every = native_threads.count()
     return sorted({1, every}) if (runtime, precision) == ('torch', 'fp32') else [every]
 
 
-def open_run(entry: models.Model, settings: Settings, random_weights: bool = False) -> Run:
+def open_run(entry: registry.Model, settings: Settings, random_weights: bool = False) -> Run:
     """Return a run with its model loaded.
 
     :raises ModelError: if this machine cannot run it so.
@@ -125,7 +126,7 @@ def open_run(entry: models.Model, settings: Settings, random_weights: bool = Fal
                '' if random_weights else settings.weight, random_weights)
 
 
-def save_random(entry: models.Model, folder: Path) -> Path:
+def save_random(entry: registry.Model, folder: Path) -> Path:
     """Return a checkpoint of a model's network as it is before any training: for speed only."""
     from gaze_ros.core.networks import build
     import torch
@@ -239,7 +240,7 @@ def floors(runs: Sequence[Run]) -> dict[Run, dict[str, float]]:
     rates: dict[str, float] = {}
     found = {}
     for run in runs:
-        entry = models.entry(run.model)
+        entry = registry.entry(run.model)
         if run.device != 'cuda' or not entry.architecture:
             continue
         if run.precision not in rates:

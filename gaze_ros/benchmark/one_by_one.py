@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any, Optional
 
 import cv2
-from gaze_ros.core import models, store
-from gaze_ros.core import threads as thread_counts
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, DATASETS, Estimator, Settings
-from gaze_ros.core.faces import Estimate, Face
+from gaze_ros.core.model_zoo import registry, store
 from gaze_ros.core.runtimes import available, CHECKPOINTS
+from gaze_ros.core.system import native_threads as thread_counts
+from gaze_ros.core.types import Estimate, Face
 import numpy as np
 
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -27,7 +27,7 @@ class TorchGaze:
     :raises ModelError: if it does not fit the model.
     """
 
-    def __init__(self, entry: models.Model, path: Path, *, head_order: str = 'auto',
+    def __init__(self, entry: registry.Model, path: Path, *, head_order: str = 'auto',
                  device: str = 'cpu', size: int = Settings.input_size,
                  threads: int = 0) -> None:
         from gaze_ros.core.estimators.binned_estimator import is_swapped
@@ -97,7 +97,7 @@ class OneByOne:
 
 def has_checkpoints(model: str) -> bool:
     """Return whether there are checkpoints of a model, for torch to run."""
-    return model != 'auto' and bool(models.entry(model).architecture)
+    return model != 'auto' and bool(registry.entry(model).architecture)
 
 
 def checkpoint(model: str, weight: str = '') -> Optional[Path]:
@@ -106,7 +106,7 @@ def checkpoint(model: str, weight: str = '') -> Optional[Path]:
         return None
     if weight and Path(weight).suffix.lower() in CHECKPOINTS:
         return Path(weight)
-    if weight and not (Path(weight).is_file() and models.known(Path(weight))):
+    if weight and not (Path(weight).is_file() and registry.known(Path(weight))):
         return None  # the store's checkpoint may be of other weights
     return store.locate(model, suffixes=CHECKPOINTS)
 
@@ -123,5 +123,5 @@ def create_one_by_one(model: str, settings: Settings) -> Estimator:
                    and available('torch', kind)), 'cpu')
     if settings.device not in ('auto', 'cpu', device):
         raise ModelError(f"device '{settings.device}' is not there for torch: set it to auto")
-    return TorchGaze(models.entry(model), path, head_order=settings.head_order, device=device,
+    return TorchGaze(registry.entry(model), path, head_order=settings.head_order, device=device,
                      size=settings.input_size, threads=settings.threads)

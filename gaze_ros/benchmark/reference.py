@@ -14,13 +14,13 @@ from typing import Any, Optional
 from gaze_ros.benchmark.counting import Counter
 from gaze_ros.benchmark.one_by_one import create_one_by_one
 from gaze_ros.core.detectors import create_detector
-from gaze_ros.core.drawing import draw
+from gaze_ros.core.diagnostics.stage_stats import Stage
 from gaze_ros.core.estimators import Settings
-from gaze_ros.core.faces import FrameGaze, Gaze
+from gaze_ros.core.output.drawing import draw
 from gaze_ros.core.parameters import Value
 from gaze_ros.core.sources import Source
 from gaze_ros.core.sources.pacing import Pacer
-from gaze_ros.core.stage import Stage
+from gaze_ros.core.types import FrameGaze, Gaze
 import numpy as np
 
 #: What waits between two threads, at most.
@@ -45,7 +45,7 @@ class Looker:
 
     @property
     def description(self) -> str:
-        """What does the work, as :attr:`gaze_ros.core.engine.Engine.description` tells it."""
+        """What does the work, as ``Engine.description`` has it."""
         return (f'model {self.estimator.name} ({self.estimator.running}), '
                 f'faces by {self._detector.name}')
 

@@ -15,7 +15,7 @@ from typing import Any, Optional
 
 from gaze_ros.benchmark.counting import Counter
 from gaze_ros.benchmark.processes import Answer, answer_parent, Children
-from gaze_ros.core import allocation, threads
+from gaze_ros.core.system import malloc, native_threads
 
 #: Milliseconds between two pictures of a camera that takes no time: it has one whenever it is
 #: asked, and 500 a second is more than any stage takes.
@@ -137,7 +137,7 @@ class OneFace:
 
     def detect(self, bgr: Any) -> list:
         """Return the one face."""
-        from gaze_ros.core.faces import Face
+        from gaze_ros.core.types import Face
         return [Face((260.0, 160.0, 120.0, 160.0), 1.0)]
 
     def close(self) -> None:
@@ -158,7 +158,7 @@ class Sleeper:
 
     def estimate(self, bgr: Any, faces: list) -> list:
         """Return the same gaze for every face."""
-        from gaze_ros.core.faces import Estimate
+        from gaze_ros.core.types import Estimate
         _sleep_until(time.monotonic() + self._seconds)
         self.ends.append(time.monotonic())
         return [Estimate(0.1, 0.1, 1.0) for _ in faces]
@@ -208,9 +208,9 @@ class Screen:
 def main() -> None:
     """Run the nodes until stdin ends."""
     given = json.loads(sys.argv[1])
-    threads.configure()
-    allocation.configure()
-    from gaze_ros.ros.stop import Stop
+    native_threads.configure()
+    malloc.configure()
+    from gaze_ros.ros.process.shutdown import Stop
     stop, counter = Stop(), Counter()
     pictures, sleeper = Pictures(given['camera_ms']), Sleeper(given['inference_ms'])
     screen = Screen(given['display_ms'], pictures)
@@ -227,9 +227,9 @@ def main() -> None:
     answer_parent(count, stop.ask)
     # A namespace of its own: nodes that run beside it are not heard.
     sys.argv[1:] = ['--ros-args', '-r', f'__ns:=/stages_{os.getpid()}']
-    from gaze_ros.core.engine import Engine
-    from gaze_ros.ros import camera_node, gaze_node
-    from gaze_ros.ros.runtime import run
+    from gaze_ros.core.pipeline.engine import Engine
+    from gaze_ros.ros.nodes import camera_node, gaze_node
+    from gaze_ros.ros.process.runtime import run
     camera_node.open_source = lambda *_, **__: pictures
     gaze_node.create_engine = lambda _: Engine(OneFace(), sleeper)
 

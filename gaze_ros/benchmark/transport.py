@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from gaze_ros.benchmark.processes import Answer, answer_parent, Children, fail
-from gaze_ros.core import allocation, threads
+from gaze_ros.core.system import malloc, native_threads
 
 #: How pictures are sent and received.
 WAYS = {
@@ -161,10 +161,10 @@ class _Child:
 
 def _ours(child: _Child, roles: tuple[bool, bool], given: dict[str, Any]) -> Any:
     """Set up as the nodes of this package are; return the executor and what sends."""
-    from gaze_ros.ros import transport
-    transport.configure()
-    from gaze_ros.ros.executor import OnceExecutor
-    from gaze_ros.ros.images import ImagePublisher, Picture, subscribe_images
+    from gaze_ros.ros.comm import dds_profile
+    dds_profile.configure()
+    from gaze_ros.ros.comm.image_transport import ImagePublisher, Picture, subscribe_images
+    from gaze_ros.ros.process.executor import OnceExecutor
     import rclpy
     from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
     rclpy.init(args=[])
@@ -226,8 +226,8 @@ def main() -> None:
     role, given = sys.argv[1], json.loads(sys.argv[2])
     ours = given['way'].startswith('ours')
     if ours:
-        threads.configure()
-        allocation.configure()
+        native_threads.configure()
+        malloc.configure()
     child = _Child()
     answer_parent(child, child.stop.set)
     executor, sender = (_ours if ours else _rclpy)(
@@ -236,7 +236,7 @@ def main() -> None:
         Thread(target=child.send, args=(*sender, given), daemon=True).start()
     while not child.stop.is_set():
         executor.spin_once(timeout_sec=0.2)
-    os._exit(0)  # native threads are not waited for, as in gaze_ros.ros.main
+    os._exit(0)  # native threads are not waited for, as in gaze_ros.ros.process.entry_points
 
 
 if __name__ == '__main__':

@@ -14,8 +14,9 @@ from typing import Any
 
 from gaze_ros.benchmark.counting import Counter
 from gaze_ros.benchmark.processes import answer_parent, fail
-from gaze_ros.core import allocation, store, threads
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.model_zoo import store
+from gaze_ros.core.system import malloc, native_threads
 
 #: Nodes of each role that runs nodes, in the order of their start.
 NODES = {
@@ -30,11 +31,11 @@ def main() -> None:
     """Play a role until stdin ends."""
     role, settings = sys.argv[1], json.loads(sys.argv[2])
     if role == 'reference':  # it has none of this, nor what the parent's environment has of it
-        for name in threads.WAITING:
+        for name in native_threads.WAITING:
             os.environ.pop(name, None)
     else:
-        threads.configure()
-        allocation.configure()
+        native_threads.configure()
+        malloc.configure()
     if role in NODES:
         _run_nodes(NODES[role], settings)
     else:
@@ -47,7 +48,7 @@ def main() -> None:
             fail(e)
         except Exception as e:
             fail(f'{role}: {type(e).__name__}: {e}')
-    # Native threads and finalisers are not waited for, as gaze_ros.ros.main does.
+    # Native threads and finalisers are not waited for, as gaze_ros.ros.process.entry_points does.
     os._exit(0)
 
 
@@ -74,10 +75,10 @@ def _open(settings: Mapping[str, Any]) -> Any:
 
 def _run_sequential(settings: Mapping[str, Any], counter: Counter, stop: Event) -> None:
     """Do one picture after the other, in this thread."""
-    from gaze_ros.core.drawing import draw
-    from gaze_ros.core.engine import create_engine
+    from gaze_ros.core.diagnostics.stage_stats import Stage
+    from gaze_ros.core.output.drawing import draw
+    from gaze_ros.core.pipeline.engine import create_engine
     from gaze_ros.core.sources.pacing import Pacer
-    from gaze_ros.core.stage import Stage
 
     source = _open(settings)
     engine = create_engine(settings['values'])
@@ -113,7 +114,7 @@ def _run_reference(settings: Mapping[str, Any], counter: Counter, stop: Event) -
 
 
 def _run_nodes(names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
-    from gaze_ros.ros.stop import Stop
+    from gaze_ros.ros.process.shutdown import Stop
 
     stop, counter = Stop(), Counter()
     answer_parent(counter, stop.ask)
@@ -133,7 +134,7 @@ def _run_nodes(names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
             counter.more['running'] = nodes['gaze'].hardware
         counter.add([node.stage for node in nodes.values()])
 
-    from gaze_ros.ros.runtime import run
+    from gaze_ros.ros.process.runtime import run
     code = run(names, stop, prepare)
     sys.stderr.flush()
     os._exit(code)

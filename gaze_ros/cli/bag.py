@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gaze_ros.bags.reading import BagReader
     from gaze_ros.bags.streams import find_streams
     from gaze_ros.bags.writing import BagWriter
-    from gaze_ros.core.engine import create_engine
+    from gaze_ros.core.pipeline.engine import create_engine
     from gaze_ros.ros.offline import ANNOTATED, annotated_cdr, GAZE, gaze_cdr, Pictures
     from tqdm import tqdm
 

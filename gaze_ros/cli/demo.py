@@ -7,15 +7,15 @@ import subprocess
 import sys
 import time
 
-from gaze_ros.core import outputs
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.urls import without_password
+from gaze_ros.core.output import safe_paths
+from gaze_ros.core.system.urls import without_password
 
 HELP = 'run the pipeline for some seconds and check that it works'
 
 # Without what -c puts first: modules of the folder that it happens to be started in.
 _PIPELINE = ('import sys; sys.path[:] = filter(None, sys.path); '
-             'from gaze_ros.ros.main import pipeline; sys.exit(pipeline())')
+             'from gaze_ros.ros.process.entry_points import pipeline; sys.exit(pipeline())')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; return 0 only if faces were found and GazeArray messages arrived."""
     try:
-        out = outputs.folder(arguments.out)
+        out = safe_paths.folder(arguments.out)
     except OSError as e:
         raise GazeRosError(f"'{arguments.out}' cannot be made: {e}") from e
     video, lines = out / 'demo.mp4', out / 'gaze.jsonl'
@@ -66,18 +66,18 @@ def _listen(pipeline: subprocess.Popen, path: Path, seconds: float) -> tuple[int
 
     Ends early where the pipeline ends, or says nothing for 30 s.
     """
-    from gaze_ros.core.records import record
+    from gaze_ros.core.output.jsonl import record
     from gaze_ros.msg import GazeArray
-    from gaze_ros.ros import topics, transport
-    from gaze_ros.ros.messages import frame_gaze
-    from gaze_ros.ros.messages import seconds as as_seconds
+    from gaze_ros.ros.comm import dds_profile, topics
+    from gaze_ros.ros.comm.conversions import frame_gaze
+    from gaze_ros.ros.comm.conversions import seconds as as_seconds
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
-    transport.configure()
+    dds_profile.configure()
     counts = [0, 0]
-    with TextIOWrapper(outputs.create(path), encoding='utf-8') as file:
+    with TextIOWrapper(safe_paths.create(path), encoding='utf-8') as file:
         def on_gaze(message: GazeArray) -> None:
             frame = frame_gaze(message)
             file.write(record(counts[0], as_seconds(message.header.stamp), frame) + '\n')

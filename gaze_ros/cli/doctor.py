@@ -60,7 +60,7 @@ def _reclaim() -> int:
 
     :raises GazeRosError: if it may not be removed.
     """
-    from gaze_ros.core import shared_memory
+    from gaze_ros.core.system import shared_memory
     try:
         return shared_memory.reclaim()
     except OSError as e:

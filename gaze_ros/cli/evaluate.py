@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare and print; return the exit code."""
-    from gaze_ros.core.comparison import (
+    from gaze_ros.core.evaluation.evaluate import (
         compare,
         compare_eyes,
         labelled_eyes,
         labelled_pictures,
     )
-    from gaze_ros.core.engine import create_engine
-    from gaze_ros.core.labels import read_labels
+    from gaze_ros.core.evaluation.labels import read_labels
+    from gaze_ros.core.pipeline.engine import create_engine
     from tqdm import tqdm
 
     if arguments.eyes:

@@ -2,7 +2,7 @@
 from pathlib import Path
 
 from gaze_ros.core.errors import SourceError
-from gaze_ros.core.urls import without_password
+from gaze_ros.core.system.urls import without_password
 
 
 def existing(name: str) -> Path:

@@ -7,8 +7,8 @@ import signal
 import sys
 from typing import Optional
 
-from gaze_ros.core import missing, threads
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.system import import_errors, native_threads
 
 #: Each has HELP, add_arguments(parser) and run(arguments) -> exit code.
 VERBS = ('video', 'bag', 'evaluate', 'models', 'demo', 'benchmark', 'doctor')
@@ -17,7 +17,7 @@ VERBS = ('video', 'bag', 'evaluate', 'models', 'demo', 'benchmark', 'doctor')
 def main(arguments: Optional[list[str]] = None) -> int:
     """Run a verb; return the exit code: 0 done, 1 failed with a reason told, 2 wrong usage."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    threads.configure()
+    native_threads.configure()
     words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog='gaze_ros', description=sys.modules['gaze_ros'].__doc__)
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
@@ -26,11 +26,11 @@ def main(arguments: Optional[list[str]] = None) -> int:
         try:
             _add(verbs, name)
         except ImportError as e:
-            if missing.ours(e):
+            if import_errors.ours(e):
                 raise
             if words[:1] == [name]:
-                return _told(name, missing.reason(e))
-            why = missing.reason(e).replace('%', '%%')
+                return _told(name, import_errors.reason(e))
+            why = import_errors.reason(e).replace('%', '%%')
             verbs.add_parser(name, help=f'cannot be used here: {why}')
     chosen = parser.parse_args(words)
     try:
@@ -41,9 +41,9 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except GazeRosError as e:
         return _told(chosen.verb, str(e))
     except ImportError as e:
-        if missing.ours(e):
+        if import_errors.ours(e):
             raise
-        return _told(chosen.verb, missing.reason(e))
+        return _told(chosen.verb, import_errors.reason(e))
     except BrokenPipeError:  # | head
         sys.stdout = None  # nothing is left to flush into
         return 1

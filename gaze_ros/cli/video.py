@@ -6,8 +6,8 @@ import os
 import sys
 
 from gaze_ros.cli import inputs, options
-from gaze_ros.core import outputs
 from gaze_ros.core.errors import GazeRosError, SourceError
+from gaze_ros.core.output import safe_paths
 
 HELP = 'estimate gaze in a file'
 
@@ -24,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Process the whole input; return the exit code."""
-    from gaze_ros.core.drawing import draw
-    from gaze_ros.core.engine import create_engine
-    from gaze_ros.core.recording import VideoRecorder
-    from gaze_ros.core.records import record
+    from gaze_ros.core.output.drawing import draw
+    from gaze_ros.core.output.jsonl import record
+    from gaze_ros.core.output.video_recorder import VideoRecorder
+    from gaze_ros.core.pipeline.engine import create_engine
     from gaze_ros.core.sources import open_source
     from tqdm import tqdm
 
@@ -72,6 +72,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _open_text(path: str):
     try:
-        return TextIOWrapper(outputs.create(path), encoding='utf-8')
+        return TextIOWrapper(safe_paths.create(path), encoding='utf-8')
     except OSError as e:
         raise GazeRosError(f"'{path}' cannot be written: {e}") from e

@@ -3,10 +3,10 @@ from dataclasses import dataclass
 import re
 from typing import Any, Optional, Union
 
-from gaze_ros.core import models
 from gaze_ros.core.detectors import DETECTORS
 from gaze_ros.core.estimators import CHOICES, Settings
-from gaze_ros.core.worker import QUEUE_DEPTHS
+from gaze_ros.core.model_zoo import registry
+from gaze_ros.core.pipeline.worker import QUEUE_DEPTHS
 
 Value = Union[bool, int, float, str]
 
@@ -99,7 +99,7 @@ CAMERA = (
 
 GAZE = (
     Spec('model', 'auto', 'gaze model; auto: the best that is here and may be shipped, adas, else '
-         'mediapipe', choices=('auto', *models.names()), live=True),
+         'mediapipe', choices=('auto', *registry.names()), live=True),
     Spec('weight', '', "file with the model's weights; empty: the one found by gaze_ros models "
          'path', live=True),
     Spec('dataset', Settings.dataset, 'what the weights were trained on; auto: by their number '

@@ -7,9 +7,9 @@ import socket
 import sys
 import time
 
-from gaze_ros.core import missing
 from gaze_ros.core.doctor.findings import Findings
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.system import import_errors
 
 #: What decides who finds whom, and how messages travel.
 _VARIABLES = ('ROS_DISTRO', 'ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_STATIC_PEERS',
@@ -41,14 +41,14 @@ def ros() -> Findings:
         if name.endswith('_PROFILES_FILE') and value and not Path(value).is_file():
             found.advise(f'{name} is {value}, which is no file: Fast DDS has its defaults, and '
                          'most pictures between processes are lost', f'unset {name}')
-    from gaze_ros.ros import transport
+    from gaze_ros.ros.comm import dds_profile
     try:
-        link = transport.link()
+        link = dds_profile.link()
     except GazeRosError as e:
-        return found.need(str(e), f'unset {transport.LINK}')
-    found.tell('link', f'{link} ({transport.LINK})')
-    used = transport.configure()
-    profile = next((p for n in transport.PROFILES if (p := os.environ.get(n))), '')
+        return found.need(str(e), f'unset {dds_profile.LINK}')
+    found.tell('link', f'{link} ({dds_profile.LINK})')
+    used = dds_profile.configure()
+    profile = next((p for n in dds_profile.PROFILES if (p := os.environ.get(n))), '')
     found.tell('profile', profile if used or profile else "the middleware's own")
     return found
 
@@ -105,12 +105,12 @@ def middleware() -> Findings:
 
 def _message(found: Findings) -> None:
     """Send a message to itself."""
-    from gaze_ros.ros import transport
+    from gaze_ros.ros.comm import dds_profile
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
     from std_msgs.msg import Header
-    transport.configure()
+    dds_profile.configure()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     found.tell('RMW', rclpy.get_rmw_implementation_identifier())
     node = rclpy.create_node(f'gaze_ros_doctor_{os.getpid()}')
@@ -143,7 +143,7 @@ def messages() -> Findings:
             if kind.__class__._TYPE_SUPPORT is None:
                 raise ImportError('their C libraries do not load', name='gaze_ros.msg')
     except Exception as e:  # of a library that does not load
-        found.need(*missing.reason_and_cure(e, 'gaze_ros'))
+        found.need(*import_errors.reason_and_cure(e, 'gaze_ros'))
         return found
     found.tell('gaze_ros/msg', 'GazeArray, Gaze, Attention')
     return found

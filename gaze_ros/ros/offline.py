@@ -6,11 +6,11 @@ from types import SimpleNamespace
 from gaze_ros.bags.library import to_cdr
 from gaze_ros.bags.reading import BagReader, Record
 from gaze_ros.bags.streams import COMPRESSED, Streams
-from gaze_ros.core.drawing import draw
-from gaze_ros.core.engine import Engine
-from gaze_ros.core.faces import FrameGaze
-from gaze_ros.ros.calibration import read_calibration
-from gaze_ros.ros.messages import (
+from gaze_ros.core.output.drawing import draw
+from gaze_ros.core.pipeline.engine import Engine
+from gaze_ros.core.types import FrameGaze
+from gaze_ros.ros.comm.camera_info import read_calibration
+from gaze_ros.ros.comm.conversions import (
     bgr_to_compressed,
     compressed_to_bgr,
     gaze_array,

@@ -1,6 +1,6 @@
 """How well real people's gaze is told, on clips whose numbers are known."""
 from gaze_ros.core.estimators import create_estimator, Settings
-from gaze_ros.core.evaluation import measure
+from gaze_ros.core.evaluation.metrics import measure
 import numpy as np
 import pytest
 

@@ -6,9 +6,9 @@ import zipfile
 import cv2
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, Settings
-from gaze_ros.core.faces import Face
-from gaze_ros.core.geometry import angles_to_unit
-from gaze_ros.core.mirror import mirror_angles, mirrored
+from gaze_ros.core.evaluation.mirror_test import mirror_angles, mirrored
+from gaze_ros.core.geometry.camera_model import angles_to_unit
+from gaze_ros.core.types import Face
 import numpy as np
 import pytest
 

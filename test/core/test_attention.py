@@ -2,8 +2,8 @@
 import math
 from types import SimpleNamespace
 
-from gaze_ros.core.attention import angles_between, Attention, AttentionWatch, Target
-from gaze_ros.core.faces import Face, FrameGaze, Gaze
+from gaze_ros.core.attention.attention import angles_between, Attention, AttentionWatch, Target
+from gaze_ros.core.types import Face, FrameGaze, Gaze
 from hypothesis import assume, given
 from hypothesis import strategies as st
 import numpy as np

@@ -6,12 +6,12 @@ import pickle
 import sys
 
 import cv2
-from gaze_ros.core.crops import Batch
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, Settings
 from gaze_ros.core.estimators.binned_estimator import cut, decode
-from gaze_ros.core.faces import Face
-from gaze_ros.core.mirror import mirror_angles
+from gaze_ros.core.evaluation.mirror_test import mirror_angles
+from gaze_ros.core.geometry.crops import Batch
+from gaze_ros.core.types import Face
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np

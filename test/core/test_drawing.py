@@ -1,8 +1,8 @@
 import math
 
-from gaze_ros.core import drawing
-from gaze_ros.core.drawing import draw
-from gaze_ros.core.faces import Face, FrameGaze, Gaze
+from gaze_ros.core.output import drawing
+from gaze_ros.core.output.drawing import draw
+from gaze_ros.core.types import Face, FrameGaze, Gaze
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np

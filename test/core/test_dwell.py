@@ -1,7 +1,7 @@
 """Who looks at the lens: hysteresis, dwell, blinks, stamps."""
 import math
 
-from gaze_ros.core.dwell import LookingAtCamera
+from gaze_ros.core.attention.debounce import LookingAtCamera
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest

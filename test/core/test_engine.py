@@ -5,19 +5,18 @@ from threading import Thread
 
 import cv2
 from gaze_ros.core.detectors import create_detector
-from gaze_ros.core.engine import Engine
-from gaze_ros.core.faces import Estimate, Face
-from gaze_ros.core.geometry import (
+from gaze_ros.core.geometry.camera_model import (
     angle_to_lens,
     assumed_camera_matrix,
     Calibration,
     gaze_direction,
     Lens,
 )
-from gaze_ros.core.loading import Parts
 from gaze_ros.core.parameters import GAZE
+from gaze_ros.core.pipeline.engine import Engine, Parts
 from gaze_ros.core.sources import open_source
 from gaze_ros.core.sources.sample import Sample
+from gaze_ros.core.types import Estimate, Face
 import numpy as np
 import pytest
 
@@ -367,7 +366,7 @@ def test_a_face_that_is_not_told_is_followed_all_the_same():
 def test_auto_detects_as_often_as_a_third_of_the_time_allows(monkeypatch):
     clock = iter(range(10**6))
     # Each look at the clock takes 30 ms: so does a detection, of a period of 33 ms.
-    monkeypatch.setattr('gaze_ros.core.engine.perf_counter', lambda: 0.03 * next(clock))
+    monkeypatch.setattr('gaze_ros.core.pipeline.engine.perf_counter', lambda: 0.03 * next(clock))
     detector = Boxes((100, 100, 90, 90))
     engine = Engine(detector, Looking(), detect_interval=0)
     for i in range(32):

@@ -4,11 +4,11 @@ import logging
 import math
 import sys
 
-from gaze_ros.core import models
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import CHOICES, create_estimator, FAMILIES, Settings
-from gaze_ros.core.faces import Face
+from gaze_ros.core.model_zoo import registry
 from gaze_ros.core.sources.sample import Sample
+from gaze_ros.core.types import Face
 import pytest
 
 
@@ -51,7 +51,7 @@ def test_auto_is_mediapipe_without_them_and_says_why(alone, caplog):
     assert 'gaze_ros models fetch adas' in said
 
 
-@pytest.mark.parametrize('missing', models.entry('adas').parts)
+@pytest.mark.parametrize('missing', registry.entry('adas').parts)
 def test_auto_needs_every_companion_of_adas(intel, caplog, missing):
     pytest.importorskip('mediapipe')
     pytest.importorskip('openvino')
@@ -108,14 +108,14 @@ def test_the_file_that_suits_the_runtime_is_found(
 
 
 def test_every_gaze_model_has_its_family():
-    assert {models.entry(name).family for name in models.names()} == {*FAMILIES}
+    assert {registry.entry(name).family for name in registry.names()} == {*FAMILIES}
 
 
 def test_every_estimator_says_what_it_is_and_takes_a_picture_without_faces(
         shared, mediapipe, adas):
     picture = Sample().read()
     for estimator in (mediapipe, adas):
-        assert estimator.name in models.names()
+        assert estimator.name in registry.names()
         runtime, device, precision = estimator.running.split(', ')
         assert device in CHOICES['device'] and precision in CHOICES['precision']
         assert runtime in (*CHOICES['runtime'], 'mediapipe')
@@ -132,7 +132,7 @@ def test_a_value_that_is_no_choice_is_told_with_those_there_are(name):
 
 
 @pytest.mark.parametrize(('model', 'settings', 'words'), [
-    ('resnet9', {}, ["'resnet9'", 'auto', *models.names()]),
+    ('resnet9', {}, ["'resnet9'", 'auto', *registry.names()]),
     ('auto', {'weight': 'a.pt'}, ["'a.pt'", 'adas', 'resnet18', 'mobileone_s0']),
     ('mediapipe', {'device': 'cuda'}, ['mediapipe', 'CPU only', 'device', "'cuda'"]),
     ('mediapipe', {'runtime': 'onnx'}, ['mediapipe', 'own runtime', "'onnx'"]),
@@ -175,7 +175,7 @@ def test_an_input_size_is_not_minded_by_models_of_one_size_and_said_so_once(
 
 
 def test_what_is_not_told_is_nan():
-    from gaze_ros.core.faces import Estimate
+    from gaze_ros.core.types import Estimate
     nothing = Estimate()
     assert math.isnan(nothing.pitch) and math.isnan(nothing.yaw)
     assert (nothing.confidence, nothing.landmarks) == (0, None)

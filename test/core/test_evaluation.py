@@ -1,5 +1,5 @@
-from gaze_ros.core.evaluation import angular_errors, correlation, measure
-from gaze_ros.core.geometry import angles_to_unit
+from gaze_ros.core.evaluation.metrics import angular_errors, correlation, measure
+from gaze_ros.core.geometry.camera_model import angles_to_unit
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays

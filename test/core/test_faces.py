@@ -1,6 +1,6 @@
 import math
 
-from gaze_ros.core.faces import Estimate, Face, Gaze
+from gaze_ros.core.types import Estimate, Face, Gaze
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np

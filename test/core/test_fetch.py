@@ -11,14 +11,13 @@ import time
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
-from gaze_ros.core import models, store
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.manifest import Generation, load, load_redirects, Model, ModelFile
-from gaze_ros.core.store import download as downloading
-from gaze_ros.core.store import fetching
-from gaze_ros.core.store.asking import check_redirect, opener
-from gaze_ros.core.store.download import download
-from gaze_ros.core.store.fetching import fetch, fetchable
+from gaze_ros.core.model_zoo import download as downloading
+from gaze_ros.core.model_zoo import fetch as fetching
+from gaze_ros.core.model_zoo import registry, store
+from gaze_ros.core.model_zoo.download import check_redirect, download, opener
+from gaze_ros.core.model_zoo.fetch import fetch, fetchable
+from gaze_ros.core.model_zoo.manifest import Generation, load, load_redirects, Model, ModelFile
 from loopback import endless, Loopback, ranged, status, whole
 import pytest
 import yaml
@@ -230,10 +229,10 @@ def test_no_redirect_leaves_the_hosts_that_are_allowed(to, good):
 
 
 def test_the_manifests_redirects_are_those_of_its_hosts(tmp_path):
-    hosts = {urlsplit(f.url).hostname for m in models.manifest() for f in m.files if f.url}
-    allowed = models.redirects()
+    hosts = {urlsplit(f.url).hostname for m in registry.manifest() for f in m.files if f.url}
+    allowed = registry.redirects()
     assert allowed.keys() <= hosts and all(allowed.values())
-    release = next(f.url for m in models.manifest() for f in m.files if 'github.com' in f.url)
+    release = next(f.url for m in registry.manifest() for f in m.files if 'github.com' in f.url)
     check_redirect(release, 'https://release-assets.githubusercontent.com/x?sig=y',
                    allowed['github.com'])
     for wrong in ('redirects: 1', 'redirects: {a: b}', 'redirects: {a: [1]}',
@@ -364,7 +363,7 @@ def test_a_write_that_fails_is_told_and_leaves_nothing(target):
 import resource, sys
 from pathlib import Path
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.store.download import download
+from gaze_ros.core.model_zoo.download import download
 resource.setrlimit(resource.RLIMIT_FSIZE, ({HALF}, {HALF}))
 try:
     download(sys.argv[1], Path(sys.argv[2]), ['{DIGEST}'])
@@ -386,7 +385,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 
 def test_killed_in_the_middle_nothing_has_its_name_and_the_next_call_goes_on(target):
     code = ('import sys; from pathlib import Path;'
-            'from gaze_ros.core.store.download import download;'
+            'from gaze_ros.core.model_zoo.download import download;'
             f"download(sys.argv[1], Path(sys.argv[2]), ['{DIGEST}'])")
     stall = threading.Event()
     with Loopback(ranged(CONTENT, until=HALF, stall=stall), ranged(CONTENT)) as server:
@@ -426,7 +425,7 @@ def mirror(monkeypatch):
 
 def test_a_model_goes_into_the_cache_where_it_is_found(mirror, monkeypatch):
     wanted = model(file('m.onnx', CONTENT))
-    monkeypatch.setattr(models, 'manifest', lambda: (wanted,))
+    monkeypatch.setattr(registry, 'manifest', lambda: (wanted,))
     path = fetch(wanted)
     assert path == store.cache_folder() / 'm.onnx' == store.locate('m')
     assert mirror.asked == [('/models/m.onnx', '')]

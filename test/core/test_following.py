@@ -2,10 +2,10 @@
 import math
 
 import cv2
-from gaze_ros.core import following
-from gaze_ros.core.engine import Engine
-from gaze_ros.core.faces import Estimate, Face
-from gaze_ros.core.following import Follower, MOST, Schedule
+from gaze_ros.core.pipeline.engine import Engine
+from gaze_ros.core.tracking.optical_flow import Follower, MOST, Schedule
+from gaze_ros.core.tracking.tracker import optical_flow
+from gaze_ros.core.types import Estimate, Face
 from hypothesis import example, given
 from hypothesis import strategies as st
 import numpy as np
@@ -127,7 +127,7 @@ def test_a_face_with_hardly_a_pixel_in_the_picture_is_not_followed(box):
 
 
 def test_without_faces_no_picture_is_prepared(monkeypatch):
-    monkeypatch.setattr(following, 'cv2', None)
+    monkeypatch.setattr(optical_flow, 'cv2', None)
     assert followed([], PICTURE, PICTURE, PICTURE) == []
 
 

@@ -1,7 +1,7 @@
 import math
 
 import cv2
-from gaze_ros.core.geometry import (
+from gaze_ros.core.geometry.camera_model import (
     angle_to_lens,
     angles_to_unit,
     arrow,

@@ -2,10 +2,10 @@
 import math
 
 import cv2
-from gaze_ros.core.engine import Engine
-from gaze_ros.core.faces import Estimate, Face
-from gaze_ros.core.geometry import Calibration, Lens
-from gaze_ros.core.heads import BOX_EYES, BOX_SIZE, locate, MEAN_FACE, quaternion
+from gaze_ros.core.geometry.camera_model import Calibration, Lens
+from gaze_ros.core.geometry.head_pose import BOX_EYES, BOX_SIZE, locate, MEAN_FACE, quaternion
+from gaze_ros.core.pipeline.engine import Engine
+from gaze_ros.core.types import Estimate, Face
 from hypothesis import assume, given
 from hypothesis import strategies as st
 import numpy as np

@@ -5,11 +5,18 @@ import re
 import sys
 from types import SimpleNamespace
 
-from gaze_ros.bags.facts import RecorderFacts, ReplayFacts
-from gaze_ros.core import health
-from gaze_ros.core.camera_facts import CameraFacts
-from gaze_ros.core.facts import DisplayFacts, InferenceFacts, Recent
-from gaze_ros.core.health import (
+from gaze_ros.core.diagnostics import status
+from gaze_ros.core.diagnostics.node_status import (
+    CameraFacts,
+    DisplayFacts,
+    InferenceFacts,
+    PeopleFacts,
+    Recent,
+    RecorderFacts,
+    ReplayFacts,
+)
+from gaze_ros.core.diagnostics.stage_stats import DROPS, Figures
+from gaze_ros.core.diagnostics.status import (
     gpu_present,
     Input,
     judge,
@@ -21,8 +28,6 @@ from gaze_ros.core.health import (
     values,
 )
 from gaze_ros.core.parameters import COMMON, NODES
-from gaze_ros.core.people_facts import PeopleFacts
-from gaze_ros.core.stage import DROPS, Figures
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
@@ -319,7 +324,7 @@ def test_any_figures_facts_and_limits_get_a_level_and_a_sentence(some, facts, li
 
 def test_a_gpu_is_found_without_torch(monkeypatch):
     there = []
-    monkeypatch.setattr(health, 'Path', lambda path: SimpleNamespace(
+    monkeypatch.setattr(status, 'Path', lambda path: SimpleNamespace(
         exists=lambda: path == '/proc/driver/nvidia' and bool(there)))
     monkeypatch.delitem(sys.modules, 'torch', raising=False)
     assert not gpu_present()

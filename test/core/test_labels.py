@@ -1,7 +1,7 @@
 import math
 
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.labels import Label, read_eye_labels, read_labels
+from gaze_ros.core.evaluation.labels import Label, read_eye_labels, read_labels
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest

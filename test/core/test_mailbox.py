@@ -1,6 +1,6 @@
 from threading import Thread
 
-from gaze_ros.core.mailbox import Mailbox
+from gaze_ros.core.pipeline.worker import Mailbox
 import pytest
 
 

@@ -1,5 +1,5 @@
-from gaze_ros.core import matching
-from gaze_ros.core.matching import Companion, StampMatcher
+from gaze_ros.core.pipeline import synchronizer
+from gaze_ros.core.pipeline.synchronizer import Companion, StampMatcher
 import pytest
 
 
@@ -105,7 +105,7 @@ def test_as_many_pictures_are_kept_as_there_is_memory_for():
 def companion(monkeypatch):
     """Return one, what it gave, and what sets the time."""
     now = [100.0]
-    monkeypatch.setattr(matching, 'monotonic', lambda: now[0])
+    monkeypatch.setattr(synchronizer, 'monotonic', lambda: now[0])
     given = []
     return Companion(given.append), given, lambda seconds: now.__setitem__(0, 100.0 + seconds)
 

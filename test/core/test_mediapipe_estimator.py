@@ -5,9 +5,9 @@ from gaze_ros.core.detectors import create_detector
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, mediapipe_estimator, Settings
 from gaze_ros.core.estimators.mediapipe_estimator import gaze_from_blendshapes
-from gaze_ros.core.faces import Face
-from gaze_ros.core.mirror import mirror_angles, mirrored
+from gaze_ros.core.evaluation.mirror_test import mirror_angles, mirrored
 from gaze_ros.core.sources.sample import Sample
+from gaze_ros.core.types import Face
 import numpy as np
 import pytest
 

@@ -1,5 +1,5 @@
-from gaze_ros.core.faces import Estimate, Face
-from gaze_ros.core.mirror import judge, MIN_DEVIATION, mirror_angles, mirrored
+from gaze_ros.core.evaluation.mirror_test import judge, MIN_DEVIATION, mirror_angles, mirrored
+from gaze_ros.core.types import Estimate, Face
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np

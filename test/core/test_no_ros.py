@@ -31,7 +31,7 @@ def test_core_and_command_line_import_without_ros():
     done = subprocess.run(
         [sys.executable, '-c', IMPORT_ALL], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert {'gaze_ros.core.engine', 'gaze_ros.core.networks.resnet', 'gaze_ros.cli.video',
+    assert {'gaze_ros.core.pipeline.engine', 'gaze_ros.core.networks.resnet', 'gaze_ros.cli.video',
             'gaze_ros.core.sources.capture'} <= set(done.stdout.split())
 
 

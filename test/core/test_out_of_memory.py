@@ -9,9 +9,9 @@ import subprocess
 import sys
 import weakref
 
-from gaze_ros.core.allocation import is_exhausted
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.runtimes.batches import Batches, one_line
+from gaze_ros.core.system.malloc import is_exhausted
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np

@@ -1,7 +1,7 @@
 """What /diagnostics tells of the people node."""
-from gaze_ros.core.health import Input, judge, Level, Limits, MEANINGS
-from gaze_ros.core.people_facts import PeopleFacts
-from gaze_ros.core.stage import Figures
+from gaze_ros.core.diagnostics.node_status import PeopleFacts
+from gaze_ros.core.diagnostics.stage_stats import Figures
+from gaze_ros.core.diagnostics.status import Input, judge, Level, Limits, MEANINGS
 import pytest
 
 GAZE = Input('/gaze', 1)

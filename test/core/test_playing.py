@@ -4,9 +4,10 @@ from threading import enumerate as threads
 from threading import Event
 import time
 
-from gaze_ros.core.sources import open_source, playing, relay
-from gaze_ros.core.sources.playing import Player, wait_for
-from gaze_ros.core.stage import Stage
+from gaze_ros.core.diagnostics.stage_stats import Stage
+from gaze_ros.core.sources import capture_thread, open_source
+from gaze_ros.core.sources import player as playing
+from gaze_ros.core.sources.player import Player, wait_for
 import numpy as np
 import pytest
 from support import save_sample, wait_until
@@ -76,8 +77,8 @@ class HangingCamera(Hanging):
 @pytest.fixture
 def play(monkeypatch):
     """Return what plays a source until the end of the test; a read hangs after 0.2 s."""
-    monkeypatch.setattr(relay, 'HANGS', 0.2)
-    monkeypatch.setattr(relay, '_LOOK', 0.02)
+    monkeypatch.setattr(capture_thread, 'HANGS', 0.2)
+    monkeypatch.setattr(capture_thread, '_LOOK', 0.02)
     monkeypatch.setattr(playing, '_RETRY', 0.02)
     players, failures = [], []
 
@@ -134,8 +135,8 @@ def test_readers_that_hang_do_not_pile_up(play):
 
 
 def test_a_call_that_ends_as_it_is_told_of_is_left_to_go_on(monkeypatch):
-    monkeypatch.setattr(relay, 'HANGS', 0.2)
-    monkeypatch.setattr(relay, '_LOOK', 0.02)
+    monkeypatch.setattr(capture_thread, 'HANGS', 0.2)
+    monkeypatch.setattr(capture_thread, '_LOOK', 0.02)
     released, next_one, done, taken = Event(), Event(), Event(), []
 
     def run(turn):
@@ -143,11 +144,11 @@ def test_a_call_that_ends_as_it_is_told_of_is_left_to_go_on(monkeypatch):
         turn.call(lambda: next_one.set() or done.wait(60))
 
     def hangs(turn):
-        relay.HANGS = 60.0
+        capture_thread.HANGS = 60.0
         released.set()
         next_one.wait(60)
 
-    one = relay.Relay(run, hangs, lambda turn: taken.append(turn) or True)
+    one = capture_thread.Relay(run, hangs, lambda turn: taken.append(turn) or True)
     one.begin()
     assert next_one.wait(20)
     one.end()

@@ -1,7 +1,7 @@
 import math
 
 import cv2
-from gaze_ros.core.portraits import aligned, cropped
+from gaze_ros.core.geometry.crops import aligned, cropped
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np

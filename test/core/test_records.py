@@ -1,8 +1,8 @@
 import json
 import math
 
-from gaze_ros.core.faces import Face, FrameGaze, Gaze
-from gaze_ros.core.records import record
+from gaze_ros.core.output.jsonl import record
+from gaze_ros.core.types import Face, FrameGaze, Gaze
 from hypothesis import example, given
 from hypothesis import strategies as st
 import numpy as np

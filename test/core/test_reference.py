@@ -7,11 +7,11 @@ import cv2
 from gaze_ros.benchmark.counting import Counter
 from gaze_ros.benchmark.one_by_one import checkpoint, OneByOne, TorchGaze
 from gaze_ros.benchmark.reference import Looker, play, put_or_drop
-from gaze_ros.core import models
+from gaze_ros.core.diagnostics.stage_stats import Stage
 from gaze_ros.core.estimators import create_estimator, Settings
-from gaze_ros.core.faces import Estimate, Face, FrameGaze
+from gaze_ros.core.model_zoo import registry
 from gaze_ros.core.parameters import GAZE
-from gaze_ros.core.stage import Stage
+from gaze_ros.core.types import Estimate, Face, FrameGaze
 import numpy as np
 import pytest
 
@@ -104,7 +104,7 @@ def test_torch_is_called_once_a_face_and_tells_the_same(shared, four_targets):
     path = shared / 'models' / 'mobileone_s0.pt'
     threads = torch.get_num_threads()
     try:
-        gaze = TorchGaze(models.entry('mobileone_s0'), path, threads=1)
+        gaze = TorchGaze(registry.entry('mobileone_s0'), path, threads=1)
         calls = []
         gaze.network.register_forward_hook(lambda _, inputs, __: calls.append(inputs[0].shape))
         picture, face, _ = four_targets[0]

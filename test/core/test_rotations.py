@@ -1,8 +1,8 @@
 """Frames of gazes and faces against what their axes have to be."""
 import math
 
-from gaze_ros.core.heads import quaternion
-from gaze_ros.core.rotations import (
+from gaze_ros.core.geometry.head_pose import quaternion
+from gaze_ros.core.geometry.rotations import (
     gaze_axes,
     gaze_quaternion,
     normalised,

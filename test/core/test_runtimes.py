@@ -5,7 +5,7 @@ import sys
 
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, Settings
-from gaze_ros.core.evaluation import angular_errors
+from gaze_ros.core.evaluation.metrics import angular_errors
 from gaze_ros.core.runtimes import available, CHECKPOINTS, onnx_file, open_network, RUNTIMES
 from gaze_ros.core.runtimes.conversion import (
     COREML_BATCH,

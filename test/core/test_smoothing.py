@@ -1,6 +1,6 @@
 import math
 
-from gaze_ros.core.smoothing import Smoother
+from gaze_ros.core.tracking.one_euro import Smoother
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np

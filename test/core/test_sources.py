@@ -11,9 +11,9 @@ import cv2
 from gaze_ros.core.errors import GazeRosError, SourceError
 from gaze_ros.core.sources import open_source, pacing
 from gaze_ros.core.sources.capture import LiveCapture
+from gaze_ros.core.sources.decoding import as_bgr, PictureError
 from gaze_ros.core.sources.pacing import Pacer
-from gaze_ros.core.sources.pictures import as_bgr, PictureError
-from gaze_ros.core.urls import without_password
+from gaze_ros.core.system.urls import without_password
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np

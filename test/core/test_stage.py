@@ -1,8 +1,8 @@
 import math
 
-from gaze_ros.core import stage as module
-from gaze_ros.core import statistics
-from gaze_ros.core.stage import closing_block, Stage
+from gaze_ros.core.diagnostics import rolling
+from gaze_ros.core.diagnostics import stage_stats as module
+from gaze_ros.core.diagnostics.stage_stats import closing_block, Stage
 import pytest
 
 
@@ -10,7 +10,7 @@ import pytest
 def clock(monkeypatch):
     """Return a list whose only number is the time."""
     now = [1000.0]
-    for one in (module, statistics):
+    for one in (module, rolling):
         monkeypatch.setattr(one, 'monotonic', lambda: now[0])
     return now
 

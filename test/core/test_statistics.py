@@ -1,8 +1,8 @@
 import math
 import re
 
-from gaze_ros.core import statistics
-from gaze_ros.core.statistics import FrameStatistics, Mean, Rate
+from gaze_ros.core.diagnostics import rolling
+from gaze_ros.core.diagnostics.rolling import FrameStatistics, Mean, Rate
 import pytest
 
 LINE = (r'^Overall FPS: \d+\.\d\d, Latency: \d+\.\dms, Face: \d+\.\dms, Gaze: \d+\.\dms$')
@@ -12,7 +12,7 @@ LINE = (r'^Overall FPS: \d+\.\d\d, Latency: \d+\.\dms, Face: \d+\.\dms, Gaze: \d
 def clock(monkeypatch):
     """Return a list whose only number is the time."""
     now = [1000.0]
-    monkeypatch.setattr(statistics, 'monotonic', lambda: now[0])
+    monkeypatch.setattr(rolling, 'monotonic', lambda: now[0])
     return now
 
 

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from tempfile import TemporaryDirectory
 
-from gaze_ros.core import models, store
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.manifest import Generation, Model, ModelFile
+from gaze_ros.core.model_zoo import registry, store
+from gaze_ros.core.model_zoo.manifest import Generation, Model, ModelFile
 import pytest
 
 OLD, NEW, LAYERS, WEIGHTS = b'old', b'new', b'<net/>', b'weights'
@@ -44,7 +44,7 @@ def places(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
     monkeypatch.setenv('GAZE_ROS_MODELS', f'{a}:{b}')
     monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
-    monkeypatch.setattr(models, 'manifest', lambda: (TWO, SIZED, IR, PACKED, BARE))
+    monkeypatch.setattr(registry, 'manifest', lambda: (TWO, SIZED, IR, PACKED, BARE))
     return a, b, cache / 'gaze_ros'
 
 
@@ -192,7 +192,7 @@ def test_what_is_not_there_is_told_in_one_line(places, name, kind, suffixes, wor
 def test_the_shared_models_are_found(shared, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv('GAZE_ROS_MODELS', str(shared / 'models'))
-    adas = models.entry('adas')
+    adas = registry.entry('adas')
     assert store.find('adas') == shared / 'models' / 'intel' / 'gaze-estimation-adas-0002.xml'
     for part in adas.parts:
         assert store.find(part, 'part', ('.xml',)).is_relative_to(shared)

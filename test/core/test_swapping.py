@@ -1,6 +1,6 @@
 from threading import Thread
 
-from gaze_ros.core.swapping import Swap
+from gaze_ros.core.pipeline.hot_swap import Swap
 
 
 class Part:

@@ -1,13 +1,13 @@
 """What is told, and what would only fill the log."""
-from gaze_ros.core import telling
-from gaze_ros.core.telling import Teller
+from gaze_ros.core.diagnostics import log_throttle
+from gaze_ros.core.diagnostics.log_throttle import Teller
 import pytest
 
 
 @pytest.fixture
 def clock(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(telling, 'monotonic', lambda: now[0])
+    monkeypatch.setattr(log_throttle, 'monotonic', lambda: now[0])
     return now
 
 

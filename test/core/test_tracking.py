@@ -1,7 +1,7 @@
 import math
 
-from gaze_ros.core.faces import Face
-from gaze_ros.core.tracking import Tracker
+from gaze_ros.core.tracking.tracker import Tracker
+from gaze_ros.core.types import Face
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np

@@ -1,7 +1,7 @@
 """What is told of URLs, and the logins that are kept for them."""
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources import open_source
-from gaze_ros.core.urls import with_login, without_password
+from gaze_ros.core.system.urls import with_login, without_password
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Loopback, status

@@ -1,9 +1,9 @@
 from threading import Event
 from time import sleep
 
-from gaze_ros.core import worker as module
-from gaze_ros.core.stage import Stage
-from gaze_ros.core.worker import depth_for, Worker
+from gaze_ros.core.diagnostics.stage_stats import Stage
+from gaze_ros.core.pipeline import worker as module
+from gaze_ros.core.pipeline.worker import depth_for, Worker
 import pytest
 
 

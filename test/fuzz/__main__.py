@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from gaze_ros.core import threads
+from gaze_ros.core.system import native_threads
 
 try:
     import atheris
@@ -55,7 +55,7 @@ def changed(seed: bytes, rng: random.Random) -> bytes:
 
 
 def one(name: str, runs: int) -> None:
-    threads.configure()
+    native_threads.configure()
     folder = Path(__file__).parent / 'seeds' / name
     if atheris:
         with atheris.instrument_imports(include=['gaze_ros', 'rosbags', 'yaml'],

@@ -14,17 +14,17 @@ import sys
 import time
 import zipfile
 
-from gaze_ros.bags import bounds
+from gaze_ros.bags import limits
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.core.detectors import create_detector
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.estimators import create_estimator, Settings
-from gaze_ros.core.labels import read_labels
-from gaze_ros.core.manifest import load
+from gaze_ros.core.evaluation.labels import read_labels
+from gaze_ros.core.model_zoo.manifest import load
 from gaze_ros.core.networks.checkpoints import load_network
 from gaze_ros.core.runtimes import open_network
-from gaze_ros.ros.calibration import load_camera_info
-from gaze_ros.ros.launch_values import parsed
+from gaze_ros.ros.comm.camera_info import load_camera_info
+from gaze_ros.ros.launch.arguments import parsed
 import lz4.frame
 import mcapmaker
 from mcapmaker import Chunk
@@ -114,7 +114,7 @@ def yamls(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
 
 def bags(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     path = folder / 'b.mcap'
-    zstd = bounds.zstd()
+    zstd = limits.zstd()
     bomb = zstd.compress(bytes(GIGABYTE // 2))  # 16 kB
     slow = zstd.ZstdCompressor()  # it does not tell how much there is
     unsized = slow.compress(bytes(GIGABYTE // 2)) + slow.flush()

@@ -16,14 +16,16 @@ from gaze_ros.bags.reading import BagReader
 from gaze_ros.bags.stamps import shifted
 from gaze_ros.bags.streams import find_streams
 from gaze_ros.cli import options
-from gaze_ros.core import labels, manifest
 from gaze_ros.core.errors import GazeRosError, ModelError, SourceError
+from gaze_ros.core.evaluation.metrics import labels
+from gaze_ros.core.model_zoo import manifest
 from gaze_ros.core.networks.checkpoints import read_state
 from gaze_ros.core.parameters import NODES
 from gaze_ros.core.runtimes import network_files
 from gaze_ros.core.sources import open_source, without_password
 from gaze_ros.core.sources.images import Images
-from gaze_ros.ros import calibration, launch_values, messages
+from gaze_ros.ros.comm import camera_info, conversions
+from gaze_ros.ros.launch import arguments
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -57,18 +59,18 @@ def of_manifest(data: bytes) -> None:
 
 def of_calibration(data: bytes) -> None:
     with _refused(SourceError):
-        info = calibration.load_camera_info(str(_file('calibration.yaml', data)))
-        calibration.read_calibration(info)
+        info = camera_info.load_camera_info(str(_file('calibration.yaml', data)))
+        camera_info.read_calibration(info)
 
 
 def of_parameters(data: bytes) -> None:
     with _refused(ValueError):
-        sections = launch_values.sections(str(_file('parameters.yaml', data)))
+        sections = arguments.sections(str(_file('parameters.yaml', data)))
         for values in sections.values():
             for spec in _SPECS:
                 if spec.name in values and not spec.complaint(values[spec.name]):
                     spec.coerced(values[spec.name])
-        launch_values.in_file(sections, 'room', 'gaze')
+        arguments.in_file(sections, 'room', 'gaze')
 
 
 def of_labels(data: bytes) -> None:
@@ -146,8 +148,8 @@ def of_qos(data: bytes) -> None:
 def of_cdr(data: bytes) -> None:
     """What a bag's messages are taken through; whatever they raise costs one picture there."""
     for kind, use in (
-            (Image, messages.image_to_bgr), (CompressedImage, messages.compressed_to_bgr),
-            (CameraInfo, calibration.read_calibration)):
+            (Image, conversions.image_to_bgr), (CompressedImage, conversions.compressed_to_bgr),
+            (CameraInfo, camera_info.read_calibration)):
         with suppress(Exception):
             message = deserialize_message(data, kind)
             with _refused(ValueError):
@@ -156,16 +158,16 @@ def of_cdr(data: bytes) -> None:
 
 def of_compressed(data: bytes) -> None:
     with _refused(ValueError):
-        bgr = messages.compressed_to_bgr(CompressedImage(format='jpeg', data=data))
+        bgr = conversions.compressed_to_bgr(CompressedImage(format='jpeg', data=data))
         assert bgr.ndim == 3 and bgr.shape[2] == 3 and bgr.dtype == 'uint8'
 
 
 def of_image(data: bytes) -> None:
     """Ten bytes for the fields of an Image, and its data."""
     head, body = data[:10].ljust(10, b'\0'), data[10:]
-    names = [*messages._ENCODINGS, '32FC1', '', 'bgr8 ']
+    names = [*conversions._ENCODINGS, '32FC1', '', 'bgr8 ']
     with _refused(ValueError):
-        bgr = messages.image_to_bgr(Image(
+        bgr = conversions.image_to_bgr(Image(
             width=int.from_bytes(head[:2], 'little'), height=int.from_bytes(head[2:4], 'little'),
             step=int.from_bytes(head[4:8], 'little'), encoding=names[head[8] % len(names)],
             is_bigendian=head[9], data=body))
@@ -204,7 +206,7 @@ def of_words(data: bytes) -> None:
         _parser().parse_args(words)
     for spec, word in zip(_SPECS * 2, words * 5):
         with _refused(ValueError):
-            launch_values.typed(spec.name, spec, word)
+            arguments.typed(spec.name, spec, word)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -1,6 +1,6 @@
 import os
 
-from gaze_ros.ros import transport
+from gaze_ros.ros.comm import dds_profile
 import pytest
 import rclpy
 from support import Listener, Process
@@ -12,7 +12,7 @@ os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 
 @pytest.fixture(scope='session', autouse=True)
 def ros():
-    transport.configure()
+    dds_profile.configure()
     rclpy.init(args=[])
     yield
     rclpy.try_shutdown()

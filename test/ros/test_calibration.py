@@ -1,12 +1,12 @@
 import time
 
 from gaze_ros.core.errors import SourceError
-from gaze_ros.core.geometry import Lens
+from gaze_ros.core.geometry.camera_model import Lens
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics
-from gaze_ros.ros.calibration import load_camera_info, read_calibration
-from gaze_ros.ros.messages import bgr_to_image
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.camera_info import load_camera_info, read_calibration
+from gaze_ros.ros.comm.conversions import bgr_to_image
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 import numpy as np

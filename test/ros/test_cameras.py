@@ -5,9 +5,9 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros.launch_values import parameter_file
-from gaze_ros.ros.pipeline_launch import ARGUMENTS
-from gaze_ros.ros.pipeline_launch import programs as programs_of
+from gaze_ros.ros.launch.arguments import parameter_file
+from gaze_ros.ros.launch.pipeline import ARGUMENTS
+from gaze_ros.ros.launch.pipeline import programs as programs_of
 import pytest
 from sensor_msgs.msg import CameraInfo, Image
 from support import running, wait_until

@@ -4,22 +4,23 @@ from threading import Thread
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from gaze_ros.core import rules
-from gaze_ros.core.camera_facts import CameraFacts
-from gaze_ros.core.facts import InferenceFacts
+from gaze_ros.core.diagnostics import checks
+from gaze_ros.core.diagnostics.node_status import CameraFacts, InferenceFacts
+from gaze_ros.core.diagnostics.stage_stats import Stage
 from gaze_ros.core.parameters import COMMON
-from gaze_ros.core.share import share_path
-from gaze_ros.core.stage import Stage
-from gaze_ros.core.worker import Worker
+from gaze_ros.core.pipeline.worker import Worker
+from gaze_ros.core.system.resources import share_path
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import diagnostics, runtime, topics
-from gaze_ros.ros.camera_node import CameraNode
-from gaze_ros.ros.diagnostics import in_sim_time, inputs
-from gaze_ros.ros.executor import OnceExecutor
-from gaze_ros.ros.images import subscribe_images
-from gaze_ros.ros.managed import ManagedNode
-from gaze_ros.ros.stop import Stop
-from gaze_ros.ros.visualizer_node import VisualizerNode
+from gaze_ros.ros.base import diagnostics
+from gaze_ros.ros.base.diagnostics import in_sim_time, inputs
+from gaze_ros.ros.base.lifecycle_node import ManagedNode
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.image_transport import subscribe_images
+from gaze_ros.ros.nodes.camera_node import CameraNode
+from gaze_ros.ros.nodes.visualizer_node import VisualizerNode
+from gaze_ros.ros.process import runtime
+from gaze_ros.ros.process.executor import OnceExecutor
+from gaze_ros.ros.process.shutdown import Stop
 import pytest
 from rcl_interfaces.srv import SetParameters
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -78,7 +79,7 @@ def spun():
 def quick(monkeypatch):
     """Tell ten times a second."""
     monkeypatch.setattr(diagnostics, '_PERIOD', 0.1)
-    monkeypatch.setattr(rules, 'PATIENCE', 0.3)
+    monkeypatch.setattr(checks, 'PATIENCE', 0.3)
 
 
 def flow(stage, condition, what, age=0.01, drop=0):

@@ -11,7 +11,7 @@ import time
 
 from cameras import network_camera
 import cv2
-from gaze_ros.ros.stop import GRACE
+from gaze_ros.ros.process.shutdown import GRACE
 import psutil
 import pytest
 from sensor_msgs.msg import Image
@@ -139,7 +139,7 @@ def test_q_in_the_window_ends_everything():
 #: Begins as the executables do, and then is in a library's call for half a minute.
 LONG = """
 import hashlib
-from gaze_ros.ros.stop import Stop
+from gaze_ros.ros.process.shutdown import Stop
 stop = Stop()
 stop.mind_signals()
 {}
@@ -164,7 +164,7 @@ def test_a_call_that_cannot_be_broken_off_does_not_hang_the_end(started, code):
 #: An object half made by a library, whose finaliser then fails, as MediaPipe's Image does.
 HALF_MADE = """
 from time import sleep
-from gaze_ros.ros.stop import Stop
+from gaze_ros.ros.process.shutdown import Stop
 class Half:
     def __init__(self):
         print('in it', flush=True)
@@ -249,8 +249,8 @@ def run(nodes, stop):
         time.sleep(60)
     except SystemExit as e:
         raise ImportError(e)
-sys.modules['gaze_ros.ros.runtime'] = ModuleType('runtime')
-sys.modules['gaze_ros.ros.runtime'].run = run
+sys.modules['gaze_ros.ros.process.runtime'] = ModuleType('runtime')
+sys.modules['gaze_ros.ros.process.runtime'].run = run
 main.people_node()
 """
 
@@ -317,8 +317,8 @@ def run(nodes, stop):
     thread.join()
     libc.malloc_stats()
     return 0
-sys.modules['gaze_ros.ros.runtime'] = ModuleType('runtime')
-sys.modules['gaze_ros.ros.runtime'].run = run
+sys.modules['gaze_ros.ros.process.runtime'] = ModuleType('runtime')
+sys.modules['gaze_ros.ros.process.runtime'].run = run
 main.people_node()
 """
 

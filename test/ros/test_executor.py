@@ -3,9 +3,9 @@ import gc
 from threading import Event, Thread
 import time
 
-from gaze_ros.ros import topics
-from gaze_ros.ros.executor import OnceExecutor
-from gaze_ros.ros.messages import bgr_to_image
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.conversions import bgr_to_image
+from gaze_ros.ros.process.executor import OnceExecutor
 import numpy as np
 import pytest
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup

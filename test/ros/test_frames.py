@@ -1,8 +1,8 @@
 """Frames of faces and gazes as tf2 gets them."""
 import math
 
-from gaze_ros.core.faces import Face, FrameGaze, Gaze
-from gaze_ros.ros.frames import Frames, transforms_of
+from gaze_ros.core.types import Face, FrameGaze, Gaze
+from gaze_ros.ros.publishers.tf_frames import Frames, transforms_of
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy

@@ -3,8 +3,8 @@ import time
 
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics
-from gaze_ros.ros.messages import bgr_to_compressed, bgr_to_image
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.conversions import bgr_to_compressed, bgr_to_image
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters

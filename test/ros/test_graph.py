@@ -2,7 +2,7 @@
 import time
 
 from gaze_ros.core.parameters import BAG_NODES, NODES
-from gaze_ros.ros import topics
+from gaze_ros.ros.comm import topics
 from lifecycle_msgs.srv import GetState
 import pytest
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters

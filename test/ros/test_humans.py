@@ -1,10 +1,10 @@
 """/humans as another node hears it, with the real hri_msgs."""
 from contextlib import contextmanager
 
-from gaze_ros.core.attention import Attention, Target
-from gaze_ros.core.faces import Face, FrameGaze, Gaze
-from gaze_ros.core.portraits import aligned, cropped
-from gaze_ros.ros.messages import image_to_bgr
+from gaze_ros.core.attention.attention import Attention, Target
+from gaze_ros.core.geometry.crops import aligned, cropped
+from gaze_ros.core.types import Face, FrameGaze, Gaze
+from gaze_ros.ros.comm.conversions import image_to_bgr
 import numpy as np
 import pytest
 from rclpy.exceptions import InvalidTopicNameException
@@ -55,7 +55,7 @@ class Heard:
 
 @contextmanager
 def humans(*arguments: str):
-    from gaze_ros.ros.humans import Humans
+    from gaze_ros.ros.publishers.ros4hri import Humans
     node = Node('people', cli_args=['--ros-args', *arguments])
     made = Humans(node)
     try:

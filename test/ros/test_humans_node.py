@@ -3,11 +3,11 @@ from importlib.util import find_spec
 from itertools import count
 import os
 
-from gaze_ros.core.faces import Face, FrameGaze, Gaze
-from gaze_ros.core.portraits import cropped
+from gaze_ros.core.geometry.crops import cropped
+from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics
-from gaze_ros.ros.messages import bgr_to_image, gaze_array, image_to_bgr
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.conversions import bgr_to_image, gaze_array, image_to_bgr
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 import numpy as np

@@ -2,9 +2,9 @@
 from builtin_interfaces.msg import Time
 import cv2
 from gaze_ros.core.sources.sample import Sample
-from gaze_ros.ros import images, topics
-from gaze_ros.ros.images import ImagePublisher, subscribe_images
-from gaze_ros.ros.messages import bgr_to_compressed, compressed_to_bgr
+from gaze_ros.ros.comm import image_transport, topics
+from gaze_ros.ros.comm.conversions import bgr_to_compressed, compressed_to_bgr
+from gaze_ros.ros.comm.image_transport import ImagePublisher, subscribe_images
 import numpy as np
 import pytest
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -55,7 +55,8 @@ def test_within_a_process_the_picture_itself_is_handed_over(camera, reader, pict
     got = subscribe('here')
     publisher = ImagePublisher(camera, 'here')
     wait_until(lambda: publisher.get_subscription_count() == 1, 10, 'discovery')
-    monkeypatch.setattr(images, 'bgr_to_image', lambda *_: pytest.fail('nobody else listens'))
+    monkeypatch.setattr(
+        image_transport, 'bgr_to_image', lambda *_: pytest.fail('nobody else listens'))
     publisher.publish(picture, header(1))
     assert len(got) == 1  # at once, in this thread
     assert got[0].bgr() is picture
@@ -94,7 +95,7 @@ def test_a_message_from_elsewhere_is_taken(camera, reader, picture):
     got = subscribe('elsewhere')
     publisher = topics.publish(camera, Image, 'elsewhere')
     wait_until(lambda: publisher.get_subscription_count() == 1, 10, 'discovery')
-    publisher.publish(images.bgr_to_image(picture, header(3)))
+    publisher.publish(image_transport.bgr_to_image(picture, header(3)))
     wait_until(lambda: got, 10, 'a picture')
     assert np.array_equal(got[0].bgr(), picture)
     own = got[0].own_bgr()
@@ -119,7 +120,7 @@ def test_compressed_goes_to_its_own_topic_and_comes_back(camera, reader, picture
 def test_nothing_is_made_for_nobody(camera, picture, monkeypatch):
     publisher = ImagePublisher(camera, 'nobody')
     for name in ('bgr_to_image', 'bgr_to_compressed'):
-        monkeypatch.setattr(images, name, lambda *_: pytest.fail('nobody listens'))
+        monkeypatch.setattr(image_transport, name, lambda *_: pytest.fail('nobody listens'))
     publisher.publish(picture, header(1))
 
 
@@ -182,7 +183,7 @@ def test_remapping_takes_the_compressed_topic_along(ros):
         '--ros-args', '-r', 'camera/image_raw:=/front/image', '-r', '__ns:=/robot'])
     publisher = ImagePublisher(node, topics.IMAGE)
     readers = [subscribe_images(node, topics.IMAGE, print, MutuallyExclusiveCallbackGroup(), form)
-               for form in images.TRANSPORTS]
+               for form in image_transport.TRANSPORTS]
     assert publisher.topic_name == '/front/image'
     assert [r.topic_name for r in readers] == ['/front/image', '/front/image/compressed']
     assert {'/front/image', '/front/image/compressed'} <= {

@@ -15,10 +15,11 @@ from types import ModuleType, SimpleNamespace
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from gaze_ros.core.parameters import NODES
-from gaze_ros.core.share import share_path
-from gaze_ros.ros import launch_values, pipeline_launch, replay_launch, respawn
-from gaze_ros.ros.launch_values import Program
-from gaze_ros.ros.pipeline_launch import ARGUMENTS, PARAMETERS
+from gaze_ros.core.system.resources import share_path
+from gaze_ros.ros.launch import arguments as launch_values
+from gaze_ros.ros.launch import pipeline, replay, respawn_policy
+from gaze_ros.ros.launch.arguments import Program
+from gaze_ros.ros.launch.pipeline import ARGUMENTS, PARAMETERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
@@ -31,7 +32,7 @@ import yaml
 HAVE_LAUNCH = find_spec('launch_ros') is not None
 DEFAULTS = {name: default for name, (default, _) in ARGUMENTS.items()}
 EXECUTABLES = (*(f'{name}_node' for name in NODES), 'pipeline')
-OF_REPLAY = {name: default or '' for name, (default, _) in replay_launch.ARGUMENTS.items()}
+OF_REPLAY = {name: default or '' for name, (default, _) in replay.ARGUMENTS.items()}
 CLASSES = (
     'LaunchContext', 'LaunchDescription', 'DeclareLaunchArgument', 'OpaqueFunction',
     'RegisterEventHandler', 'OnShutdown', 'ProcessExited', 'Shutdown', 'Node')
@@ -57,9 +58,9 @@ def launching(monkeypatch):
                 setattr(module, cls, type(cls, (Recorded,), {}))
             monkeypatch.setitem(sys.modules, name, module)
     # As if for the first time, and not kept with what stands in.
-    monkeypatch.setitem(sys.modules, 'gaze_ros.ros.launching', None)
-    del sys.modules['gaze_ros.ros.launching']
-    return import_module('gaze_ros.ros.launching')
+    monkeypatch.setitem(sys.modules, 'gaze_ros.ros.launch.processes', None)
+    del sys.modules['gaze_ros.ros.launch.processes']
+    return import_module('gaze_ros.ros.launch.processes')
 
 
 def launch_file(name):
@@ -78,7 +79,7 @@ def start(launching, programs, **given):
 
 
 def programs_of(**given):
-    return pipeline_launch.programs({**DEFAULTS, **given})
+    return pipeline.programs({**DEFAULTS, **given})
 
 
 def parameters(**given):
@@ -86,7 +87,7 @@ def parameters(**given):
 
 
 @pytest.mark.parametrize(('name', 'arguments'), [
-    ('pipeline', ARGUMENTS), ('replay', replay_launch.ARGUMENTS)])
+    ('pipeline', ARGUMENTS), ('replay', replay.ARGUMENTS)])
 def test_the_launch_file_declares_every_argument_with_a_description(launching, name, arguments):
     description = launch_file(name).generate_launch_description()
     if not HAVE_LAUNCH:
@@ -179,9 +180,9 @@ def test_a_process_that_was_killed_leaves_the_others_alone_until_it_is_given_up(
     event = SimpleNamespace(returncode=-9, process_name='gaze_node-1')
     running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
     ended = launching.Ended(True)
-    for _ in range(respawn.MOST):
+    for _ in range(respawn_policy.MOST):
         assert ended(event, running) is None  # launch starts it again
-    with pytest.raises(RuntimeError, match=f'was started again {respawn.MOST} times'):
+    with pytest.raises(RuntimeError, match=f'was started again {respawn_policy.MOST} times'):
         ended(event, running)
     with pytest.raises(RuntimeError, match='gaze_node-1 was ended by SIGKILL'):
         launching.Ended(False)(event, running)
@@ -198,7 +199,7 @@ def test_a_pipeline_is_started_again_unless_said_otherwise_and_a_replay_never(
 
     assert got(programs_of(**given), given) == {again}
     of_replay = {**OF_REPLAY, 'bag': '/b'}
-    handler, *nodes = launching.actions(replay_launch.programs(of_replay), of_replay)
+    handler, *nodes = launching.actions(replay.programs(of_replay), of_replay)
     handler.args[0].kwargs['on_shutdown'](None, None)
     assert {node.kwargs['respawn'] for node in nodes} == {False}
     with pytest.raises(ValueError, match="respawn is 'maybe'; true or false was expected"):
@@ -306,8 +307,8 @@ def test_a_wrong_argument_is_named_in_one_line(given, words):
 
 
 @pytest.mark.parametrize('programs', [
-    lambda file: pipeline_launch.programs({**DEFAULTS, 'params_file': file}),
-    lambda file: replay_launch.programs({**OF_REPLAY, 'bag': '/b', 'params_file': file})])
+    lambda file: pipeline.programs({**DEFAULTS, 'params_file': file}),
+    lambda file: replay.programs({**OF_REPLAY, 'bag': '/b', 'params_file': file})])
 def test_a_parameter_file_that_is_no_yaml_starts_nothing(programs, tmp_path):
     path = tmp_path / 'mine.yaml'
     path.write_text('a: [1\nb: }')
@@ -376,7 +377,7 @@ def test_the_arguments_of_a_replay_win_and_the_time_is_the_bags(launching, tmp_p
                     '/**/**/**: {ros__parameters: {rate: 6.0}}\n')
     given = {**OF_REPLAY, 'bag': '/b', 'rate': '2', 'record': '/o', 'namespace': '/ns/',
              'params_file': str(file)}
-    processes, end = start(launching, replay_launch.programs(given), **given)
+    processes, end = start(launching, replay.programs(given), **given)
     try:
         assert {p['namespace'] for p in processes} == {'ns'}
         got = {p['executable']: as_rcl_reads('camera', *p['parameters']) for p in processes}

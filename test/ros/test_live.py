@@ -7,7 +7,7 @@ import time
 import cv2
 from gaze_ros.core.parameters import COMMON, NODES
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros.messages import image_to_bgr, seconds
+from gaze_ros.ros.comm.conversions import image_to_bgr, seconds
 import numpy as np
 import pytest
 from rcl_interfaces.srv import SetParametersAtomically

@@ -8,15 +8,15 @@ from threading import Event, Thread
 import time
 
 from builtin_interfaces.msg import Time
-from gaze_ros.core.camera_facts import CameraFacts
+from gaze_ros.core.diagnostics.node_status import CameraFacts
+from gaze_ros.core.diagnostics.stage_stats import Stage
+from gaze_ros.core.diagnostics.status import NotActive
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.health import NotActive
 from gaze_ros.core.parameters import COMMON, Spec
-from gaze_ros.core.stage import Stage
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros.executor import OnceExecutor
-from gaze_ros.ros.managed import ManagedNode
-from gaze_ros.ros.stop import Stop
+from gaze_ros.ros.base.lifecycle_node import ManagedNode
+from gaze_ros.ros.process.executor import OnceExecutor
+from gaze_ros.ros.process.shutdown import Stop
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions
 import pytest
@@ -143,7 +143,7 @@ def test_what_cannot_be_made_leaves_nothing_and_may_be_tried_again(listener, roo
 
 
 def test_what_hangs_keeps_its_device_until_it_is_told_again(listener, rooms, monkeypatch):
-    monkeypatch.setattr('gaze_ros.ros.managed._PATIENCE', 0.1)
+    monkeypatch.setattr('gaze_ros.ros.base.lifecycle_node._PATIENCE', 0.1)
     assert move(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, True]
     rooms.hang.set()
     assert move(listener, 'rooms', DEACTIVATE) == [False]

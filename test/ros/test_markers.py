@@ -1,9 +1,9 @@
 """Markers of people."""
 import math
 
-from gaze_ros.core.attention import Attention, Target
-from gaze_ros.core.faces import Face, FrameGaze, Gaze
-from gaze_ros.ros.markers import (
+from gaze_ros.core.attention.attention import Attention, Target
+from gaze_ros.core.types import Face, FrameGaze, Gaze
+from gaze_ros.ros.publishers.markers import (
     ARROW,
     AT_CAMERA,
     ELSEWHERE,

@@ -3,8 +3,8 @@ import math
 
 from builtin_interfaces.msg import Time
 import cv2
-from gaze_ros.core.faces import Face, FrameGaze, Gaze
-from gaze_ros.ros.messages import bgr_to_image, frame_gaze, gaze_array, image_to_bgr
+from gaze_ros.core.types import Face, FrameGaze, Gaze
+from gaze_ros.ros.comm.conversions import bgr_to_image, frame_gaze, gaze_array, image_to_bgr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np

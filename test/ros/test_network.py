@@ -8,7 +8,7 @@ from threading import Thread
 import time
 
 from gaze_ros.core.sources.sample import Sample
-from gaze_ros.ros.messages import bgr_to_compressed
+from gaze_ros.ros.comm.conversions import bgr_to_compressed
 import machines
 import numpy as np
 import pytest

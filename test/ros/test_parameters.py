@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 from gaze_ros.core.parameters import NODES, Spec
-from gaze_ros.core.share import share_path
-from gaze_ros.ros.parameters import declare
+from gaze_ros.core.system.resources import share_path
+from gaze_ros.ros.base.parameters import declare
 import pytest
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node

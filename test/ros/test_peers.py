@@ -2,7 +2,7 @@
 import os
 
 from diagnostic_msgs.msg import DiagnosticArray
-from gaze_ros.core import outputs
+from gaze_ros.core.output import safe_paths
 import pytest
 from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import DescribeParameters
@@ -21,7 +21,7 @@ def root(tmp_path):
 
 
 def test_a_peer_has_nothing_written_outside_of_the_root(listener, root):
-    with running('visualizer_node', env={outputs.VARIABLE: str(root)}) as process:
+    with running('visualizer_node', env={safe_paths.VARIABLE: str(root)}) as process:
         for path in (root.parent / 'precious' / 'y.mp4', '../y.mp4', root / 'away' / 'y.mp4'):
             reason = put(listener, 'visualizer', output=str(path))
             assert 'not below $GAZE_ROS_OUTPUT_ROOT' in reason, reason
@@ -41,9 +41,9 @@ def test_a_recorder_writes_below_the_root_too(root):
     for output, word in ((f'{root.parent}/bag', 'not below $GAZE_ROS_OUTPUT_ROOT'),
                          ('away/bag', 'not below'), ('link.mp4', 'is a link')):
         process = Process('recorder_node', f'output:={output}', env={
-            outputs.VARIABLE: str(root)})
+            safe_paths.VARIABLE: str(root)})
         assert process.end(30) == 1 and word in process.text, process.text
-    with running('recorder_node', env={outputs.VARIABLE: str(root)}) as process:
+    with running('recorder_node', env={safe_paths.VARIABLE: str(root)}) as process:
         process.wait_for('recording')
     assert [n for n in os.listdir(root) if n.startswith('gaze_2')]
 

@@ -2,11 +2,11 @@
 import time
 
 from builtin_interfaces.msg import Time
-from gaze_ros.core.faces import Face, FrameGaze, Gaze
+from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.msg import Attention, GazeArray
-from gaze_ros.ros import topics
-from gaze_ros.ros.messages import bgr_to_image, gaze_array
-from gaze_ros.ros.people_node import EVENTS_KEPT
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.conversions import bgr_to_image, gaze_array
+from gaze_ros.ros.nodes.people_node import EVENTS_KEPT
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import numpy as np

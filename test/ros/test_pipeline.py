@@ -5,8 +5,8 @@ import time
 
 import cv2
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics
-from gaze_ros.ros.messages import bgr_to_image, image_to_bgr, seconds
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.conversions import bgr_to_image, image_to_bgr, seconds
 import numpy as np
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue

@@ -9,7 +9,7 @@ from gaze_ros.bags.reading import BagReader
 from gaze_ros.cli.main import main
 from gaze_ros.core.parameters import BAG_NODES, NODES
 from gaze_ros.msg import Attention, Gaze, GazeArray
-from gaze_ros.ros.replay_launch import ARGUMENTS, PARAMETERS, programs
+from gaze_ros.ros.launch.replay import ARGUMENTS, PARAMETERS, programs
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import pytest

@@ -3,7 +3,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-from gaze_ros.ros import topics, transport
+from gaze_ros.ros.comm import dds_profile, topics
 import pytest
 from rclpy.qos import ReliabilityPolicy
 from support import Process
@@ -26,8 +26,8 @@ def clean(monkeypatch, tmp_path):
 def test_the_packages_profile_is_used_where_the_user_chose_none(
         clean, tmp_path, version, name, other):
     (tmp_path / 'package.xml').write_text(f'<package><version>{version}</version></package>')
-    clean.setattr(transport, 'get_package_share_directory', lambda _: str(tmp_path))
-    assert transport.configure()
+    clean.setattr(dds_profile, 'get_package_share_directory', lambda _: str(tmp_path))
+    assert dds_profile.configure()
     assert not os.environ[f'{other}_DEFAULT_PROFILES_FILE']
     path = os.environ[f'{name}_DEFAULT_PROFILES_FILE']
     with open(path, encoding='utf-8') as file:
@@ -43,8 +43,8 @@ def test_segments_are_as_large_as_shared_memory_allows(clean, room, size):
             raise FileNotFoundError(path)
         return SimpleNamespace(f_bavail=room, f_frsize=4096)
 
-    clean.setattr(transport.os, 'statvfs', statvfs)
-    assert transport.configure()
+    clean.setattr(dds_profile.os, 'statvfs', statvfs)
+    assert dds_profile.configure()
     # Fast DDS 2 and 3 read different names.
     path = os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] or os.environ[
         'FASTRTPS_DEFAULT_PROFILES_FILE']
@@ -92,9 +92,9 @@ def test_a_process_that_is_started_again_has_other_ports(clean):
     ('8.4.3', 'FASTRTPS', '<nackSupressionDuration>')])
 def test_over_a_network_a_datagram_fits_a_packet(clean, tmp_path, version, name, words):
     (tmp_path / 'package.xml').write_text(f'<package><version>{version}</version></package>')
-    clean.setattr(transport, 'get_package_share_directory', lambda _: str(tmp_path))
+    clean.setattr(dds_profile, 'get_package_share_directory', lambda _: str(tmp_path))
     clean.setenv('GAZE_ROS_LINK', 'network')
-    assert transport.configure()
+    assert dds_profile.configure()
     with open(os.environ[f'{name}_DEFAULT_PROFILES_FILE'], encoding='utf-8') as file:
         text = file.read()
     assert '<maxMessageSize>1232</maxMessageSize>' in text
@@ -124,7 +124,7 @@ def test_what_the_user_chose_stays(clean, name, value):
     clean.setenv('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp')
     clean.setenv(name, value)
     before = dict(os.environ)
-    assert not transport.configure()
+    assert not dds_profile.configure()
     assert dict(os.environ) == before
 
 
@@ -133,5 +133,5 @@ def test_what_the_user_chose_stays(clean, name, value):
 def test_a_profile_in_the_working_folder_stays(clean, tmp_path, name):
     clean.setenv('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp')
     (tmp_path / name).write_text('<dds/>')
-    assert not transport.configure()
+    assert not dds_profile.configure()
     assert not os.environ['FASTDDS_DEFAULT_PROFILES_FILE']

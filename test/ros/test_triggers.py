@@ -1,6 +1,6 @@
 """Services that do one thing."""
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.ros.triggers import serve
+from gaze_ros.ros.base.services import serve
 import pytest
 from std_srvs.srv import Trigger
 from support import call, Listener

@@ -3,13 +3,13 @@ import gc
 import time
 import weakref
 
-from gaze_ros.core.faces import Face, FrameGaze, Gaze
+from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics
-from gaze_ros.ros.images import Picture
-from gaze_ros.ros.messages import bgr_to_image, gaze_array, image_to_bgr
-from gaze_ros.ros.stop import Stop
-from gaze_ros.ros.visualizer_node import VisualizerNode
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.conversions import bgr_to_image, gaze_array, image_to_bgr
+from gaze_ros.ros.comm.image_transport import Picture
+from gaze_ros.ros.nodes.visualizer_node import VisualizerNode
+from gaze_ros.ros.process.shutdown import Stop
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image

@@ -3,7 +3,7 @@ import sys
 from threading import Thread
 
 from gaze_ros.msg import Attention, GazeArray
-from gaze_ros.ros import topics, transport
+from gaze_ros.ros.comm import dds_profile, topics
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
@@ -13,7 +13,7 @@ from visualization_msgs.msg import MarkerArray
 
 def main() -> None:
     """Listen until stdin ends."""
-    transport.configure()
+    dds_profile.configure()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node('gaze_ros_guest')
     for kind, topic in (

@@ -9,9 +9,9 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from gaze_ros.benchmark.listening import spinning
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics
-from gaze_ros.ros.diagnostics import TOPIC as DIAGNOSTICS
-from gaze_ros.ros.messages import seconds
+from gaze_ros.ros.base.diagnostics import TOPIC as DIAGNOSTICS
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.conversions import seconds
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter

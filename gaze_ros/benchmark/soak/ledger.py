@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gaze_ros.benchmark.soak.hearing import Heard
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.shared_memory import FOLDER
+from gaze_ros.core.system.shared_memory import FOLDER
 import numpy as np
 import psutil
 

@@ -35,7 +35,8 @@ class Nodes:
             with open(self._logs[name], 'wb') as log:
                 # In a session of its own: Ctrl-C is the parent's to mind.
                 self._processes[name] = subprocess.Popen(  # noqa: S603, our own code
-                    [sys.executable, '-c', f'from gaze_ros.ros.main import {name}; {name}()',
+                    [sys.executable, '-c', 'from gaze_ros.ros.process import entry_points; '
+                     f'entry_points.{name}()',
                      '--ros-args', *words], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                     env=os.environ, start_new_session=True)
 

@@ -10,8 +10,8 @@ from gaze_ros.benchmark.soak.events import Events
 from gaze_ros.benchmark.soak.hearing import Heard, hearing, Robot
 from gaze_ros.benchmark.soak.ledger import Ledger
 from gaze_ros.benchmark.soak.nodes import Nodes
-from gaze_ros.core import store
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.model_zoo import store
 
 _log = logging.getLogger(__name__)
 

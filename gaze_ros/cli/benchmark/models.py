@@ -49,12 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure; return the exit code."""
     from gaze_ros.benchmark.machine import machine
     from gaze_ros.benchmark.models import devices, face_in, floors, missing, time_turn
-    from gaze_ros.core import models
+    from gaze_ros.core.model_zoo import registry
     from tqdm import tqdm
 
     if arguments.weight and len(arguments.model) != 1:
         arguments.complain('--weight is that of one model: give one --model')
-    entries = [models.entry(name) for name in arguments.model or models.names()]
+    entries = [registry.entry(name) for name in arguments.model or registry.names()]
     reporting.check_writable(arguments.json)
     if arguments.input != 'sample':
         inputs.existing(arguments.input)

@@ -35,32 +35,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the file and check it; return the exit code."""
-    from gaze_ros.core import exporting, models, store
+    from gaze_ros.core.estimators import export
+    from gaze_ros.core.model_zoo import registry, store
     from gaze_ros.core.runtimes import CHECKPOINTS
 
-    form, entry = arguments.format, models.entry(arguments.name)
+    form, entry = arguments.format, registry.entry(arguments.name)
     if not entry.architecture or entry.family not in ('mobilegaze', 'l2cs'):
         raise GazeRosError(
             f"model '{entry.name}' has no checkpoint to export; those that have: "
-            + ', '.join(m.name for m in models.manifest() if m.family in ('mobilegaze', 'l2cs')))
+            + ', '.join(m.name for m in registry.manifest() if m.family in ('mobilegaze', 'l2cs')))
     if arguments.int8 and form != 'openvino':
         raise GazeRosError(f"--int8 is for --format openvino, not for '{form}'")
     if arguments.precision == 'fp16' and form not in ('openvino', 'coreml'):
         raise GazeRosError(f"--precision fp16 is for openvino and coreml, not for '{form}'")
     target = Path(arguments.output or entry.name).absolute()
-    if target.suffix != exporting.FORMATS[form]:
-        target = target.with_name(target.name + exporting.FORMATS[form])
+    if target.suffix != export.FORMATS[form]:
+        target = target.with_name(target.name + export.FORMATS[form])
     whole = ('.onnx',) if form == 'openvino' else ()
     path = Path(arguments.weight) if arguments.weight else store.find(
         entry.name, suffixes=(*CHECKPOINTS, *whole))
     if path.resolve() == target.resolve():
         raise GazeRosError(f"'{target}' is the weight: it would be overwritten")
-    model = exporting.read(entry, path, arguments.head_order)
+    model = export.read(entry, path, arguments.head_order)
     if not entry.may_be_shipped:
         print(f'{entry.name}: licence {entry.licence}; so is the exported file', file=sys.stderr)
     if arguments.int8:
         return _quantise(entry, model, inputs.existing(arguments.int8), target)
-    exporting.export(model, entry.architecture, form, target, arguments.precision)
+    export.export(model, entry.architecture, form, target, arguments.precision)
     if form == 'coreml':
         print('not run: Core ML predicts on macOS only', file=sys.stderr)
     else:
@@ -99,22 +100,21 @@ def _check(entry, path: Path, target: Path, head_order: str) -> None:
 
 
 def _quantise(entry, model, clip: Path, target: Path) -> int:
-    from gaze_ros.core import exporting
-    from gaze_ros.core.estimators import Settings
+    from gaze_ros.core.estimators import export, Settings
     from gaze_ros.core.estimators.binned_estimator import BinnedEstimator
-    from gaze_ros.core.evaluation import angular_errors, correlation
+    from gaze_ros.core.evaluation.metrics import angular_errors, correlation
     import numpy as np
 
     faces = _faces(clip)
     if len(faces) < 20:
         raise GazeRosError(
             f"'{clip}' shows {len(faces)} faces, and int8 is calibrated on some 300, 20 at least")
-    graph = exporting.openvino_model(model)
+    graph = export.openvino_model(model)
     plain = target.with_name(f'.{target.stem}-fp32.xml')
-    exporting.save_openvino(graph, plain)
+    export.save_openvino(graph, plain)
     try:
-        exporting.save_openvino(
-            exporting.quantised(graph, faces[0::2][:_CALIBRATION]), target)
+        export.save_openvino(
+            export.quantised(graph, faces[0::2][:_CALIBRATION]), target)
         angles = []
         for file, precision in ((plain, 'fp32'), (target, 'int8')):
             estimator = BinnedEstimator(entry, Settings(

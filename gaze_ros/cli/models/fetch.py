@@ -32,8 +32,8 @@ def _sha256(word: str) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fetch what is not there yet; return the exit code."""
-    from gaze_ros.core import models, store
-    from gaze_ros.core.store.fetching import fetch, fetchable
+    from gaze_ros.core.model_zoo import registry, store
+    from gaze_ros.core.model_zoo.fetch import fetch, fetchable
 
     if bool(arguments.names) == arguments.all_shippable:
         arguments.complain('give names, or --all-shippable')
@@ -41,10 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.complain('--sha256 is that of one file: give one name')
     suffixes = (arguments.suffix,) if arguments.suffix else ()
     if arguments.all_shippable:
-        wanted = [m for m in models.manifest() if m.may_be_shipped and fetchable(m, suffixes)]
+        wanted = [m for m in registry.manifest() if m.may_be_shipped and fetchable(m, suffixes)]
     else:
-        wanted = [models.of_any_kind(name) for name in arguments.names]
-        wanted += [models.entry(part, 'part') for m in wanted for part in m.parts]
+        wanted = [registry.of_any_kind(name) for name in arguments.names]
+        wanted += [registry.entry(part, 'part') for m in wanted for part in m.parts]
     for model in dict.fromkeys(wanted):
         path = store.locate(model.name, model.kind, suffixes)
         if not path:

@@ -13,9 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list; return the exit code."""
-    from gaze_ros.core import models, store
+    from gaze_ros.core.model_zoo import registry, store
 
-    there = [(m, store.locate(m.name, m.kind)) for m in models.manifest()]
+    there = [(m, store.locate(m.name, m.kind)) for m in registry.manifest()]
     if arguments.json:
         print(json.dumps([{**asdict(m), 'path': str(p) if p else None} for m, p in there],
                          indent=1))

@@ -13,10 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the path; return the exit code."""
-    from gaze_ros.core import models, store
     from gaze_ros.core.errors import ModelError
+    from gaze_ros.core.model_zoo import registry, store
 
-    model = models.of_any_kind(arguments.name)
+    model = registry.of_any_kind(arguments.name)
     if not model.needs_weight and not model.files:
         raise ModelError(f"'{model.name}' has no file of its own: {model.source}")
     print(store.find(model.name, model.kind, (arguments.suffix,) if arguments.suffix else ()))

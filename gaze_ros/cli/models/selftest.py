@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the test; return 0 only if the axes are right."""
-    from gaze_ros.core.engine import create_engine
-    from gaze_ros.core.mirror import judge, mirror_angles
+    from gaze_ros.core.evaluation.mirror_test import judge, mirror_angles
+    from gaze_ros.core.pipeline.engine import create_engine
     from gaze_ros.core.sources import open_source
     import numpy as np
     from tqdm import tqdm

@@ -13,11 +13,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each file; return 0 only if none is wrong."""
-    from gaze_ros.core import models, store
+    from gaze_ros.core.model_zoo import registry, store
 
-    named = [models.of_any_kind(name) for name in arguments.names]
+    named = [registry.of_any_kind(name) for name in arguments.names]
     wrong = 0
-    for model in named or models.manifest():
+    for model in named or registry.manifest():
         found = [*store.look(model)]
         if named and not found:
             raise ModelError(f"no file of '{model.name}' was found {store.looked()}")

@@ -5,10 +5,11 @@ import logging
 from pathlib import Path
 from typing import Optional, Protocol
 
-from gaze_ros.core import missing, models, store
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.faces import Face
-from gaze_ros.core.files import no_weights
+from gaze_ros.core.model_zoo import registry, store
+from gaze_ros.core.system import import_errors
+from gaze_ros.core.system.safe_files import no_weights
+from gaze_ros.core.types import Face
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -62,33 +63,33 @@ def create_detector(
     path: Optional[Path] = None
     if weight:
         path = Path(weight)
-    elif models.entry(name, 'detector').needs_weight:
+    elif registry.entry(name, 'detector').needs_weight:
         path = store.find(name, 'detector')
     module, cls, _ = DETECTORS[name]
     try:
         detector = getattr(import_module(f'{__name__}.{module}'), cls)
     except ImportError as e:
-        raise ModelError(f"detector '{name}': {missing.reason(e)}") from e
+        raise ModelError(f"detector '{name}': {import_errors.reason(e)}") from e
     return detector(name, path, min_score=min_score, threads=threads)
 
 
 def _of_file(weight: str) -> str:
     """Return the detector whose file this is."""
     path = Path(weight)
-    if found := models.known(path):
+    if found := registry.known(path):
         for name in DETECTORS:
-            if found[0] in models.entry(name, 'detector').files:
+            if found[0] in registry.entry(name, 'detector').files:
                 return name
     raise ModelError(
         f"detector_weight '{weight}' is no file of weights/manifest.yaml, so it does not tell "
-        f"the detector: set detector to one of {', '.join(models.names('detector'))}")
+        f"the detector: set detector to one of {', '.join(registry.names('detector'))}")
 
 
 def _best() -> str:
     """Return the first detector whose package and file are here, and say so."""
     for name, (_, _, packages) in DETECTORS.items():
         if any(find_spec(p) for p in packages) and (
-                not models.entry(name, 'detector').needs_weight
+                not registry.entry(name, 'detector').needs_weight
                 or store.locate(name, 'detector')):
             _log.info("detector auto: '%s', the first that is here of %s",
                       name, ', '.join(DETECTORS))

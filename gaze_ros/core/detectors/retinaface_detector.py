@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Optional
 
 import cv2
-from gaze_ros.core.crops import Batch
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.faces import Face
+from gaze_ros.core.geometry.crops import Batch
 from gaze_ros.core.runtimes import open_network
+from gaze_ros.core.types import Face
 import numpy as np
 
 #: Long side in pixels of the picture the network sees.

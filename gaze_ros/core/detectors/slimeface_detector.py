@@ -6,7 +6,7 @@ from typing import Optional
 
 import cv2
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.faces import Face
+from gaze_ros.core.types import Face
 import numpy as np
 
 #: The picture is scaled so that its long side has this many pixels: 7 to 10 ms on one core, and

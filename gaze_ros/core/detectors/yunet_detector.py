@@ -11,9 +11,9 @@ from typing import Optional, Union
 
 import cv2
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.faces import Face
 from gaze_ros.core.runtimes import installed, open_network
 from gaze_ros.core.runtimes.network_files import refuse
+from gaze_ros.core.types import Face
 import numpy as np
 
 _log = logging.getLogger(__name__)

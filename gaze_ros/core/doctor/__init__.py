@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from gaze_ros.core.doctor.findings import Findings
-from gaze_ros.core.threads import count
+from gaze_ros.core.system.native_threads import count
 
 #: Title of each check, and the module and the function that is it, in the order of the report.
 CHECKS = {

@@ -5,22 +5,22 @@ import os
 import sys
 from typing import NoReturn
 
-from gaze_ros.core import missing, threads
 from gaze_ros.core.doctor.findings import Findings
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.system import import_errors, native_threads
 
 
 def main(module: str, function: str) -> NoReturn:
     """Run a check, print its findings as a line of JSON, and end the process."""
     out = os.dup(1)
     os.dup2(2, 1)  # what libraries print is not to come between
-    threads.configure()
+    native_threads.configure()
     try:
         findings = getattr(import_module(module), function)()
     except Exception as e:
         findings = Findings()
         if isinstance(e, ImportError):
-            what, do = missing.reason_and_cure(e)
+            what, do = import_errors.reason_and_cure(e)
         elif isinstance(e, GazeRosError):
             what, do = str(e), 'as it says'
         else:

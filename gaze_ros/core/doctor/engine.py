@@ -14,7 +14,7 @@ _OPENMP = re.compile(r'/(lib(?:gomp|iomp5|omp)[\w.-]*)\.so')
 
 def models() -> Findings:
     """Tell which models are on this machine, their licences, and what is wrong with files."""
-    from gaze_ros.core import models, store
+    from gaze_ros.core.model_zoo import registry, store
     found = Findings()
     found.tell('looked for in', ', '.join(map(str, store.folders())))
     for folder in os.environ.get(store.VARIABLE, '').split(os.pathsep):
@@ -23,7 +23,7 @@ def models() -> Findings:
     # What the store says of files that it passes over, of each once.
     logging.getLogger('gaze_ros').setLevel(logging.CRITICAL)
     there, wrong = [], {}
-    for model in models.manifest():
+    for model in registry.manifest():
         usable = None
         for one in store.look(model):
             if one.complaint:
@@ -46,7 +46,7 @@ def models() -> Findings:
 
 def trial() -> Findings:
     """Load what ``auto`` takes, and estimate the gaze in one picture."""
-    from gaze_ros.core.engine import create_engine
+    from gaze_ros.core.pipeline.engine import create_engine
     import numpy as np
     found = Findings()
     said: list[logging.LogRecord] = []

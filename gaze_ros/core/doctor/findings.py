@@ -4,7 +4,7 @@ from pathlib import Path
 import re
 from typing import Any
 
-from gaze_ros.core.urls import without_password
+from gaze_ros.core.system.urls import without_password
 
 
 @dataclass

@@ -6,9 +6,9 @@ import platform
 import re
 import sys
 
-from gaze_ros.core import missing
 from gaze_ros.core.doctor.findings import Findings
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.system import import_errors
 
 #: Distributions whose version a bug report should hold; those of OpenCV are told apart.
 _DISTRIBUTIONS = (
@@ -93,7 +93,7 @@ def window() -> Findings:
     for name, value in screens.items():
         found.tell(name, value)
     try:
-        from gaze_ros.core.window import Window
+        from gaze_ros.core.output.window import Window
         Window('gaze_ros').close()
     except ImportError:  # told of OpenCV
         return found
@@ -170,12 +170,12 @@ def _imported(found: Findings, name: str, is_needed: bool):
     """Return a module, or None where it is not there or fails; then it is in the findings."""
     top = name.partition('.')[0]
     if not is_needed and find_spec(top) is None:
-        found.tell(top, f'not installed ({missing.install(top)})')
+        found.tell(top, f'not installed ({import_errors.install(top)})')
         return None
     try:
         module = import_module(name)
     except Exception as e:  # libraries raise OSError and RuntimeError, too
-        what, do = missing.reason_and_cure(e, top)
+        what, do = import_errors.reason_and_cure(e, top)
         found.tell(top, 'cannot be imported')
         (found.need if is_needed else found.advise)(what, do)
         return None

@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 
-from gaze_ros.core import allocation
-from gaze_ros.core import threads as thread_counts
 from gaze_ros.core.doctor.findings import Findings
+from gaze_ros.core.system import malloc
+from gaze_ros.core.system import native_threads as thread_counts
 
 #: What networks run faster with; /proc/cpuinfo's names.
 _FLAGS = ('avx2', 'avx512f', 'avx512_vnni', 'amx_bf16', 'amx_int8', 'asimd', 'bf16')
@@ -112,7 +112,7 @@ def _limits(found: Findings) -> None:
     space = getrlimit(RLIMIT_AS)[0]
     if space != RLIM_INFINITY:
         found.tell('address space', f'{space / 1e9:.1f} GB (ulimit -v)')
-        if why := allocation.limited():
+        if why := malloc.limited():
             found.need(f'no node starts: {why}', 'ulimit -v unlimited')
         elif space < 8e9:
             found.advise(f'a process may map only {space / 1e9:.1f} GB, and libraries map more '

@@ -2,9 +2,9 @@
 import os
 
 from gaze_ros.core.doctor.findings import Findings
-from gaze_ros.core.shared_memory import FOLDER, stale
+from gaze_ros.core.system.shared_memory import FOLDER, stale
 
-#: What a process takes of it, and from which on segments may be large (gaze_ros.ros.transport).
+#: What a process takes of it, and from which on segments may be large (ros/comm/dds_profile.py).
 _LEAST, _ROOM = 64 << 20, 1 << 30
 
 

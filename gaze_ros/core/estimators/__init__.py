@@ -5,11 +5,12 @@ from importlib.util import find_spec
 import logging
 from typing import Protocol
 
-from gaze_ros.core import missing, models, store
-from gaze_ros.core.crops import CROPS
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.faces import Estimate, Face
+from gaze_ros.core.geometry.crops import CROPS
+from gaze_ros.core.model_zoo import registry, store
 from gaze_ros.core.runtimes import RUNTIMES
+from gaze_ros.core.system import import_errors
+from gaze_ros.core.types import Estimate, Face
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Settings:
     :ivar runtime: what runs the network; device and precision: see
         :func:`gaze_ros.core.runtimes.open_network`.
     :ivar threads: for the model's arithmetic; 0 for as many as there are cores.
-    :ivar crop: how a face is cut out, see :data:`gaze_ros.core.crops.CROPS`.
+    :ivar crop: how a face is cut out, see :data:`gaze_ros.core.geometry.crops.CROPS`.
     :ivar crop_scale: of a square crop.
     :ivar input_size: side in pixels of the picture of a face, for families that let it be chosen.
     :raises ModelError: for a value that is none of :data:`CHOICES`.
@@ -102,9 +103,9 @@ def create_estimator(model: str = 'auto', settings: Settings = Settings()) -> Es
         if settings.weight:
             raise ModelError(
                 f"weight '{settings.weight}' is given but model is 'auto': name the model the "
-                f'file belongs to, one of: {", ".join(models.names(with_weight=True))}')
+                f'file belongs to, one of: {", ".join(registry.names(with_weight=True))}')
         model = _best()
-    entry = models.entry(model)
+    entry = registry.entry(model)
     if not entry.may_be_shipped:
         _log.info("model '%s': its weights are %s; they may not be shipped with a product",
                   model, entry.licence)
@@ -115,22 +116,22 @@ def create_estimator(model: str = 'auto', settings: Settings = Settings()) -> Es
     try:
         estimator = getattr(import_module(f'{__name__}.{module}'), cls)
     except ImportError as e:
-        raise ModelError(f"model '{model}': {missing.reason(e)}") from e
+        raise ModelError(f"model '{model}': {import_errors.reason(e)}") from e
     return estimator(entry, settings)
 
 
 def _best() -> str:
     """Return the first of :data:`AUTO` whose package and files are here, and say so."""
-    adas = models.entry(AUTO[0])
+    adas = registry.entry(AUTO[0])
     if find_spec('openvino') is None:
         why = 'openvino is not installed'
-    elif missing := [n for n, kind in ((adas.name, 'gaze'), *((p, 'part') for p in adas.parts))
+    elif absent := [n for n, kind in ((adas.name, 'gaze'), *((p, 'part') for p in adas.parts))
                      if store.locate(n, kind) is None]:
-        why = f'{missing[0]} is not on this machine (gaze_ros models fetch {adas.name})'
+        why = f'{absent[0]} is not on this machine (gaze_ros models fetch {adas.name})'
     else:
         _log.info("model auto: '%s', licence %s", adas.name, adas.licence)
         return adas.name
-    default = models.entry(AUTO[1])
+    default = registry.entry(AUTO[1])
     _log.info("model auto: '%s', licence %s; '%s' would be taken, but %s",
               default.name, default.licence, adas.name, why)
     return default.name

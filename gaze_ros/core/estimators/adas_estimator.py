@@ -6,14 +6,14 @@ turns the head, open-closed-eye-0001 says whether they are open. All take BGR, 0
 import math
 from pathlib import Path
 
-from gaze_ros.core import models, store
-from gaze_ros.core.crops import Batch, crop, square_transform
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import Settings
-from gaze_ros.core.faces import Estimate, Face
-from gaze_ros.core.geometry import unit_to_angles
+from gaze_ros.core.geometry.camera_model import unit_to_angles
+from gaze_ros.core.geometry.crops import Batch, crop, square_transform
+from gaze_ros.core.model_zoo import registry, store
 from gaze_ros.core.runtimes import open_network
 from gaze_ros.core.runtimes.network_files import refuse
+from gaze_ros.core.types import Estimate, Face
 import numpy as np
 
 #: Sides in pixels of what the networks take.
@@ -41,7 +41,7 @@ class AdasEstimator:
         runtime or device is asked for that they do not have.
     """
 
-    def __init__(self, entry: models.Model, settings: Settings) -> None:
+    def __init__(self, entry: registry.Model, settings: Settings) -> None:
         self.name = entry.name
         if settings.runtime not in ('auto', 'openvino'):
             raise ModelError(

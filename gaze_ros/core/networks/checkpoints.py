@@ -8,10 +8,10 @@ from typing import BinaryIO, Optional
 import zipfile
 
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.files import no_weights
 from gaze_ros.core.networks import ARCHITECTURES, build
 from gaze_ros.core.networks.mobileone import MobileOne
 from gaze_ros.core.networks.reparameterise import is_unfused, reparameterise, unfused_shapes
+from gaze_ros.core.system.safe_files import no_weights
 import torch
 from torch import nn
 

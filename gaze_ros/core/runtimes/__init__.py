@@ -10,9 +10,9 @@ from pathlib import Path
 import sys
 from typing import Optional, Protocol, TYPE_CHECKING, Union
 
-from gaze_ros.core import missing
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.runtimes.network_files import refuse
+from gaze_ros.core.system import import_errors
 import numpy as np
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def open_network(
         name, cls = RUNTIMES[runtime][:2]
         network = getattr(import_module(f'{__name__}.{name}'), cls)
     except (ImportError, OSError) as e:  # installed, but broken: torch raises OSError
-        raise ModelError(f"runtime '{runtime}' for '{path}': {missing.reason(e)}") from e
+        raise ModelError(f"runtime '{runtime}' for '{path}': {import_errors.reason(e)}") from e
     if module is None:
         refuse(path, named)
     model = path if module is None else module()

@@ -2,8 +2,8 @@
 from collections.abc import Callable, Sequence
 import logging
 
-from gaze_ros.core.allocation import is_exhausted
 from gaze_ros.core.errors import ModelError
+from gaze_ros.core.system.malloc import is_exhausted
 import numpy as np
 
 _log = logging.getLogger(__name__)

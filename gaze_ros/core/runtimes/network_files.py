@@ -2,8 +2,8 @@
 from pathlib import Path
 
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.files import MOST_WEIGHTS, no_weights, unreadable
 from gaze_ros.core.runtimes import onnx_file
+from gaze_ros.core.system.safe_files import MOST_WEIGHTS, no_weights, unreadable
 
 #: Bytes of an OpenVINO .xml: Intel's largest here has a fiftieth of it.
 _MOST_XML = 16 << 20

@@ -3,10 +3,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TYPE_CHECKING, Union
 
-from gaze_ros.core import threads as thread_counts
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.runtimes.batches import Batches
 from gaze_ros.core.runtimes.conversion import to_onnx
+from gaze_ros.core.system import native_threads as thread_counts
 import numpy as np
 import onnxruntime
 

@@ -4,9 +4,9 @@ import math
 from pathlib import Path
 from typing import Any, TYPE_CHECKING, Union
 
-from gaze_ros.core import threads as thread_counts
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.runtimes.conversion import to_openvino
+from gaze_ros.core.system import native_threads as thread_counts
 import numpy as np
 import openvino
 

@@ -1,9 +1,9 @@
 """PyTorch on the CPU, CUDA or MPS; half precision and channels_last on a GPU."""
 from typing import Any
 
-from gaze_ros.core import threads as thread_counts
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.runtimes.batches import Batches, one_line
+from gaze_ros.core.system import native_threads as thread_counts
 import numpy as np
 import torch
 

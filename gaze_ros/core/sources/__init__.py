@@ -6,7 +6,7 @@ from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources.capture import LiveCapture, open_url, VideoFile
 from gaze_ros.core.sources.images import IMAGE_SUFFIXES, Images
 from gaze_ros.core.sources.sample import Sample
-from gaze_ros.core.urls import without_password
+from gaze_ros.core.system.urls import without_password
 import numpy as np
 
 _URL_SCHEMES = ('http://', 'https://', 'rtsp://', 'rtsps://', 'rtmp://', 'srt://', 'udp://')

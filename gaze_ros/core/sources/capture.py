@@ -10,10 +10,10 @@ import time
 from typing import Optional, Union
 
 import cv2
-from gaze_ros.core import quiet
 from gaze_ros.core.errors import SourceError
-from gaze_ros.core.sources.pictures import as_bgr
-from gaze_ros.core.urls import with_login, without_password
+from gaze_ros.core.sources.decoding import as_bgr
+from gaze_ros.core.system import native_threads
+from gaze_ros.core.system.urls import with_login, without_password
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -213,6 +213,6 @@ def _open_url(url: str) -> cv2.VideoCapture:
 
 def _open(what: Union[int, str], *how: object) -> cv2.VideoCapture:
     os.environ.setdefault('OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT', str(_TIMEOUT))
-    quiet.configure()
-    quiet.hush()
+    native_threads.configure_opencv_logging()
+    native_threads.hush()
     return cv2.VideoCapture(what, *how)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Optional
 
 import cv2
-from gaze_ros.core import quiet
 from gaze_ros.core.errors import SourceError
-from gaze_ros.core.files import claims_too_much
-from gaze_ros.core.threads import MOST_PIXELS
+from gaze_ros.core.system import native_threads
+from gaze_ros.core.system.native_threads import MOST_PIXELS
+from gaze_ros.core.system.safe_files import claims_too_much
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Images:
         self._still: Optional[np.ndarray] = None
         #: Those that could not be decoded.
         self._told: set[Path] = set()
-        quiet.hush()
+        native_threads.hush()
         if self.count == 1 and self._decode(self._paths[0]) is None:
             raise SourceError(
                 f"source '{self._paths[0]}' ({self._paths[0].stat().st_size} bytes) is no image "

@@ -3,7 +3,7 @@ import math
 
 import cv2
 from gaze_ros.core.errors import SourceError
-from gaze_ros.core.models import package_file
+from gaze_ros.core.model_zoo.registry import package_file
 import numpy as np
 
 #: Middle of the face in astronaut.png (512 x 512), pixels.

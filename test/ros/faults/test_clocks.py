@@ -11,7 +11,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from feeding import key, LAST
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics
+from gaze_ros.ros.comm import topics
 import pytest
 from rosgraph_msgs.msg import Clock
 from support import ROOT, running, wait_until

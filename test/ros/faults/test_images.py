@@ -12,8 +12,8 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import messages, topics
-from gaze_ros.ros.messages import bgr_to_image, compressed_to_bgr, image_to_bgr
+from gaze_ros.ros.comm import conversions, topics
+from gaze_ros.ros.comm.conversions import bgr_to_image, compressed_to_bgr, image_to_bgr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
@@ -69,7 +69,7 @@ def message_of(encoding, big=False, pad=0, behind=0):
 
 @pytest.mark.parametrize('encoding', NAMED)
 def test_each_encoding_is_converted_in_its_colours_or_refused_by_its_name(encoding):
-    if encoding not in messages._ENCODINGS:
+    if encoding not in conversions._ENCODINGS:
         with pytest.raises(ValueError, match=f"^encoding '{encoding}' is not one of: .*; it"):
             image_to_bgr(Image(width=2, height=2, step=32, encoding=encoding, data=bytes(64)))
         return
@@ -85,7 +85,7 @@ def test_each_encoding_is_converted_in_its_colours_or_refused_by_its_name(encodi
 
 
 def test_nothing_converted_is_unnamed_by_sensor_msgs():
-    assert set(messages._ENCODINGS) <= set(NAMED)
+    assert set(conversions._ENCODINGS) <= set(NAMED)
 
 
 @pytest.mark.parametrize(('fields', 'words'), [

@@ -82,7 +82,7 @@ import sys
 from threading import Event
 from gaze_ros.core import loading, rules
 from gaze_ros.ros import diagnostics
-from gaze_ros.ros.main import gaze_node
+from gaze_ros.ros.process.entry_points import gaze_node
 
 def create(*how):
     estimator = make(*how)

@@ -10,9 +10,9 @@ import cv2
 import disks
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics
-from gaze_ros.ros.messages import bgr_to_image
-from gaze_ros.ros.respawn import SINCE
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.conversions import bgr_to_image
+from gaze_ros.ros.launch.respawn_policy import SINCE
 import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image

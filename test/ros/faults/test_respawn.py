@@ -6,10 +6,10 @@ import signal
 import subprocess
 import time
 
-from gaze_ros.core.share import share_path
+from gaze_ros.core.system.resources import share_path
 from gaze_ros.msg import Attention, GazeArray
-from gaze_ros.ros import topics
-from gaze_ros.ros.respawn import DELAY, how, Lives, MOST, WITHIN, WORKS
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.launch.respawn_policy import DELAY, how, Lives, MOST, WITHIN, WORKS
 import psutil
 import pytest
 from sensor_msgs.msg import Image

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from gaze_ros.core import shared_memory
+from gaze_ros.core.system import shared_memory
 import pytest
 from support import Process, running, wait_until
 

@@ -12,8 +12,8 @@ import time
 
 import cv2
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics
-from gaze_ros.ros.stop import GRACE
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.process.shutdown import GRACE
 import pytest
 from sensor_msgs.msg import CameraInfo
 from support import BIN, minds_signals, wait_until

@@ -10,7 +10,7 @@ from threading import Thread
 import time
 
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics
+from gaze_ros.ros.comm import topics
 import pytest
 from sensor_msgs.msg import Image
 from support import running, wait_until

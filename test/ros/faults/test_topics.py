@@ -7,7 +7,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from feeding import Feed, key, LAST, nodes
 from gaze_ros.msg import Attention, Gaze, GazeArray
-from gaze_ros.ros import topics
+from gaze_ros.ros.comm import topics
 from geometry_msgs.msg import Point, Quaternion, Vector3
 import numpy as np
 import pytest

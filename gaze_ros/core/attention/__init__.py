@@ -1,0 +1,1 @@
+"""Whom or what each person attends to, debounced."""

@@ -1,0 +1,1 @@
+"""Counters, checks and summaries behind /diagnostics and the log."""

@@ -1,0 +1,1 @@
+"""Camera model, head pose, rotations and crops."""

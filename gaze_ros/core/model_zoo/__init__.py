@@ -1,0 +1,1 @@
+"""Models: manifest, registry, local store, download."""

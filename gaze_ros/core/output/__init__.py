@@ -1,0 +1,1 @@
+"""What is written or shown: videos, JSON lines, drawings, windows."""

@@ -1,0 +1,1 @@
+"""From an image to everybody's gaze: the engine, its worker threads, hot swapping."""

@@ -1,0 +1,1 @@
+"""Process, memory, file system and URL helpers."""

@@ -1,0 +1,1 @@
+"""Face tracks over time: ids, smoothing, optical flow between detections."""

@@ -1,0 +1,25 @@
+"""Services that do one thing and tell how it went."""
+from collections.abc import Callable
+
+from gaze_ros.ros.base.error_text import reason
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from std_srvs.srv import Trigger
+
+
+def serve(node: Node, name: str, do: Callable[[], str]) -> None:
+    """Create a service of std_srvs/srv/Trigger.
+
+    :param do: returns the message; what it raises is the message of a failure, whatever it is:
+        who asks is told, and the process goes on. It may wait: nothing else does for it.
+    """
+    def answer(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            response.message = do()
+            response.success = True
+        except Exception as e:
+            response.message = reason(e)
+        return response
+
+    node.create_service(
+        Trigger, name, answer, callback_group=MutuallyExclusiveCallbackGroup())

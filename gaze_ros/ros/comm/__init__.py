@@ -1,0 +1,1 @@
+"""Topics, QoS, transport and message conversions."""

@@ -1,0 +1,167 @@
+"""Camera calibration: the YAML that camera_calibration writes, as CameraInfo."""
+from copy import copy, deepcopy
+from functools import lru_cache
+from pathlib import Path
+from typing import Optional
+from urllib.parse import unquote, urlsplit
+
+from ament_index_python.packages import get_package_share_directory, PackageNotFoundError
+from gaze_ros.core.diagnostics.log_throttle import Teller
+from gaze_ros.core.errors import SourceError
+from gaze_ros.core.geometry.camera_model import Calibration
+from gaze_ros.core.system.safe_files import parse_yaml, read_text
+import numpy as np
+from rclpy.impl.rcutils_logger import RcutilsLogger
+from sensor_msgs.msg import CameraInfo
+
+#: How many coefficients the models have, by their names in sensor_msgs/distortion_models.hpp and
+#: in the files of calibrators that write 'fisheye'. Where some are left out they are 0.
+_FISHEYE = ('equidistant', 'fisheye')
+_COUNTS = {'plumb_bob': (0, 4, 5, 8, 12, 14), 'rational_polynomial': (0, 4, 5, 8, 12, 14),
+           **dict.fromkeys(_FISHEYE, (4,))}
+
+
+def load_camera_info(url: str) -> CameraInfo:
+    """Return the CameraInfo of a calibration file; an empty one (K all 0) for no URL.
+
+    :param url: a path, file:///path or package://package/path.
+    :raises SourceError: if the file is missing or is no calibration.
+    """
+    if not url:
+        return CameraInfo()
+    try:
+        content = parse_yaml(read_text(_path(url)))
+        width, height = int(content['image_width']), int(content['image_height'])
+        if width <= 0 or height <= 0:
+            raise ValueError(f'image_width and image_height are {width} and {height}')
+        info = CameraInfo(
+            width=width, height=height,
+            distortion_model=str(content['distortion_model']),
+            d=_numbers(content, 'distortion_coefficients'),
+            k=_numbers(content, 'camera_matrix', 9))
+        info.r = _numbers(content, 'rectification_matrix', 9) if (
+            'rectification_matrix' in content) else [1., 0., 0., 0., 1., 0., 0., 0., 1.]
+        if 'projection_matrix' in content:
+            info.p = _numbers(content, 'projection_matrix', 12)
+        return info
+    except OSError as e:
+        raise SourceError(f"camera_info_url '{url}' cannot be read: {e}") from e
+    except (KeyError, TypeError, ValueError, OverflowError, AssertionError,
+            RuntimeError) as e:  # ~nobody has no home
+        reason = ' '.join(f'{type(e).__name__}: {e}'.split())
+        raise SourceError(
+            f"camera_info_url '{url}' is no calibration YAML as camera_calibration writes it "
+            f'(image_width, image_height, distortion_model, camera_matrix ...): {reason}') from e
+
+
+def read_calibration(info: CameraInfo) -> tuple[Optional[Calibration], str]:
+    """Return the calibration in a CameraInfo, and why it cannot be used.
+
+    The same calibration as before for a message that tells the same; None where there is none
+    that can be used, with '' where the camera is not calibrated.
+    """
+    roi = info.roi
+    return _made(
+        info.width, info.height, info.distortion_model, info.d.tobytes(), info.k.tobytes(),
+        (info.binning_x or 1, info.binning_y or 1),
+        (roi.x_offset, roi.y_offset, roi.width, roi.height))
+
+
+@lru_cache(maxsize=8)
+def _made(width: int, height: int, model: str, d: bytes, k: bytes, binning: tuple[int, int],
+          roi: tuple[int, int, int, int]) -> tuple[Optional[Calibration], str]:
+    coefficients, matrix = np.frombuffer(d), np.frombuffer(k).reshape(3, 3)
+    if not matrix.any():
+        return None, ''  # as REP-104 marks a camera that is not calibrated
+    if model not in _COUNTS and coefficients.any():
+        return None, f"distortion_model '{model[:40]}' is not one of: {', '.join(_COUNTS)}"
+    counts = _COUNTS.get(model, _COUNTS['plumb_bob'])
+    count = next((n for n in counts if n >= len(coefficients)), None)
+    if count is None:
+        return None, f'D has {len(coefficients)} coefficients, at most {counts[-1]} were expected'
+    if not width or not height:
+        return None, f'the calibrated picture is {width}x{height}'
+    distortion = np.zeros(count)
+    distortion[:len(coefficients)] = coefficients
+    try:
+        return Calibration(matrix, distortion, width, height, model in _FISHEYE, binning, roi), ''
+    except ValueError as e:
+        return None, str(e)
+
+
+def _path(url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.scheme == 'package':
+        try:
+            share = Path(get_package_share_directory(parts.netloc))
+            return share / unquote(parts.path).lstrip('/')
+        except (PackageNotFoundError, ValueError) as e:
+            raise SourceError(
+                f"camera_info_url '{url}': package '{parts.netloc}' is not installed") from e
+    return Path(unquote(parts.path) if parts.scheme == 'file' else url).expanduser()
+
+
+def _numbers(content: dict, name: str, count: int = 0) -> list[float]:
+    values = [float(v) for v in content[name]['data']]
+    if count and len(values) != count:
+        raise ValueError(f'{name} has {len(values)} values, {count} were expected')
+    return values
+
+
+#: Sizes whose CameraInfo is kept.
+_SIZES = 16
+
+
+class CameraInfos:
+    """Makes the CameraInfo of pictures from a calibration file.
+
+    A picture of another size than the calibrated one, and the same shape, has been scaled: so are
+    K and P. One of another shape has been cut in a way that is not known: it has no calibration
+    (K all 0, as REP-104 has it).
+
+    :param url: as :func:`load_camera_info` takes it.
+    :raises SourceError: if it is no calibration.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._calibrated = load_camera_info(url)
+        self._made: dict[tuple[int, int], CameraInfo] = {}
+        self._teller = Teller()
+
+    def of(self, width: int, height: int, log: RcutilsLogger) -> CameraInfo:
+        """Return the CameraInfo of a picture of that size, to be given its header.
+
+        :param log: is told of sizes that were not calibrated, a few times a minute at most.
+        """
+        made = self._made.get((width, height))
+        if made is None:
+            if len(self._made) == _SIZES:
+                self._made.clear()
+            made = self._made[width, height] = self._make(width, height, log)
+        return copy(made)
+
+    def _make(self, width: int, height: int, log: RcutilsLogger) -> CameraInfo:
+        info = deepcopy(self._calibrated)
+        calibrated = info.width, info.height
+        if not info.k.any() or calibrated == (width, height):
+            info.width, info.height = width, height
+            return info
+        scaled = self._scaled(info, width, height)
+        words = (f'the calibration is for {calibrated[0]}x{calibrated[1]}, but pictures have '
+                 f'{width}x{height}: ') + (
+            'it is scaled' if scaled else
+            'it does not fit that shape, and is left out; calibrate the camera in this size')
+        if self._teller.due(words):
+            log.warning(words)
+        return scaled or CameraInfo(width=width, height=height)
+
+    @staticmethod
+    def _scaled(info: CameraInfo, width: int, height: int) -> Optional[CameraInfo]:
+        calibration, _ = read_calibration(info)
+        matrix = calibration and calibration.matrix_for(width, height)
+        if matrix is None:
+            return None
+        x, y = width / info.width, height / info.height
+        info.p = info.p * [x, x, x, x, y, y, y, y, 1.0, 1.0, 1.0, 1.0]
+        info.k, info.width, info.height = matrix.ravel(), width, height
+        return info

@@ -1,0 +1,1 @@
+"""Publishers of TF frames, markers, ROS4HRI topics and snapshots."""

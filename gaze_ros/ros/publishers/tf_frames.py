@@ -1,0 +1,68 @@
+"""Faces and gazes as frames of tf2, by REP-155."""
+from collections.abc import Iterator
+
+from gaze_ros.core.geometry.rotations import gaze_quaternion, normalised
+from gaze_ros.core.types import FrameGaze
+from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+
+try:
+    from tf2_ros import TransformBroadcaster
+except ImportError:  # no package registry has it
+    TransformBroadcaster = None
+
+
+class Frames:
+    """Broadcasts the frames of pictures, one message each: by tf2_ros where it is installed.
+
+    Else to /tf as tf2_ros does: absolute, reliable, volatile, keep last 100.
+    """
+
+    def __init__(self, node: Node) -> None:
+        if TransformBroadcaster is not None:
+            self._send = TransformBroadcaster(node).sendTransform
+        else:
+            publisher = node.create_publisher(TFMessage, '/tf', QoSProfile(depth=100))
+            self._send = lambda transforms: publisher.publish(TFMessage(transforms=transforms))
+
+    def publish(self, frame: FrameGaze, header: Header) -> None:
+        """Broadcast what is known of a picture's faces and gazes.
+
+        :param header: the picture's. Without a frame, or with a stamp that is none, nothing is
+            sent: tf2 could not tell where or when that was, and ends where it is before 1970.
+        """
+        stamp = header.stamp
+        if header.frame_id and stamp.sec >= 0 and 0 < stamp.sec + stamp.nanosec and (
+                stamp.nanosec < 1_000_000_000):
+            if transforms := list(transforms_of(frame, header)):
+                self._send(transforms)
+
+
+def transforms_of(frame: FrameGaze, header: Header) -> Iterator[TransformStamped]:
+    """Yield the frames of each person whose place is known.
+
+    face_<id> is in the middle between the eyes, x out of the face, y to the person's left, z up.
+    gaze_<id> is there, too, z along the gaze, x level and y downward; only where the gaze is
+    known. The parent is the frame of the picture.
+    """
+    for gaze in frame.gazes:
+        if not np.isfinite(gaze.origin).all():
+            continue
+        x, y, z = gaze.origin.tolist()
+        for name, rotation in (
+                ('face', normalised(gaze.orientation)), ('gaze', gaze_quaternion(gaze.direction))):
+            if rotation is not None:
+                yield TransformStamped(
+                    header=header, child_frame_id=f'{name}_{gaze.track_id}',
+                    transform=Transform(
+                        translation=Vector3(x=x, y=y, z=z), rotation=to_message(rotation)))
+
+
+def to_message(rotation: np.ndarray) -> Quaternion:
+    """Return the message of a quaternion (4,) x, y, z, w."""
+    x, y, z, w = rotation.tolist()
+    return Quaternion(x=x, y=y, z=z, w=w)

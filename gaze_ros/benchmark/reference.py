@@ -113,7 +113,7 @@ def play(source: Source, rate: float, look: Look, counter: Counter, stop: Event)
 
 def put_or_drop(queue: Queue, item: Any, stage: Stage) -> None:
     """Give a stage an item; where its queue is full, the item is lost: the newest goes."""
-    stage.come()
+    stage.received()
     try:
         queue.put_nowait(item)
     except Full:

@@ -90,7 +90,7 @@ def _run_sequential(settings: Mapping[str, Any], counter: Counter, stop: Event) 
     while (picture := source.read()) is not None and pacer.wait(stop):
         taken = time.monotonic()
         camera.done()
-        inference.come()
+        inference.received()
         frame = engine.process(picture, taken)
         looked = time.monotonic()
         inference.done(looked - taken, looked - taken)

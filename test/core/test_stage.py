@@ -37,15 +37,15 @@ def test_closing_block_has_a_line_for_each_stage_in_order():
 def test_figures_are_of_the_time_since_their_mark_only(clock):
     stage = Stage('Inference')
     for _ in range(5):
-        stage.come()
+        stage.received()
         stage.done(9.0, 9.0)
     stage.drop('newer')
     clock[0] += 1
     mark = stage.mark()
     for i in range(10):
         clock[0] += 0.1
-        stage.come()
-        stage.come()
+        stage.received()
+        stage.received()
         stage.done(0.01 * i, 0.02)
         stage.drop('old')
     figures = stage.figures(mark)

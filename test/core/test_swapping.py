@@ -1,6 +1,6 @@
 from threading import Thread
 
-from gaze_ros.core.pipeline.hot_swap import Swap
+from gaze_ros.core.pipeline.hot_swap import HotSwap
 
 
 class Part:
@@ -14,7 +14,7 @@ class Part:
 
 def test_each_part_is_used_in_order_and_closed_once_however_fast_they_come():
     parts = [Part(n) for n in range(2000)]
-    swap = Swap(parts[0])
+    swap = HotSwap(parts[0])
     used, wrong = [], []
 
     def use():

@@ -89,7 +89,7 @@ class Stage:
         """Pictures dropped so far, for whatever reason."""
         return sum(self._dropped.values())
 
-    def come(self) -> None:
+    def received(self) -> None:
         """Count a picture given to this stage."""
         with self._lock:
             self._came += 1

@@ -20,7 +20,7 @@ from gaze_ros.core.geometry.camera_model import (
 )
 from gaze_ros.core.geometry.head_pose import Head, locate
 from gaze_ros.core.parameters import GAZE, Value
-from gaze_ros.core.pipeline.hot_swap import Swap
+from gaze_ros.core.pipeline.hot_swap import HotSwap
 from gaze_ros.core.tracking.one_euro import Smoother
 from gaze_ros.core.tracking.optical_flow import Follower, Schedule
 from gaze_ros.core.tracking.tracker import Tracker
@@ -171,8 +171,8 @@ class Engine:
             looking_at_camera_angle: float = 0.25,
             looking_at_camera_hysteresis: float = 0.05, looking_at_camera_dwell: float = 0.2,
             interpupillary_distance: float = 0.063, horizontal_fov: float = 1.05) -> None:
-        self._detector = Swap(detector)
-        self._estimator = Swap(estimator)
+        self._detector = HotSwap(detector)
+        self._estimator = HotSwap(estimator)
         self._changes = Changes()
         self.tracker = Tracker(track_timeout, track_prefix)
         self.follower = Follower()

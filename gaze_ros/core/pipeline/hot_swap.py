@@ -13,7 +13,7 @@ class Closable(Protocol):
 T = TypeVar('T', bound=Closable)
 
 
-class Swap(Generic[T]):
+class HotSwap(Generic[T]):
     """A part that one thread uses and any thread may replace.
 
     The one replaced is closed by the thread that uses it, between two uses. Of those that it has

@@ -8,7 +8,7 @@ from typing import Optional
 import cv2
 from gaze_ros.core.diagnostics.stage_stats import Stage
 from gaze_ros.core.errors import SourceError
-from gaze_ros.core.pipeline.hot_swap import Swap
+from gaze_ros.core.pipeline.hot_swap import HotSwap
 from gaze_ros.core.sources import Source
 from gaze_ros.core.sources.capture_thread import HANGS, LeftBehindError, Relay, Turn
 from gaze_ros.core.sources.decoding import PictureError
@@ -66,7 +66,7 @@ class Player:
             self, source: Source, stage: Stage,
             publish: Callable[[np.ndarray, Source, float], None], missing: Callable[[], str],
             at_end: Callable[[], None], failed: Callable[[Exception], None]) -> None:
-        self._sources = Swap(source)
+        self._sources = HotSwap(source)
         #: While a source is put in, or the place of the sources is taken by another.
         self._putting = Lock()
         self._stage = stage
@@ -152,7 +152,7 @@ class Player:
                 if source.rate:
                     return False
                 source = self._begun = source.anew()
-            self._sources = Swap(source)
+            self._sources = HotSwap(source)
         return True
 
     def _play(self, turn: Turn, source: Source) -> None:
@@ -195,7 +195,7 @@ class Player:
                 self._end(source)
                 return
             self.idle = ''
-            self._stage.come()
+            self._stage.received()
             if pacer and not pacer.wait(self._woken) and self._ending:
                 return
             self._publish(picture, source, reading)

@@ -133,7 +133,7 @@ class GazeNode(ConsumerNode):
         """Leave an image to be worked on."""
         if not self.active:
             return
-        self.stage.come()
+        self.stage.received()
         if self._came % (self.values['frame_skip'] + 1):
             self.stage.drop('skipped')
         else:

@@ -129,7 +129,7 @@ class PeopleNode(ConsumerNode):
 
     def _on_gaze(self, message: GazeArray) -> None:
         if self.active:
-            self.stage.come()
+            self.stage.received()
             self.workers[0].give(message)
 
     def _work(self, message: GazeArray) -> None:

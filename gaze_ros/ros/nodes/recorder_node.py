@@ -132,7 +132,7 @@ class RecorderNode(ManagedNode):
     def _on_message(self, topic: str, cdr: bytes) -> None:
         if not self.active:
             return
-        self.stage.come()
+        self.stage.received()
         self._put((topic, self.get_clock().now().nanoseconds, cdr))
 
     def _put(self, item: Optional[tuple[str, int, bytes]]) -> None:

@@ -152,7 +152,7 @@ class ReplayNode(ManagedNode):
         topic = played.record.topic
         picture = topic == self._streams.images
         if picture:
-            self.stage.come()
+            self.stage.received()
         start = time.monotonic()
         try:
             cdr = played.cdr

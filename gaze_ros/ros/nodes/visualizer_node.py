@@ -145,7 +145,7 @@ class VisualizerNode(ConsumerNode):
 
     def _hand_on(self, pair: Optional[tuple[Picture, GazeArray]]) -> None:
         if pair is not None:
-            self.stage.come()
+            self.stage.received()
             self.workers[0].give(pair)
 
     def _show(self, pair: tuple[Picture, GazeArray]) -> None:

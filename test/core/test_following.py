@@ -3,8 +3,8 @@ import math
 
 import cv2
 from gaze_ros.core.pipeline.engine import Engine
+from gaze_ros.core.tracking import optical_flow
 from gaze_ros.core.tracking.optical_flow import Follower, MOST, Schedule
-from gaze_ros.core.tracking.tracker import optical_flow
 from gaze_ros.core.types import Estimate, Face
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -11,10 +11,10 @@ from gaze_ros.core.diagnostics.node_status import (
     DisplayFacts,
     InferenceFacts,
     PeopleFacts,
-    Recent,
     RecorderFacts,
     ReplayFacts,
 )
+from gaze_ros.core.diagnostics.rolling import Recent
 from gaze_ros.core.diagnostics.stage_stats import DROPS, Figures
 from gaze_ros.core.diagnostics.status import (
     gpu_present,

@@ -17,7 +17,7 @@ from gaze_ros.bags.stamps import shifted
 from gaze_ros.bags.streams import find_streams
 from gaze_ros.cli import options
 from gaze_ros.core.errors import GazeRosError, ModelError, SourceError
-from gaze_ros.core.evaluation.metrics import labels
+from gaze_ros.core.evaluation import labels
 from gaze_ros.core.model_zoo import manifest
 from gaze_ros.core.networks.checkpoints import read_state
 from gaze_ros.core.parameters import NODES

@@ -17,7 +17,7 @@ native_threads.configure()
 from gaze_ros.core.detectors import create_detector, DETECTORS  # noqa: E402
 from gaze_ros.core.errors import ModelError  # noqa: E402
 from gaze_ros.core.estimators import create_estimator, Settings  # noqa: E402
-from gaze_ros.core.evaluation.evaluate import compare, labelled_pictures  # noqa: E402
+from gaze_ros.core.evaluation.evaluate import evaluate_images, labelled_images  # noqa: E402
 from gaze_ros.core.evaluation.labels import read_labels  # noqa: E402
 from gaze_ros.core.model_zoo import registry, store  # noqa: E402
 from gaze_ros.core.pipeline.engine import create_engine  # noqa: E402
@@ -76,7 +76,7 @@ def accuracy(values: dict, clip: Path) -> list[str]:
     engine = create_engine(values)
     try:
         labels = read_labels(clip / 'labels.csv')
-        a = compare(engine, labelled_pictures(clip / 'video.mp4', labels, clip)[1]).accuracy
+        a = evaluate_images(engine, labelled_images(clip / 'video.mp4', labels, clip)[1]).accuracy
     finally:
         engine.close()
     return [f'{a.mean_error_deg:.1f} / {a.mean_error_without_bias_deg:.1f}',
@@ -90,7 +90,7 @@ def model_table(clip: Path) -> None:
     print('| model | may be shipped | licence of the weights | error / without bias, deg | '
           'r pitch / yaw | ' + ' | '.join(f'ms, {name}' for name, *_ in RUNS) + ' | published |')
     print('|' + '---|' * (6 + len(RUNS)))
-    for entry in (registry.entry(name) for name in registry.names()):
+    for entry in (registry.entry(name) for name in registry.model_names()):
         measured = ['-'] * (2 + len(RUNS))
         if not entry.needs_weight or store.locate(entry.name):
             measured = [*accuracy({'model': entry.name}, clip), *speed(entry, picture, face)]

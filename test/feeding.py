@@ -60,7 +60,7 @@ class Feed:
         self.results = listener.hear(GazeArray, topics.GAZE)
         self.drawn: dict[tuple[int, int], tuple[tuple[int, ...], np.ndarray]] = {}
         self.node.create_subscription(
-            Image, topics.IMAGE_ANNOTATED, self._on_drawn, topics.qos())
+            Image, topics.IMAGE_ANNOTATED, self._on_drawn, topics.default_qos())
         self.now = time.time_ns()
         self.sent: dict[tuple[int, int], np.ndarray] = {}
         self._sample = Sample()
@@ -77,7 +77,7 @@ class Feed:
         if self._publisher is not None:
             self.node.destroy_publisher(self._publisher)
         kind, suffix = (CompressedImage, '/compressed') if compressed else (Image, '')
-        self._publisher = self.node.create_publisher(kind, topics.IMAGE + suffix, topics.qos())
+        self._publisher = self.node.create_publisher(kind, topics.IMAGE + suffix, topics.default_qos())
         wait_until(lambda: self._publisher.get_subscription_count() >= listeners, 20, 'the nodes')
 
     def listened(self, count: int) -> bool:

@@ -16,5 +16,5 @@ def hear(message: GazeArray) -> None:
     print(time.monotonic(), age, len(message.gazes), flush=True)
 
 
-subscription = node.create_subscription(GazeArray, topics.GAZE, hear, topics.qos())
+subscription = node.create_subscription(GazeArray, topics.GAZE, hear, topics.default_qos())
 rclpy.spin(node)

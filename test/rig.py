@@ -97,6 +97,6 @@ if __name__ == '__main__':
     del sys.argv[1:5]
     cv2.VideoCapture = lambda what, *how: Device() if isinstance(what, int) else REAL(what, *how)
     capture._TIMEOUT = TIMEOUT
-    capture_thread.HANGS = player.HANGS = HANGS
+    capture_thread.HANG_TIMEOUT = player.HANG_TIMEOUT = HANGS
     Thread(target=tell, daemon=True).start()
     camera_node()

@@ -161,7 +161,7 @@ class Listener:
         """Subscribe; return the list that fills with what keep makes of the messages."""
         heard: list = []
         self.node.create_subscription(
-            kind, topic, lambda message: heard.append(keep(message)), topics.qos())
+            kind, topic, lambda message: heard.append(keep(message)), topics.default_qos())
         return heard
 
     def close(self) -> None:

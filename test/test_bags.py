@@ -25,7 +25,7 @@ from gaze_ros.bags import library
 from gaze_ros.bags.library import rosbags, to_cdr, typestore
 from gaze_ros.bags.playing import Player
 from gaze_ros.bags.reading import BagReader, Record, Topic
-from gaze_ros.bags.stamps import shifted, stamp_of
+from gaze_ros.bags.stamps import shift_stamp, stamp_of
 from gaze_ros.bags.streams import find_streams
 from gaze_ros.bags.writing import BagWriter
 from gaze_ros.core.errors import GazeRosError, SourceError
@@ -344,9 +344,9 @@ def test_stamps_are_moved_and_nothing_else(sec, nanosec, by, big):
     late = (sec * 10**9 + nanosec + by) // 10**9 >= 2**31
     if late:
         with pytest.raises(ValueError, match='cannot be moved'):
-            shifted(cdr, by)
+            shift_stamp(cdr, by)
         return
-    back = deserialize_message(shifted(cdr, by), CameraInfo)
+    back = deserialize_message(shift_stamp(cdr, by), CameraInfo)
     total = back.header.stamp.sec * 10**9 + back.header.stamp.nanosec
     assert total == sec * 10**9 + nanosec + by
     back.header.stamp = message.header.stamp
@@ -362,9 +362,9 @@ def _plain(message):
 
 def test_a_stamp_that_is_none_stays_none_and_what_has_no_header_is_refused():
     cdr = struct.pack('<4xiI', 0, 0)
-    assert shifted(cdr, 5) == cdr
+    assert shift_stamp(cdr, 5) == cdr
     with pytest.raises(ValueError, match='has no header'):
-        shifted(b'\x00\x01\x00\x00', 5)
+        shift_stamp(b'\x00\x01\x00\x00', 5)
 
 
 def played(path, loop=False, rate=20.0, most=None, slow=0.0):

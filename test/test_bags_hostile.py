@@ -104,7 +104,7 @@ def test_a_record_of_many_bytes_is_not_read(tmp_path, kind):
 
 @pytest.mark.parametrize('pack', [zstd.compress, unsized])
 def test_a_message_that_unpacks_to_too_much_is_told_with_its_topic(tmp_path, monkeypatch, pack):
-    monkeypatch.setattr(limits.unpacked, '__defaults__', (1 << 20,))
+    monkeypatch.setattr(limits.decompress, '__defaults__', (1 << 20,))
     bomb = message(pack(bytes(1 << 24)))
     words = refused(bag(
         tmp_path / 'bag', 'b.mcap', mcap(Chunk(bomb, len(bomb), '')), 'MESSAGE'))
@@ -113,7 +113,7 @@ def test_a_message_that_unpacks_to_too_much_is_told_with_its_topic(tmp_path, mon
 
 @pytest.mark.parametrize('pack', [zstd.compress, unsized])
 def test_a_file_that_unpacks_to_too_much_leaves_nothing(tmp_path, monkeypatch, pack):
-    monkeypatch.setattr(sanitizer, 'MOST_OF_FILES', 10 << 20)
+    monkeypatch.setattr(sanitizer, 'MAX_DECOMPRESSED_BYTES', 10 << 20)
     monkeypatch.setattr(sanitizer.tempfile, 'tempdir', str(tmp_path / 'temporary'))
     (tmp_path / 'temporary').mkdir()
     words = refused(bag(tmp_path / 'bag', 'b.mcap.zstd', pack(bytes(1 << 26)), 'FILE'))
@@ -122,7 +122,7 @@ def test_a_file_that_unpacks_to_too_much_leaves_nothing(tmp_path, monkeypatch, p
 
 
 def test_a_full_disk_is_told_before_it_is_full(tmp_path, monkeypatch):
-    monkeypatch.setattr(limits, 'ENOUGH', 1 << 60)
+    monkeypatch.setattr(limits, 'RESUME_BYTES', 1 << 60)
     path = write(tmp_path / 'bag', messages(2), mode='FILE')
     assert '$TMPDIR' in refused(path)
 
@@ -176,11 +176,11 @@ def test_what_is_packed_comes_back_or_is_too_much(parts, most):
     packed = b''.join((zstd.compress if len(part) % 2 else unsized)(part) for part in parts)
     if len(whole) > most:
         with pytest.raises(limits.ExcessError):
-            limits.unpacked(packed, most)
+            limits.decompress(packed, most)
     else:
-        assert limits.unpacked(packed, most) == whole
+        assert limits.decompress(packed, most) == whole
     with pytest.raises(Exception):  # noqa: B017, of the library's
-        limits.unpacked(packed[:-1], 1 << 20)
+        limits.decompress(packed[:-1], 1 << 20)
 
 
 def test_other_users_of_the_library_get_what_they_did(tmp_path):

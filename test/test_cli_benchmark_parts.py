@@ -190,7 +190,7 @@ def test_how_missing_models_are_got(monkeypatch):
     from gaze_ros.benchmark.models import missing
     from gaze_ros.core.model_zoo import store
     monkeypatch.setattr(store, 'locate', lambda *_, **__: None)
-    told = {name: missing(registry.entry(name)) for name in registry.names()}
+    told = {name: missing(registry.entry(name)) for name in registry.model_names()}
     assert told['mediapipe'] == ''
     assert told['adas'].startswith('gaze_ros models fetch adas')
     assert told['mobileone_s0'] == 'gaze_ros models fetch mobileone_s0 --accept-license'

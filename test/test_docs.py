@@ -97,7 +97,7 @@ def test_launch_arguments():
 def test_models():
     rows = {names(r[0])[0]: r[1:] for r in table('Models')
             if r[0].startswith('`')}
-    assert list(rows) == registry.names()
+    assert list(rows) == registry.model_names()
     for name, row in rows.items():
         entry = registry.entry(name)
         assert row[:2] == ['yes' if entry.may_be_shipped else 'no', entry.licence]

@@ -10,7 +10,7 @@ import time
 from gaze_ros.cli import doctor
 from gaze_ros.core.doctor import CHECKS, examine
 from gaze_ros.core.doctor.cameras import cameras
-from gaze_ros.core.doctor.findings import Findings
+from gaze_ros.core.doctor.report import Report
 from gaze_ros.core.system import shared_memory
 from missing import environment, gaze_ros
 import numpy as np
@@ -19,10 +19,10 @@ import pytest
 
 def look(*titles, **options):
     """Run some checks; return all they found as one."""
-    whole = Findings()
+    whole = Report()
     for _, found in examine({title: CHECKS[title] for title in titles}, **options):
         whole.facts.update(found.facts)
-        whole.troubles += found.troubles
+        whole.problems += found.problems
     return whole
 
 
@@ -123,12 +123,12 @@ def test_a_check_that_fails_costs_one_line(tmp_path, monkeypatch, body, what):
 
 def test_what_a_library_prints_does_not_come_between(tmp_path, monkeypatch):
     (tmp_path / 'noisy_check.py').write_text(
-        'import os\nfrom gaze_ros.core.doctor.findings import Findings\n'
+        'import os\nfrom gaze_ros.core.doctor.report import Report\n'
         'def check():\n    print("{noise")\n    os.write(1, b"noise")\n'
-        '    found = Findings()\n    found.tell("a", "b\\nc")\n    return found\n')
+        '    found = Report()\n    found.add_fact("a", "b\\nc")\n    return found\n')
     monkeypatch.syspath_prepend(str(tmp_path))
     [(_, found)] = examine({'Noisy': ('noisy_check', 'check')})
-    assert found == Findings({'a': 'b c'})
+    assert found == Report({'a': 'b c'})
 
 
 def test_two_opencvs_in_one_environment_are_told(tmp_path, monkeypatch):
@@ -163,7 +163,7 @@ def test_cameras_are_named(tmp_path):
         (names / f'video{number}' / 'index').write_text(f'{index}\n')
     found = cameras(devices, names)
     assert [*found.facts.values()] == ['A webcam', 'A webcam, not its pictures', 'Other']
-    assert not found.troubles
+    assert not found.problems
     assert 'source:=sample' in cameras(tmp_path / 'none', names).facts['cameras']
 
 
@@ -180,7 +180,7 @@ def test_a_camera_that_may_not_be_read_is_told(tmp_path):
         os.setgid(65534)
         os.setuid(65534)
         found = cameras(tmp_path, tmp_path)
-        os._exit(0 if 'usermod -aG' in found.troubles[0].do else 1)
+        os._exit(0 if 'usermod -aG' in found.problems[0].do else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
@@ -198,7 +198,7 @@ def test_reclaim_gives_back_what_the_dead_left(tmp_path, monkeypatch):
 
 
 def test_too_little_memory_for_a_node_to_start_is_told():
-    code = 'from gaze_ros.core.doctor.machine import machine; print(*machine().troubles)'
+    code = 'from gaze_ros.core.doctor.machine import machine; print(*machine().problems)'
     done = subprocess.run(['sh', '-c', 'ulimit -v 1024000 && exec "$@"', 'sh', sys.executable,
                            '-c', code], capture_output=True, text=True, timeout=60)
     assert 'no node starts: ' in done.stdout and 'limited to 1000 MB' in done.stdout, done.stderr

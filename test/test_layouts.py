@@ -71,8 +71,8 @@ def test_rviz_subscribes_to_what_is_published(rviz):
     assert set(displays) == {'Image', 'MarkerArray', 'TF', 'Axes', 'Grid'}
     assert all(d['Enabled'] is d['Value'] is True for d in rviz['Displays'])
     for display, topic, reliability in (
-            ('Image', topics.IMAGE_ANNOTATED, topics.qos().reliability),
-            ('MarkerArray', topics.MARKERS, topics.reliable(10).reliability)):
+            ('Image', topics.IMAGE_ANNOTATED, topics.default_qos().reliability),
+            ('MarkerArray', topics.MARKERS, topics.reliable_qos(10).reliability)):
         named = displays[display]['Topic']
         assert named['Value'] == topic
         # As RViz words it: Best Effort, Reliable.

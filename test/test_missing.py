@@ -22,9 +22,10 @@ import gaze_ros
 import gaze_ros.msg, gaze_ros.ros.process.runtime
 from gaze_ros.ros.process.runtime import NODES
 for module, cls in NODES.values():
-    getattr(import_module('gaze_ros.ros.' + module), cls)
-from gaze_ros.core import engine, store, models
-assert models.names()
+    getattr(import_module('gaze_ros.ros.nodes.' + module), cls)
+from gaze_ros.core.model_zoo import registry, store
+from gaze_ros.core.pipeline import engine
+assert registry.model_names()
 """
 
 
@@ -166,13 +167,13 @@ def test_without_libgl_it_says_what_to_install(tmp_path):
     (ModuleNotFoundError("No module named 'skimage'", name='skimage'), 'skimage',
      "pip install 'gaze_ros[sample]'")])
 def test_words(error, what, do):
-    reason, cure = words.reason_and_cure(error)
+    reason, cure = words.cause_and_remedy(error)
     assert what in reason and do in cure
-    assert not words.ours(error)
+    assert not words.is_own_import(error)
 
 
 def test_a_module_of_ours_that_is_missing_is_an_error():
-    assert words.ours(ModuleNotFoundError('x', name='gaze_ros.core.nothing'))
+    assert words.is_own_import(ModuleNotFoundError('x', name='gaze_ros.core.nothing'))
 
 
 def test_each_extra_that_is_advised_exists():
@@ -181,6 +182,6 @@ def test_each_extra_that_is_advised_exists():
     except importlib.metadata.PackageNotFoundError:
         pytest.skip('gaze_ros was installed by colcon, not by pip')
     advised = {extra for module in OPTIONAL.split(',')
-               for extra in re.findall(r'gaze_ros\[(.*)\]', words.install(module))}
+               for extra in re.findall(r'gaze_ros\[(.*)\]', words.pip_command(module))}
     assert advised >= {'mediapipe', 'sample', 'bags', 'torch', 'openvino', 'onnx', 'int8'}
     assert advised <= {*metadata.get_all('Provides-Extra')}

@@ -4,7 +4,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from gaze_ros.bags.limits import bound
+from gaze_ros.bags.limits import limit_rosbags
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.system.resources import share_path
 
@@ -17,7 +17,7 @@ def rosbags(module: str) -> ModuleType:
     try:
         found = import_module(f'rosbags.{module}')
         if module == 'rosbag2':
-            bound()
+            limit_rosbags()
         return found
     except ImportError as e:
         raise GazeRosError(

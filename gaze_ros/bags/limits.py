@@ -6,16 +6,16 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from gaze_ros.core.output.disk_guard import ENOUGH, free_bytes
-from gaze_ros.core.system.safe_files import MOST_SETTINGS, parse_yaml
+from gaze_ros.core.output.disk_guard import free_bytes, RESUME_BYTES
+from gaze_ros.core.system.safe_files import MAX_SETTINGS_BYTES, parse_yaml
 
 #: Bytes of a message, a chunk or another record: the largest picture that is taken has 200 MB.
-MOST = 1 << 28
+MAX_RECORD_BYTES = 1 << 28
 #: Bytes of chunks that are held at one time, as those are that overlap in time.
-MOST_AT_ONCE = 1 << 29
+MAX_HELD_BYTES = 1 << 29
 #: Bytes that all files of a bag that are compressed as such may unpack to, or so many times what
 #: they have: those of cameras have a tenth to a half of it.
-MOST_OF_FILES, MOST_TIMES = 1 << 30, 100
+MAX_DECOMPRESSED_BYTES, MAX_COMPRESSION_RATIO = 1 << 30, 100
 
 #: Bytes that are unpacked into a file at one time.
 _PIECE = 1 << 22
@@ -25,7 +25,7 @@ class ExcessError(ValueError):
     """What is more than is read; the file need not be broken."""
 
 
-def unpacked(data: bytes, most: int = MOST) -> bytes:
+def decompress(data: bytes, most: int = MAX_RECORD_BYTES) -> bytes:
     """Return what zstd packed.
 
     :raises ExcessError: if it is more than so many bytes; that many are taken at most.
@@ -48,7 +48,7 @@ def unpacked(data: bytes, most: int = MOST) -> bytes:
     return parts[0] if len(parts) == 1 else b''.join(parts)
 
 
-def unpack_file(path: Path, target: Path, most: int) -> int:
+def decompress_file(path: Path, target: Path, most: int) -> int:
     """Unpack a file of zstd; return how many bytes it has.
 
     :raises ExcessError: if it is more than so many, or the disk has no room for them.
@@ -62,7 +62,7 @@ def unpack_file(path: Path, target: Path, most: int) -> int:
     done = 0
     with library.open(path, 'rb') as source, open(target, 'xb') as file:
         while piece := source.read(_PIECE):
-            if free_bytes(target.parent, done) < max(claimed - done, len(piece)) + ENOUGH:
+            if free_bytes(target.parent, done) < max(claimed - done, len(piece)) + RESUME_BYTES:
                 raise ExcessError(
                     f"it is unpacked into '{target.parent}', where there is no room: free some, "
                     'or set $TMPDIR to a folder on another disk')
@@ -71,7 +71,7 @@ def unpack_file(path: Path, target: Path, most: int) -> int:
     return done
 
 
-def too_much(chunks: Collection[Any]) -> str:
+def chunks_problem(chunks: Collection[Any]) -> str:
     """Return which of an mcap file's chunks take more memory than is given them, or ''.
 
     :param chunks: rosbags' ChunkInfo of its index: a chunk that has more than is told there is
@@ -80,22 +80,22 @@ def too_much(chunks: Collection[Any]) -> str:
     events = []
     for c in chunks:
         size = max(c.uncompressed_size, c.compressed_size)
-        if size > MOST:
-            return (f'its chunk at byte {c.chunk_start_offset} has {size} bytes, at most {MOST} '
+        if size > MAX_RECORD_BYTES:
+            return (f'its chunk at byte {c.chunk_start_offset} has {size} bytes, at most {MAX_RECORD_BYTES} '
                     'are taken')
         events += [(c.message_start_time, 0, size, c.chunk_start_offset),
                    (c.message_end_time, 1, -size, c.chunk_start_offset)]
     held = 0
     for _, _, size, start in sorted(events):
         held += size
-        if held > MOST_AT_ONCE:
+        if held > MAX_HELD_BYTES:
             return (f'its chunk at byte {start} and those that overlap it in time have {held} '
-                    f'bytes, at most {MOST_AT_ONCE} are taken')
+                    f'bytes, at most {MAX_HELD_BYTES} are taken')
     return ''
 
 
 @lru_cache(maxsize=1)
-def bound() -> None:
+def limit_rosbags() -> None:
     """Have rosbags' readers unpack no more than this, and take no YAML with aliases.
 
     It unpacks chunks, takes records and loads the YAML in ``offered_qos_profiles`` before anybody
@@ -111,12 +111,12 @@ def bound() -> None:
         return raw
 
     def read_exact(file: Any, size: int, read=mcap.read_exact) -> bytes:
-        if size > MOST:
+        if size > MAX_RECORD_BYTES:
             raise ExcessError(
-                f'its record at byte {file.tell()} has {size} bytes, at most {MOST} are taken')
+                f'its record at byte {file.tell()} has {size} bytes, at most {MAX_RECORD_BYTES} are taken')
         return read(file, size)
 
-    mcap.DECOMPRESSORS['zstd'] = lambda data, size: unpacked(data, _claimed(size))
+    mcap.DECOMPRESSORS['zstd'] = lambda data, size: decompress(data, _claimed(size))
     mcap.DECOMPRESSORS['lz4'] = unpacked_lz4
     mcap.read_exact = read_exact
     for module in (mcap, import_module('rosbags.rosbag2.storage_sqlite3')):
@@ -127,9 +127,9 @@ def bound() -> None:
 
 
 def _plain(text: str) -> Any:
-    if len(text) > MOST_SETTINGS:
+    if len(text) > MAX_SETTINGS_BYTES:
         raise ExcessError(f"a topic's offered_qos_profiles have {len(text)} bytes, at most "
-                     f'{MOST_SETTINGS} were expected')
+                     f'{MAX_SETTINGS_BYTES} were expected')
     try:
         return parse_yaml(text)
     except ValueError as e:
@@ -138,8 +138,8 @@ def _plain(text: str) -> Any:
 
 def _claimed(size: int) -> int:
     """Return a chunk's size, if it may have that."""
-    if size > MOST:
-        raise ExcessError(f'a chunk unpacks to {size} bytes, at most {MOST} are taken')
+    if size > MAX_RECORD_BYTES:
+        raise ExcessError(f'a chunk unpacks to {size} bytes, at most {MAX_RECORD_BYTES} are taken')
     return size
 
 

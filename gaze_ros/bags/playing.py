@@ -5,7 +5,7 @@ from time import monotonic
 from typing import NamedTuple, Optional
 
 from gaze_ros.bags.reading import BagReader, Record
-from gaze_ros.bags.stamps import shifted
+from gaze_ros.bags.stamps import shift_stamp
 
 #: Seconds from one time told to the next at most.
 _TICK = 0.01
@@ -29,7 +29,7 @@ class Played(NamedTuple):
 
         :raises ValueError: if it has none that could be.
         """
-        return shifted(self.record.cdr, self.moved)
+        return shift_stamp(self.record.cdr, self.moved)
 
 
 class Player:

@@ -96,7 +96,7 @@ class BagReader:
             reader = self._library.Reader(file)
             reader.open()
             self._stack.callback(reader.close)
-            if why := limits.too_much(getattr(reader.storage, 'chunks', ())):
+            if why := limits.chunks_problem(getattr(reader.storage, 'chunks', ())):
                 raise limits.ExcessError(why)
         except limits.ExcessError as e:
             raise limits.ExcessError(f"'{file.name}': {e}") from e
@@ -119,7 +119,7 @@ class BagReader:
         if not self._packed:
             return bytes(data)
         try:
-            return limits.unpacked(data)
+            return limits.decompress(data)
         except limits.ExcessError as e:
             raise limits.ExcessError(f"a message of '{connection.topic}': {e}") from e
 

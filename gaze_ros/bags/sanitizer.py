@@ -6,8 +6,13 @@ import sys
 import tempfile
 from urllib.parse import quote
 
-from gaze_ros.bags.limits import ExcessError, MOST_OF_FILES, MOST_TIMES, unpack_file
-from gaze_ros.core.system.safe_files import parse_yaml, read_text, unreadable
+from gaze_ros.bags.limits import (
+    decompress_file,
+    ExcessError,
+    MAX_COMPRESSION_RATIO,
+    MAX_DECOMPRESSED_BYTES,
+)
+from gaze_ros.core.system.safe_files import parse_yaml, read_problem, read_text
 
 #: Bytes of metadata.yaml: each of a split bag's files has some 200.
 _MOST = 4 << 20
@@ -33,7 +38,7 @@ def contents(path: Path, stack: ExitStack) -> tuple[list[Path], bool]:
     """
     files, mode = _listed(path) if path.is_dir() else ([path], '')
     for file in files:
-        if why := unreadable(file, sys.maxsize):
+        if why := read_problem(file, sys.maxsize):
             raise ValueError(f"'{file.name}': {why}")
     if mode == 'file':
         files = _unpacked(files, stack)
@@ -63,14 +68,14 @@ def _listed(path: Path) -> tuple[list[Path], str]:
 
 def _unpacked(files: list[Path], stack: ExitStack) -> list[Path]:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='gaze_ros_bag_')))
-    left = max(MOST_OF_FILES, MOST_TIMES * sum(file.stat().st_size for file in files))
+    left = max(MAX_DECOMPRESSED_BYTES, MAX_COMPRESSION_RATIO * sum(file.stat().st_size for file in files))
     targets = []
     for number, file in enumerate(files):
         place = folder / str(number)  # a list may name one twice
         place.mkdir()
         targets.append(place / file.stem)
         try:
-            left -= unpack_file(file, targets[-1], left)
+            left -= decompress_file(file, targets[-1], left)
         except ExcessError as e:
             raise ExcessError(f"'{file.name}': {e}") from e
     return targets

@@ -14,7 +14,7 @@ def stamp_of(cdr: bytes) -> int:
     return sec * 1_000_000_000 + nanosec
 
 
-def shifted(cdr: bytes, nanoseconds: int) -> bytes:
+def shift_stamp(cdr: bytes, nanoseconds: int) -> bytes:
     """Return a message with its stamp moved; one without a stamp (0) stays without.
 
     :raises ValueError: if it is too short for one, or the time is too late for it.

@@ -11,7 +11,7 @@ from typing import Union
 from gaze_ros.bags.library import rosbags, typestore
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import safe_paths
-from gaze_ros.core.output.disk_guard import next_free, Room
+from gaze_ros.core.output.disk_guard import DiskSpaceGuard, next_free_path
 
 #: Version of metadata.yaml that Jazzy and Kilted write.
 _VERSION = 9
@@ -41,7 +41,7 @@ class BagWriter:
             raise GazeRosError(f"'{path}': bags are written as mcap: give a folder, or a name "
                                'that ends in .mcap')
         try:
-            self.path = path = safe_paths.place(path)
+            self.path = path = safe_paths.safe_path(path)
         except OSError as e:
             raise GazeRosError(f"bag '{path}' cannot be written: {e.strerror or e}") from e
         if all(os.lstat(one).st_mtime >= kept for one in _there(path)):
@@ -63,7 +63,7 @@ class BagWriter:
             raise self._failed(e) from e
         inner = self._work / path.stem if self._alone else path
         try:
-            self._room = Room(inner / f'{inner.name}.mcap')
+            self._room = DiskSpaceGuard(inner / f'{inner.name}.mcap')
         except GazeRosError:
             shutil.rmtree(self._work, ignore_errors=True)
             raise
@@ -94,7 +94,7 @@ class BagWriter:
         :raises GazeRosError: if it cannot be written.
         """
         target = self.path if whole else self._incomplete
-        if not self._room.there:
+        if not self._room.in_place:
             self.abort()
             raise GazeRosError(f"bag '{self.path}' is not there any more: nothing of it is saved")
         if not self._whole:
@@ -102,7 +102,7 @@ class BagWriter:
             raise GazeRosError(f"bag '{self.path}' was not ended: what there is of it has no "
                                "index; 'mcap recover' makes a whole one of its .mcap file")
         try:
-            self._room.end()
+            self._room.release_reserve()
             self._writer.close()
             self._room.close()
             if self._alone:
@@ -137,7 +137,7 @@ class BagWriter:
 
 def free_path(path: Path) -> Path:
     """Return the path, or the first of PATH_2, PATH_3, ... that a bag can be made at."""
-    return next_free(path, lambda one: bool(_there(one)))
+    return next_free_path(path, lambda one: bool(_there(one)))
 
 
 def _there(path: Path) -> list[Path]:

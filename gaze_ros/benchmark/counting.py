@@ -4,7 +4,7 @@ from dataclasses import asdict
 from threading import Lock
 
 from gaze_ros.benchmark.processes import Answer
-from gaze_ros.core.diagnostics.stage_stats import Figures, Mark, Stage
+from gaze_ros.core.diagnostics.stage_stats import StageMark, StageSnapshot, StageStats
 
 
 class Counter:
@@ -17,9 +17,9 @@ class Counter:
         self.more: Answer = {}
         self._lock = Lock()
         self._faces = 0
-        self._marks: dict[Stage, Mark] = {}
+        self._marks: dict[StageStats, StageMark] = {}
 
-    def add(self, stages: Sequence[Stage]) -> None:
+    def add(self, stages: Sequence[StageStats]) -> None:
         """Count these, too, from now on."""
         with self._lock:
             self._marks |= {stage: stage.mark() for stage in stages}
@@ -34,18 +34,18 @@ class Counter:
         with self._lock:
             stages = {}
             for stage, mark in self._marks.items():
-                figures = stage.figures(mark)
+                figures = stage.snapshot(mark)
                 stages[stage.name] = asdict(figures)
                 self._marks[stage] = _after(mark, figures)
             faces, self._faces = self._faces, 0
         return {'stages': stages, 'faces': faces, **self.more}
 
 
-def _after(mark: Mark, figures: Figures) -> Mark:
+def _after(mark: StageMark, figures: StageSnapshot) -> StageMark:
     """Return the mark at which the figures end: one taken now could be a picture later."""
     dropped = dict(mark.dropped)
     for why, count in figures.dropped.items():
         dropped[why] = dropped.get(why, 0) + count
-    return Mark(
-        mark.time + figures.seconds, mark.came + figures.came, mark.done + figures.done,
-        mark.busy + (figures.work * figures.done if figures.done else 0.0), dropped)
+    return StageMark(
+        mark.time + figures.seconds, mark.received + figures.received, mark.processed + figures.processed,
+        mark.busy + (figures.work * figures.processed if figures.processed else 0.0), dropped)

@@ -50,7 +50,7 @@ def listening() -> Iterator[Listener]:
         listener.add(time.time() - seconds(message.header.stamp), len(message.gazes))
 
     with spinning('gaze_ros_benchmark') as node:
-        node.create_subscription(GazeArray, topics.GAZE, on_gaze, topics.qos())
+        node.create_subscription(GazeArray, topics.GAZE, on_gaze, topics.default_qos())
         yield listener
 
 

@@ -17,7 +17,7 @@ _PACKAGES = ('gaze_ros', 'openvino', 'onnxruntime', 'torch', 'mediapipe', 'openc
 def machine() -> dict[str, Any]:
     """Return the machine in words: cpu, cores this process may use, memory in GB, versions."""
     return {
-        'cpu': _cpu(), 'cores': native_threads.count(),
+        'cpu': _cpu(), 'cores': native_threads.thread_count(),
         'memory_gb': round(psutil.virtual_memory().total / 1e9, 1), 'os': platform.platform(),
         'python': platform.python_version(), 'versions': _versions()}
 

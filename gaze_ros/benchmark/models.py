@@ -108,7 +108,7 @@ def _threads(runtime: str, device: str, precision: str) -> list[int]:
     """Return the numbers of threads to try: torch's one was often as fast as all."""
     if device != 'cpu':
         return [0]
-    every = native_threads.count()
+    every = native_threads.thread_count()
     return sorted({1, every}) if (runtime, precision) == ('torch', 'fp32') else [every]
 
 

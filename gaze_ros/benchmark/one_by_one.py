@@ -34,7 +34,7 @@ class TorchGaze:
         from gaze_ros.core.networks.checkpoints import load_network
         import torch
         # torch's own default; one thread would take 41 ms for MobileOne-S0, two take 30.
-        torch.set_num_threads(thread_counts.count(threads))
+        torch.set_num_threads(thread_counts.thread_count(threads))
         self._torch = torch
         self._device = device
         self._size = (size, size)
@@ -106,7 +106,7 @@ def checkpoint(model: str, weight: str = '') -> Optional[Path]:
         return None
     if weight and Path(weight).suffix.lower() in CHECKPOINTS:
         return Path(weight)
-    if weight and not (Path(weight).is_file() and registry.known(Path(weight))):
+    if weight and not (Path(weight).is_file() and registry.identify(Path(weight))):
         return None  # the store's checkpoint may be of other weights
     return store.locate(model, suffixes=CHECKPOINTS)
 

@@ -14,7 +14,7 @@ from typing import Any, Optional
 from gaze_ros.benchmark.counting import Counter
 from gaze_ros.benchmark.one_by_one import create_one_by_one
 from gaze_ros.core.detectors import create_detector
-from gaze_ros.core.diagnostics.stage_stats import Stage
+from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.estimators import Settings
 from gaze_ros.core.output.drawing import draw
 from gaze_ros.core.parameters import Value
@@ -66,7 +66,7 @@ def play(source: Source, rate: float, look: Look, counter: Counter, stop: Event)
     :raises Exception: what a thread failed with; the others end, too.
     """
     camera, inference, display = stages = [
-        Stage(name) for name in ('Camera', 'Inference', 'Display')]
+        StageStats(name) for name in ('Camera', 'Inference', 'Display')]
     counter.add(stages)
     pictures: Queue[tuple[np.ndarray, float]] = Queue(QUEUE)
     results: Queue[tuple[np.ndarray, float, FrameGaze]] = Queue(QUEUE)
@@ -76,7 +76,7 @@ def play(source: Source, rate: float, look: Look, counter: Counter, stop: Event)
         pacer = Pacer(rate)
         while (picture := source.read()) is not None and pacer.wait(stop):
             taken = monotonic()
-            camera.done()
+            camera.processed()
             put_or_drop(pictures, (picture, taken), inference)
 
     def infer() -> None:
@@ -85,7 +85,7 @@ def play(source: Source, rate: float, look: Look, counter: Counter, stop: Event)
             start = monotonic()
             frame = look(picture)
             now = monotonic()
-            inference.done(now - taken, now - start)
+            inference.processed(now - taken, now - start)
             counter.saw(len(frame.gazes))
             put_or_drop(results, (picture, taken, frame), display)
 
@@ -104,20 +104,20 @@ def play(source: Source, rate: float, look: Look, counter: Counter, stop: Event)
         start = monotonic()
         draw(picture, frame, display.rate.recent, start - taken)
         now = monotonic()
-        display.done(now - taken, now - start)
+        display.processed(now - taken, now - start)
     for thread in threads:
         thread.join(1)
     if errors:
         raise errors[0]
 
 
-def put_or_drop(queue: Queue, item: Any, stage: Stage) -> None:
+def put_or_drop(queue: Queue, item: Any, stage: StageStats) -> None:
     """Give a stage an item; where its queue is full, the item is lost: the newest goes."""
     stage.received()
     try:
         queue.put_nowait(item)
     except Full:
-        stage.drop('full')
+        stage.dropped('full')
 
 
 def _take(queue: Queue, stop: Event) -> Optional[Any]:

@@ -210,8 +210,8 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     native_threads.configure()
     malloc.configure()
-    from gaze_ros.ros.process.shutdown import Stop
-    stop, counter = Stop(), Counter()
+    from gaze_ros.ros.process.shutdown import Shutdown
+    stop, counter = Shutdown(), Counter()
     pictures, sleeper = Pictures(given['camera_ms']), Sleeper(given['inference_ms'])
     screen = Screen(given['display_ms'], pictures)
     before = {'offered': 0, 'passed': 0}
@@ -224,7 +224,7 @@ def main() -> None:
             answer[name] = before[name] - value
         return {**counter(), **answer}
 
-    answer_parent(count, stop.ask)
+    answer_parent(count, stop.request)
     # A namespace of its own: nodes that run beside it are not heard.
     sys.argv[1:] = ['--ros-args', '-r', f'__ns:=/stages_{os.getpid()}']
     from gaze_ros.core.pipeline.engine import Engine
@@ -235,7 +235,7 @@ def main() -> None:
 
     def prepare(nodes: dict[str, Any]) -> None:
         nodes['visualizer'].window = screen
-        counter.add([node.stage for node in nodes.values()])
+        counter.add([node.stats for node in nodes.values()])
 
     code = run(('gaze', 'visualizer', 'camera'), stop, prepare)
     sys.stderr.flush()

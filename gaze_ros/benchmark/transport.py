@@ -163,16 +163,16 @@ def _ours(child: _Child, roles: tuple[bool, bool], given: dict[str, Any]) -> Any
     """Set up as the nodes of this package are; return the executor and what sends."""
     from gaze_ros.ros.comm import dds_profile
     dds_profile.configure()
-    from gaze_ros.ros.comm.image_transport import ImagePublisher, Picture, subscribe_images
-    from gaze_ros.ros.process.executor import OnceExecutor
+    from gaze_ros.ros.comm.image_transport import ImagePublisher, ReceivedImage, subscribe_images
+    from gaze_ros.ros.process.executor import SubmitOnceExecutor
     import rclpy
     from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
     rclpy.init(args=[])
-    executor, sender = OnceExecutor(2), None
+    executor, sender = SubmitOnceExecutor(2), None
     sends, receives = roles
     if receives:
-        def on_picture(picture: Picture) -> None:
-            picture.bgr()
+        def on_picture(picture: ReceivedImage) -> None:
+            picture.decode()
             child.heard(picture.header.stamp)
 
         node = rclpy.create_node('transport_receiver')

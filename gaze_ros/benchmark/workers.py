@@ -75,7 +75,7 @@ def _open(settings: Mapping[str, Any]) -> Any:
 
 def _run_sequential(settings: Mapping[str, Any], counter: Counter, stop: Event) -> None:
     """Do one picture after the other, in this thread."""
-    from gaze_ros.core.diagnostics.stage_stats import Stage
+    from gaze_ros.core.diagnostics.stage_stats import StageStats
     from gaze_ros.core.output.drawing import draw
     from gaze_ros.core.pipeline.engine import create_engine
     from gaze_ros.core.sources.pacing import Pacer
@@ -84,20 +84,20 @@ def _run_sequential(settings: Mapping[str, Any], counter: Counter, stop: Event) 
     engine = create_engine(settings['values'])
     counter.more['running'] = engine.description
     camera, inference, display = stages = [
-        Stage(name) for name in ('Camera', 'Inference', 'Display')]
+        StageStats(name) for name in ('Camera', 'Inference', 'Display')]
     counter.add(stages)
     pacer = Pacer(settings['camera_fps'])
     while (picture := source.read()) is not None and pacer.wait(stop):
         taken = time.monotonic()
-        camera.done()
+        camera.processed()
         inference.received()
         frame = engine.process(picture, taken)
         looked = time.monotonic()
-        inference.done(looked - taken, looked - taken)
+        inference.processed(looked - taken, looked - taken)
         counter.saw(len(frame.gazes))
         draw(picture, frame, display.rate.recent, looked - taken)
         drawn = time.monotonic()
-        display.done(drawn - taken, drawn - looked)
+        display.processed(drawn - taken, drawn - looked)
 
 
 def _run_reference(settings: Mapping[str, Any], counter: Counter, stop: Event) -> None:
@@ -114,10 +114,10 @@ def _run_reference(settings: Mapping[str, Any], counter: Counter, stop: Event) -
 
 
 def _run_nodes(names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
-    from gaze_ros.ros.process.shutdown import Stop
+    from gaze_ros.ros.process.shutdown import Shutdown
 
-    stop, counter = Stop(), Counter()
-    answer_parent(counter, stop.ask)
+    stop, counter = Shutdown(), Counter()
+    answer_parent(counter, stop.request)
     parameters = {f'gaze:{name}': value for name, value in settings['values'].items()} | {
         'camera:source': settings['source'], 'camera:rate': settings['camera_fps'],
         'camera:fps': settings['camera_fps'], 'camera:width': settings['width'],
@@ -131,8 +131,8 @@ def _run_nodes(names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
         if 'visualizer' in nodes:
             nodes['visualizer'].window = Display()
         if 'gaze' in nodes:
-            counter.more['running'] = nodes['gaze'].hardware
-        counter.add([node.stage for node in nodes.values()])
+            counter.more['running'] = nodes['gaze'].hardware_id
+        counter.add([node.stats for node in nodes.values()])
 
     from gaze_ros.ros.process.runtime import run
     code = run(names, stop, prepare)

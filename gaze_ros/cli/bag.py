@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gaze_ros.bags.streams import find_streams
     from gaze_ros.bags.writing import BagWriter
     from gaze_ros.core.pipeline.engine import create_engine
-    from gaze_ros.ros.offline import ANNOTATED, annotated_cdr, GAZE, gaze_cdr, Pictures
+    from gaze_ros.ros.offline import ANNOTATED, annotated_cdr, BagImages, GAZE, gaze_cdr
     from tqdm import tqdm
 
     if arguments.detect_interval == 0:
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             bar = stack.enter_context(tqdm(
                 total=count, unit='frame', disable=arguments.quiet or None))
-            pictures = Pictures(engine, reader, streams,
+            pictures = BagImages(engine, reader, streams,
                                 lambda words: tqdm.write(words, file=sys.stderr))
             for time, header, bgr, frame in pictures:
                 writer.add(gaze, time, gaze_cdr(frame, header))

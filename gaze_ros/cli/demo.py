@@ -9,7 +9,7 @@ import time
 
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import safe_paths
-from gaze_ros.core.system.urls import without_password
+from gaze_ros.core.system.urls import redact_url
 
 HELP = 'run the pipeline for some seconds and check that it works'
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; return 0 only if faces were found and GazeArray messages arrived."""
     try:
-        out = safe_paths.folder(arguments.out)
+        out = safe_paths.safe_folder(arguments.out)
     except OSError as e:
         raise GazeRosError(f"'{arguments.out}' cannot be made: {e}") from e
     video, lines = out / 'demo.mp4', out / 'gaze.jsonl'
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not messages:
         raise GazeRosError('no GazeArray message arrived on the topic gaze')
     if not faces:
-        raise GazeRosError(f"no face was found in '{without_password(arguments.source)}'")
+        raise GazeRosError(f"no face was found in '{redact_url(arguments.source)}'")
     if not video.is_file():
         raise GazeRosError(f"'{video}' was not saved")
     return 0
@@ -66,7 +66,7 @@ def _listen(pipeline: subprocess.Popen, path: Path, seconds: float) -> tuple[int
 
     Ends early where the pipeline ends, or says nothing for 30 s.
     """
-    from gaze_ros.core.output.jsonl import record
+    from gaze_ros.core.output.jsonl import json_line
     from gaze_ros.msg import GazeArray
     from gaze_ros.ros.comm import dds_profile, topics
     from gaze_ros.ros.comm.conversions import frame_gaze
@@ -77,17 +77,17 @@ def _listen(pipeline: subprocess.Popen, path: Path, seconds: float) -> tuple[int
 
     dds_profile.configure()
     counts = [0, 0]
-    with TextIOWrapper(safe_paths.create(path), encoding='utf-8') as file:
+    with TextIOWrapper(safe_paths.open_output(path), encoding='utf-8') as file:
         def on_gaze(message: GazeArray) -> None:
             frame = frame_gaze(message)
-            file.write(record(counts[0], as_seconds(message.header.stamp), frame) + '\n')
+            file.write(json_line(counts[0], as_seconds(message.header.stamp), frame) + '\n')
             counts[0] += 1
             counts[1] += len(frame.gazes)
 
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         try:
             node = rclpy.create_node('gaze_ros_demo')
-            node.create_subscription(GazeArray, topics.GAZE, on_gaze, topics.qos())
+            node.create_subscription(GazeArray, topics.GAZE, on_gaze, topics.default_qos())
             executor = SingleThreadedExecutor()
             executor.add_node(node)
             end = time.monotonic() + 30

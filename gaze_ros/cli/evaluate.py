@@ -30,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare and print; return the exit code."""
     from gaze_ros.core.evaluation.evaluate import (
-        compare,
-        compare_eyes,
+        evaluate_eyes,
+        evaluate_images,
         labelled_eyes,
-        labelled_pictures,
+        labelled_images,
     )
     from gaze_ros.core.evaluation.labels import read_labels
     from gaze_ros.core.pipeline.engine import create_engine
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.labels:
         labels = arguments.labels
         path = Path(labels)
-        count, labelled = labelled_pictures(
+        count, labelled = labelled_images(
             inputs.existing(arguments.input), read_labels(path), path.parent)
     else:
         raise GazeRosError('--labels is needed: a CSV that says where people look, see --help')
@@ -54,9 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
         stack.callback(engine.close)
         bar = stack.enter_context(tqdm(labelled, total=count, disable=None))
         if arguments.eyes:
-            done = compare_eyes(engine.estimator, bar)
+            done = evaluate_eyes(engine.estimator, bar)
         else:
-            done = compare(engine, bar)
+            done = evaluate_images(engine, bar)
     if done.absent:
         first = done.absent[0]
         print(f'{len(done.absent)} labels have no picture in the input, the first in line '

@@ -2,7 +2,7 @@
 from pathlib import Path
 
 from gaze_ros.core.errors import SourceError
-from gaze_ros.core.system.urls import without_password
+from gaze_ros.core.system.urls import redact_url
 
 
 def existing(name: str) -> Path:
@@ -12,7 +12,7 @@ def existing(name: str) -> Path:
     """
     path = Path(name)
     if not path.exists():
-        raise SourceError(f"input '{without_password(name)}' does not exist")
+        raise SourceError(f"input '{redact_url(name)}' does not exist")
     if not (path.is_file() or path.is_dir()):
         raise SourceError(f"input '{path}' is no file: the pipeline takes cameras")
     return path

@@ -26,11 +26,11 @@ def main(arguments: Optional[list[str]] = None) -> int:
         try:
             _add(verbs, name)
         except ImportError as e:
-            if import_errors.ours(e):
+            if import_errors.is_own_import(e):
                 raise
             if words[:1] == [name]:
-                return _told(name, import_errors.reason(e))
-            why = import_errors.reason(e).replace('%', '%%')
+                return _told(name, import_errors.describe(e))
+            why = import_errors.describe(e).replace('%', '%%')
             verbs.add_parser(name, help=f'cannot be used here: {why}')
     chosen = parser.parse_args(words)
     try:
@@ -41,9 +41,9 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except GazeRosError as e:
         return _told(chosen.verb, str(e))
     except ImportError as e:
-        if import_errors.ours(e):
+        if import_errors.is_own_import(e):
             raise
-        return _told(chosen.verb, import_errors.reason(e))
+        return _told(chosen.verb, import_errors.describe(e))
     except BrokenPipeError:  # | head
         sys.stdout = None  # nothing is left to flush into
         return 1

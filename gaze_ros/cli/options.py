@@ -36,8 +36,8 @@ def values(arguments: argparse.Namespace) -> dict[str, Value]:
 def _value(spec: Spec) -> Callable[[str], Value]:
     """Return what turns a word of the command line into the value of a parameter."""
     def convert(word: str) -> Value:
-        value = spec.coerced(word)
-        if why := spec.complaint(value):
+        value = spec.convert(word)
+        if why := spec.problem(value):
             raise argparse.ArgumentTypeError(why)
         return value
     convert.__name__ = type(spec.default).__name__  # what argparse says was expected

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Process the whole input; return the exit code."""
     from gaze_ros.core.output.drawing import draw
-    from gaze_ros.core.output.jsonl import record
+    from gaze_ros.core.output.jsonl import json_line
     from gaze_ros.core.output.video_recorder import VideoRecorder
     from gaze_ros.core.pipeline.engine import create_engine
     from gaze_ros.core.sources import open_source
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
             frame = engine.process(picture, stamp)
             faces += len(frame.gazes)
             if lines:
-                lines.write(record(index, stamp, frame) + '\n')
+                lines.write(json_line(index, stamp, frame) + '\n')
             if recorder:
                 draw(picture, frame)
                 recorder.add(picture, stamp)
@@ -72,6 +72,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _open_text(path: str):
     try:
-        return TextIOWrapper(safe_paths.create(path), encoding='utf-8')
+        return TextIOWrapper(safe_paths.open_output(path), encoding='utf-8')
     except OSError as e:
         raise GazeRosError(f"'{path}' cannot be written: {e}") from e

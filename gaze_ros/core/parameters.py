@@ -28,14 +28,14 @@ class Spec:
     high: Optional[float] = None
     choices: tuple[Value, ...] = ()
     live: bool = False
-    loose: bool = False
+    accepts_int: bool = False
     pattern: str = ''
 
-    def complaint(self, value: Any) -> str:
+    def problem(self, value: Any) -> str:
         """Return why a value is refused, or ''."""
         if isinstance(self.default, float):
             fits = isinstance(value, (int, float)) and not isinstance(value, bool)
-        elif self.loose:
+        elif self.accepts_int:
             fits = isinstance(value, (int, str)) and not isinstance(value, bool)
             value = str(value)
         else:
@@ -51,7 +51,7 @@ class Spec:
             return f'{self.name} {value} is not in {self.low:g}..{self.high:g}'
         return ''
 
-    def coerced(self, value: Any) -> Value:
+    def convert(self, value: Any) -> Value:
         """Return a value that fits as the type of the default: 0 is a good 0.0."""
         return type(self.default)(value)
 
@@ -61,7 +61,7 @@ TRANSPORTS = ('raw', 'compressed')
 
 _QUEUE_DEPTH = Spec(
     'queue_depth', 'auto', 'images that may wait for their turn, the oldest dropped first; auto: '
-    'as many as are worked off before the next one comes', choices=QUEUE_DEPTHS, loose=True,
+    'as many as are worked off before the next one comes', choices=QUEUE_DEPTHS, accepts_int=True,
     live=True)
 
 #: Of every node.
@@ -80,7 +80,7 @@ COMMON = (
 
 CAMERA = (
     Spec('source', '0', "a webcam's index, a video file, an image, a folder of images, an http "
-         "or rtsp URL, or 'sample'", loose=True, live=True),
+         "or rtsp URL, or 'sample'", accepts_int=True, live=True),
     Spec('rate', 0.0, 'frames a second at which a file is played; 0 for its own', 0.0, 1000.0,
          live=True),
     Spec('loop', False, 'start a file again when it ends', live=True),
@@ -99,7 +99,7 @@ CAMERA = (
 
 GAZE = (
     Spec('model', 'auto', 'gaze model; auto: the best that is here and may be shipped, adas, else '
-         'mediapipe', choices=('auto', *registry.names()), live=True),
+         'mediapipe', choices=('auto', *registry.model_names()), live=True),
     Spec('weight', '', "file with the model's weights; empty: the one found by gaze_ros models "
          'path', live=True),
     Spec('dataset', Settings.dataset, 'what the weights were trained on; auto: by their number '

@@ -106,7 +106,7 @@ class FrameGaze:
 
 
 @dataclass(slots=True)
-class Sighting:
+class TrackedFaces:
     """The people in a picture, before it is known where they look.
 
     :ivar bgr: (H, W, 3) uint8, the picture itself, not a copy.
@@ -115,7 +115,7 @@ class Sighting:
     :ivar detection_time: seconds spent on finding them.
     """
 
-    bgr: np.ndarray
+    image: np.ndarray
     stamp: float
     tracked: list[tuple[str, Face]]
     detection_time: float

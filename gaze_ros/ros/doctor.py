@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 
-from gaze_ros.core.doctor.findings import Findings
+from gaze_ros.core.doctor.report import Report
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.system import import_errors
 
@@ -29,81 +29,81 @@ _DOMAINS = 101
 _GROUP = '239.255.0.1'
 
 
-def ros() -> Findings:
+def ros() -> Report:
     """Tell how ROS is set up."""
-    found = Findings()
+    found = Report()
     for name in _VARIABLES:
         if value := os.environ.get(name):
-            found.tell(name, value)
+            found.add_fact(name, value)
     _discovery(found)
     for name in _VARIABLES:
         value = os.environ.get(name)
         if name.endswith('_PROFILES_FILE') and value and not Path(value).is_file():
-            found.advise(f'{name} is {value}, which is no file: Fast DDS has its defaults, and '
+            found.add_warning(f'{name} is {value}, which is no file: Fast DDS has its defaults, and '
                          'most pictures between processes are lost', f'unset {name}')
     from gaze_ros.ros.comm import dds_profile
     try:
         link = dds_profile.link()
     except GazeRosError as e:
-        return found.need(str(e), f'unset {dds_profile.LINK}')
-    found.tell('link', f'{link} ({dds_profile.LINK})')
+        return found.add_error(str(e), f'unset {dds_profile.LINK}')
+    found.add_fact('link', f'{link} ({dds_profile.LINK})')
     used = dds_profile.configure()
     profile = next((p for n in dds_profile.PROFILES if (p := os.environ.get(n))), '')
-    found.tell('profile', profile if used or profile else "the middleware's own")
+    found.add_fact('profile', profile if used or profile else "the middleware's own")
     return found
 
 
-def _discovery(found: Findings) -> None:
+def _discovery(found: Report) -> None:
     reach = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', '')
     network = os.environ.get('GAZE_ROS_LINK') == 'network'
     if reach and reach not in _RANGES:
-        found.advise(f'ROS_AUTOMATIC_DISCOVERY_RANGE is {reach}, none of {", ".join(_RANGES)}',
+        found.add_warning(f'ROS_AUTOMATIC_DISCOVERY_RANGE is {reach}, none of {", ".join(_RANGES)}',
                      'export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST, or SUBNET')
     elif reach == 'OFF' and not os.environ.get('ROS_STATIC_PEERS'):
-        found.advise('ROS_AUTOMATIC_DISCOVERY_RANGE is OFF: nodes find nobody',
+        found.add_warning('ROS_AUTOMATIC_DISCOVERY_RANGE is OFF: nodes find nobody',
                      'export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST')
     elif reach == 'LOCALHOST' and network and not os.environ.get('ROS_STATIC_PEERS'):
-        found.advise('the link is network, and nodes look for others on this machine only',
+        found.add_warning('the link is network, and nodes look for others on this machine only',
                      'export ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET, or ROS_STATIC_PEERS=ADDRESS')
     if os.environ.get('ROS_LOCALHOST_ONLY') == '1':
-        found.advise('ROS_LOCALHOST_ONLY is deprecated, and overrules '
+        found.add_warning('ROS_LOCALHOST_ONLY is deprecated, and overrules '
                      'ROS_AUTOMATIC_DISCOVERY_RANGE', 'unset ROS_LOCALHOST_ONLY; export '
                      'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST')
     domain = os.environ.get('ROS_DOMAIN_ID', '')
     if domain and not (domain.isdecimal() and int(domain) <= 232):
-        found.need(f'ROS_DOMAIN_ID is {domain}; 0 to 232 was expected', 'export ROS_DOMAIN_ID=0')
+        found.add_error(f'ROS_DOMAIN_ID is {domain}; 0 to 232 was expected', 'export ROS_DOMAIN_ID=0')
     elif domain and int(domain) > _DOMAINS:
-        found.advise(f'ROS_DOMAIN_ID {domain} uses ports that Linux gives to any program',
+        found.add_warning(f'ROS_DOMAIN_ID {domain} uses ports that Linux gives to any program',
                      f'take one up to {_DOMAINS}')
 
 
-def middleware() -> Findings:
+def middleware() -> Report:
     """Tell which middleware is used, and send a message through it."""
     from ament_index_python import get_packages_with_prefixes, get_resources
-    found = Findings()
+    found = Report()
     packages = get_packages_with_prefixes()
     there = sorted({*get_resources('rmw_typesupport')} - {'rmw_implementation'})
-    found.tell('middlewares', ', '.join(there) or 'none')
+    found.add_fact('middlewares', ', '.join(there) or 'none')
     wanted = os.environ.get('RMW_IMPLEMENTATION', '')
     if wanted and wanted not in there:
-        found.need(f'RMW_IMPLEMENTATION is {wanted}, which is not installed',
+        found.add_error(f'RMW_IMPLEMENTATION is {wanted}, which is not installed',
                    f'unset RMW_IMPLEMENTATION, or apt install '
                    f'ros-$ROS_DISTRO-{wanted.replace("_", "-")}')
     for name, use in (('launch_ros', 'ros2 launch'), ('hri_msgs', 'humans:=true')):
-        found.tell(name, packages.get(name, f'not there ({use} needs it)'))
-    if not found.troubles:
+        found.add_fact(name, packages.get(name, f'not there ({use} needs it)'))
+    if not found.problems:
         try:
             _message(found)
         except ImportError:
             raise
         except Exception as e:  # rclpy's are of many kinds
-            found.need(f'no node can be started: {type(e).__name__}: {e}',
+            found.add_error(f'no node can be started: {type(e).__name__}: {e}',
                        'correct what is told of ROS; else unset RMW_IMPLEMENTATION and '
                        'ROS_SECURITY_ENABLE')
     return found
 
 
-def _message(found: Findings) -> None:
+def _message(found: Report) -> None:
     """Send a message to itself."""
     from gaze_ros.ros.comm import dds_profile
     import rclpy
@@ -112,7 +112,7 @@ def _message(found: Findings) -> None:
     from std_msgs.msg import Header
     dds_profile.configure()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    found.tell('RMW', rclpy.get_rmw_implementation_identifier())
+    found.add_fact('RMW', rclpy.get_rmw_implementation_identifier())
     node = rclpy.create_node(f'gaze_ros_doctor_{os.getpid()}')
     name, heard = '~/message', []
     node.create_subscription(Header, name, heard.append, 1)
@@ -124,18 +124,18 @@ def _message(found: Findings) -> None:
         publisher.publish(Header())
         executor.spin_once(timeout_sec=0.1)
     if heard:
-        found.tell('a message', 'arrives')
+        found.add_fact('a message', 'arrives')
     else:
-        found.need('a message that a node sends to itself does not arrive',
+        found.add_error('a message that a node sends to itself does not arrive',
                    'gaze_ros doctor --reclaim; unset RMW_IMPLEMENTATION and ROS_SECURITY_ENABLE')
     executor.shutdown()
     node.destroy_node()
     rclpy.try_shutdown()
 
 
-def messages() -> Findings:
+def messages() -> Report:
     """See whether this package's messages can be used."""
-    found = Findings()
+    found = Report()
     try:
         from gaze_ros.msg import Attention, GazeArray
         for kind in (GazeArray, Attention):
@@ -143,33 +143,33 @@ def messages() -> Findings:
             if kind.__class__._TYPE_SUPPORT is None:
                 raise ImportError('their C libraries do not load', name='gaze_ros.msg')
     except Exception as e:  # of a library that does not load
-        found.need(*import_errors.reason_and_cure(e, 'gaze_ros'))
+        found.add_error(*import_errors.cause_and_remedy(e, 'gaze_ros'))
         return found
-    found.tell('gaze_ros/msg', 'GazeArray, Gaze, Attention')
+    found.add_fact('gaze_ros/msg', 'GazeArray, Gaze, Attention')
     return found
 
 
-def network() -> Findings:
+def network() -> Report:
     """Tell what carries messages between machines, and whether multicast comes back."""
-    found = Findings()
+    found = Report()
     far = os.environ.get('GAZE_ROS_LINK') == 'network'
     for name in ('rmem_max', 'wmem_max'):
         with suppress(OSError, ValueError):
             size = int(Path('/proc/sys/net/core', name).read_text(encoding='ascii'))
-            found.tell(f'net.core.{name}', size)
+            found.add_fact(f'net.core.{name}', size)
             if far and size < _BUFFER:
-                found.advise(f'net.core.{name} is {size}: of bursts of pictures packets are lost',
+                found.add_warning(f'net.core.{name} is {size}: of bursts of pictures packets are lost',
                              f'sudo sysctl -w net.core.{name}={_BUFFER}')
     comes = _multicast()
-    found.tell('multicast', 'comes back' if not comes else f'does not come back ({comes})')
+    found.add_fact('multicast', 'comes back' if not comes else f'does not come back ({comes})')
     if comes and not os.environ.get('ROS_STATIC_PEERS'):
-        found.advise('multicast does not come back: nodes may not find each other',
+        found.add_warning('multicast does not come back: nodes may not find each other',
                      'sudo ip link set lo multicast on, or export ROS_STATIC_PEERS=127.0.0.1')
     if sys.platform.startswith('linux'):
         synchronized = _synchronized()
-        found.tell('clock', 'synchronized' if synchronized else 'not known to be synchronized')
+        found.add_fact('clock', 'synchronized' if synchronized else 'not known to be synchronized')
         if far and not synchronized:
-            found.advise('nothing keeps this clock right: ages between machines are wrong',
+            found.add_warning('nothing keeps this clock right: ages between machines are wrong',
                          'sudo apt install chrony')
     return found
 

@@ -9,7 +9,7 @@ from gaze_ros.bags.streams import COMPRESSED, Streams
 from gaze_ros.core.output.drawing import draw
 from gaze_ros.core.pipeline.engine import Engine
 from gaze_ros.core.types import FrameGaze
-from gaze_ros.ros.comm.camera_info import read_calibration
+from gaze_ros.ros.comm.camera_info import calibration_from_camera_info
 from gaze_ros.ros.comm.conversions import (
     bgr_to_compressed,
     compressed_to_bgr,
@@ -29,7 +29,7 @@ GAZE, ANNOTATED = 'gaze_ros/msg/GazeArray', COMPRESSED
 _QUALITY = 90
 
 
-class Pictures:
+class BagImages:
     """Yields when each picture was recorded (ns), its header, the (H, W, 3) uint8 BGR, its gaze.
 
     The picture may be drawn into. One that cannot be worked on is left out.
@@ -76,7 +76,7 @@ class Pictures:
     def _calibrate(self, record: Record) -> None:
         try:
             info = deserialize_message(record.cdr, CameraInfo)
-            self._engine.calibration, reason = read_calibration(info)
+            self._engine.calibration, reason = calibration_from_camera_info(info)
         except Exception as e:  # likewise
             self._say(f'a calibration was left out: {e}')
             return

@@ -6,7 +6,7 @@ import zipfile
 import cv2
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, Settings
-from gaze_ros.core.evaluation.mirror_test import mirror_angles, mirrored
+from gaze_ros.core.evaluation.mirror_test import mirror_angles, mirrored_face
 from gaze_ros.core.geometry.camera_model import angles_to_unit
 from gaze_ros.core.types import Face
 import numpy as np
@@ -141,8 +141,8 @@ def test_landmarks_are_the_subjects_right_and_left(adas, four_targets):
     picture, face, _ = four_targets[0]
     found = adas.estimate(picture, [face])[0].landmarks
     assert found == pytest.approx(face.landmarks, abs=0.08 * face.box[2])  # YuNet's
-    there, = adas.estimate(cv2.flip(picture, 1), [mirrored(face, picture.shape[1])])
-    expected = mirrored(Face(face.box, 1.0, found), picture.shape[1]).landmarks
+    there, = adas.estimate(cv2.flip(picture, 1), [mirrored_face(face, picture.shape[1])])
+    expected = mirrored_face(Face(face.box, 1.0, found), picture.shape[1]).landmarks
     assert there.landmarks == pytest.approx(expected, abs=0.04 * face.box[2])
 
 

@@ -2,7 +2,7 @@
 import math
 from types import SimpleNamespace
 
-from gaze_ros.core.attention.attention import angles_between, Attention, AttentionWatch, Target
+from gaze_ros.core.attention.attention import angles_between, Attention, AttentionTracker, Target
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -36,7 +36,7 @@ class Scene:
     """Shows pictures to a watch, and keeps its events by their stamps."""
 
     def __init__(self, calibrated=True, **settings):
-        self.watch = AttentionWatch(**settings)
+        self.watch = AttentionTracker(**settings)
         self.calibrated = calibrated
         self.stamp = 0
         self.events = []
@@ -205,10 +205,10 @@ def test_after_a_pause_f1_is_another_one(seconds, anew):
     scene.show(person('f1', A, B, at_camera=True))
     last = scene.stamp
     scene.stamp += round(1e9 * seconds)
-    begun = scene.watch.begun
+    begun = scene.watch.restart_count
     assert scene.show(person('f1', A, B, at_camera=True)) == anew * [
         Attention('f1', GONE, last), Attention('f1', CAMERA, scene.stamp - 19 * STEP)]
-    assert scene.watch.begun == begun + anew
+    assert scene.watch.restart_count == begun + anew
 
 
 def test_pictures_that_always_come_slowly_make_nobody_another_one():

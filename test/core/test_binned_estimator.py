@@ -10,7 +10,7 @@ from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, Settings
 from gaze_ros.core.estimators.binned_estimator import cut, decode
 from gaze_ros.core.evaluation.mirror_test import mirror_angles
-from gaze_ros.core.geometry.crops import Batch
+from gaze_ros.core.geometry.crops import InputBatch
 from gaze_ros.core.types import Face
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,10 +88,10 @@ def test_faces_may_be_cut_into_the_same_memory_one_after_the_other():
     faces = [Face((10, 10, 0, 9), 0.9), *FACES]
     apart = [c for f in faces if (c := cut(PICTURE, f)) is not None]
     assert [c.shape for c in apart] == [(448, 448, 3)] * 3
-    expected = Batch().fill(apart).copy()
+    expected = InputBatch().fill(apart).copy()
     into = np.empty((448, 448, 3), np.uint8)
     made = (c for f in faces if (c := cut(PICTURE, f, into=into)) is not None)
-    assert np.array_equal(Batch().fill(made, len(faces)), expected)
+    assert np.array_equal(InputBatch().fill(made, len(faces)), expected)
     assert cut(PICTURE, FACES[0], into=into) is into
 
 

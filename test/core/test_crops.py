@@ -1,7 +1,7 @@
 import math
 
 import cv2
-from gaze_ros.core.geometry.crops import Batch, crop, face_transform, square_transform
+from gaze_ros.core.geometry.crops import crop, face_transform, InputBatch, square_transform
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 import numpy as np
@@ -191,7 +191,7 @@ def test_a_box_without_extent_is_refused(policy, box):
 
 def test_a_batch_is_normalised_as_for_imagenet():
     pictures = [RNG.integers(0, 256, (20, 30, 3), np.uint8) for _ in range(3)]
-    found = Batch(tuple(255 * MEAN[::-1]), tuple(255 * DEVIATION[::-1]), rgb=True).fill(pictures)
+    found = InputBatch(tuple(255 * MEAN[::-1]), tuple(255 * DEVIATION[::-1]), rgb=True).fill(pictures)
     assert (found.shape, found.dtype) == ((3, 3, 20, 30), np.float32)
     assert found.flags.c_contiguous
     for picture, rows in zip(pictures, found):
@@ -202,15 +202,15 @@ def test_a_batch_is_normalised_as_for_imagenet():
 @pytest.mark.parametrize(('rgb', 'values'), [(False, (10, 20, 30)), (True, (30, 20, 10))])
 def test_the_order_of_the_colours(rgb, values):
     picture = np.full((4, 5, 3), (10, 20, 30), np.uint8)  # blue, green, red
-    plain = Batch(rgb=rgb).fill([picture])[0]
+    plain = InputBatch(rgb=rgb).fill([picture])[0]
     assert [set(plane.ravel()) for plane in plain] == [{v} for v in values]
-    less = Batch((1.0, 2.0, 3.0), (2.0, 4.0, 8.0), rgb=rgb).fill([picture])[0]
+    less = InputBatch((1.0, 2.0, 3.0), (2.0, 4.0, 8.0), rgb=rgb).fill([picture])[0]
     by_value = {10: (10 - 1) / 2, 20: (20 - 2) / 4, 30: (30 - 3) / 8}
     assert less[:, 0, 0].tolist() == [by_value[v] for v in values]
 
 
 def test_a_batch_is_allocated_once_for_the_most_pictures():
-    batch = Batch()
+    batch = InputBatch()
     pictures = [np.full((6, 7, 3), n, np.uint8) for n in range(5)]
     most = batch.fill(pictures)
     for count in (1, 3, 5, 2):
@@ -222,7 +222,7 @@ def test_a_batch_is_allocated_once_for_the_most_pictures():
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9)), min_size=1))
 def test_a_batch_follows_the_size_of_the_pictures(shapes):
-    batch = Batch((1.0, 2.0, 3.0))
+    batch = InputBatch((1.0, 2.0, 3.0))
     for count, height, width in shapes:
         pictures = [RNG.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]
         expected = (np.array(pictures, np.float32) - (1, 2, 3)).transpose(0, 3, 1, 2)

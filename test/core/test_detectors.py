@@ -7,7 +7,7 @@ import cv2
 from gaze_ros.core.detectors import create_detector, DETECTORS, retinaface_detector, yunet_detector
 from gaze_ros.core.detectors.retinaface_detector import decode, RetinaFaceDetector
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.evaluation.mirror_test import mirrored
+from gaze_ros.core.evaluation.mirror_test import mirrored_face
 from gaze_ros.core.sources.sample import Sample
 from hypothesis import given
 from hypothesis import strategies as st
@@ -180,7 +180,7 @@ def test_landmarks_are_the_subjects_in_the_mirror_too(knowing):
     picture = Sample().read()
     face, = knowing.detect(picture)
     there, = knowing.detect(cv2.flip(picture, 1))
-    expected = mirrored(face, picture.shape[1])
+    expected = mirrored_face(face, picture.shape[1])
     assert there.center == pytest.approx(expected.center, abs=5)
     assert there.landmarks == pytest.approx(expected.landmarks, abs=6)
 
@@ -266,7 +266,7 @@ def test_one_face_is_one_box_in_pixels_of_the_picture(column, scale):
     picture = np.zeros((240 * scale, 320 * scale, 3), np.uint8)
     detector = RetinaFaceDetector.__new__(RetinaFaceDetector)
     detector.min_score = 0.65
-    detector._batch = retinaface_detector.Batch()
+    detector._batch = retinaface_detector.InputBatch()
     detector._canvas = np.zeros((0, 0, 3), np.uint8)
     # The third row of cells 16 pixels wide, boxes of 64.
     fine = 2 * 80 * 60

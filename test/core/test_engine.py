@@ -13,7 +13,7 @@ from gaze_ros.core.geometry.camera_model import (
     Lens,
 )
 from gaze_ros.core.parameters import GAZE
-from gaze_ros.core.pipeline.engine import Engine, Parts
+from gaze_ros.core.pipeline.engine import Engine, Models
 from gaze_ros.core.sources import open_source
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.core.types import Estimate, Face
@@ -242,7 +242,7 @@ def test_each_face_is_smoothed_on_its_own():
     engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking(0, 0), smoothing_time=5,
                     smoothing_beta=0)
     engine.process(GREY, 0)
-    engine.replace(Parts(Boxes((9, 250, 99, 99), (300, 9, 100, 100)), Looking(0.3, 0.3)))
+    engine.swap_models(Models(Boxes((9, 250, 99, 99), (300, 9, 100, 100)), Looking(0.3, 0.3)))
     old, new = engine.process(GREY, 0.01).gazes
     assert old.pitch < 0.01
     assert new.pitch == 0.3
@@ -321,7 +321,7 @@ def test_the_detector_runs_on_every_nth_picture_and_ids_stay_between():
 def test_an_interval_of_one_never_follows():
     detector = Boxes((100, 100, 90, 90))
     engine = Engine(detector, Looking())
-    engine.follower = None
+    engine.optical_flow = None
     for i in range(5):
         assert engine.process(SCENE, i / 30).gazes
     assert detector.calls == 5
@@ -399,14 +399,14 @@ def test_two_threads_tell_what_one_does(detector, adas, children, interval):
 
     def find():
         for i, picture in enumerate(children):
-            found.put(halves.find(picture, i / 30))
+            found.put(halves.detect(picture, i / 30))
         found.put(None)
 
     finding = Thread(target=find)
     finding.start()
     while (sighting := found.get()) is not None:
         assert sighting.bgr is children[len(frames)]
-        frames.append(halves.gaze(sighting))
+        frames.append(halves.estimate(sighting))
         assert frames[-1].detection_time == sighting.detection_time > 0
     finding.join()
     assert told(frames) == told(expected)
@@ -414,12 +414,12 @@ def test_two_threads_tell_what_one_does(detector, adas, children, interval):
 
 def test_a_sighting_stays_as_it_was():
     engine = Engine(Boxes((100, 100, 90, 90)), Looking())
-    sighting = engine.find(SCENE, 0.0)
-    gaze, = engine.gaze(sighting).gazes
+    sighting = engine.detect(SCENE, 0.0)
+    gaze, = engine.estimate(sighting).gazes
     (track_id, face), = sighting.tracked
     assert (track_id, face.landmarks) == ('f1', None)
     assert gaze.face.landmarks is not None
-    assert (sighting.stamp, sighting.bgr is SCENE) == (0.0, True)
+    assert (sighting.stamp, sighting.image is SCENE) == (0.0, True)
 
 
 def test_warming_up_runs_everything_and_leaves_no_trace():
@@ -439,17 +439,17 @@ def test_parts_are_replaced_between_pictures_and_each_is_closed_once_unused():
     detectors = [Boxes((9, 9, 99, 99)), Boxes(), Boxes((300, 9, 100, 100))]
     models = [Looking(0.1, 0.1), Looking(0.2, 0.2), Looking(0.3, 0.3)]
     engine = Engine(detectors[0], models[0], smoothing_time=0)
-    seen = engine.find(GREY, 0)
-    engine.replace(Parts(detectors[1], models[1]))
-    engine.replace(Parts(detectors[2], models[2]))
+    seen = engine.detect(GREY, 0)
+    engine.swap_models(Models(detectors[1], models[1]))
+    engine.swap_models(Models(detectors[2], models[2]))
     # What nobody came to use is closed at once; what is in use is, where it is used no more.
     assert [part.closed for part in detectors + models] == [False, True, False] * 2
     assert engine.detector is detectors[0]
-    assert engine.gaze(seen).gazes[0].pitch == 0.3, 'the other half takes its part at once'
+    assert engine.estimate(seen).gazes[0].pitch == 0.3, 'the other half takes its part at once'
     assert models[0].closed and not detectors[0].closed
     assert engine.process(GREY, 0.1).gazes[0].face.box == (300, 9, 100, 100)
     assert detectors[0].closed
-    engine.replace(Parts(estimator=Looking()))
+    engine.swap_models(Models(estimator=Looking()))
     assert engine.detector is detectors[2], 'one without the other'
     engine.close()
     assert detectors[2].closed and models[2].closed
@@ -459,7 +459,7 @@ def test_what_is_about_to_be_used_is_closed_with_the_engine_and_described():
     new = Looking()
     new.name = 'newer'
     engine = Engine(Boxes(), Looking())
-    engine.replace(Parts(estimator=new))
+    engine.swap_models(Models(estimator=new))
     assert 'model newer' in engine.description
     engine.close()
     assert new.closed
@@ -468,15 +468,15 @@ def test_what_is_about_to_be_used_is_closed_with_the_engine_and_described():
 def test_what_is_forgotten_gets_ids_never_given():
     engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking())
     assert [g.track_id for g in engine.process(GREY, 0).gazes] == ['f1', 'f2']
-    assert engine.forget() == 2
+    assert engine.reset_tracks() == 2
     assert [g.track_id for g in engine.process(GREY, 0.1).gazes] == ['f3', 'f4']
     assert [g.track_id for g in engine.process(GREY, 0.2).gazes] == ['f3', 'f4']
 
 
 def test_parameters_change_before_the_next_picture_and_the_newest_counts():
     engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking())
-    engine.change({'max_faces': 2, 'track_timeout': 3.0, 'track_prefix': 'front'})
-    engine.change({'max_faces': 1, 'smoothing_time': 0.7, 'smoothing_beta': 0.1,
+    engine.set_parameters({'max_faces': 2, 'track_timeout': 3.0, 'track_prefix': 'front'})
+    engine.set_parameters({'max_faces': 1, 'smoothing_time': 0.7, 'smoothing_beta': 0.1,
                    'queue_depth': '4', 'horizontal_fov': 0.5})
     assert engine.max_faces == 0, 'not while a picture may be worked on'
     assert [g.track_id for g in engine.process(GREY, 0).gazes] == ['front1']
@@ -500,9 +500,9 @@ def test_every_parameter_of_the_engine_can_change():
         spec = specs[name]
         assert spec.live
         value = 'cam' if spec.pattern else type(spec.default)(spec.high)
-        engine.find(GREY, 0)
-        engine.change({name: value})
-        engine.find(GREY, 0)
+        engine.detect(GREY, 0)
+        engine.set_parameters({name: value})
+        engine.detect(GREY, 0)
         assert value in [v for v in told().values() if type(v) is type(value)], name
 
 

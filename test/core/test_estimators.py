@@ -108,14 +108,14 @@ def test_the_file_that_suits_the_runtime_is_found(
 
 
 def test_every_gaze_model_has_its_family():
-    assert {registry.entry(name).family for name in registry.names()} == {*FAMILIES}
+    assert {registry.entry(name).family for name in registry.model_names()} == {*FAMILIES}
 
 
 def test_every_estimator_says_what_it_is_and_takes_a_picture_without_faces(
         shared, mediapipe, adas):
     picture = Sample().read()
     for estimator in (mediapipe, adas):
-        assert estimator.name in registry.names()
+        assert estimator.name in registry.model_names()
         runtime, device, precision = estimator.running.split(', ')
         assert device in CHOICES['device'] and precision in CHOICES['precision']
         assert runtime in (*CHOICES['runtime'], 'mediapipe')
@@ -132,7 +132,7 @@ def test_a_value_that_is_no_choice_is_told_with_those_there_are(name):
 
 
 @pytest.mark.parametrize(('model', 'settings', 'words'), [
-    ('resnet9', {}, ["'resnet9'", 'auto', *registry.names()]),
+    ('resnet9', {}, ["'resnet9'", 'auto', *registry.model_names()]),
     ('auto', {'weight': 'a.pt'}, ["'a.pt'", 'adas', 'resnet18', 'mobileone_s0']),
     ('mediapipe', {'device': 'cuda'}, ['mediapipe', 'CPU only', 'device', "'cuda'"]),
     ('mediapipe', {'runtime': 'onnx'}, ['mediapipe', 'own runtime', "'onnx'"]),

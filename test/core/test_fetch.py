@@ -15,7 +15,7 @@ from gaze_ros.core.errors import ModelError
 from gaze_ros.core.model_zoo import download as downloading
 from gaze_ros.core.model_zoo import fetch as fetching
 from gaze_ros.core.model_zoo import registry, store
-from gaze_ros.core.model_zoo.download import check_redirect, download, opener
+from gaze_ros.core.model_zoo.download import check_redirect, download, make_opener
 from gaze_ros.core.model_zoo.fetch import fetch, fetchable
 from gaze_ros.core.model_zoo.manifest import Generation, load, load_redirects, Model, ModelFile
 from loopback import endless, Loopback, ranged, status, whole
@@ -252,7 +252,7 @@ def test_a_redirect_to_another_host_is_refused_and_its_query_not_told(target):
 @pytest.mark.parametrize('url', ['file:///etc/hostname', 'ftp://127.0.0.1/x', 'data:,x'])
 def test_nothing_but_http_is_opened(url):
     with pytest.raises(URLError, match='unknown url type'):
-        opener(()).open(url)
+        make_opener(()).open(url)
 
 
 def test_a_login_goes_to_its_host_alone_and_is_never_told(target):

@@ -4,7 +4,11 @@ import math
 import cv2
 from gaze_ros.core.pipeline.engine import Engine
 from gaze_ros.core.tracking import optical_flow
-from gaze_ros.core.tracking.optical_flow import Follower, MOST, Schedule
+from gaze_ros.core.tracking.optical_flow import (
+    DetectionScheduler,
+    MAX_INTERVAL,
+    OpticalFlowTracker,
+)
 from gaze_ros.core.types import Estimate, Face
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -39,10 +43,10 @@ def pasted(picture, at, patch):
 
 
 def followed(faces, *pictures):
-    follower = Follower()
+    follower = OpticalFlowTracker()
     follower.start(pictures[0], faces)
     for picture in pictures[1:]:
-        found = follower.follow(picture)
+        found = follower.track(picture)
     return found
 
 
@@ -100,21 +104,21 @@ def test_each_face_goes_its_own_way_in_one_call_there_and_one_back(monkeypatch):
     ids=['another picture', 'nothing', 'something black before it', 'too near at once'])
 def test_a_face_that_is_lost_is_told_no_more(now):
     gone, still = Face((200, 150, 80, 80), 0.9), Face((420, 300, 90, 90), 0.9)
-    follower = Follower()
+    follower = OpticalFlowTracker()
     follower.start(PICTURE, [gone])
-    assert follower.follow(now) == []
-    assert follower.follow(PICTURE) == []
+    assert follower.track(now) == []
+    assert follower.track(PICTURE) == []
     kept, = followed([gone, still], PICTURE, pasted(
         now, (380, 260), PICTURE[260:430, 380:550]))
     assert kept.box == pytest.approx(still.box, abs=1.0)
 
 
 def test_a_face_that_leaves_the_picture_is_followed_to_its_middle():
-    follower = Follower()
+    follower = OpticalFlowTracker()
     follower.start(PICTURE, [Face((500, 200, 100, 100), 0.9)])
     seen = []
     for i in range(1, 20):
-        seen += follower.follow(moved(PICTURE, 8 * i))
+        seen += follower.track(moved(PICTURE, 8 * i))
     assert 9 <= len(seen) <= 11
     for i, face in enumerate(seen, 1):
         assert face.center == pytest.approx((550 + 8 * i, 250), abs=3.0)
@@ -146,18 +150,18 @@ def due(schedule, interval, shape, stamp):
 
 @given(st.integers(1, 100), st.integers(1, 300))
 def test_every_nth_picture_is_due(interval, count):
-    assert detections(Schedule(), interval, count) == [*range(0, count, interval)]
+    assert detections(DetectionScheduler(), interval, count) == [*range(0, count, interval)]
 
 
 def test_faces_are_to_be_followed_where_the_next_picture_is_not_due():
-    schedule = Schedule()
+    schedule = DetectionScheduler()
     for stamp, interval in enumerate((3, 3, 3, 1, 2)):
         due(schedule, interval, SHAPE, stamp)
-        assert schedule.following is (interval > 1)
+        assert schedule.tracks_between is (interval > 1)
 
 
 def test_the_interval_can_be_changed_at_any_time():
-    schedule = Schedule()
+    schedule = DetectionScheduler()
     assert detections(schedule, 10, 4) == [0]
     assert detections(schedule, 2, 4, 4) == [4, 6]
     assert detections(schedule, 1, 3, 8) == [8, 9, 10]
@@ -166,7 +170,7 @@ def test_the_interval_can_be_changed_at_any_time():
 
 @pytest.mark.parametrize(('shape', 'stamp'), [((480, 641, 3), 1.0), (SHAPE, 0.01)])
 def test_another_size_or_a_stamp_that_goes_back_is_due(shape, stamp):
-    schedule = Schedule()
+    schedule = DetectionScheduler()
     assert detections(schedule, 10, 3) == [0]
     assert due(schedule, 10, shape, stamp)
     assert not due(schedule, 10, shape, stamp + 0.01)
@@ -174,23 +178,23 @@ def test_another_size_or_a_stamp_that_goes_back_is_due(shape, stamp):
 
 @pytest.mark.parametrize(('took', 'period', 'expected'), [
     (0.005, 1 / 30, 1), (0.011, 1 / 30, 1), (0.012, 1 / 30, 2), (0.05, 1 / 30, 5),
-    (0.05, 1 / 5, 1), (9.0, 1 / 30, MOST), (0.0, 1 / 30, 1)])
+    (0.05, 1 / 5, 1), (9.0, 1 / 30, MAX_INTERVAL), (0.0, 1 / 30, 1)])
 def test_auto_gives_the_detector_a_third_of_the_time(took, period, expected):
-    schedule = Schedule()
+    schedule = DetectionScheduler()
     due = []
     for i in range(100):
-        if schedule.due(0, SHAPE, i * period):
+        if schedule.should_detect(0, SHAPE, i * period):
             due.append(i)
             # One slow call, the first as it may be, does not count.
-            schedule.took(10 * took if i == 0 else took)
+            schedule.report_duration(10 * took if i == 0 else took)
     assert {b - a for a, b in zip(due[5:], due[6:])} == {expected}
 
 
 def test_auto_without_stamps_that_grow_detects_always():
-    schedule = Schedule()
+    schedule = DetectionScheduler()
     for _ in range(10):
-        assert schedule.due(0, SHAPE, 0.0)
-        schedule.took(1.0)
+        assert schedule.should_detect(0, SHAPE, 0.0)
+        schedule.report_duration(1.0)
 
 
 def overlap(a, b):
@@ -239,13 +243,13 @@ def test_followed_faces_are_where_they_are_detected(clip, detector, name):
 
 
 def test_after_a_detection_that_failed_nothing_is_followed():
-    schedule = Schedule()
-    assert schedule.due(10, (480, 640, 3), 0.0)
-    schedule.took(0.01)
-    assert not schedule.due(10, (480, 640, 3), 0.1)
-    assert schedule.due(10, (240, 320, 3), 0.2)  # it fails: took() is not called
-    assert not schedule.following
-    assert schedule.due(10, (240, 320, 3), 0.3)
-    schedule.took(0.01)
-    assert schedule.following
-    assert not schedule.due(10, (240, 320, 3), 0.4)
+    schedule = DetectionScheduler()
+    assert schedule.should_detect(10, (480, 640, 3), 0.0)
+    schedule.report_duration(0.01)
+    assert not schedule.should_detect(10, (480, 640, 3), 0.1)
+    assert schedule.should_detect(10, (240, 320, 3), 0.2)  # it fails: took() is not called
+    assert not schedule.tracks_between
+    assert schedule.should_detect(10, (240, 320, 3), 0.3)
+    schedule.report_duration(0.01)
+    assert schedule.tracks_between
+    assert not schedule.should_detect(10, (240, 320, 3), 0.4)

@@ -3,7 +3,13 @@ import math
 
 import cv2
 from gaze_ros.core.geometry.camera_model import Calibration, Lens
-from gaze_ros.core.geometry.head_pose import BOX_EYES, BOX_SIZE, locate, MEAN_FACE, quaternion
+from gaze_ros.core.geometry.head_pose import (
+    BOX_EYES,
+    BOX_SIZE,
+    estimate_head_poses,
+    MEAN_FACE,
+    quaternion_from_matrix,
+)
 from gaze_ros.core.pipeline.engine import Engine
 from gaze_ros.core.types import Estimate, Face
 from hypothesis import assume, given
@@ -179,7 +185,7 @@ def test_a_head_beside_a_fisheye_lens(degrees):
     landmarks = points[:, :2] / across[:, None] * far[:, None] * [420, 415] + [655, 470]
     size = BOX_SIZE * IPD / 1.5 * 420
     face = Face((*(landmarks.mean(axis=0) - size / 2), size, size), 1.0, landmarks)
-    head, = locate([face], Lens(matrix, distortion, True), True, IPD)
+    head, = estimate_head_poses([face], Lens(matrix, distortion, True), True, IPD)
     assert head.fitted
     assert head.range == pytest.approx(1.5, rel=0.01)
     assert angle(head.ray, ray) <= 0.1
@@ -197,8 +203,8 @@ def somebody(away=2.0, yaw=0.3, pitch=-0.1, roll=0.1, distance=IPD):
 @given(st.floats(0.045, 0.075))
 def test_ranges_are_in_proportion_to_the_distance_of_the_eyes(distance):
     face = somebody(distance=distance)
-    true, = locate([face], LENS, True, distance)
-    taken, = locate([face], LENS, True, IPD)
+    true, = estimate_head_poses([face], LENS, True, distance)
+    taken, = estimate_head_poses([face], LENS, True, IPD)
     assert true.range == pytest.approx(2.0, rel=1e-3)
     assert taken.range / true.range == pytest.approx(IPD / distance)
     assert taken.range_stddev / true.range_stddev == pytest.approx(IPD / distance)
@@ -208,13 +214,13 @@ def test_ranges_are_in_proportion_to_the_distance_of_the_eyes(distance):
 def test_all_faces_of_a_picture_are_located_as_each_alone():
     faces = [somebody(away, yaw=away / 5) for away in (0.5, 1, 2, 4)]
     faces[1].landmarks = None
-    together = locate(faces, LENS, True, IPD)
+    together = estimate_head_poses(faces, LENS, True, IPD)
     assert [head.fitted for head in together] == [True, False, True, True]
     for face, head in zip(faces, together):
-        alone, = locate([face], LENS, True, IPD)
+        alone, = estimate_head_poses([face], LENS, True, IPD)
         assert (alone.range, alone.range_stddev) == (head.range, head.range_stddev)
         np.testing.assert_array_equal(alone.orientation, head.orientation)
-    assert locate([], LENS, True, IPD) == []
+    assert estimate_head_poses([], LENS, True, IPD) == []
 
 
 @pytest.mark.parametrize('yaw', [0, 0.5, 1.0])
@@ -227,7 +233,7 @@ def test_half_a_pixel_of_noise_moves_a_head_little(yaw):
     for _ in range(200):
         face = somebody(away, yaw, 0, 0)
         face.landmarks += random.normal(0, 0.5, (5, 2))
-        head, = locate([face], LENS, True, IPD)
+        head, = estimate_head_poses([face], LENS, True, IPD)
         assert head.fitted
         ranges.append(head.range / away)
         turns.append(angle(matrix_of(head.orientation), true))
@@ -264,7 +270,7 @@ def test_landmarks_that_are_no_face_leave_it_to_the_box(bad, recwarn):
         face.landmarks = middle + change * (face.landmarks - middle)
     else:
         face.landmarks = change
-    head, = locate([face], LENS, True, IPD)
+    head, = estimate_head_poses([face], LENS, True, IPD)
     assert head.fitted is False
     assert head.range == pytest.approx(2.0, rel=0.05)
     assert angle(head.ray, RAY) < 0.5
@@ -280,7 +286,7 @@ def test_landmarks_that_are_no_face_leave_it_to_the_box(bad, recwarn):
        camera=st.sampled_from([*CAMERAS]))
 def test_whatever_a_detector_says_all_is_finite(points, box, camera):
     matrix, distortion, fisheye, _ = CAMERAS[camera]
-    head, = locate([Face(box, 1.0, np.reshape(points, (5, 2)))],
+    head, = estimate_head_poses([Face(box, 1.0, np.reshape(points, (5, 2)))],
                    Lens(matrix, distortion, fisheye), True, IPD)
     assert np.isfinite([*head.ray, head.range, head.range_stddev, *head.orientation]).all()
     assert head.range > 0 and head.range_stddev > 0
@@ -290,7 +296,7 @@ def test_whatever_a_detector_says_all_is_finite(points, box, camera):
 
 def test_a_head_that_turns_stays_where_it_is():
     for yaw in np.radians([0, 20, 40, 60, 75]):
-        head, = locate([somebody(yaw=yaw, pitch=0, roll=0)], LENS, True, IPD)
+        head, = estimate_head_poses([somebody(yaw=yaw, pitch=0, roll=0)], LENS, True, IPD)
         assert head.fitted
         assert head.range == pytest.approx(2.0, rel=1e-3)
 
@@ -303,14 +309,14 @@ def test_a_box_near_the_border_is_as_far_as_one_in_the_middle(camera, off):
         ray = np.array([math.sin(math.radians(degrees)), 0, math.cos(math.radians(degrees))])
         face = face_of(camera, 3.0 * ray, turned(ray, 0, 0, 0))
         face.landmarks = None
-        head, = locate([face], lens, True, IPD)
+        head, = estimate_head_poses([face], lens, True, IPD)
         assert head.range == pytest.approx(3.0, rel=0.05)
         assert angle(head.ray, ray) < 0.5
 
 
 def test_an_assumed_camera_makes_ranges_less_sure():
     face = somebody()
-    known, assumed = (locate([face], LENS, known, IPD)[0] for known in (True, False))
+    known, assumed = (estimate_head_poses([face], LENS, known, IPD)[0] for known in (True, False))
     assert assumed.range == known.range
     assert assumed.range_stddev == pytest.approx(math.hypot(0.2, 0.06) * known.range, rel=0.01)
 
@@ -318,17 +324,17 @@ def test_an_assumed_camera_makes_ranges_less_sure():
 @given(st.floats(-3.14, 3.14), st.floats(-1.5, 1.5), st.floats(-3.14, 3.14))
 def test_a_quaternion_is_the_rotation(yaw, pitch, roll):
     rotation = turned(RAY, yaw, pitch, roll)
-    q = quaternion(rotation)
+    q = quaternion_from_matrix(rotation)
     assert np.linalg.norm(q) == pytest.approx(1)
     assert q[3] >= 0
     assert matrix_of(q) == pytest.approx(rotation, abs=1e-6)
-    assert matrix_of(quaternion(np.eye(3))) == pytest.approx(np.eye(3))
+    assert matrix_of(quaternion_from_matrix(np.eye(3))) == pytest.approx(np.eye(3))
 
 
 def test_the_range_of_a_real_person(four_targets):
     """The rig is assumed to be 640 mm and f = 890 px; a person's eyes may be 7 mm off the mean."""
     matrix = np.array([[890.0, 0, 640], [0, 890, 360], [0, 0, 1]])
-    found = [locate([face], Lens(matrix), True, IPD)[0] for _, face, _ in four_targets]
+    found = [estimate_head_poses([face], Lens(matrix), True, IPD)[0] for _, face, _ in four_targets]
     assert all(head.fitted for head in found)
     ranges = np.array([head.range for head in found])
     assert np.median(ranges) == pytest.approx(0.64, rel=0.2)

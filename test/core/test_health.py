@@ -7,47 +7,47 @@ from types import SimpleNamespace
 
 from gaze_ros.core.diagnostics import status
 from gaze_ros.core.diagnostics.node_status import (
-    CameraFacts,
-    DisplayFacts,
-    InferenceFacts,
-    PeopleFacts,
-    RecorderFacts,
-    ReplayFacts,
+    CameraStatus,
+    DisplayStatus,
+    InferenceStatus,
+    PeopleStatus,
+    RecorderStatus,
+    ReplayStatus,
 )
-from gaze_ros.core.diagnostics.rolling import Recent
-from gaze_ros.core.diagnostics.stage_stats import DROPS, Figures
+from gaze_ros.core.diagnostics.rolling import RollingMean
+from gaze_ros.core.diagnostics.stage_stats import DROP_REASONS, StageSnapshot
 from gaze_ros.core.diagnostics.status import (
-    gpu_present,
-    Input,
-    judge,
+    has_nvidia_gpu,
+    InactiveStatus,
+    InputTopic,
+    key_values,
     Level,
-    Limits,
-    MEANINGS,
-    NotActive,
-    NoTime,
-    values,
+    NoClockStatus,
+    PROBLEMS,
+    summarize,
+    Thresholds,
 )
 from gaze_ros.core.parameters import COMMON, NODES
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-IMAGE, GAZE = Input('/camera/image_raw', 1), Input('/gaze', 1)
-CAMERA = CameraFacts('0', wanted=30.0)
-INFERENCE = InferenceFacts(
+IMAGE, GAZE = InputTopic('/camera/image_raw', 1), InputTopic('/gaze', 1)
+CAMERA = CameraStatus('0', wanted=30.0)
+INFERENCE = InferenceStatus(
     (IMAGE,), 0.005, 0.008, 'adas', 'openvino, cpu, bf16', 'yunet', queue_depth=2)
-DISPLAY = DisplayFacts((IMAGE, GAZE), window=True)
-PEOPLE = PeopleFacts((GAZE,))
-REPLAY = ReplayFacts('in.mcap')
-RECORDER = RecorderFacts((GAZE,), 'out.mcap')
+DISPLAY = DisplayStatus((IMAGE, GAZE), window=True)
+PEOPLE = PeopleStatus((GAZE,))
+REPLAY = ReplayStatus('in.mcap')
+RECORDER = RecorderStatus((GAZE,), 'out.mcap')
 #: By which CASES are judged.
-LIMITS = Limits(0.5, 5.0, 1.5, 0.0)
+LIMITS = Thresholds(0.5, 5.0, 1.5, 0.0)
 
 
 def figures(rate=30.0, came=None, work=0.012, age=0.011, seconds=5.0, **dropped):
     done = int(rate * seconds)
     came = done + sum(dropped.values()) if came is None else came
-    return Figures(seconds, came, done, dropped, work, (age,) * done)
+    return StageSnapshot(seconds, came, done, dropped, work, (age,) * done)
 
 
 NOTHING = figures(0, work=math.nan)
@@ -69,9 +69,9 @@ CASES = {
         (replace(CAMERA, live=False), figures(12.4, work=0.08), Level.WARN,
          ['reading takes 80 ms', 'lower rate'])],
     'nothing publishes': [
-        (replace(INFERENCE, inputs=(Input('/camera/image_raw', 0),)), NOTHING, Level.ERROR,
+        (replace(INFERENCE, inputs=(InputTopic('/camera/image_raw', 0),)), NOTHING, Level.ERROR,
          ['/camera/image_raw', 'start', 'remap']),
-        (replace(DISPLAY, inputs=(IMAGE, Input('/gaze', 0))), NOTHING, Level.ERROR,
+        (replace(DISPLAY, inputs=(IMAGE, InputTopic('/gaze', 0))), NOTHING, Level.ERROR,
          ['publishes: /gaze;'])],
     'nothing arrives': [
         (INFERENCE, NOTHING, Level.ERROR, [
@@ -153,26 +153,26 @@ CASES = {
          figures(10, work=0.1, newer=100), Level.WARN, ['device'])],
     'nobody looks': [(replace(DISPLAY, window=False), figures(), Level.OK, ['nothing is drawn'])],
     'no time': [
-        (NoTime(INFERENCE), figures(), Level.WARN, ['/clock', 'use_sim_time']),
-        (NoTime(NotActive(True)), NOTHING, Level.WARN, ['/clock'])],
+        (NoClockStatus(INFERENCE), figures(), Level.WARN, ['/clock', 'use_sim_time']),
+        (NoClockStatus(InactiveStatus(True)), NOTHING, Level.WARN, ['/clock'])],
     'waiting': [
         (replace(CAMERA, idle='the file is at its end'), NOTHING, Level.STALE, ['at its end']),
         (CAMERA, replace(NOTHING, seconds=1.0), Level.STALE, ['first picture']),
         (INFERENCE, replace(NOTHING, seconds=1.0), Level.STALE, ['first picture']),
         (REPLAY, NOTHING, Level.STALE, ['the bag has none here']),
         (replace(REPLAY, idle='the bag is at its end'), NOTHING, Level.STALE, ['at its end']),
-        (NotActive(False), NOTHING, Level.STALE, ['unconfigured: configure it']),
-        (NotActive(True), figures(), Level.STALE, ['inactive: activate it']),
-        (NotActive(True, moving=True), figures(), Level.STALE, ['is under way'])],
+        (InactiveStatus(False), NOTHING, Level.STALE, ['unconfigured: configure it']),
+        (InactiveStatus(True), figures(), Level.STALE, ['inactive: activate it']),
+        (InactiveStatus(True, in_transition=True), figures(), Level.STALE, ['is under way'])],
 }
 
 
 def findings(facts, shown, limits=LIMITS):
-    return {finding.what: finding for finding in facts.findings(shown, limits)}
+    return {finding.what: finding for finding in facts.checks(shown, limits)}
 
 
 def test_every_meaning_has_a_case():
-    assert list(CASES) == list(MEANINGS)
+    assert list(CASES) == list(PROBLEMS)
 
 
 @pytest.mark.parametrize(
@@ -182,13 +182,13 @@ def test_what_is_the_matter_is_found(what, facts, shown, level, words):
     found = findings(facts, shown)
     assert found[what].level is level
     assert all(word in str(found[what]) for word in words), str(found[what])
-    verdict = judge(shown, facts, LIMITS)
+    verdict = summarize(shown, facts, LIMITS)
     assert what in f'{verdict.message}; {verdict.also}'
 
 
 @pytest.mark.parametrize(('facts', 'words'), FINE)
 def test_nothing_is_the_matter(facts, words):
-    verdict = judge(figures(), facts, LIMITS)
+    verdict = summarize(figures(), facts, LIMITS)
     assert verdict.level is Level.OK
     assert verdict.message.startswith('30.0 pictures/s, 11 ms old')
     assert words in verdict.message
@@ -204,7 +204,7 @@ def test_nothing_is_the_matter(facts, words):
     (INFERENCE, figures(10, skipped=100)),
     (INFERENCE, figures(age=0.4)),
     (replace(INFERENCE, sim_time=True), figures(age=-0.1)),
-    (replace(INFERENCE, inputs=(Input('/camera/image_raw', 0),)), figures()),
+    (replace(INFERENCE, inputs=(InputTopic('/camera/image_raw', 0),)), figures()),
     (replace(INFERENCE, gpu=True, device='cpu'), figures()),
     (replace(INFERENCE, gpu=True, running='torch, cuda, fp16'), figures()),
 ])
@@ -213,18 +213,18 @@ def test_no_false_alarm(facts, shown):
 
 
 def test_the_worst_comes_first():
-    verdict = judge(figures(0, failed=5), replace(INFERENCE, max_age=0.1, gpu=True), Limits())
+    verdict = summarize(figures(0, failed=5), replace(INFERENCE, max_age=0.1, gpu=True), Thresholds())
     assert verdict.level is Level.ERROR
     assert verdict.message.startswith('pictures fail: ')
     assert verdict.also.startswith('a GPU lies idle: ')
 
 
 def test_ages_unknown_are_not_told():
-    assert judge(replace(figures(), ages=()), INFERENCE, LIMITS).message == '30.0 pictures/s'
+    assert summarize(replace(figures(), ages=()), INFERENCE, LIMITS).message == '30.0 pictures/s'
 
 
 def test_values_are_numbers_where_they_can_be_and_always_the_same():
-    told = values(figures(20, newer=50), INFERENCE, LIMITS)
+    told = key_values(figures(20, newer=50), INFERENCE, LIMITS)
     assert told['rate [Hz]'] == '20.00'
     assert told['pictures came [Hz]'] == '30.00'
     assert told['work a picture [ms]'] == '12.0'
@@ -235,23 +235,23 @@ def test_values_are_numbers_where_they_can_be_and_always_the_same():
         'adas', 'openvino', 'cpu', 'bf16')
     assert told['publishers of /camera/image_raw'] == '1'
     for facts in (CAMERA, INFERENCE, DISPLAY, PEOPLE, RECORDER):
-        assert values(NOTHING, facts, LIMITS).keys() == values(
+        assert key_values(NOTHING, facts, LIMITS).keys() == key_values(
             figures(failed=1), facts, LIMITS).keys()
     assert (told['warn_age [s]'], told['error_age [s]']) == ('0.5', '5')
     assert (told['warn_rate [Hz]'], told['error_rate [Hz]']) == ('1.5', '0')
 
 
 @pytest.mark.parametrize(('age', 'limits', 'level'), [
-    (0.4, Limits(), Level.OK), (0.6, Limits(), Level.WARN), (5.1, Limits(), Level.ERROR),
-    (0.1, Limits(warn_age=0.09), Level.WARN), (0.9, Limits(warn_age=1.0), Level.OK),
-    (0.9, Limits(warn_age=0.0), Level.OK),  # none
-    (6.0, Limits(error_age=0.0), Level.WARN),
-    (6.0, Limits(0.0, 0.0), Level.OK),
-    (0.4, Limits(0.5, 0.3), Level.ERROR),  # the worse wins
+    (0.4, Thresholds(), Level.OK), (0.6, Thresholds(), Level.WARN), (5.1, Thresholds(), Level.ERROR),
+    (0.1, Thresholds(warn_age=0.09), Level.WARN), (0.9, Thresholds(warn_age=1.0), Level.OK),
+    (0.9, Thresholds(warn_age=0.0), Level.OK),  # none
+    (6.0, Thresholds(error_age=0.0), Level.WARN),
+    (6.0, Thresholds(0.0, 0.0), Level.OK),
+    (0.4, Thresholds(0.5, 0.3), Level.ERROR),  # the worse wins
 ])
 def test_the_limits_of_age(age, limits, level):
     for facts in (CAMERA, INFERENCE, DISPLAY, PEOPLE, REPLAY, RECORDER):
-        assert judge(figures(age=age), facts, limits).level is level
+        assert summarize(figures(age=age), facts, limits).level is level
 
 
 @pytest.mark.parametrize(('rate', 'warn', 'error', 'level'), [
@@ -261,7 +261,7 @@ def test_the_limits_of_age(age, limits, level):
 ])
 def test_the_limits_of_the_rate(rate, warn, error, level):
     for facts in (replace(CAMERA, wanted=0.0), INFERENCE, DISPLAY, PEOPLE, REPLAY, RECORDER):
-        verdict = judge(figures(rate), facts, Limits(warn_rate=warn, error_rate=error))
+        verdict = summarize(figures(rate), facts, Thresholds(warn_rate=warn, error_rate=error))
         assert verdict.level is level
         assert ('the rate is low' in verdict.message) is (level is not Level.OK)
 
@@ -272,11 +272,11 @@ def test_the_limits_of_the_rate(rate, warn, error, level):
     (INFERENCE, figures(9.0, seconds=1.0)),  # just begun
     (DISPLAY, replace(NOTHING, seconds=1.0)),
     (INFERENCE, NOTHING),  # told already: nothing arrives
-    (NotActive(True), figures(9.0)),
-    (NotActive(False), NOTHING),
+    (InactiveStatus(True), figures(9.0)),
+    (InactiveStatus(False), NOTHING),
 ])
 def test_no_rate_is_wanted_of_a_node_that_waits(facts, shown):
-    assert 'the rate is low' not in findings(facts, shown, Limits(0.0, 0.0, 20.0, 10.0))
+    assert 'the rate is low' not in findings(facts, shown, Thresholds(0.0, 0.0, 20.0, 10.0))
 
 
 def test_what_the_messages_name_are_parameters():
@@ -284,41 +284,41 @@ def test_what_the_messages_name_are_parameters():
         'use_sim_time', 'image_raw', 'ROS_DOMAIN_ID'}
     for cases in CASES.values():
         for facts, shown, *_ in cases:
-            for finding in facts.findings(shown, LIMITS):
+            for finding in facts.checks(shown, LIMITS):
                 assert set(re.findall(r'[A-Za-z]+_[A-Za-z_]+', str(finding))) <= known
 
 
 NUMBERS = st.floats() | st.sampled_from([0.0, 0.01, 1.0, 5.0, 30.0])
 COUNTS = st.integers(-10, 10 ** 12)
 ANY_FIGURES = st.builds(
-    Figures, NUMBERS, COUNTS, COUNTS, st.dictionaries(st.sampled_from([*DROPS]), COUNTS), NUMBERS,
+    StageSnapshot, NUMBERS, COUNTS, COUNTS, st.dictionaries(st.sampled_from([*DROP_REASONS]), COUNTS), NUMBERS,
     st.lists(NUMBERS, max_size=4).map(tuple))
-INPUTS = st.lists(st.builds(Input, st.text(), st.integers(-1, 3)), max_size=3).map(tuple)
+INPUTS = st.lists(st.builds(InputTopic, st.text(), st.integers(-1, 3)), max_size=3).map(tuple)
 ANY_FACTS = st.one_of(
-    st.builds(CameraFacts, st.text(), NUMBERS, NUMBERS, st.booleans(), *[st.text()] * 3),
-    st.builds(InferenceFacts, INPUTS, NUMBERS, NUMBERS, st.text(),
+    st.builds(CameraStatus, st.text(), NUMBERS, NUMBERS, st.booleans(), *[st.text()] * 3),
+    st.builds(InferenceStatus, INPUTS, NUMBERS, NUMBERS, st.text(),
               st.text() | st.just('torch, cpu, fp32'), st.text(),
               st.sampled_from(['auto', 'cpu', 'cuda']), st.booleans(), st.none() | st.booleans(),
               st.text(), COUNTS, NUMBERS, st.text(), st.booleans()),
-    st.builds(DisplayFacts, INPUTS, st.booleans(), st.booleans(), COUNTS, COUNTS, COUNTS,
+    st.builds(DisplayStatus, INPUTS, st.booleans(), st.booleans(), COUNTS, COUNTS, COUNTS,
               st.text(), st.booleans()),
-    st.builds(PeopleFacts, INPUTS, COUNTS, COUNTS, st.booleans(), COUNTS, st.booleans(), COUNTS,
+    st.builds(PeopleStatus, INPUTS, COUNTS, COUNTS, st.booleans(), COUNTS, st.booleans(), COUNTS,
               st.text(), st.booleans()),
-    st.builds(ReplayFacts, st.text(), st.text(), st.text()),
-    st.builds(RecorderFacts, INPUTS, st.text(), st.text(), st.booleans()),
-    st.builds(NotActive, st.booleans(), st.booleans()))
+    st.builds(ReplayStatus, st.text(), st.text(), st.text()),
+    st.builds(RecorderStatus, INPUTS, st.text(), st.text(), st.booleans()),
+    st.builds(InactiveStatus, st.booleans(), st.booleans()))
 
 
 @pytest.mark.filterwarnings('ignore:.*:RuntimeWarning')  # NumPy's, of ages that are no numbers
-@given(ANY_FIGURES, ANY_FACTS, st.builds(Limits, NUMBERS, NUMBERS, NUMBERS, NUMBERS))
+@given(ANY_FIGURES, ANY_FACTS, st.builds(Thresholds, NUMBERS, NUMBERS, NUMBERS, NUMBERS))
 def test_any_figures_facts_and_limits_get_a_level_and_a_sentence(some, facts, limits):
-    verdict = judge(some, facts, limits)
+    verdict = summarize(some, facts, limits)
     assert verdict.level in Level
     assert verdict.message
-    found = [*facts.findings(some, limits)]
-    assert all(f.what in MEANINGS for f in found)
+    found = [*facts.checks(some, limits)]
+    assert all(f.what in PROBLEMS for f in found)
     assert verdict.level in {Level.OK, *(f.level for f in found)}
-    told = values(some, facts, limits)
+    told = key_values(some, facts, limits)
     assert all(isinstance(word, str) for pair in told.items() for word in pair)
 
 
@@ -327,19 +327,19 @@ def test_a_gpu_is_found_without_torch(monkeypatch):
     monkeypatch.setattr(status, 'Path', lambda path: SimpleNamespace(
         exists=lambda: path == '/proc/driver/nvidia' and bool(there)))
     monkeypatch.delitem(sys.modules, 'torch', raising=False)
-    assert not gpu_present()
+    assert not has_nvidia_gpu()
     assert 'torch' not in sys.modules
     for available in (False, True):
         torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda a=available: a))
         monkeypatch.setitem(sys.modules, 'torch', torch)
-        assert gpu_present() is available
+        assert has_nvidia_gpu() is available
     monkeypatch.delitem(sys.modules, 'torch')
     there.append(True)
-    assert gpu_present()
+    assert has_nvidia_gpu()
 
 
 def test_recent_is_the_mean_of_the_last():
-    recent = Recent(3)
+    recent = RollingMean(3)
     assert math.isnan(recent.mean)
     for value in (100.0, 1.0, math.nan, 2.0, math.inf, 3.0):
         recent.add(value)
@@ -351,7 +351,7 @@ def test_the_readme_explains_every_message():
     section = readme.split('\n### Diagnostics\n')[1].split('\n##')[0]
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in section.splitlines()
             if line.startswith('| `')]
-    assert {row[0].strip('`'): row[1] for row in rows} == MEANINGS
+    assert {row[0].strip('`'): row[1] for row in rows} == PROBLEMS
     assert all(row[2] for row in rows)
 
 
@@ -364,10 +364,10 @@ def test_the_docs_have_every_value_of_every_node_and_the_thresholds():
                 for line in section.splitlines() if line.startswith('| `')]
         return [(re.findall('`([^`]+)`', row[0]), row[1]) for row in rows]
 
-    told = {'all': {'last error', 'also', *values(NOTHING, NotActive(True), LIMITS)}}
+    told = {'all': {'last error', 'also', *key_values(NOTHING, InactiveStatus(True), LIMITS)}}
     for name, facts in (('camera', CAMERA), ('replay', REPLAY), ('gaze', INFERENCE),
                         ('visualizer', DISPLAY), ('people', PEOPLE), ('recorder', RECORDER)):
-        told[name] = {re.sub('of /.*', 'of TOPIC', key) for key in facts.values()}
+        told[name] = {re.sub('of /.*', 'of TOPIC', key) for key in facts.key_values()}
     documented = {name: set() for name in told}
     for keys, nodes in table('Values'):
         for node in nodes.split(', '):
@@ -375,5 +375,5 @@ def test_the_docs_have_every_value_of_every_node_and_the_thresholds():
     assert documented == told
     limits = {name: float(default) for names, defaults in table('Thresholds')
               for name, default in zip(names, defaults.split(', '))}
-    assert limits == Limits()._asdict() == {
-        spec.name: spec.default for spec in COMMON if spec.name in Limits._fields}
+    assert limits == Thresholds()._asdict() == {
+        spec.name: spec.default for spec in COMMON if spec.name in Thresholds._fields}

@@ -1,42 +1,42 @@
 from gaze_ros.core.pipeline import synchronizer
-from gaze_ros.core.pipeline.synchronizer import Companion, StampMatcher
+from gaze_ros.core.pipeline.synchronizer import ExactTimeSynchronizer, TimeoutSynchronizer
 import pytest
 
 
 def test_pairs_whichever_comes_first():
-    matcher = StampMatcher()
-    assert matcher.add_picture((1, 0), 'p') is None
+    matcher = ExactTimeSynchronizer()
+    assert matcher.add_image((1, 0), 'p') is None
     assert matcher.add_result((1, 0), 'r') == ('p', 'r')
     assert matcher.add_result((2, 0), 'r2') is None
-    assert matcher.add_picture((2, 0), 'p2') == ('p2', 'r2')
+    assert matcher.add_image((2, 0), 'p2') == ('p2', 'r2')
 
 
 def test_another_stamp_is_no_match():
-    matcher = StampMatcher()
-    matcher.add_picture(1, 'p')
+    matcher = ExactTimeSynchronizer()
+    matcher.add_image(1, 'p')
     assert matcher.add_result(2, 'r') is None
-    assert matcher.add_picture(3, 'p') is None
+    assert matcher.add_image(3, 'p') is None
 
 
 def test_a_pair_is_given_once():
-    matcher = StampMatcher()
-    matcher.add_picture(1, 'p')
+    matcher = ExactTimeSynchronizer()
+    matcher.add_image(1, 'p')
     assert matcher.add_result(1, 'r')
     assert matcher.add_result(1, 'r') is None
 
 
 def test_the_newer_of_two_with_one_stamp_counts():
-    matcher = StampMatcher()
-    matcher.add_picture(1, 'old')
-    matcher.add_picture(1, 'new')
+    matcher = ExactTimeSynchronizer()
+    matcher.add_image(1, 'old')
+    matcher.add_image(1, 'new')
     assert matcher.add_result(1, 'r') == ('new', 'r')
 
 
 @pytest.mark.parametrize('left', ['picture', 'result'])
 @pytest.mark.parametrize('completed_by', ['picture', 'result'])
 def test_a_pair_drops_everything_older(left, completed_by):
-    matcher = StampMatcher()
-    add = {'picture': matcher.add_picture, 'result': matcher.add_result}
+    matcher = ExactTimeSynchronizer()
+    add = {'picture': matcher.add_image, 'result': matcher.add_result}
     other = {'picture': 'result', 'result': 'picture'}
     add[left](1, 'old')
     add[other[completed_by]](2, 'x')
@@ -45,17 +45,17 @@ def test_a_pair_drops_everything_older(left, completed_by):
 
 
 def test_newer_pictures_outlive_a_pair():
-    matcher = StampMatcher()
+    matcher = ExactTimeSynchronizer()
     for i in range(5):
-        matcher.add_picture(i, f'p{i}')
+        matcher.add_image(i, f'p{i}')
     assert matcher.add_result(2, 'r') == ('p2', 'r')
     assert matcher.add_result(4, 'r') == ('p4', 'r')
 
 
 @pytest.mark.parametrize('kind', ['picture', 'result'])
 def test_at_most_capacity_is_kept_and_the_oldest_goes(kind):
-    matcher = StampMatcher(capacity=4)
-    fill, ask = matcher.add_picture, matcher.add_result
+    matcher = ExactTimeSynchronizer(capacity=4)
+    fill, ask = matcher.add_image, matcher.add_result
     if kind == 'result':
         fill, ask = ask, fill
     for i in range(10):
@@ -66,27 +66,27 @@ def test_at_most_capacity_is_kept_and_the_oldest_goes(kind):
 @pytest.mark.parametrize('jump', [-10_000, 10_000, 0])
 @pytest.mark.parametrize('first', ['picture', 'result'])
 def test_stamps_that_jump_leave_nothing_behind(jump, first):
-    matcher = StampMatcher()
+    matcher = ExactTimeSynchronizer()
     stamps = range(20_000, 20_010)
     for stamp in stamps[:5]:
-        matcher.add_picture(stamp, 'without a result')
+        matcher.add_image(stamp, 'without a result')
     for stamp in stamps[5:]:
         matcher.add_result(stamp, 'without a picture')
-    add = matcher.add_picture, matcher.add_result
+    add = matcher.add_image, matcher.add_result
     one, other = add if first == 'picture' else add[::-1]
     for stamp in range(20_010 + jump, 20_013 + jump):
         one(stamp, 'x')
         assert other(stamp, 'x') == ('x', 'x')
     assert matcher.late == 0
     for stamp in stamps:
-        assert matcher.add_picture(stamp, 'p') is None
+        assert matcher.add_image(stamp, 'p') is None
         assert matcher.add_result(stamp, 'r') == ('p', 'r'), 'what was left was taken for it'
 
 
 def test_results_whose_picture_has_gone_are_counted():
-    matcher = StampMatcher(capacity=3)
+    matcher = ExactTimeSynchronizer(capacity=3)
     for stamp in range(5):
-        matcher.add_picture(stamp, f'picture {stamp}')
+        matcher.add_image(stamp, f'picture {stamp}')
     assert matcher.add_result(1, 'too late') is None
     assert matcher.late == 1
     assert matcher.add_result(3, 'in time') == ('picture 3', 'in time')
@@ -95,9 +95,9 @@ def test_results_whose_picture_has_gone_are_counted():
 
 
 def test_as_many_pictures_are_kept_as_there_is_memory_for():
-    matcher = StampMatcher()
+    matcher = ExactTimeSynchronizer()
     for nbytes, capacity in ((640 * 480 * 3, 277), (1, 300), (0, 300), (10**9, 4)):
-        matcher.fit(nbytes)
+        matcher.set_image_size(nbytes)
         assert matcher.capacity == capacity
 
 
@@ -107,7 +107,7 @@ def companion(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(synchronizer, 'monotonic', lambda: now[0])
     given = []
-    return Companion(given.append), given, lambda seconds: now.__setitem__(0, 100.0 + seconds)
+    return TimeoutSynchronizer(given.append), given, lambda seconds: now.__setitem__(0, 100.0 + seconds)
 
 
 def test_results_wait_for_their_pictures_while_these_come(companion):

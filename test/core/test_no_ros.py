@@ -13,8 +13,8 @@ ROS = ('rclpy', 'sensor_msgs', 'std_msgs', 'geometry_msgs', 'builtin_interfaces'
 IMPORT_ALL = f"""
 import sys
 sys.modules.update(dict.fromkeys([*{ROS!r}, 'gaze_ros.ros', 'gaze_ros.msg']))
-from gaze_ros.core import threads
-threads.configure()
+from gaze_ros.core.system import native_threads
+native_threads.configure()
 from importlib import import_module
 from pkgutil import walk_packages
 import gaze_ros.cli, gaze_ros.core

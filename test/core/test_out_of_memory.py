@@ -11,7 +11,7 @@ import weakref
 
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.runtimes.batches import Batches, one_line
-from gaze_ros.core.system.malloc import is_exhausted
+from gaze_ros.core.system.malloc import is_out_of_memory
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
@@ -21,8 +21,8 @@ LIMITED = """
 import logging, resource, sys
 from pathlib import Path
 import numpy as np
-from gaze_ros.core import threads
-threads.configure()
+from gaze_ros.core.system import native_threads
+native_threads.configure()
 from gaze_ros.core.networks.checkpoints import load_network
 from gaze_ros.core.runtimes import open_network
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format='%(message)s')
@@ -168,7 +168,7 @@ def test_the_network_of_torch_frees_what_it_had_and_is_freed_itself(monkeypatch)
     (RuntimeError('mat1 and mat2 shapes cannot be multiplied (1x8 and 9x5)'), False),
     (ValueError('x'), False)])
 def test_which_errors_are_those_of_memory(error, exhausted):
-    assert is_exhausted(error) is exhausted
+    assert is_out_of_memory(error) is exhausted
     assert one_line(error)
     device, batches = Device(99), Batches()
 

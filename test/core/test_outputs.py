@@ -5,7 +5,7 @@ from gaze_ros.bags.writing import BagWriter
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import safe_paths
 from gaze_ros.core.output.video_recorder import VideoRecorder
-from gaze_ros.ros.publishers.snapshots import folder_at
+from gaze_ros.ros.publishers.snapshots import snapshot_folder
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
@@ -18,7 +18,7 @@ def video(path):
 
 
 def text(path):
-    safe_paths.create(path).close()
+    safe_paths.open_output(path).close()
 
 
 def bag(path):
@@ -27,8 +27,8 @@ def bag(path):
 
 
 def shot(path):
-    folder_at(str(path.parent))
-    safe_paths.create(path).close()
+    snapshot_folder(str(path.parent))
+    safe_paths.open_output(path).close()
 
 
 #: What writes where a parameter or an option says, and the ending it wants.
@@ -77,27 +77,27 @@ def test_nothing_is_written_beside_the_root(tmp_path, root, write, ending, place
 
 def test_below_the_root_relative_paths_begin_there(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / 'precious')
-    assert safe_paths.folder('') == root == folder_at('')
-    assert safe_paths.place('a/b.mp4') == root / 'a' / 'b.mp4'
+    assert safe_paths.safe_folder('') == root == snapshot_folder('')
+    assert safe_paths.safe_path('a/b.mp4') == root / 'a' / 'b.mp4'
     assert VideoRecorder('c.mp4').path == root / 'c.mp4'
-    assert safe_paths.folder(root / 'inner') == root / 'inner'
+    assert safe_paths.safe_folder(root / 'inner') == root / 'inner'
     (root / 'inside').symlink_to(root / 'a')
-    assert safe_paths.place('inside/b.mp4').resolve() == root / 'a' / 'b.mp4'
+    assert safe_paths.safe_path('inside/b.mp4').resolve() == root / 'a' / 'b.mp4'
     assert os.listdir() == []
 
 
 def test_a_root_that_is_itself_reached_by_a_link_is_one(root, tmp_path, monkeypatch):
     (tmp_path / 'alias').symlink_to(root)
     monkeypatch.setenv(safe_paths.VARIABLE, str(tmp_path / 'alias'))
-    assert safe_paths.place('x.mp4').resolve() == root / 'x.mp4'
-    assert safe_paths.place(root / 'x.mp4') == root / 'x.mp4'
+    assert safe_paths.safe_path('x.mp4').resolve() == root / 'x.mp4'
+    assert safe_paths.safe_path(root / 'x.mp4') == root / 'x.mp4'
 
 
 @pytest.mark.parametrize('value', ['relative', '/nowhere/at/all', '/etc/hostname'])
 def test_a_root_that_is_no_folder_stops_all_writing(monkeypatch, value):
     monkeypatch.setenv(safe_paths.VARIABLE, value)
     with pytest.raises(GazeRosError, match=f"GAZE_ROS_OUTPUT_ROOT '{value}' is no absolute path"):
-        safe_paths.folder('x')
+        safe_paths.safe_folder('x')
 
 
 def test_a_folder_of_everybody_is_refused_below_the_root_only(root, tmp_path):
@@ -105,28 +105,28 @@ def test_a_folder_of_everybody_is_refused_below_the_root_only(root, tmp_path):
         folder.mkdir()
         folder.chmod(0o777)
     with pytest.raises(GazeRosError, match='may be written by everybody'):
-        safe_paths.create(root / 'open' / 'x.mp4')
+        safe_paths.open_output(root / 'open' / 'x.mp4')
     (root / 'open').chmod(0o1777)
-    safe_paths.create(root / 'open' / 'x.mp4').close()
+    safe_paths.open_output(root / 'open' / 'x.mp4').close()
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(safe_paths.VARIABLE)
-        safe_paths.create(tmp_path / 'stick' / 'x.mp4').close()
+        safe_paths.open_output(tmp_path / 'stick' / 'x.mp4').close()
 
 
 @pytest.mark.parametrize('name', ['pipe', '/dev/null'])
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, name):
     os.mkfifo(tmp_path / 'pipe')
     with pytest.raises((GazeRosError, OSError), match='not a file|No such device'):
-        safe_paths.create(tmp_path / name)
+        safe_paths.open_output(tmp_path / name)
     with os.fdopen(os.open(tmp_path / 'pipe', os.O_RDONLY | os.O_NONBLOCK)):
         with pytest.raises(GazeRosError, match='a device or a pipe'):  # with a reader
-            safe_paths.create(tmp_path / 'pipe')
+            safe_paths.open_output(tmp_path / 'pipe')
 
 
 def test_a_file_begins_anew_unless_it_is_kept(tmp_path):
     path = tmp_path / 'new' / 'x.jsonl'
     for keep, wanted in ((False, b'a'), (True, b'aa'), (False, b'a')):
-        with safe_paths.create(path, keep=keep) as file:
+        with safe_paths.open_output(path, keep=keep) as file:
             file.write(b'a')
         assert path.read_bytes() == wanted
     assert not path.stat().st_mode & 0o133
@@ -137,7 +137,7 @@ def test_a_file_begins_anew_unless_it_is_kept(tmp_path):
 def test_what_is_no_path_is_told(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(GazeRosError, match='names no file|is no path'):
-        safe_paths.create(path)
+        safe_paths.open_output(path)
     assert os.listdir(tmp_path) == []
 
 
@@ -154,7 +154,7 @@ def test_whatever_the_path_it_lies_below_the_root(tmp_path_factory, parts):
         patch.setenv(safe_paths.VARIABLE, str(root))
         patch.setenv('HOME', str(top / 'beside'))
         try:
-            with safe_paths.create('/'.join([*parts, 'x.mp4'])) as file:
+            with safe_paths.open_output('/'.join([*parts, 'x.mp4'])) as file:
                 written = os.path.realpath(f'/proc/self/fd/{file.fileno()}')
             assert written.startswith(f'{root}/')
         except (GazeRosError, OSError):

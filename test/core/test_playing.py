@@ -4,10 +4,10 @@ from threading import enumerate as threads
 from threading import Event
 import time
 
-from gaze_ros.core.diagnostics.stage_stats import Stage
+from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.sources import capture_thread, open_source
 from gaze_ros.core.sources import player as playing
-from gaze_ros.core.sources.player import Player, wait_for
+from gaze_ros.core.sources.player import Player, wait_for_subscribers
 import numpy as np
 import pytest
 from support import save_sample, wait_until
@@ -17,16 +17,16 @@ PICTURE = np.zeros((48, 64, 3), np.uint8)
 
 def test_the_end_of_a_file_tells_of_its_own_pictures(tmp_path, caplog):
     caplog.set_level('INFO')
-    stage, ends, failures = Stage('Camera'), [], []
+    stage, ends, failures = StageStats('Camera'), [], []
     player = Player(
         open_source(str(save_sample(tmp_path / 'a.avi', 'MJPG', 100.0, 5))), stage,
-        lambda picture, source, reading: stage.done(), lambda: '', lambda: ends.append(1),
+        lambda picture, source, reading: stage.processed(), lambda: '', lambda: ends.append(1),
         failures.append)
-    player.begin()
+    player.start()
     wait_until(lambda: "a.avi' is at its end after 5 frames" in caplog.text, 20, 'the first end')
     player.replace(open_source(str(save_sample(tmp_path / 'b.avi', 'MJPG', 100.0, 3))))
     wait_until(lambda: "b.avi' is at its end after 3 frames" in caplog.text, 20, 'the second end')
-    player.end()
+    player.request_stop()
     assert player.join(5.0)
     player.close()
     assert failures == [] and stage.rate.count == 8
@@ -35,9 +35,9 @@ def test_the_end_of_a_file_tells_of_its_own_pictures(tmp_path, caplog):
 def test_nobody_waits_for_what_is_there_and_who_is_woken_does_not_start():
     woken = Event()
     words = iter(['one', 'two', ''])
-    assert wait_for(lambda: next(words), woken)
+    assert wait_for_subscribers(lambda: next(words), woken)
     woken.set()
-    assert not wait_for(lambda: 'one', woken)
+    assert not wait_for_subscribers(lambda: 'one', woken)
 
 
 class Hanging:
@@ -77,22 +77,22 @@ class HangingCamera(Hanging):
 @pytest.fixture
 def play(monkeypatch):
     """Return what plays a source until the end of the test; a read hangs after 0.2 s."""
-    monkeypatch.setattr(capture_thread, 'HANGS', 0.2)
+    monkeypatch.setattr(capture_thread, 'HANG_TIMEOUT', 0.2)
     monkeypatch.setattr(capture_thread, '_LOOK', 0.02)
     monkeypatch.setattr(playing, '_RETRY', 0.02)
     players, failures = [], []
 
     def start(source):
-        stage = Stage('Camera')
+        stage = StageStats('Camera')
         players.append(Player(
-            source, stage, lambda picture, source, reading: stage.done(), lambda: '',
+            source, stage, lambda picture, source, reading: stage.processed(), lambda: '',
             lambda: None, failures.append))
-        players[-1].begin()
+        players[-1].start()
         return players[-1], stage
 
     yield start
     for player in players:
-        player.end()
+        player.request_stop()
         assert player.join(5.0)
         player.close()
     assert failures == []
@@ -135,7 +135,7 @@ def test_readers_that_hang_do_not_pile_up(play):
 
 
 def test_a_call_that_ends_as_it_is_told_of_is_left_to_go_on(monkeypatch):
-    monkeypatch.setattr(capture_thread, 'HANGS', 0.2)
+    monkeypatch.setattr(capture_thread, 'HANG_TIMEOUT', 0.2)
     monkeypatch.setattr(capture_thread, '_LOOK', 0.02)
     released, next_one, done, taken = Event(), Event(), Event(), []
 
@@ -144,14 +144,14 @@ def test_a_call_that_ends_as_it_is_told_of_is_left_to_go_on(monkeypatch):
         turn.call(lambda: next_one.set() or done.wait(60))
 
     def hangs(turn):
-        capture_thread.HANGS = 60.0
+        capture_thread.HANG_TIMEOUT = 60.0
         released.set()
         next_one.wait(60)
 
-    one = capture_thread.Relay(run, hangs, lambda turn: taken.append(turn) or True)
-    one.begin()
+    one = capture_thread.CaptureWatchdog(run, hangs, lambda turn: taken.append(turn) or True)
+    one.start()
     assert next_one.wait(20)
-    one.end()
+    one.stop()
     done.set()
     assert one.join(20)
     assert taken == []

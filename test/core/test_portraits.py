@@ -1,7 +1,7 @@
 import math
 
 import cv2
-from gaze_ros.core.geometry.crops import aligned, cropped
+from gaze_ros.core.geometry.crops import aligned_face_crop, face_crop
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 40), st.integers(0, 40))
 def test_the_box_is_centred_on_black_and_keeps_its_proportions(w, h, x, y):
     bgr = np.full((400, 400, 3), 255, np.uint8)
-    rows, columns = np.nonzero(cropped(bgr, (x, y, w, h), 128).all(axis=2))
+    rows, columns = np.nonzero(face_crop(bgr, (x, y, w, h), 128).all(axis=2))
     width, height = np.ptp(columns) + 1, np.ptp(rows) + 1
     assert max(width, height) == 128
     assert (width, height) == pytest.approx(
@@ -24,7 +24,7 @@ def test_the_box_is_centred_on_black_and_keeps_its_proportions(w, h, x, y):
 
 def test_a_box_of_the_size_asked_for_is_that_part_of_the_picture_and_no_more():
     bgr = RNG.integers(0, 256, (90, 120, 3), np.uint8)
-    out = cropped(bgr, (30, 20, 40, 64), 64)
+    out = face_crop(bgr, (30, 20, 40, 64), 64)
     assert np.array_equal(out[:, 12:52], bgr[20:84, 30:70])
     assert not out[:, :12].any() and not out[:, 52:].any()
 
@@ -40,7 +40,7 @@ def test_eyes_come_to_lie_level_the_right_one_on_the_left(roll, x, y, half):
         bgr[..., channel] = mark
     side = 64
     box = (round(x) - side // 2, round(y) - side // 2, side, side)
-    out = aligned(bgr, box, right, left, 128).astype(float)
+    out = aligned_face_crop(bgr, box, right, left, 128).astype(float)
     at = [np.average(np.arange(128) + 0.5, weights=out[..., c].sum(axis=axis))
           for c in (0, 2) for axis in (0, 1)]
     assert at[1] == pytest.approx(at[3], abs=1)  # level
@@ -52,4 +52,4 @@ def test_eyes_come_to_lie_level_the_right_one_on_the_left(roll, x, y, half):
 def test_a_box_without_extent_is_refused(box):
     bgr = np.zeros((20, 20, 3), np.uint8)
     with pytest.raises(ValueError, match='no extent'):
-        cropped(bgr, box, 128)
+        face_crop(bgr, box, 128)

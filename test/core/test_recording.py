@@ -5,7 +5,7 @@ import sys
 import cv2
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import disk_guard
-from gaze_ros.core.output.video_recorder import Recording, VideoRecorder
+from gaze_ros.core.output.video_recorder import ResumingVideoRecorder, VideoRecorder
 import numpy as np
 import pytest
 
@@ -126,9 +126,9 @@ def test_a_start_that_a_signal_breaks_off_leaves_no_file(tmp_path, monkeypatch, 
     def signalled(*_):
         assert (tmp_path / 'a.mp4').exists()
         raise SystemExit
-    monkeypatch.setattr(disk_guard if where == 'device' else disk_guard.Room, where, signalled)
+    monkeypatch.setattr(disk_guard if where == 'device' else disk_guard.DiskSpaceGuard, where, signalled)
     with pytest.raises(SystemExit):
-        Recording(str(tmp_path / 'a.mp4'))
+        ResumingVideoRecorder(str(tmp_path / 'a.mp4'))
     assert (tmp_path / 'a.mp4').exists() == (where == '_lock')  # it may be another one's
 
 
@@ -173,10 +173,10 @@ def test_a_video_is_ended_before_there_is_no_room_for_its_end(tmp_path, suffix):
 NO_ROOM = """
 import resource, sys
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.output.video_recorder import Recording
+from gaze_ros.core.output.video_recorder import ResumingVideoRecorder
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20,) * 2)
 try:
-    Recording(sys.argv[1])
+    ResumingVideoRecorder(sys.argv[1])
 except GazeRosError as e:
     print(e)
 """
@@ -199,9 +199,9 @@ def test_a_disk_that_is_full_from_the_start_is_told_and_no_file_is_left(tmp_path
 def test_a_file_that_is_taken_away_is_told_and_another_one_begun(
         tmp_path, caplog, monkeypatch, happens):
     monkeypatch.setattr(disk_guard, '_LOOK', 0.0)
-    monkeypatch.setattr(disk_guard, 'AGAIN', 0.0)
+    monkeypatch.setattr(disk_guard, 'RETRY_PERIOD', 0.0)
     path = tmp_path / 'a.avi'
-    recording = Recording(str(path))
+    recording = ResumingVideoRecorder(str(path))
     rng = np.random.default_rng(0)
     with caplog.at_level('INFO'):
         for i in range(40):
@@ -230,16 +230,16 @@ def test_a_file_that_is_taken_away_is_told_and_another_one_begun(
 
 
 def test_an_empty_mount_point_is_no_place_to_go_on(tmp_path):
-    assert disk_guard.may_go_on(tmp_path / 'not' / 'made', disk_guard.device(tmp_path))
-    assert not disk_guard.may_go_on(tmp_path, disk_guard.device(tmp_path) + 1)
+    assert disk_guard.can_resume(tmp_path / 'not' / 'made', disk_guard.device_of(tmp_path))
+    assert not disk_guard.can_resume(tmp_path, disk_guard.device_of(tmp_path) + 1)
 
 
 def test_names_of_files_that_are_there_are_passed_over(tmp_path):
     path = tmp_path / 'a.mp4'
-    assert disk_guard.next_free(path) == path
+    assert disk_guard.next_free_path(path) == path
     for name in ('a.mp4', 'a_2.mp4'):
         (tmp_path / name).touch()
-    assert disk_guard.next_free(path) == tmp_path / 'a_3.mp4'
+    assert disk_guard.next_free_path(path) == tmp_path / 'a_3.mp4'
 
 
 def test_what_was_saved_since_a_time_is_kept(tmp_path, caplog):
@@ -248,7 +248,7 @@ def test_what_was_saved_since_a_time_is_kept(tmp_path, caplog):
 
     def record(kept):
         with caplog.at_level('INFO'):
-            recording = Recording(str(path), kept=kept)
+            recording = ResumingVideoRecorder(str(path), kept=kept)
         recording.add(picture, 0.0)
         recording.close()
         return sorted(p.name for p in tmp_path.iterdir())
@@ -269,13 +269,13 @@ def test_what_was_saved_since_a_time_is_kept(tmp_path, caplog):
     assert record(101.0) == lives and len(play(path)[1]) == 1
     writing = VideoRecorder(str(path))
     with pytest.raises(GazeRosError, match='is being written already'):
-        Recording(str(path), kept=0.0)
+        ResumingVideoRecorder(str(path), kept=0.0)
     writing.close()
 
 
 def test_a_quota_that_nobody_tells_of_is_found_by_the_size(tmp_path, monkeypatch):
     monkeypatch.setattr(disk_guard, '_LOOK', 0.0)
-    room = disk_guard.Room(tmp_path / 'a.mp4')
+    room = disk_guard.DiskSpaceGuard(tmp_path / 'a.mp4')
     room.check(written=1000)
     with pytest.raises(GazeRosError, match='grows no more'):
         room.check(written=2 << 20)
@@ -295,7 +295,7 @@ def test_an_older_video_is_overwritten_however_large_it_is(tmp_path, monkeypatch
     monkeypatch.setattr(disk_guard, '_LOOK', 0.0)
     path = tmp_path / 'a.avi'
     path.write_bytes(bytes(1 << 20))
-    recording = Recording(str(path))
+    recording = ResumingVideoRecorder(str(path))
     for i in range(5):
         recording.add(grey(100), i / 30)
     assert not recording.failure
@@ -305,8 +305,8 @@ def test_an_older_video_is_overwritten_however_large_it_is(tmp_path, monkeypatch
 
 
 def test_pictures_no_encoder_takes_are_told_once(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(disk_guard, 'AGAIN', 0.0)
-    recording = Recording(str(tmp_path / 'a.mp4'))
+    monkeypatch.setattr(disk_guard, 'RETRY_PERIOD', 0.0)
+    recording = ResumingVideoRecorder(str(tmp_path / 'a.mp4'))
     with caplog.at_level('INFO'):
         for i in range(5):
             recording.add(np.zeros((16, 20_000, 3), np.uint8), i / 30)

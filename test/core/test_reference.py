@@ -7,7 +7,7 @@ import cv2
 from gaze_ros.benchmark.counting import Counter
 from gaze_ros.benchmark.one_by_one import checkpoint, OneByOne, TorchGaze
 from gaze_ros.benchmark.reference import Looker, play, put_or_drop
-from gaze_ros.core.diagnostics.stage_stats import Stage
+from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.estimators import create_estimator, Settings
 from gaze_ros.core.model_zoo import registry
 from gaze_ros.core.parameters import GAZE
@@ -28,12 +28,12 @@ class Source:
 
 
 def test_a_full_queue_drops_the_newest():
-    queue, stage = Queue(2), Stage('Inference')
+    queue, stage = Queue(2), StageStats('Inference')
     for item in range(5):
         put_or_drop(queue, item, stage)
     assert [queue.get_nowait() for _ in range(2)] == [0, 1]
-    figures = stage.figures(type(stage.mark())(0.0))
-    assert (figures.came, dict(figures.dropped)) == (5, {'full': 3})
+    figures = stage.snapshot(type(stage.mark())(0.0))
+    assert (figures.received, dict(figures.dropped)) == (5, {'full': 3})
 
 
 def test_a_slow_look_works_on_pictures_that_waited():

@@ -1,12 +1,12 @@
 """Frames of gazes and faces against what their axes have to be."""
 import math
 
-from gaze_ros.core.geometry.head_pose import quaternion
+from gaze_ros.core.geometry.head_pose import quaternion_from_matrix
 from gaze_ros.core.geometry.rotations import (
+    face_forward_axis,
     gaze_axes,
     gaze_quaternion,
     normalised,
-    out_of_the_face,
 )
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -70,7 +70,7 @@ def test_out_of_the_face_is_its_x(rotation):
     unit = normalised(rotation)
     assert np.linalg.norm(unit) == pytest.approx(1)
     expected = Rotation.from_quat(rotation).apply([1.0, 0, 0])
-    np.testing.assert_allclose(out_of_the_face(unit), expected, atol=1e-9)
+    np.testing.assert_allclose(face_forward_axis(unit), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize('rotation', [(0, 0, 0, 0), (math.nan, 0, 0, 1), (0, math.inf, 0, 1)])
@@ -80,5 +80,5 @@ def test_what_is_no_rotation_is_none(rotation):
 
 def test_a_face_toward_the_lens_is_turned_as_rep_155_has_it():
     """x out of the face: -z of the camera; its left is right in the picture; z up: -y."""
-    toward = quaternion(np.array([[0.0, 1, 0], [0, 0, -1], [-1, 0, 0]]))
-    np.testing.assert_allclose(out_of_the_face(toward), (0, 0, -1), atol=1e-9)
+    toward = quaternion_from_matrix(np.array([[0.0, 1, 0], [0, 0, -1], [-1, 0, 0]]))
+    np.testing.assert_allclose(face_forward_axis(toward), (0, 0, -1), atol=1e-9)

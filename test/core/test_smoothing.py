@@ -1,6 +1,6 @@
 import math
 
-from gaze_ros.core.tracking.one_euro import Smoother
+from gaze_ros.core.tracking.one_euro import OneEuroSmoother
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
@@ -13,7 +13,7 @@ YAW = st.floats(-math.pi, math.pi)
 @pytest.mark.parametrize('rate', [4, 10, 60])
 @pytest.mark.parametrize('time', [0.1, 0.5])
 def test_after_its_time_constant_a_step_is_made_to_63_percent(rate, time):
-    smoother = Smoother(time)
+    smoother = OneEuroSmoother(time)
     smoother.update('f1', 0.0, 0.0, 0.0)
     for i in range(1, 2 * rate + 1):
         pitch, yaw = smoother.update('f1', 0.1, -0.1, i / rate)
@@ -24,7 +24,7 @@ def test_after_its_time_constant_a_step_is_made_to_63_percent(rate, time):
 def test_the_rate_of_the_frames_does_not_matter():
     found = []
     for rate in (10, 20, 60):
-        smoother = Smoother(0.4)
+        smoother = OneEuroSmoother(0.4)
         for i in range(4 * rate + 1):
             t = i / rate
             last = smoother.update('f1', 0.1 * math.cos(t), 0.3 * math.sin(t), t)
@@ -36,7 +36,7 @@ def test_the_rate_of_the_frames_does_not_matter():
 
 @given(PITCH, YAW, PITCH, YAW)
 def test_without_time_nothing_is_smoothed(pitch, yaw, pitch2, yaw2):
-    smoother = Smoother(0.0)
+    smoother = OneEuroSmoother(0.0)
     assert smoother.update('f1', pitch, yaw, 0.0) == (pitch, yaw)
     assert smoother.update('f1', pitch2, yaw2, 0.03) == (pitch2, yaw2)
 
@@ -44,7 +44,7 @@ def test_without_time_nothing_is_smoothed(pitch, yaw, pitch2, yaw2):
 @pytest.mark.parametrize('unknown', [
     (math.nan, math.nan), (math.nan, 0.0), (0.0, math.nan), (math.inf, 0.0)])
 def test_unknown_gaze_passes_and_leaves_no_trace(unknown):
-    with_gap, without = Smoother(0.2), Smoother(0.2)
+    with_gap, without = OneEuroSmoother(0.2), OneEuroSmoother(0.2)
     for smoother in (with_gap, without):
         smoother.update('f1', 0.1, 0.2, 0.0)
     assert all(map(math.isnan, with_gap.update('f1', *unknown, 0.1)))
@@ -52,7 +52,7 @@ def test_unknown_gaze_passes_and_leaves_no_trace(unknown):
 
 
 def test_tracks_are_smoothed_apart():
-    smoother = Smoother(0.2)
+    smoother = OneEuroSmoother(0.2)
     smoother.update('f1', 0.0, 0.0, 0.0)
     assert smoother.update('f2', 0.3, 0.3, 0.03) == (0.3, 0.3)
     assert smoother.update('f1', 0.0, 0.0, 0.06) == pytest.approx((0.0, 0.0))
@@ -60,18 +60,18 @@ def test_tracks_are_smoothed_apart():
 
 @pytest.mark.parametrize('stamp', [4.99, 0.0, 5.6])
 def test_stamp_that_goes_back_or_is_late_starts_afresh(stamp):
-    smoother = Smoother(0.2, timeout=0.5)
+    smoother = OneEuroSmoother(0.2, timeout=0.5)
     smoother.update('f1', 0.0, 0.0, 5.0)
     assert smoother.update('f1', 0.3, -0.4, stamp) == (0.3, -0.4)
 
 
 def test_what_is_kept_does_not_grow():
-    smoother = Smoother(0.2, timeout=0.5)
+    smoother = OneEuroSmoother(0.2, timeout=0.5)
     for i in range(1000):
         smoother.update(f'f{i}', 0.0, 0.0, i / 10)
-        smoother.forget_old(i / 10)
+        smoother.prune(i / 10)
         assert len(smoother._states) <= 6
-    smoother.forget_old(0.0)
+    smoother.prune(0.0)
     assert not smoother._states
 
 
@@ -86,15 +86,15 @@ def test_a_turn_is_followed_sooner_at_less_jitter(rate):
     turn = 0.5 * (np.arange(2 * rate) >= rate)
     late, jitter = [], []
     for time, beta in ((0.1, 0.0), (0.2, 1.5)):
-        told = follow(Smoother(time, beta=beta), turn, rate)
+        told = follow(OneEuroSmoother(time, beta=beta), turn, rate)
         late.append(np.abs(turn - told).sum() / 0.5 / rate)
-        jitter.append(np.diff(follow(Smoother(time, beta=beta), noise, rate)).std())
+        jitter.append(np.diff(follow(OneEuroSmoother(time, beta=beta), noise, rate)).std())
     assert late[1] < 0.6 * late[0]
     assert jitter[1] < 0.9 * jitter[0]
 
 
 def test_beta_follows_alike_at_any_rate():
-    found = [follow(Smoother(0.3, beta=2.0), 0.4 * np.sin(np.arange(2 * rate) / rate), rate)[-1]
+    found = [follow(OneEuroSmoother(0.3, beta=2.0), 0.4 * np.sin(np.arange(2 * rate) / rate), rate)[-1]
              for rate in (10, 30, 90)]
     assert found == pytest.approx([found[2]] * 3, abs=0.02)
 
@@ -103,7 +103,7 @@ def test_the_cutoff_is_that_of_the_paper():
     """At a steady speed the filter is behind by the time constant of its cutoff."""
     rate, speed, beta = 200, 0.4, 3.0
     yaws = speed * np.arange(3 * rate) / rate
-    behind = yaws[-1] - follow(Smoother(0.5, beta=beta), yaws, rate)[-1]
+    behind = yaws[-1] - follow(OneEuroSmoother(0.5, beta=beta), yaws, rate)[-1]
     cutoff = 1 / (2 * math.pi * 0.5) + beta * speed
     assert behind / speed == pytest.approx(1 / (2 * math.pi * cutoff), abs=0.6 / rate)
 
@@ -113,7 +113,7 @@ def test_the_cutoff_is_that_of_the_paper():
     ((0.0, 3.1), (0.0, -3.1), (0.0, math.pi)), ((0.2, 1.5), (0.2, 1.64), (0.2, 1.57)),
     ((1.52, 0.0), (1.52, math.pi), (math.pi / 2, None))])
 def test_nothing_breaks_near_90_and_180_degrees(a, b, middle, beta):
-    smoother = Smoother(0.05, beta=beta)
+    smoother = OneEuroSmoother(0.05, beta=beta)
     for i in range(40):
         pitch, yaw = smoother.update('f1', *(a, b)[i % 2], i / 30)
         assert pitch == pytest.approx(middle[0], abs=0.06)
@@ -124,7 +124,7 @@ def test_nothing_breaks_near_90_and_180_degrees(a, b, middle, beta):
 @given(st.lists(st.tuples(PITCH, YAW, st.floats(-1, 1)), max_size=20),
        st.floats(0, 10), st.floats(0, 2), st.floats(0, 100))
 def test_finite_gaze_stays_finite(samples, time, timeout, beta):
-    smoother = Smoother(time, timeout, beta)
+    smoother = OneEuroSmoother(time, timeout, beta)
     stamp = 0.0
     for pitch, yaw, step in samples:
         stamp += step
@@ -135,7 +135,7 @@ def test_finite_gaze_stays_finite(samples, time, timeout, beta):
 
 
 def test_opposite_gazes_average_to_a_direction():
-    smoother = Smoother(0.1, timeout=1)
+    smoother = OneEuroSmoother(0.1, timeout=1)
     smoother.update('f1', 0.0, 0.0, 0.0)
     out = smoother.update('f1', 0.0, math.pi, 0.1 * math.log(2))
     assert all(map(math.isfinite, out))
@@ -147,7 +147,7 @@ def turn(yaw):
 
 @pytest.mark.parametrize('rate', [5, 30])
 def test_a_head_makes_a_step_in_its_time_constant(rate):
-    smoother = Smoother(0.5)
+    smoother = OneEuroSmoother(0.5)
     smoother.update_head('f1', 1.0, turn(0.0), 0.0)
     for i in range(1, rate + 1):
         away, orientation = smoother.update_head('f1', 2.0, turn(0.2), i / rate)
@@ -158,7 +158,7 @@ def test_a_head_makes_a_step_in_its_time_constant(rate):
 
 @given(st.floats(0.1, 50), st.floats(0.1, 50), st.floats(-3.1, 3.1))
 def test_without_time_no_head_is_smoothed(first, second, yaw):
-    smoother = Smoother(0.0)
+    smoother = OneEuroSmoother(0.0)
     smoother.update_head('f1', first, turn(0.0), 0.0)
     away, orientation = smoother.update_head('f1', second, turn(yaw), 0.03)
     assert away == second
@@ -167,7 +167,7 @@ def test_without_time_no_head_is_smoothed(first, second, yaw):
 
 def test_who_walks_up_is_not_left_behind_and_who_stands_is_steadied():
     random = np.random.default_rng(1)
-    walking, standing = (Smoother(0.2, beta=1.5) for _ in range(2))
+    walking, standing = (OneEuroSmoother(0.2, beta=1.5) for _ in range(2))
     lags, raw, kept = [], [], []
     for i in range(90):
         true = 5.0 - 1.5 * i / 30
@@ -181,7 +181,7 @@ def test_who_walks_up_is_not_left_behind_and_who_stands_is_steadied():
 
 @given(st.lists(st.booleans(), min_size=5, max_size=20))
 def test_both_quaternions_of_an_orientation_are_one(signs):
-    plain, signed = Smoother(0.3), Smoother(0.3)
+    plain, signed = OneEuroSmoother(0.3), OneEuroSmoother(0.3)
     for i, sign in enumerate(signs):
         _, one = plain.update_head('f1', 1.0, turn(0.1 * i), i / 30)
         _, other = signed.update_head('f1', 1.0, -turn(0.1 * i) if sign else turn(0.1 * i), i / 30)
@@ -190,18 +190,18 @@ def test_both_quaternions_of_an_orientation_are_one(signs):
 
 
 def test_heads_and_gazes_of_a_track_do_not_mix_and_both_are_forgotten():
-    smoother = Smoother(0.3, timeout=0.5)
+    smoother = OneEuroSmoother(0.3, timeout=0.5)
     for i in range(50):
         smoother.update(f'f{i}', 0.1, 0.2, i / 10)
         away, orientation = smoother.update_head(f'f{i}', 3.0, turn(1.0), i / 10)
         assert (away, orientation.tolist()) == (3.0, turn(1.0).tolist())
-        smoother.forget_old(i / 10)
+        smoother.prune(i / 10)
     assert len(smoother._states) <= 18
 
 
 def test_nothing_grows_while_stamps_stand_still():
-    smoother = Smoother(0.3)
+    smoother = OneEuroSmoother(0.3)
     for i in range(50):
-        smoother.forget_old(7.0)
+        smoother.prune(7.0)
         assert smoother.update(f'f{i}', 0.1, 0.2, 7.0) == (0.1, 0.2)
         assert len(smoother._states) == 1

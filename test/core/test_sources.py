@@ -11,9 +11,9 @@ import cv2
 from gaze_ros.core.errors import GazeRosError, SourceError
 from gaze_ros.core.sources import open_source, pacing
 from gaze_ros.core.sources.capture import LiveCapture
-from gaze_ros.core.sources.decoding import as_bgr, PictureError
+from gaze_ros.core.sources.decoding import as_bgr, ImageError
 from gaze_ros.core.sources.pacing import Pacer
-from gaze_ros.core.system.urls import without_password
+from gaze_ros.core.system.urls import redact_url
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
@@ -179,7 +179,7 @@ def test_a_password_is_told_nowhere(password, capfd):
 
 @pytest.mark.parametrize('url', ['http://a.b/c?d=1#e', 'rtsp://1.2.3.4:554/x', '/dev/video0', '0'])
 def test_urls_without_password_are_told_whole(url):
-    assert without_password(url) == url
+    assert redact_url(url) == url
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_a_stream_is_live_and_opened_anew_when_it_breaks_off(server):
     for _ in range(2):
         before = monotonic()
         assert abs(float(source.read().mean()) - 20) < 3
-        assert before <= source.taken <= monotonic()
+        assert before <= source.capture_time <= monotonic()
         with pytest.raises(SourceError, match='gives no picture') as told:
             for _ in range(60):
                 source.read()
@@ -395,7 +395,7 @@ def test_images_that_vanish_are_told_once_and_a_looped_folder_may_come_back(tmp_
     (None, 'empty'), (np.zeros((0, 0, 3), np.uint8), 'empty'), (np.zeros(9, np.uint8), 'shape'),
     (np.zeros((4, 4, 2), np.uint8), 'shape'), (np.zeros((4, 4, 3)), 'float64')])
 def test_what_is_no_picture_is_refused(given, told):
-    with pytest.raises(PictureError, match=f"source 'x' gives .*{told}"):
+    with pytest.raises(ImageError, match=f"source 'x' gives .*{told}"):
         as_bgr(given, 'x')
 
 

@@ -2,7 +2,7 @@ import math
 import re
 
 from gaze_ros.core.diagnostics import rolling
-from gaze_ros.core.diagnostics.rolling import FrameStatistics, Mean, Rate
+from gaze_ros.core.diagnostics.rolling import FrameTimings, IntervalMean, RateCounter
 import pytest
 
 LINE = (r'^Overall FPS: \d+\.\d\d, Latency: \d+\.\dms, Face: \d+\.\dms, Gaze: \d+\.\dms$')
@@ -17,7 +17,7 @@ def clock(monkeypatch):
 
 
 def test_rate_counts_overall_and_of_late(clock):
-    rate = Rate(window=11)
+    rate = RateCounter(window=11)
     assert (rate.count, rate.overall, rate.recent) == (0, 0, 0)
     rate.tick()
     assert (rate.count, rate.overall, rate.recent) == (1, 0, 0)
@@ -33,30 +33,30 @@ def test_rate_counts_overall_and_of_late(clock):
 
 
 def test_rate_survives_events_at_one_instant(clock):
-    rate = Rate()
+    rate = RateCounter()
     for _ in range(5):
         rate.tick()
     assert (rate.count, rate.overall, rate.recent) == (5, 0, 0)
 
 
 def test_mean_starts_anew_when_taken_and_passes_over_nan():
-    mean = Mean()
-    assert math.isnan(mean.take())
+    mean = IntervalMean()
+    assert math.isnan(mean.pop())
     for value in (1.0, math.nan, 3.0):
         mean.add(value)
-    assert mean.take() == 2
-    assert math.isnan(mean.take())
+    assert mean.pop() == 2
+    assert math.isnan(mean.pop())
 
 
 def test_a_line_comes_exactly_every_30_frames():
-    frames = FrameStatistics()
+    frames = FrameTimings()
     lines = [frames.add(0.0123, 0.004, 0.01) for _ in range(100)]
     assert [i for i, line in enumerate(lines, 1) if line] == [30, 60, 90]
     assert all(re.match(LINE, line) for line in lines if line)
 
 
 def test_the_line_tells_rate_and_means_of_its_own_frames(clock):
-    frames = FrameStatistics(every=30)
+    frames = FrameTimings(every=30)
     for i in range(60):
         clock[0] += 0.05 if i < 30 else 0.1
         line = frames.add(*((9, 9, 9) if i < 30 else (0.0123, 0.0041, 0.0102)))
@@ -64,7 +64,7 @@ def test_the_line_tells_rate_and_means_of_its_own_frames(clock):
 
 
 def test_a_latency_of_another_clock_is_in_no_mean():
-    frames = FrameStatistics(every=10)
+    frames = FrameTimings(every=10)
     for latency in (3600.0, -3600.0, *[0.0123] * 8):
         line = frames.add(latency, 0.004, 0.01)
     assert 'Latency: 12.3ms' in line

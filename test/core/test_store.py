@@ -94,7 +94,7 @@ def test_a_folder_that_is_not_there_is_told_once_and_the_others_are_searched(
 
 
 def test_a_folder_that_may_not_be_entered_is_passed_over():
-    code = ('import os, sys; from pathlib import Path; from gaze_ros.core import store;'
+    code = ('import os, sys; from pathlib import Path; from gaze_ros.core.model_zoo import store;'
             'os.getuid() or os.setuid(65534);'
             'print([p.name for p in store._walk(Path(sys.argv[1]))])')
     with TemporaryDirectory() as top:  # those of pytest are for one user
@@ -132,7 +132,7 @@ def test_a_file_that_changes_is_looked_at_again(places):
 def test_a_name_is_enough_where_no_digest_is_known(places):
     (places[0] / 'two.pt').write_bytes(b'anything')
     assert store.locate('two') == places[0] / 'two.pt'
-    found, = store.look(TWO)
+    found, = store.candidates(TWO)
     assert found.generation is None and not found.complaint
 
 

@@ -19,7 +19,7 @@ def test_each_part_is_used_in_order_and_closed_once_however_fast_they_come():
 
     def use():
         while not used or used[-1] < 1999:
-            part = swap.take()
+            part = swap.acquire()
             if part.closed:
                 wrong.append(part.number)
             used.append(part.number)
@@ -27,7 +27,7 @@ def test_each_part_is_used_in_order_and_closed_once_however_fast_they_come():
     thread = Thread(target=use)
     thread.start()
     for part in parts[1:]:
-        swap.put(part)
+        swap.replace(part)
     thread.join(20)
     assert not thread.is_alive()
     assert wrong == []

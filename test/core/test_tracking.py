@@ -316,7 +316,7 @@ def test_while_stamps_stand_still_a_face_keeps_its_id_as_long_as_it_is_seen():
         ids = tracker.update([at(0), at(10_000 * count)], 5.0)
         assert ids[0] == first[0]
         assert len(tracker) == 2, 'who left is kept for ever'
-    assert tracker.given == 200
+    assert tracker.ids_given == 200
     # Time goes on, and with it what goes by time.
     assert tracker.update([], 5.5) == []
     assert tracker.update([at(0)], 6.0) == first

@@ -1,7 +1,7 @@
 """What is told of URLs, and the logins that are kept for them."""
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources import open_source
-from gaze_ros.core.system.urls import with_login, without_password
+from gaze_ros.core.system.urls import add_netrc_login, redact_url
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Loopback, status
@@ -27,13 +27,13 @@ def kept(tmp_path, monkeypatch):
     ('http://a/?Access_Token=s#f', 'http://a/?Access_Token=***#f'),
     ('http://a/b?c=1', 'http://a/b?c=1'), ('a@b.mp4', 'a@b.mp4'), ('/x/y', '/x/y')])
 def test_secrets_of_a_url_are_not_told(url, told):
-    assert without_password(url) == told == without_password(told)
+    assert redact_url(url) == told == redact_url(told)
 
 
 @given(user=st.text(max_size=9), password=st.text(min_size=1, max_size=9),
        scheme=st.sampled_from(['rtsp', 'http', 'https', 'srt']))
 def test_whatever_the_password_it_is_not_told(user, password, scheme):
-    assert without_password(f'{scheme}://{user}:{password}@host:1/x') == f'{scheme}://***@host:1/x'
+    assert redact_url(f'{scheme}://{user}:{password}@host:1/x') == f'{scheme}://***@host:1/x'
 
 
 @pytest.mark.parametrize('url,full', [
@@ -46,14 +46,14 @@ def test_whatever_the_password_it_is_not_told(user, password, scheme):
     ('rtsp://other:own@camera.lan/x', 'rtsp://other:own@camera.lan/x'),
     ('rtsp://[broken', 'rtsp://[broken'), ('clip.mp4', 'clip.mp4')])
 def test_a_login_is_for_its_host_alone(kept, url, full):
-    assert with_login(url) == full
+    assert add_netrc_login(url) == full
 
 
 @pytest.mark.parametrize('content', [b'machine a nonsense secret', b'secret\n', b'\xff\xfe', None])
 def test_a_file_of_logins_that_is_none_is_told_without_its_words(kept, content):
     kept.unlink() if content is None else kept.write_bytes(content)
     with pytest.raises(SourceError, match='NETRC .*logins. is no file of logins') as e:
-        with_login('rtsp://camera.lan/x')
+        add_netrc_login('rtsp://camera.lan/x')
     assert 'secret' not in str(e.value)
 
 

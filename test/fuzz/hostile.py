@@ -24,7 +24,7 @@ from gaze_ros.core.model_zoo.manifest import load
 from gaze_ros.core.networks.checkpoints import load_network
 from gaze_ros.core.runtimes import open_network
 from gaze_ros.ros.comm.camera_info import load_camera_info
-from gaze_ros.ros.launch.arguments import parsed
+from gaze_ros.ros.launch.arguments import read_parameter_file
 import lz4.frame
 import mcapmaker
 from mcapmaker import Chunk
@@ -63,7 +63,7 @@ OPENERS = {
     'intel': ('d.xml', detector('adas-0001')), 'bundle': ('d.task', detector('mediapipe')),
     'manifest': ('m.yaml', load), 'calibration': ('c.yaml', lambda p: load_camera_info(str(p))),
     'ini': ('c.ini', lambda p: load_camera_info(str(p))),
-    'parameters': ('p.yaml', lambda p: parsed(str(p))), 'labels': ('l.csv', read_labels),
+    'parameters': ('p.yaml', lambda p: read_parameter_file(str(p))), 'labels': ('l.csv', read_labels),
     'mcap': ('b.mcap', BagReader), 'db3': ('b.db3', BagReader)}
 
 

@@ -13,7 +13,7 @@ import time
 
 from fuzz import mcapmaker
 from gaze_ros.bags.reading import BagReader
-from gaze_ros.bags.stamps import shifted
+from gaze_ros.bags.stamps import shift_stamp
 from gaze_ros.bags.streams import find_streams
 from gaze_ros.cli import options
 from gaze_ros.core.errors import GazeRosError, ModelError, SourceError
@@ -22,8 +22,8 @@ from gaze_ros.core.model_zoo import manifest
 from gaze_ros.core.networks.checkpoints import read_state
 from gaze_ros.core.parameters import NODES
 from gaze_ros.core.runtimes import network_files
-from gaze_ros.core.sources import open_source, without_password
-from gaze_ros.core.sources.images import Images
+from gaze_ros.core.sources import open_source, redact_url
+from gaze_ros.core.sources.images import ImageFiles
 from gaze_ros.ros.comm import camera_info, conversions
 from gaze_ros.ros.launch import arguments
 from rclpy.serialization import deserialize_message
@@ -60,17 +60,17 @@ def of_manifest(data: bytes) -> None:
 def of_calibration(data: bytes) -> None:
     with _refused(SourceError):
         info = camera_info.load_camera_info(str(_file('calibration.yaml', data)))
-        camera_info.read_calibration(info)
+        camera_info.calibration_from_camera_info(info)
 
 
 def of_parameters(data: bytes) -> None:
     with _refused(ValueError):
-        sections = arguments.sections(str(_file('parameters.yaml', data)))
+        sections = arguments.parameter_sections(str(_file('parameters.yaml', data)))
         for values in sections.values():
             for spec in _SPECS:
-                if spec.name in values and not spec.complaint(values[spec.name]):
-                    spec.coerced(values[spec.name])
-        arguments.in_file(sections, 'room', 'gaze')
+                if spec.name in values and not spec.problem(values[spec.name]):
+                    spec.convert(values[spec.name])
+        arguments.parameters_in_file(sections, 'room', 'gaze')
 
 
 def of_labels(data: bytes) -> None:
@@ -108,7 +108,7 @@ def _bag(path: Path) -> None:
             streams = find_streams(reader.topics)
             for record in reader.records([streams.images, streams.info]):
                 with _refused(ValueError):
-                    shifted(record.cdr, 10**9)
+                    shift_stamp(record.cdr, 10**9)
         finally:
             reader.close()
 
@@ -149,7 +149,7 @@ def of_cdr(data: bytes) -> None:
     """What a bag's messages are taken through; whatever they raise costs one picture there."""
     for kind, use in (
             (Image, conversions.image_to_bgr), (CompressedImage, conversions.compressed_to_bgr),
-            (CameraInfo, camera_info.read_calibration)):
+            (CameraInfo, camera_info.calibration_from_camera_info)):
         with suppress(Exception):
             message = deserialize_message(data, kind)
             with _refused(ValueError):
@@ -176,7 +176,7 @@ def of_image(data: bytes) -> None:
 
 def of_picture(data: bytes) -> None:
     with _refused(SourceError):
-        source = Images(_file('picture.png', data))
+        source = ImageFiles(_file('picture.png', data))
         while source.read() is not None:
             pass
         source.close()
@@ -184,7 +184,7 @@ def of_picture(data: bytes) -> None:
 
 def of_source(data: bytes) -> None:
     text = ''.join(data.decode('utf-8', 'replace').splitlines())
-    assert 'S3cret' not in without_password(f'rtsp://user:S3cret@{text}')
+    assert 'S3cret' not in redact_url(f'rtsp://user:S3cret@{text}')
     # Neither the network nor a camera of this machine.
     if '://' not in text and not text.strip().startswith('/') and not text.strip().isdecimal():
         with _refused(SourceError):
@@ -206,7 +206,7 @@ def of_words(data: bytes) -> None:
         _parser().parse_args(words)
     for spec, word in zip(_SPECS * 2, words * 5):
         with _refused(ValueError):
-            arguments.typed(spec.name, spec, word)
+            arguments.parse_value(spec.name, spec, word)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -5,7 +5,7 @@ from gaze_ros.core.geometry.camera_model import Lens
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
-from gaze_ros.ros.comm.camera_info import load_camera_info, read_calibration
+from gaze_ros.ros.comm.camera_info import calibration_from_camera_info, load_camera_info
 from gaze_ros.ros.comm.conversions import bgr_to_image
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
@@ -104,7 +104,7 @@ def info_of(**change):
     ('fisheye', 4, 4), ('fisheye', 2, 4), ('', 0, 0)])
 def test_any_number_of_coefficients_gives_a_ray(model, count, padded):
     info = info_of(distortion_model=model, d=[0.01] * count)
-    made, complaint = read_calibration(info)
+    made, complaint = calibration_from_camera_info(info)
     assert complaint == ''
     assert len(made.distortion) == padded
     assert made.fisheye == (padded == 4 and model in ('equidistant', 'fisheye'))
@@ -118,13 +118,13 @@ def test_any_number_of_coefficients_gives_a_ray(model, count, padded):
 def test_a_file_of_each_model_makes_a_calibration(tmp_path, model):
     path = tmp_path / 'camera.yaml'
     path.write_text(GOOD.replace('plumb_bob', model).replace(', 0.0005, 0]', ', 0.0005]'))
-    made = read_calibration(load_camera_info(str(path)))[0]
+    made = calibration_from_camera_info(load_camera_info(str(path)))[0]
     assert made.fisheye == (model in ('equidistant', 'fisheye'))
     assert made.distortion.tolist() == [-0.36, 0.11, 0.001, 0.0005]
 
 
 def test_binning_and_region_are_taken():
-    made, _ = read_calibration(info_of(binning_x=2, roi=RegionOfInterest(
+    made, _ = calibration_from_camera_info(info_of(binning_x=2, roi=RegionOfInterest(
         x_offset=100, y_offset=50, width=400, height=200)))
     assert (made.binning, made.roi) == ((2, 1), (100, 50, 400, 200))
     np.testing.assert_allclose(
@@ -132,11 +132,11 @@ def test_binning_and_region_are_taken():
 
 
 def test_the_same_message_makes_the_same_calibration_and_another_another():
-    made = read_calibration(info_of())[0]
-    assert read_calibration(info_of())[0] is made
+    made = calibration_from_camera_info(info_of())[0]
+    assert calibration_from_camera_info(info_of())[0] is made
     for change in ({'width': 1280}, {'k': [501., *K[1:]]}, {'d': [0.1] * 4}, {'binning_y': 2},
                    {'roi': RegionOfInterest(x_offset=1)}, {'distortion_model': ''}):
-        assert read_calibration(info_of(**change))[0] is not made
+        assert calibration_from_camera_info(info_of(**change))[0] is not made
 
 
 @pytest.mark.parametrize('change,reason', [
@@ -149,14 +149,14 @@ def test_the_same_message_makes_the_same_calibration_and_another_another():
     ({'height': 0}, '640x0'), ({'d': [-9., 0., 0., 0.]}, 'folds'),
     ({'roi': RegionOfInterest(width=641, height=480)}, 'is no part of 640x480')])
 def test_what_cannot_be_used_is_no_calibration_and_says_why(change, reason):
-    assert read_calibration(info_of())[0] is not None
-    made, complaint = read_calibration(info_of(**change))
+    assert calibration_from_camera_info(info_of())[0] is not None
+    made, complaint = calibration_from_camera_info(info_of(**change))
     assert made is None and reason in complaint
 
 
 def test_a_camera_that_is_not_calibrated_is_no_complaint():
     for info in (CameraInfo(), info_of(k=[0.] * 9)):
-        assert read_calibration(info) == (None, '')
+        assert calibration_from_camera_info(info) == (None, '')
 
 
 @settings(max_examples=300)
@@ -167,7 +167,7 @@ def test_a_camera_that_is_not_calibrated_is_no_complaint():
 def test_any_message_makes_a_calibration_or_a_complaint(k, d, width, binning, x, model):
     info = info_of(k=k, d=d, width=width, binning_x=binning, distortion_model=model,
                    roi=RegionOfInterest(x_offset=x))
-    made, complaint = read_calibration(info)
+    made, complaint = calibration_from_camera_info(info)
     assert made is None or complaint == ''
     assert made is not None or complaint or not any(k)
     if made is not None:
@@ -175,8 +175,8 @@ def test_any_message_makes_a_calibration_or_a_complaint(k, d, width, binning, x,
 
 
 def test_the_node_takes_changes_as_they_come_and_says_what_it_cannot_use(listener):
-    pictures = listener.node.create_publisher(Image, '/camera/image_raw', topics.qos())
-    infos = listener.node.create_publisher(CameraInfo, '/camera/camera_info', topics.qos())
+    pictures = listener.node.create_publisher(Image, '/camera/image_raw', topics.default_qos())
+    infos = listener.node.create_publisher(CameraInfo, '/camera/camera_info', topics.default_qos())
     seen = listener.hear(GazeArray, '/gaze', lambda m: (
         m.calibrated, m.gazes and np.array([
             m.gazes[0].origin.x, m.gazes[0].origin.y, m.gazes[0].origin.z])))

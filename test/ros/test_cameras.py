@@ -5,7 +5,7 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros.launch.arguments import parameter_file
+from gaze_ros.ros.launch.arguments import overriding_parameter_file
 from gaze_ros.ros.launch.pipeline import ARGUMENTS
 from gaze_ros.ros.launch.pipeline import programs as programs_of
 import pytest
@@ -31,7 +31,7 @@ def programs(tmp_path):
     words = {}
     for program in programs_of(given):
         path = tmp_path / f'{program.namespace}.yaml'
-        path.write_text(parameter_file({**program.parameters, 'rate': 5.0}, text))
+        path.write_text(overriding_parameter_file({**program.parameters, 'rate': 5.0}, text))
         words[program.namespace] = (
             '-r', f'__ns:=/{program.namespace}', '--params-file', given['params_file'],
             '--params-file', str(path))

@@ -5,22 +5,22 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from gaze_ros.core.diagnostics import checks
-from gaze_ros.core.diagnostics.node_status import CameraFacts, InferenceFacts
-from gaze_ros.core.diagnostics.stage_stats import Stage
+from gaze_ros.core.diagnostics.node_status import CameraStatus, InferenceStatus
+from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.parameters import COMMON
 from gaze_ros.core.pipeline.worker import Worker
 from gaze_ros.core.system.resources import share_path
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.base import diagnostics
-from gaze_ros.ros.base.diagnostics import in_sim_time, inputs
+from gaze_ros.ros.base.diagnostics import input_topics, uses_sim_time
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.image_transport import subscribe_images
 from gaze_ros.ros.nodes.camera_node import CameraNode
 from gaze_ros.ros.nodes.visualizer_node import VisualizerNode
 from gaze_ros.ros.process import runtime
-from gaze_ros.ros.process.executor import OnceExecutor
-from gaze_ros.ros.process.shutdown import Stop
+from gaze_ros.ros.process.executor import SubmitOnceExecutor
+from gaze_ros.ros.process.shutdown import Shutdown
 import pytest
 from rcl_interfaces.srv import SetParameters
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -40,7 +40,7 @@ class Tells(ManagedNode):
     hardware = 'sample'
 
     def __init__(self, name, task, facts):
-        super().__init__(name, COMMON, Stage(task), Stop())
+        super().__init__(name, COMMON, StageStats(task), Shutdown())
         self._facts = facts
 
     def facts(self):
@@ -50,7 +50,7 @@ class Tells(ManagedNode):
 @pytest.fixture
 def spun():
     """Return what has nodes spun until the test ends."""
-    executor = OnceExecutor(2)
+    executor = SubmitOnceExecutor(2)
     nodes = []
     ending = []
 
@@ -79,7 +79,7 @@ def spun():
 def quick(monkeypatch):
     """Tell ten times a second."""
     monkeypatch.setattr(diagnostics, '_PERIOD', 0.1)
-    monkeypatch.setattr(checks, 'PATIENCE', 0.3)
+    monkeypatch.setattr(checks, 'STARTUP_GRACE', 0.3)
 
 
 def flow(stage, condition, what, age=0.01, drop=0):
@@ -87,11 +87,11 @@ def flow(stage, condition, what, age=0.01, drop=0):
     end = time.monotonic() + 15
     while not condition():
         assert time.monotonic() < end, what()
-        stage.come()
-        stage.done(age, 0.005)
+        stage.received()
+        stage.processed(age, 0.005)
         for _ in range(drop):
-            stage.come()
-            stage.drop('newer')
+            stage.received()
+            stage.dropped('newer')
         time.sleep(0.01)
 
 
@@ -111,12 +111,12 @@ def put(listener, node, name, value):
 def test_one_status_a_second_even_where_no_clock_comes(listener, spun, sim_time):
     name = f'tells_{sim_time}'
     told = Told(listener, f'{name}: Camera')
-    node = spun(Tells(name, 'Camera', CameraFacts('sample', 30.0, live=False)))
+    node = spun(Tells(name, 'Camera', CameraStatus('sample', 30.0, live=False)))
     node.set_parameters([Parameter('use_sim_time', value=sim_time)])
-    assert in_sim_time(node) is sim_time
+    assert uses_sim_time(node) is sim_time
     activate(node)
     start = time.monotonic()
-    flow(node.stage, lambda: len(told.all) >= 3, lambda: told.all)
+    flow(node.stats, lambda: len(told.all) >= 3, lambda: told.all)
     assert time.monotonic() - start > 1.9
     if sim_time:
         assert told.last.level == WARN
@@ -136,14 +136,14 @@ def test_one_status_a_second_even_where_no_clock_comes(listener, spun, sim_time)
 
 def test_a_node_that_goes_meanwhile_is_no_failure(monkeypatch):
     monkeypatch.setattr(diagnostics, '_PERIOD', 0.02)
-    executor = OnceExecutor(2)
+    executor = SubmitOnceExecutor(2)
     asked = []
 
     def facts(node):
         asked.append(True)
         executor.remove_node(node)
         node.destroy_node()
-        return CameraFacts('0')
+        return CameraStatus('0')
 
     node = Tells('goes', 'Camera', facts)
     activate(node)
@@ -158,7 +158,7 @@ def test_the_level_follows_what_happens(listener, spun, quick):
     told = Told(listener, 'starves: Inference')
     readers = []
     node = spun(Tells(
-        'starves', 'Inference', lambda node: InferenceFacts(inputs(node, *readers))))
+        'starves', 'Inference', lambda node: InferenceStatus(input_topics(node, *readers))))
     readers.append(subscribe_images(
         node, topics.IMAGE, lambda _: None, MutuallyExclusiveCallbackGroup()))
     told.wait(STALE, 'waiting: the node is unconfigured: configure it')
@@ -168,10 +168,10 @@ def test_the_level_follows_what_happens(listener, spun, quick):
     assert told.last.hardware_id == 'sample'
     node.trigger_activate()
     told.wait(ERROR, 'nothing publishes: /camera/image_raw;')
-    node.create_publisher(Image, topics.IMAGE, topics.qos())
+    node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     told.wait(ERROR, 'nothing arrives: on /camera/image_raw (1 pub')
-    flow(node.stage, lambda: told.says(OK, 'pictures/s, 10 ms old'), lambda: told.last)
-    flow(node.stage, lambda: told.says(WARN, 'slow: '), lambda: told.last, drop=5)
+    flow(node.stats, lambda: told.says(OK, 'pictures/s, 10 ms old'), lambda: told.last)
+    flow(node.stats, lambda: told.says(WARN, 'slow: '), lambda: told.last, drop=5)
     told.wait(ERROR, 'nothing arrives')
     node.trigger_deactivate()
     told.wait(STALE, 'inactive')
@@ -180,11 +180,11 @@ def test_the_level_follows_what_happens(listener, spun, quick):
 
 def test_limits_change_while_the_node_runs(listener, spun, quick):
     told = Told(listener, 'limited: Inference')
-    node = spun(Tells('limited', 'Inference', InferenceFacts(())))
+    node = spun(Tells('limited', 'Inference', InferenceStatus(())))
     activate(node)
 
     def becomes(level, words):
-        flow(node.stage, lambda: told.says(level, words), lambda: told.last, age=0.2)
+        flow(node.stats, lambda: told.says(level, words), lambda: told.last, age=0.2)
 
     becomes(OK, '200 ms old')
     for name, value, level, words in (
@@ -207,15 +207,15 @@ def test_limits_change_while_the_node_runs(listener, spun, quick):
 def test_what_a_node_waited_is_in_no_rate(listener, spun, quick):
     """Neither for the first picture nor while it was inactive."""
     told = Told(listener, 'waits: Inference')
-    node = spun(Tells('waits', 'Inference', InferenceFacts(())))
+    node = spun(Tells('waits', 'Inference', InferenceStatus(())))
     node.set_parameters([Parameter('warn_rate', value=40.0)])
     activate(node)
     for _ in range(2):
         told.wait(ERROR, 'nothing arrives')
         before = len(told.all)
-        flow(node.stage, lambda: told.says(OK), lambda: told.last)
+        flow(node.stats, lambda: told.says(OK), lambda: told.last)
         count = len(told.all)
-        flow(node.stage, lambda: len(told.all) > count + 8, lambda: told.last)  # noqa: B023
+        flow(node.stats, lambda: len(told.all) > count + 8, lambda: told.last)  # noqa: B023
         levels = [message.status[0].level for message in told.all[before:]]
         levels = levels[levels.index(OK):]
         assert set(levels) == {OK}
@@ -226,29 +226,29 @@ def test_what_a_node_waited_is_in_no_rate(listener, spun, quick):
 
 def test_the_last_error_stays(listener, spun, quick):
     told = Told(listener, 'fails: Inference')
-    node = spun(Tells('fails', 'Inference', InferenceFacts(())))
+    node = spun(Tells('fails', 'Inference', InferenceStatus(())))
     activate(node)
 
     def work(item):
         raise ValueError(f'no  encoding\n{item}')
 
-    worker = Worker('x', work, node.stage, print)
+    worker = Worker('x', work, node.stats, print)
     worker.start()
-    flow(node.stage, lambda: told.says(OK), lambda: told.last)
+    flow(node.stats, lambda: told.says(OK), lambda: told.last)
     assert told.values['last error'] == ''
-    worker.give('rgb9')
-    flow(node.stage, lambda: told.says(WARN, 'pictures fail: 1 in'), lambda: told.last)
-    flow(node.stage, lambda: told.says(OK), lambda: told.last)
+    worker.submit('rgb9')
+    flow(node.stats, lambda: told.says(WARN, 'pictures fail: 1 in'), lambda: told.last)
+    flow(node.stats, lambda: told.says(OK), lambda: told.last)
     assert re.fullmatch(r'no encoding rgb9 \(\d s ago\)', told.values['last error'])
     node.trigger_deactivate()
     told.wait(STALE)
     assert told.values['last error'].startswith('no encoding rgb9 (')
-    worker.end()
+    worker.request_stop()
 
 
 def test_a_camera_tells_why_it_could_not_be_configured(listener, spun, quick):
     told = Told(listener, 'camera: Camera')
-    node = spun(CameraNode(Stop()))
+    node = spun(CameraNode(Shutdown()))
     node.set_parameters([Parameter('source', value='nowhere.mp4')])
     node.trigger_configure()
     wait_until(lambda: 'nowhere.mp4' in told.values.get('last error', ''), 10, 'last error')
@@ -257,13 +257,13 @@ def test_a_camera_tells_why_it_could_not_be_configured(listener, spun, quick):
 
 def test_a_visualizer_tells_of_a_picture_it_could_not_draw(listener, spun, quick):
     told = Told(listener, 'visualizer: Display')
-    node = spun(VisualizerNode(Stop()))
+    node = spun(VisualizerNode(Shutdown()))
     activate(node)
     listener.hear(Image, topics.IMAGE_ANNOTATED)
     picture = Image(width=4, height=4, step=4, encoding='rgb9', data=bytes(16))
     gaze = GazeArray()
-    pictures = listener.node.create_publisher(Image, topics.IMAGE, topics.qos())
-    gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.qos())
+    pictures = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
+    gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.default_qos())
     end = time.monotonic() + 15
     while 'rgb9' not in told.values.get('last error', ''):
         assert time.monotonic() < end, told.last
@@ -295,7 +295,7 @@ def groups_of(name):
 def test_the_aggregator_finds_every_node_in_one_group(listener, spun, quick):
     heard = listener.hear(DiagnosticArray, '/diagnostics')
     for module, cls in runtime.NODES.values():
-        spun(getattr(import_module(f'gaze_ros.ros.{module}'), cls)(Stop()))
+        spun(getattr(import_module(f'gaze_ros.ros.{module}'), cls)(Shutdown()))
     wanted = {'camera: Camera': ['Camera'], 'replay: Replay': ['Camera'],
               'gaze: Inference': ['Inference'], 'visualizer: Display': ['Display'],
               'people: People': ['People'], 'recorder: Recorder': ['Recorder']}

@@ -139,16 +139,16 @@ def test_q_in_the_window_ends_everything():
 #: Begins as the executables do, and then is in a library's call for half a minute.
 LONG = """
 import hashlib
-from gaze_ros.ros.process.shutdown import Stop
-stop = Stop()
-stop.mind_signals()
+from gaze_ros.ros.process.shutdown import Shutdown
+shutdown = Shutdown()
+shutdown.install_signal_handlers()
 {}
 print('in it', flush=True)
 hashlib.pbkdf2_hmac('sha256', b'', b'', 50_000_000)
 """
 
 
-@pytest.mark.parametrize(('started', 'code'), [('pass', 0), ('stop.started()', 1)])
+@pytest.mark.parametrize(('started', 'code'), [('pass', 0), ('shutdown.startup_done()', 1)])
 def test_a_call_that_cannot_be_broken_off_does_not_hang_the_end(started, code):
     process = subprocess.Popen([sys.executable, '-c', LONG.format(started)], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -164,7 +164,7 @@ def test_a_call_that_cannot_be_broken_off_does_not_hang_the_end(started, code):
 #: An object half made by a library, whose finaliser then fails, as MediaPipe's Image does.
 HALF_MADE = """
 from time import sleep
-from gaze_ros.ros.process.shutdown import Stop
+from gaze_ros.ros.process.shutdown import Shutdown
 class Half:
     def __init__(self):
         print('in it', flush=True)
@@ -172,8 +172,8 @@ class Half:
         self.handle = 1
     def __del__(self):
         self.handle
-stop = Stop()
-stop.mind_signals()
+shutdown = Shutdown()
+shutdown.install_signal_handlers()
 Half()
 """
 
@@ -190,11 +190,11 @@ def test_a_start_that_is_broken_off_says_nothing_of_what_was_half_made():
 #: An endless call that keeps the interpreter's lock, as Fast DDS's did: no Python runs any more.
 STUCK = """
 import re
-from gaze_ros.ros import stop
-stop.STUCK = 1.0
-here = stop.Stop()
-here.mind_signals()
-here.alive()
+from gaze_ros.ros.process import shutdown
+shutdown.STUCK = 1.0
+here = shutdown.Shutdown()
+here.install_signal_handlers()
+here.heartbeat()
 print('in it', flush=True)
 re.match('(a+)+$', 'a' * 60 + 'b')
 """
@@ -218,10 +218,10 @@ def test_a_process_that_a_library_holds_for_ever_is_ended():
 HELD = """
 import ctypes
 import time
-from gaze_ros.ros import stop
-stop.HELD = 1.0
-here = stop.Stop()
-here.mind_signals()
+from gaze_ros.ros.process import shutdown
+shutdown.HELD = 1.0
+here = shutdown.Shutdown()
+here.install_signal_handlers()
 time.sleep(2.5)
 print('in it', flush=True)
 ctypes.PyDLL(None).sleep(60)
@@ -242,7 +242,7 @@ TURNED = """
 import sys
 import time
 from types import ModuleType
-from gaze_ros.ros import main
+from gaze_ros.ros.process import entry_points
 def run(nodes, stop):
     print('importing', flush=True)
     try:
@@ -251,7 +251,7 @@ def run(nodes, stop):
         raise ImportError(e)
 sys.modules['gaze_ros.ros.process.runtime'] = ModuleType('runtime')
 sys.modules['gaze_ros.ros.process.runtime'].run = run
-main.people_node()
+entry_points.people_node()
 """
 
 
@@ -309,7 +309,7 @@ import ctypes
 import sys
 from threading import Thread
 from types import ModuleType
-from gaze_ros.ros import main
+from gaze_ros.ros.process import entry_points
 def run(nodes, stop):
     libc = ctypes.CDLL(None)
     thread = Thread(target=libc.malloc, args=(100_000,))
@@ -319,7 +319,7 @@ def run(nodes, stop):
     return 0
 sys.modules['gaze_ros.ros.process.runtime'] = ModuleType('runtime')
 sys.modules['gaze_ros.ros.process.runtime'].run = run
-main.people_node()
+entry_points.people_node()
 """
 
 

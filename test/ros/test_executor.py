@@ -5,7 +5,7 @@ import time
 
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image
-from gaze_ros.ros.process.executor import OnceExecutor
+from gaze_ros.ros.process.executor import SubmitOnceExecutor
 import numpy as np
 import pytest
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -19,8 +19,8 @@ FRAMES = 120
 @pytest.mark.parametrize('workers', [2, 4])
 def test_three_nodes_at_30_hz_are_not_starved(workers):
     camera, gaze, display = (Node(f'starve_{n}') for n in ('camera', 'gaze', 'display'))
-    images = camera.create_publisher(Image, 'starve/image', topics.qos())
-    results = gaze.create_publisher(String, 'starve/result', topics.qos())
+    images = camera.create_publisher(Image, 'starve/image', topics.default_qos())
+    results = gaze.create_publisher(String, 'starve/result', topics.default_qos())
     picture = np.zeros((480, 640, 3), np.uint8)
     sent, shown = [], []
 
@@ -34,11 +34,11 @@ def test_three_nodes_at_30_hz_are_not_starved(workers):
             images.publish(bgr_to_image(picture, Header(frame_id=sent[-1])))
 
     groups = [MutuallyExclusiveCallbackGroup() for _ in range(3)]
-    gaze.create_subscription(Image, 'starve/image', work, topics.qos(), callback_group=groups[0])
+    gaze.create_subscription(Image, 'starve/image', work, topics.default_qos(), callback_group=groups[0])
     display.create_subscription(String, 'starve/result', lambda m: shown.append(m.data),
-                                topics.qos(), callback_group=groups[1])
+                                topics.default_qos(), callback_group=groups[1])
     camera.create_timer(1 / 30, publish, callback_group=groups[2])
-    executor = OnceExecutor(workers)
+    executor = SubmitOnceExecutor(workers)
     for node in (camera, gaze, display):
         executor.add_node(node)
     end = time.monotonic() + 30
@@ -67,7 +67,7 @@ def test_what_a_callback_raises_is_raised_by_spin():
         raise ZeroDivisionError('on purpose')
 
     node.create_timer(0.01, fail)
-    executor = OnceExecutor(2)
+    executor = SubmitOnceExecutor(2)
     executor.add_node(node)
     with pytest.raises(ZeroDivisionError, match='on purpose'):
         for _ in range(200):
@@ -88,7 +88,7 @@ def test_what_is_destroyed_under_a_callback_ends_nothing():
 
     node.create_timer(0.01, publish)
     node.destroy_publisher(publisher)
-    executor = OnceExecutor(2)
+    executor = SubmitOnceExecutor(2)
     executor.add_node(node)
     for _ in range(50):
         executor.spin_once(timeout_sec=0.05)
@@ -114,7 +114,7 @@ def test_what_is_destroyed_while_all_is_gathered_ends_nothing():
     """Another thread may do so at any moment, and Kilted's rclpy minds only some of them."""
     node, called = Losing('loses'), []
     node.create_timer(0.01, lambda: called.append(True))
-    executor = OnceExecutor(2)
+    executor = SubmitOnceExecutor(2)
     executor.add_node(node)
     for _ in range(5):
         node.doomed = node.create_publisher(String, 'lost', 1)
@@ -141,7 +141,7 @@ def test_nothing_is_said_of_what_was_destroyed_as_the_executor_ended(capsys):
             done.set()
 
     node.create_timer(0.01, publish)
-    executor = OnceExecutor(2)
+    executor = SubmitOnceExecutor(2)
     executor.add_node(node)
     while not called.is_set():
         executor.spin_once(timeout_sec=0.5)
@@ -167,7 +167,7 @@ def test_what_a_callback_raises_is_told_once_and_costs_what_it_was_called_for():
 
     node.create_subscription(
         String, 'tells/words', take, 10, callback_group=MutuallyExclusiveCallbackGroup())
-    executor = OnceExecutor(2, tell=lambda of, reason: told.append((of, reason)))
+    executor = SubmitOnceExecutor(2, tell=lambda of, reason: told.append((of, reason)))
     executor.add_node(node)
     end = time.monotonic() + 20
     while len(got) < 3 and time.monotonic() < end:
@@ -183,7 +183,7 @@ def test_what_a_callback_raises_is_told_once_and_costs_what_it_was_called_for():
     assert reason.endswith(')') and 'test_executor.py:' in reason
 
 
-class Forgetful(OnceExecutor):
+class Forgetful(SubmitOnceExecutor):
     """Gets no memory for the first message it takes, as one that claims to be of 2 GB."""
 
     failed = False

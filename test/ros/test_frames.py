@@ -2,7 +2,7 @@
 import math
 
 from gaze_ros.core.types import Face, FrameGaze, Gaze
-from gaze_ros.ros.publishers.tf_frames import Frames, transforms_of
+from gaze_ros.ros.publishers.tf_frames import gaze_transforms, TfFramePublisher
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
@@ -37,7 +37,7 @@ def rotation(transform):
 
 
 def test_each_person_has_a_face_and_a_gaze_at_one_place():
-    face, look, *others = transforms_of(frame(gaze(), gaze('f22')), header())
+    face, look, *others = gaze_transforms(frame(gaze(), gaze('f22')), header())
     assert [t.child_frame_id for t in (face, look, *others)] == [
         'face_f1', 'gaze_f1', 'face_f22', 'gaze_f22']
     for transform in (face, look):
@@ -48,7 +48,7 @@ def test_each_person_has_a_face_and_a_gaze_at_one_place():
 
 
 def test_axes_are_those_of_rep_155():
-    face, look = transforms_of(frame(gaze()), header())
+    face, look = gaze_transforms(frame(gaze()), header())
     # Out of the face: toward the lens. The person's left is the picture's right.
     np.testing.assert_allclose(
         Rotation.from_quat(rotation(face)).as_matrix().T, [(0, 0, -1), (1, 0, 0), (0, -1, 0)],
@@ -63,8 +63,8 @@ def test_a_mirrored_scene_has_mirrored_gazes():
     """A picture flipped left to right: axes that point right point left."""
     mirror = np.array([-1, 1, 1])
     direction = np.array([0.48, 0.6, -0.64])
-    _, one = transforms_of(frame(gaze(direction=direction)), header())
-    _, two = transforms_of(frame(gaze(direction=direction * mirror)), header())
+    _, one = gaze_transforms(frame(gaze(direction=direction)), header())
+    _, two = gaze_transforms(frame(gaze(direction=direction * mirror)), header())
     a, b = (Rotation.from_quat(rotation(t)).as_matrix() for t in (one, two))
     np.testing.assert_allclose(b[:, 2], a[:, 2] * mirror, atol=1e-6)
     np.testing.assert_allclose(b[:, 1], a[:, 1] * mirror, atol=1e-6)
@@ -73,7 +73,7 @@ def test_a_mirrored_scene_has_mirrored_gazes():
 
 def test_what_is_not_known_is_not_broadcast():
     nan3 = (math.nan,) * 3
-    names = [t.child_frame_id for t in transforms_of(frame(
+    names = [t.child_frame_id for t in gaze_transforms(frame(
         gaze('f1', direction=nan3), gaze('f2', origin=nan3),
         gaze('f3', orientation=(0, 0, 0, 0))), header())]
     assert names == ['face_f1', 'gaze_f3']
@@ -81,7 +81,7 @@ def test_what_is_not_known_is_not_broadcast():
 
 @pytest.mark.parametrize('orientation', [(0, 0, 0, 2), (1, 1, 1, 1), (-3, 0, 0, 0.1)])
 def test_quaternions_are_normalised(orientation):
-    face, _ = transforms_of(frame(gaze(orientation=orientation)), header())
+    face, _ = gaze_transforms(frame(gaze(orientation=orientation)), header())
     np.testing.assert_allclose(
         rotation(face), np.array(orientation) / np.linalg.norm(orientation))
 
@@ -89,7 +89,7 @@ def test_quaternions_are_normalised(orientation):
 def test_one_message_a_picture_and_none_for_what_tf2_cannot_place(listener):
     heard = []
     listener.node.create_subscription(TFMessage, '/tf', heard.append, 100)
-    frames = Frames(listener.node)
+    frames = TfFramePublisher(listener.node)
     wait_until(lambda: listener.node.count_subscribers('/tf'), 10, 'discovery')
     info, = listener.node.get_publishers_info_by_topic('/tf')
     assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE

@@ -37,7 +37,7 @@ def set_parameter(listener, name, **value):
 def test_compressed_pictures_are_taken_in_two_threads_and_every_third_of_them(listener, picture):
     told = numbers(listener)
     images = listener.node.create_publisher(
-        CompressedImage, topics.IMAGE + '/compressed', topics.qos())
+        CompressedImage, topics.IMAGE + '/compressed', topics.default_qos())
     with running('gaze_node', 'image_transport:=compressed', 'overlap:=always',
                  'queue_depth:=2') as process:
         process.wait_for('model mediapipe')
@@ -65,7 +65,7 @@ def test_compressed_pictures_are_taken_in_two_threads_and_every_third_of_them(li
 
 def test_a_picture_past_the_budget_is_dropped_and_counted(listener, picture):
     told = numbers(listener)
-    images = listener.node.create_publisher(Image, topics.IMAGE, topics.qos())
+    images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     with running('gaze_node', 'max_age:=1.0') as process:
         process.wait_for('model mediapipe')
         ready(listener, images)

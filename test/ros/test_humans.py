@@ -2,7 +2,7 @@
 from contextlib import contextmanager
 
 from gaze_ros.core.attention.attention import Attention, Target
-from gaze_ros.core.geometry.crops import aligned, cropped
+from gaze_ros.core.geometry.crops import aligned_face_crop, face_crop
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.ros.comm.conversions import image_to_bgr
 import numpy as np
@@ -55,9 +55,9 @@ class Heard:
 
 @contextmanager
 def humans(*arguments: str):
-    from gaze_ros.ros.publishers.ros4hri import Humans
+    from gaze_ros.ros.publishers.ros4hri import Ros4HriPublisher
     node = Node('people', cli_args=['--ros-args', *arguments])
-    made = Humans(node)
+    made = Ros4HriPublisher(node)
     try:
         yield made, node
     finally:
@@ -107,9 +107,9 @@ def test_faces_come_with_what_is_known_of_them(listener):
     assert len(marks.landmarks) == 70
     assert not any(p.x or p.y or p.c for i, p in enumerate(marks.landmarks) if i not in known)
     for heap, picture in (
-            (f1['cropped'], cropped(BGR, (100, 100, 80, 110), 128)),
-            (f1['aligned'], aligned(BGR, (100, 100, 80, 110), POINTS[0], POINTS[1], 128)),
-            (f2['cropped'], cropped(BGR, (400, 200, 60, 60), 128))):
+            (f1['cropped'], face_crop(BGR, (100, 100, 80, 110), 128)),
+            (f1['aligned'], aligned_face_crop(BGR, (100, 100, 80, 110), POINTS[0], POINTS[1], 128)),
+            (f2['cropped'], face_crop(BGR, (400, 200, 60, 60), 128))):
         assert len(heap) == 1
         assert (heap[0].header, heap[0].encoding) == (head, 'bgr8')
         np.testing.assert_array_equal(image_to_bgr(heap[0]), picture)
@@ -135,7 +135,7 @@ def test_a_face_that_reaches_out_of_the_picture_is_told_by_what_lies_in_it(liste
             (600 / 640, 440 / 480, 1, 1))
         assert [p.c for p in marks if p.c] == pytest.approx([0.9, 0.9])  # an eye and the nose
         np.testing.assert_array_equal(
-            image_to_bgr(f1['cropped'][-1]), cropped(BGR, (600, 440, 40, 40), 128))
+            image_to_bgr(f1['cropped'][-1]), face_crop(BGR, (600, 440, 40, 40), 128))
         made.publish(seen, header(3), BGR, [])
         # A picture later, what must not come would have.
         wait_until(lambda: len(f1['aligned']) == 2, 10, 'the next picture')

@@ -3,7 +3,7 @@ from importlib.util import find_spec
 from itertools import count
 import os
 
-from gaze_ros.core.geometry.crops import cropped
+from gaze_ros.core.geometry.crops import face_crop
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
@@ -62,8 +62,8 @@ def test_it_publishes_faces_and_takes_them_back_when_it_ends(listener):
     face = Face((100, 100, 80, 110), 0.9, np.full((5, 2), 120.0))
     looking = FrameGaze(640, 480, 'adas', [Gaze('f1', face, looking_at_camera=True)])
     bgr = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
-    images = listener.node.create_publisher(Image, topics.IMAGE, topics.qos())
-    gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.qos())
+    images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
+    gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.default_qos())
     heard = {name: [] for name in (
         'faces/tracked', 'faces/f1/roi', 'faces/f1/landmarks', 'faces/f1/cropped',
         'faces/f1/aligned', 'interactions/gazing')}
@@ -71,7 +71,7 @@ def test_it_publishes_faces_and_takes_them_back_when_it_ends(listener):
             hri.IdsList, hri.NormalizedRegionOfInterest2D, hri.FacialLandmarks, Image, Image,
             hri.Gaze)):
         listener.node.create_subscription(
-            kind, f'/humans/{name}', messages.append, topics.reliable(100))
+            kind, f'/humans/{name}', messages.append, topics.reliable_qos(100))
     seconds = count(1)
 
     def told() -> bool:
@@ -87,7 +87,7 @@ def test_it_publishes_faces_and_takes_them_back_when_it_ends(listener):
         gazing, picture = heard['interactions/gazing'][-1], heard['faces/f1/cropped'][-1]
         assert (gazing.sender, gazing.receiver) == ('f1', '')
         np.testing.assert_array_equal(
-            image_to_bgr(picture), cropped(bgr, (100, 100, 80, 110), 128))
+            image_to_bgr(picture), face_crop(bgr, (100, 100, 80, 110), 128))
         # Started again, the gaze node gives f1 to whom it sees first, after a pause.
         lists = heard['faces/tracked']
         before = len(lists)

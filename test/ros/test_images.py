@@ -93,7 +93,7 @@ def test_others_get_a_message_and_this_process_gets_the_picture_once(camera, rea
 def test_a_message_from_elsewhere_is_taken(camera, reader, picture):
     _, subscribe = reader
     got = subscribe('elsewhere')
-    publisher = topics.publish(camera, Image, 'elsewhere')
+    publisher = topics.create_publisher(camera, Image, 'elsewhere')
     wait_until(lambda: publisher.get_subscription_count() == 1, 10, 'discovery')
     publisher.publish(image_transport.bgr_to_image(picture, header(3)))
     wait_until(lambda: got, 10, 'a picture')
@@ -126,13 +126,13 @@ def test_nothing_is_made_for_nobody(camera, picture, monkeypatch):
 
 def test_a_reader_the_middleware_would_not_serve_is_not_served(ros, camera, picture, monkeypatch):
     node, got = Node('test_reliable'), []
-    monkeypatch.setattr(topics, 'qos', lambda: QoSProfile(
+    monkeypatch.setattr(topics, 'default_qos', lambda: QoSProfile(
         depth=2, reliability=ReliabilityPolicy.RELIABLE))
     reader = subscribe_images(node, 'strict', got.append, MutuallyExclusiveCallbackGroup())
     monkeypatch.undo()
     ImagePublisher(camera, 'strict').publish(picture, header(1))
     assert not got
-    reader.end()
+    reader.destroy()
     node.destroy_node()
 
 
@@ -141,7 +141,7 @@ def test_who_ended_is_handed_nothing(ros, camera, picture):
     reader = subscribe_images(node, 'ended', got.append, MutuallyExclusiveCallbackGroup())
     publisher = ImagePublisher(camera, 'ended')
     publisher.publish(picture, header(1))
-    reader.end()
+    reader.destroy()
     publisher.publish(picture, header(2))
     assert [p.header.stamp.nanosec for p in got] == [1]
     node.destroy_node()
@@ -189,5 +189,5 @@ def test_remapping_takes_the_compressed_topic_along(ros):
     assert {'/front/image', '/front/image/compressed'} <= {
         name for name, _ in node.get_publisher_names_and_types_by_node('test_remapped', '/robot')}
     for reader in readers:
-        reader.end()
+        reader.destroy()
     node.destroy_node()

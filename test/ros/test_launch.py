@@ -18,7 +18,7 @@ from gaze_ros.core.parameters import NODES
 from gaze_ros.core.system.resources import share_path
 from gaze_ros.ros.launch import arguments as launch_values
 from gaze_ros.ros.launch import pipeline, replay, respawn_policy
-from gaze_ros.ros.launch.arguments import Program
+from gaze_ros.ros.launch.arguments import ProcessSpec
 from gaze_ros.ros.launch.pipeline import ARGUMENTS, PARAMETERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -180,9 +180,9 @@ def test_a_process_that_was_killed_leaves_the_others_alone_until_it_is_given_up(
     event = SimpleNamespace(returncode=-9, process_name='gaze_node-1')
     running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
     ended = launching.Ended(True)
-    for _ in range(respawn_policy.MOST):
+    for _ in range(respawn_policy.MAX_RESPAWNS):
         assert ended(event, running) is None  # launch starts it again
-    with pytest.raises(RuntimeError, match=f'was started again {respawn_policy.MOST} times'):
+    with pytest.raises(RuntimeError, match=f'was started again {respawn_policy.MAX_RESPAWNS} times'):
         ended(event, running)
     with pytest.raises(RuntimeError, match='gaze_node-1 was ended by SIGKILL'):
         launching.Ended(False)(event, running)
@@ -249,7 +249,7 @@ def test_a_file_waits_for_as_many_as_take_pictures(tmp_path, given, file, count,
     path.write_text(f"{Path(DEFAULTS['params_file']).read_text()}\n{file}\n")
     got = programs_of(params_file=str(path), namespace='ns', processes=processes, **given)
     camera = next(p for p in got if p.executable in ('camera_node', 'pipeline'))
-    values = launch_values.in_file(launch_values.sections(str(path)), 'ns', 'camera')
+    values = launch_values.parameters_in_file(launch_values.parameter_sections(str(path)), 'ns', 'camera')
     assert {**values, **camera.parameters}['wait_for_subscribers'] == count
 
 
@@ -257,10 +257,10 @@ def test_each_camera_has_a_pipeline_of_its_own_names():
     got = programs_of(cameras='front,rear', source='0,"http://cam/?size=640,480"', model='adas',
                       namespace='robot1', camera_info_url=',rear.yaml')
     assert got == [
-        Program('pipeline', 'robot1/front', {
+        ProcessSpec('pipeline', 'robot1/front', {
             'source': '0', 'frame_id': 'front_camera_optical', 'track_prefix': 'front_f',
             'model': 'adas'}),
-        Program('pipeline', 'robot1/rear', {
+        ProcessSpec('pipeline', 'robot1/rear', {
             'source': 'http://cam/?size=640,480', 'frame_id': 'rear_camera_optical',
             'track_prefix': 'rear_f', 'model': 'adas', 'camera_info_url': 'rear.yaml'})]
 
@@ -350,7 +350,7 @@ def test_arguments_win_over_every_kind_of_section(tmp_path_factory, sections, te
         for name in sections)
     (folder / 'theirs.yaml').write_text(theirs)
     (folder / 'ours.yaml').write_text(
-        launch_values.parameter_file(values, theirs), encoding='utf-8')
+        launch_values.overriding_parameter_file(values, theirs), encoding='utf-8')
     read = as_rcl_reads('camera', folder / 'theirs.yaml', folder / 'ours.yaml')
     got = {name: read[name] for name in values}
     assert got == values
@@ -366,7 +366,7 @@ def test_what_a_file_gives_a_node_is_what_rcl_reads_in_it(tmp_path_factory, name
         f'{name}: {{ros__parameters: {{value: {number}, of_{number}: true}}}}'
         for number, name in enumerate(names)))
     got = as_rcl_reads('camera', path)
-    assert launch_values.in_file(launch_values.sections(str(path)), 'ns', 'camera') == {
+    assert launch_values.parameters_in_file(launch_values.parameter_sections(str(path)), 'ns', 'camera') == {
         name: got[name] for name in got if name == 'value' or name.startswith('of_')}
 
 
@@ -407,7 +407,7 @@ def test_what_launch_passes_is_taken_by_the_executable_in_lib(listener, tmp_path
     path = tmp_path / 'launch_params.yaml'
     (program,) = programs_of(source='sample', frame_id='cam7_optical', namespace='r2',
                              output=str(tmp_path / 'o.mp4'))
-    path.write_text(launch_values.parameter_file(
+    path.write_text(launch_values.overriding_parameter_file(
         program.parameters, Path(DEFAULTS['params_file']).read_text()))
     executable = Path(get_package_prefix('gaze_ros')) / 'lib' / 'gaze_ros' / 'pipeline'
     from sensor_msgs.msg import Image

@@ -8,15 +8,15 @@ from threading import Event, Thread
 import time
 
 from builtin_interfaces.msg import Time
-from gaze_ros.core.diagnostics.node_status import CameraFacts
-from gaze_ros.core.diagnostics.stage_stats import Stage
-from gaze_ros.core.diagnostics.status import NotActive
+from gaze_ros.core.diagnostics.node_status import CameraStatus
+from gaze_ros.core.diagnostics.stage_stats import StageStats
+from gaze_ros.core.diagnostics.status import InactiveStatus
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.parameters import COMMON, Spec
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
-from gaze_ros.ros.process.executor import OnceExecutor
-from gaze_ros.ros.process.shutdown import Stop
+from gaze_ros.ros.process.executor import SubmitOnceExecutor
+from gaze_ros.ros.process.shutdown import Shutdown
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions
 import pytest
@@ -38,10 +38,10 @@ class Rooms(ManagedNode):
 
     def __init__(self, name):
         self.done, self.hang, self.fail, self.error = [], Event(), '', GazeRosError
-        super().__init__(name, self.SPECS, Stage('Rooms'), Stop())
+        super().__init__(name, self.SPECS, StageStats('Rooms'), Shutdown())
 
-    def facts(self):
-        return CameraFacts('x')
+    def status(self):
+        return CameraStatus('x')
 
     def _do(self, what):
         self.done.append(what)
@@ -49,42 +49,42 @@ class Rooms(ManagedNode):
             self.fail = ''
             raise self.error(f'{what} does not work')
 
-    def make(self):
+    def configure(self):
         self.create_publisher(Image, 'made', 1)
         self.create_subscription(Image, 'heard', print, 1)
         self.create_service(Trigger, 'asked', print)
         self.create_timer(99.0, print)
-        self._do('make')
+        self._do('configure')
 
-    def begin(self):
-        self._do('begin')
+    def activate(self):
+        self._do('activate')
 
-    def end(self):
-        self._do('end')
+    def request_stop(self):
+        self._do('request_stop')
 
     def join(self, timeout):
         return not self.hang.is_set()
 
-    def part(self):
-        self._do('part')
+    def deactivate(self):
+        self._do('deactivate')
 
-    def free(self):
-        self._do('free')
+    def cleanup(self):
+        self._do('cleanup')
 
-    def prepare(self, values):
-        self._do('prepare')
+    def prepare_parameters(self, values):
+        self._do('prepare_parameters')
         if values.get('free') == 9:
             raise RuntimeError('nine is too much')
 
-    def change(self, values):
+    def apply_parameters(self, values):
         self.done.append(values)
-        self._do('change')
+        self._do('apply_parameters')
 
 
 @pytest.fixture
 def rooms():
     """Return such a node, spun until the test ends."""
-    node, executor, ending = Rooms('rooms'), OnceExecutor(3), Event()
+    node, executor, ending = Rooms('rooms'), SubmitOnceExecutor(3), Event()
     executor.add_node(node)
 
     def spin():
@@ -114,28 +114,28 @@ def test_what_make_creates_goes_with_free_and_comes_anew(listener, rooms):
         assert move(listener, 'rooms', DEACTIVATE, CLEANUP) == [True, True]
         assert counts(rooms) == before
         assert (rooms.configured, rooms.active) == (False, False)
-    assert rooms.done == ['make', 'begin', 'end', 'part', 'free'] * 3
+    assert rooms.done == ['configure', 'activate', 'request_stop', 'deactivate', 'cleanup'] * 3
     assert state(listener, 'rooms') == 'unconfigured'
 
 
 def test_a_start_that_a_signal_breaks_off_leaves_nothing(rooms):
     before = counts(rooms)
-    rooms.fail, rooms.error = 'make', SystemExit
+    rooms.fail, rooms.error = 'configure', SystemExit
     with pytest.raises(SystemExit):
         rooms.on_configure(None)
-    assert rooms.done == ['make', 'free']
+    assert rooms.done == ['configure', 'cleanup']
     assert counts(rooms) == before
 
 
 def test_what_cannot_be_made_leaves_nothing_and_may_be_tried_again(listener, rooms):
     before = counts(rooms)
-    rooms.fail = 'make'
+    rooms.fail = 'configure'
     assert move(listener, 'rooms', CONFIGURE) == [False]
     assert state(listener, 'rooms') == 'unconfigured'
     assert counts(rooms) == before
-    assert 'make does not work' in rooms.stage.last_error
-    assert rooms.done == ['make', 'free']
-    rooms.fail = 'begin'
+    assert 'configure does not work' in rooms.stats.last_error
+    assert rooms.done == ['configure', 'cleanup']
+    rooms.fail = 'activate'
     assert move(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, False]
     assert state(listener, 'rooms') == 'inactive'
     assert not rooms.active
@@ -150,14 +150,14 @@ def test_what_hangs_keeps_its_device_until_it_is_told_again(listener, rooms, mon
     assert state(listener, 'rooms') == 'active'
     rooms.hang.clear()
     assert move(listener, 'rooms', DEACTIVATE, CLEANUP) == [True, True]
-    assert rooms.done[-1] == 'free'
+    assert rooms.done[-1] == 'cleanup'
 
 
 def test_shutdown_from_any_state_frees_and_is_the_last(listener, rooms):
     assert move(listener, 'rooms', CONFIGURE, ACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN
                 ) == [True] * 3
     assert state(listener, 'rooms') == 'finalized'
-    assert rooms.done == ['make', 'begin', 'end', 'part', 'free']
+    assert rooms.done == ['configure', 'activate', 'request_stop', 'deactivate', 'cleanup']
     assert move(listener, 'rooms', CONFIGURE) == [False]
     told = call(listener.node, GetAvailableTransitions, '/rooms/get_available_transitions',
                 GetAvailableTransitions.Request())
@@ -165,7 +165,7 @@ def test_shutdown_from_any_state_frees_and_is_the_last(listener, rooms):
 
 
 def test_no_transition_begins_when_the_process_ends(rooms):
-    rooms.stop.event.set()
+    rooms.shutdown.event.set()
     rooms.trigger_configure()
     assert rooms.done == []
     assert not rooms.configured
@@ -183,11 +183,11 @@ def test_parameters_are_prepared_and_changed_only_while_configured(listener, roo
     assert rooms.values['fixed'] == 2
     assert put(listener, 'rooms', fixed=2) == '', 'that is no change'
     assert put(listener, 'rooms', free=3) == ''
-    assert rooms.done == ['make', 'prepare', {'free': 3}, 'change']
+    assert rooms.done == ['configure', 'prepare_parameters', {'free': 3}, 'apply_parameters']
     # Whatever a runtime raises costs the change, not the process.
     assert put(listener, 'rooms', free=9) == 'RuntimeError: nine is too much'
     assert rooms.values['free'] == 3
-    rooms.fail = 'change'
+    rooms.fail = 'apply_parameters'
     assert put(listener, 'rooms', free=4) == ''
     assert state(listener, 'rooms') == 'inactive'
 
@@ -199,7 +199,7 @@ def test_two_who_ask_at_once_are_served_one_after_the_other(listener, rooms):
     futures = [client.call_async(request) for client in clients for _ in range(3)]
     wait_until(lambda: all(f.done() for f in futures), 10, 'six answers')
     assert sorted(f.result().success for f in futures) == [False] * 5 + [True]
-    assert rooms.done == ['make']
+    assert rooms.done == ['configure']
 
 
 def test_the_diagnostics_may_ask_at_any_time(listener, rooms):
@@ -207,7 +207,7 @@ def test_the_diagnostics_may_ask_at_any_time(listener, rooms):
 
     def ask():
         while not ending.is_set():
-            facts, _ = rooms.told()
+            facts, _ = rooms.diagnostic_state()
             asked.append((type(facts).__name__, getattr(facts, 'configured', None)))
 
     thread = Thread(target=ask)
@@ -216,7 +216,7 @@ def test_the_diagnostics_may_ask_at_any_time(listener, rooms):
         assert all(move(listener, 'rooms', CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP))
     ending.set()
     thread.join(5)
-    assert {('NotActive', False), ('NotActive', True), ('CameraFacts', None)} == set(asked)
+    assert {('InactiveStatus', False), ('InactiveStatus', True), ('CameraStatus', None)} == set(asked)
 
 
 def test_while_it_is_moved_or_changed_nobody_is_told_to_move_it(listener, rooms, monkeypatch):
@@ -235,20 +235,21 @@ def test_while_it_is_moved_or_changed_nobody_is_told_to_move_it(listener, rooms,
             thread = Thread(target=ask)
             thread.start()
             assert entered.wait(10)
-            told = rooms.told()
+            told = rooms.diagnostic_state()
             go_on.set()
             thread.join(10)
         return told
 
-    for name, ask in (('make', rooms.trigger_configure), ('begin', rooms.trigger_activate)):
+    for name, ask in (
+            ('configure', rooms.trigger_configure), ('activate', rooms.trigger_activate)):
         facts, _ = during(name, ask)
-        assert facts == NotActive(name == 'begin', moving=True)
-    last = rooms.told()
-    assert isinstance(last[0], CameraFacts)
-    assert during('change', lambda: put(listener, 'rooms', free=5)) == last
-    facts, _ = during('end', rooms.trigger_deactivate)
-    assert facts == NotActive(True, moving=True)
-    assert rooms.told() == (NotActive(True), '')
+        assert facts == InactiveStatus(name == 'activate', in_transition=True)
+    last = rooms.diagnostic_state()
+    assert isinstance(last[0], CameraStatus)
+    assert during('apply_parameters', lambda: put(listener, 'rooms', free=5)) == last
+    facts, _ = during('request_stop', rooms.trigger_deactivate)
+    assert facts == InactiveStatus(True, in_transition=True)
+    assert rooms.diagnostic_state() == (InactiveStatus(True), '')
 
 
 def test_what_begins_as_the_process_ends_is_told_to_end(rooms, monkeypatch):
@@ -257,21 +258,21 @@ def test_what_begins_as_the_process_ends_is_told_to_end(rooms, monkeypatch):
     def begin():
         begins.set()
         assert go_on.wait(10)
-        rooms.done.append('begin')
+        rooms.done.append('activate')
 
-    monkeypatch.setattr(rooms, 'begin', begin)
+    monkeypatch.setattr(rooms, 'activate', begin)
     rooms.trigger_configure()
     beginning = Thread(target=rooms.trigger_activate)
     beginning.start()
     assert begins.wait(10)
-    rooms.stop.event.set()
-    rooms.end()
+    rooms.shutdown.event.set()
+    rooms.request_stop()
     closing = Thread(target=rooms.close, args=(10.0,))
     closing.start()
     go_on.set()
     beginning.join(10)
     closing.join(10)
-    assert rooms.done == ['make', 'end', 'begin', 'end', 'part', 'free']
+    assert rooms.done == ['configure', 'request_stop', 'activate', 'request_stop', 'deactivate', 'cleanup']
     assert not rooms.active
 
 
@@ -290,7 +291,7 @@ def test_the_time_of_a_clock_goes_on_through_the_states(listener, rooms):
     before = counts(rooms)
     assert all(move(listener, 'rooms', DEACTIVATE, CLEANUP))
     comes(200)
-    rooms.fail = 'make'
+    rooms.fail = 'configure'
     assert move(listener, 'rooms', CONFIGURE) == [False]
     comes(300)
     assert all(move(listener, 'rooms', CONFIGURE, ACTIVATE))

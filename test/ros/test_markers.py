@@ -10,9 +10,9 @@ from gaze_ros.ros.publishers.markers import (
     FACE,
     GAZE,
     ID,
-    Markers,
+    marker_id,
+    MarkerBuilder,
     MUTUAL,
-    number_of,
     UNKNOWN,
 )
 import numpy as np
@@ -33,7 +33,7 @@ def gaze(track_id='f1', direction=(0.6, 0, -0.8), origin=(0.1, -0.2, 1.5), at_ca
 
 def markers(*gazes, attentions=(), maker=None):
     frame = FrameGaze(640, 480, '', list(gazes))
-    return (maker or Markers()).of(frame, HEADER, attentions).markers
+    return (maker or MarkerBuilder()).build(frame, HEADER, attentions).markers
 
 
 def by_kind(found):
@@ -49,7 +49,7 @@ def test_a_person_is_a_head_an_arrow_and_an_id():
     assert set(found) == {FACE, GAZE, ID}
     for marker in found.values():
         assert marker.header == HEADER
-        assert (marker.action, marker.id) == (Marker.ADD, number_of('f1'))
+        assert (marker.action, marker.id) == (Marker.ADD, marker_id('f1'))
         assert 0 < marker.lifetime.sec + 1e-9 * marker.lifetime.nanosec <= 1
     assert (found[FACE].type, found[GAZE].type, found[ID].type) == (
         Marker.SPHERE, Marker.ARROW, Marker.TEXT_VIEW_FACING)
@@ -97,7 +97,7 @@ def test_two_who_look_at_each_other_are_joined_once():
 
 
 def test_what_is_lost_is_deleted_once():
-    maker = Markers()
+    maker = MarkerBuilder()
     told = [Attention('f1', Target.PERSON, 0, 'f2', True),
             Attention('f2', Target.PERSON, 0, 'f1', True)]
     first = markers(gaze('f1'), gaze('f2'), attentions=told, maker=maker)
@@ -108,16 +108,16 @@ def test_what_is_lost_is_deleted_once():
     deleted = [(m.ns, m.id) for m in second if m.action == Marker.DELETE]
     assert set(deleted) == shown - kept and len(deleted) == 4
     assert all(m.action == Marker.ADD for m in markers(gaze('f2'), maker=maker))
-    maker.forget()
+    maker.reset()
     assert markers(maker=maker) == []
 
 
 def test_a_gaze_that_is_lost_takes_its_arrow_away():
-    maker = Markers()
+    maker = MarkerBuilder()
     markers(gaze(), maker=maker)
     deleted, = [m for m in markers(gaze(direction=(math.nan,) * 3), maker=maker)
                 if m.action == Marker.DELETE]
-    assert (deleted.ns, deleted.id) == (GAZE, number_of('f1'))
+    assert (deleted.ns, deleted.id) == (GAZE, marker_id('f1'))
 
 
 def test_who_is_nowhere_has_no_markers():
@@ -126,6 +126,6 @@ def test_who_is_nowhere_has_no_markers():
 
 def test_ids_are_the_same_for_a_track_and_differ_between_tracks():
     names = [f'{prefix}{i}' for prefix in ('f', 'front', 'cam2_') for i in range(1, 400)]
-    numbers = {number_of(name) for name in names}
+    numbers = {marker_id(name) for name in names}
     assert len(numbers) == len(names)
     assert min(numbers) >= 0 and max(numbers) < 2 ** 31

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from gaze_ros.core.parameters import NODES, Spec
 from gaze_ros.core.system.resources import share_path
-from gaze_ros.ros.base.parameters import declare
+from gaze_ros.ros.base.parameters import declare_parameters
 import pytest
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
@@ -17,7 +17,7 @@ def node(spec, *, changed=None, check=lambda _: None, **given):
     made = Node('test_parameters', parameter_overrides=[
         Parameter(name, value=value) for name, value in given.items()])
     try:
-        return made, declare(made, (spec,), changed, check)
+        return made, declare_parameters(made, (spec,), changed, check)
     except BaseException:
         made.destroy_node()
         raise
@@ -111,7 +111,7 @@ def test_what_the_check_complains_of_is_refused_and_stays_as_it_was():
 def test_several_at_once_are_checked_and_told_together():
     checked, told = [], []
     made = Node('test_parameters')
-    declare(made, (Spec('x', 1, 'x', 0, 9), Spec('y', '', 'y')), told.append, checked.append)
+    declare_parameters(made, (Spec('x', 1, 'x', 0, 9), Spec('y', '', 'y')), told.append, checked.append)
     both = [Parameter('x', value=2), Parameter('y', value='two')]
     assert made.set_parameters_atomically(both).successful
     bad = [Parameter('y', value='ten'), Parameter('x', value=10)]

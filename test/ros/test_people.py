@@ -43,12 +43,12 @@ class Feed:
     def __init__(self, listener):
         self.node = listener.node
         self.count = 0
-        self._gaze = self.node.create_publisher(GazeArray, topics.GAZE, topics.reliable(10))
+        self._gaze = self.node.create_publisher(GazeArray, topics.GAZE, topics.reliable_qos(10))
 
     def hear(self, kind, topic, depth=100, lasting=False):
         heard = []
         self.node.create_subscription(
-            kind, topic, heard.append, topics.reliable(depth, lasting))
+            kind, topic, heard.append, topics.reliable_qos(depth, lasting))
         return heard
 
     def wait(self):
@@ -172,7 +172,7 @@ def test_humans_get_the_picture_of_their_own_gaze(feed, pictures):
     more = () if pictures == 'published' else (
         'qos_overrides./camera/image_raw.subscription.reliability:=reliable',)
     if pictures != 'not published':
-        images = feed.node.create_publisher(Image, topics.IMAGE, topics.qos())
+        images = feed.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     looking = person('f1', A, (0, 0, -1), True)
     with running('people_node', 'humans:=true', 'image_transport:=compressed', *RELIABLE, *more):
         feed.wait()

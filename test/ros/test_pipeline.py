@@ -109,7 +109,7 @@ def clip(tmp_path):
 
 def test_a_slow_stage_works_on_the_newest_and_a_bad_image_costs_one_frame(listener):
     gazes = listener.hear(GazeArray, 'gaze', stamp)
-    images = listener.node.create_publisher(Image, topics.IMAGE, topics.qos())
+    images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     picture = np.zeros((480, 640, 3), np.uint8)
     with running('gaze_node') as process:
         process.wait_for('model mediapipe')

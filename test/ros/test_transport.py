@@ -56,9 +56,9 @@ def test_segments_are_as_large_as_shared_memory_allows(clean, room, size):
 PORTS = """
 from contextlib import suppress
 import os
-from gaze_ros.ros import transport
+from gaze_ros.ros.comm import dds_profile
 import rclpy
-assert transport.configure()
+assert dds_profile.configure()
 print(os.environ['GAZE_ROS_PORT_OFFSET'])
 rclpy.init()
 node = rclpy.create_node('ports')
@@ -102,10 +102,10 @@ def test_over_a_network_a_datagram_fits_a_packet(clean, tmp_path, version, name,
 
 
 def test_over_a_network_what_is_lost_is_sent_again_unless_said_otherwise(clean):
-    one = topics.qos()
+    one = topics.default_qos()
     assert (one.reliability, one.depth) == (ReliabilityPolicy.BEST_EFFORT, 2)
     clean.setenv('GAZE_ROS_LINK', 'network')
-    one = topics.qos()
+    one = topics.default_qos()
     assert (one.reliability, one.depth) == (ReliabilityPolicy.RELIABLE, 10)
 
 

@@ -1,6 +1,6 @@
 """Services that do one thing."""
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.ros.base.services import serve
+from gaze_ros.ros.base.services import create_trigger_service
 import pytest
 from std_srvs.srv import Trigger
 from support import call, Listener
@@ -23,7 +23,7 @@ def test_whatever_happens_is_the_answer_and_the_next_one_is_served(
             raise raised
         return 'done'
 
-    serve(server.node, '~/it', do)
+    create_trigger_service(server.node, '~/it', do)
     for _ in range(2):
         answer = call(listener.node, Trigger, '/triggers/it', Trigger.Request())
         assert (answer.success, answer.message) == (raised is None, message)

@@ -7,9 +7,9 @@ from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image, gaze_array, image_to_bgr
-from gaze_ros.ros.comm.image_transport import Picture
+from gaze_ros.ros.comm.image_transport import ReceivedImage
 from gaze_ros.ros.nodes.visualizer_node import VisualizerNode
-from gaze_ros.ros.process.shutdown import Stop
+from gaze_ros.ros.process.shutdown import Shutdown
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
@@ -20,8 +20,8 @@ from support import Process, running, wait_until
 @pytest.fixture
 def feed(listener):
     """Return send(kind, second), the annotated images heard, and whether both are connected."""
-    images = listener.node.create_publisher(Image, topics.IMAGE, topics.qos())
-    gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.qos())
+    images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
+    gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.default_qos())
     heard = listener.hear(
         Image, topics.IMAGE_ANNOTATED, lambda m: (m.header.stamp.sec, image_to_bgr(m)))
 
@@ -67,7 +67,7 @@ def test_each_result_is_drawn_into_its_own_picture(feed, first, second):
 
 
 def test_deactivated_it_keeps_no_picture():
-    node = VisualizerNode(Stop())
+    node = VisualizerNode(Shutdown())
     try:
         node.trigger_configure()
         node.trigger_activate()
@@ -75,7 +75,7 @@ def test_deactivated_it_keeps_no_picture():
         for second in range(5):
             header = Header()
             header.stamp.sec = second
-            picture = Picture(header, np.zeros((4, 4, 3), np.uint8))
+            picture = ReceivedImage(header, np.zeros((4, 4, 3), np.uint8))
             kept.append(weakref.ref(picture))
             node.on_image(picture)
         picture = None
@@ -83,7 +83,7 @@ def test_deactivated_it_keeps_no_picture():
         node.trigger_deactivate()
         gc.collect()
         assert not any(ref() for ref in kept)
-        node.on_image(Picture(Header(), np.zeros((4, 4, 3), np.uint8)))
+        node.on_image(ReceivedImage(Header(), np.zeros((4, 4, 3), np.uint8)))
         node.trigger_cleanup()
     finally:
         node.destroy_node()

@@ -20,7 +20,7 @@ def main() -> None:
             (GazeArray, topics.GAZE), (Attention, topics.ATTENTION), (MarkerArray, topics.MARKERS),
             (Image, topics.IMAGE_ANNOTATED),
             (CompressedImage, topics.IMAGE_ANNOTATED + '/compressed')):
-        node.create_subscription(kind, topic, lambda _: None, topics.qos())
+        node.create_subscription(kind, topic, lambda _: None, topics.default_qos())
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     waiting = Thread(target=sys.stdin.read, daemon=True)

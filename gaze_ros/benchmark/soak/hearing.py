@@ -51,7 +51,7 @@ class Robot:
         self._clients: dict[str, Any] = {}
         #: Requests that were refused or not answered, and why the last one was.
         self.failures, self.failure = 0, ''
-        node.create_subscription(GazeArray, topics.GAZE, self._on_gaze, topics.qos())
+        node.create_subscription(GazeArray, topics.GAZE, self._on_gaze, topics.default_qos())
         node.create_subscription(DiagnosticArray, DIAGNOSTICS, self._on_diagnostics, 10)
 
     def take(self) -> Heard:

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.weight and len(arguments.model) != 1:
         arguments.complain('--weight is that of one model: give one --model')
-    entries = [registry.entry(name) for name in arguments.model or registry.names()]
+    entries = [registry.entry(name) for name in arguments.model or registry.model_names()]
     reporting.check_writable(arguments.json)
     if arguments.input != 'sample':
         inputs.existing(arguments.input)

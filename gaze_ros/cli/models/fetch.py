@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.all_shippable:
         wanted = [m for m in registry.manifest() if m.may_be_shipped and fetchable(m, suffixes)]
     else:
-        wanted = [registry.of_any_kind(name) for name in arguments.names]
+        wanted = [registry.entry_of_any_kind(name) for name in arguments.names]
         wanted += [registry.entry(part, 'part') for m in wanted for part in m.parts]
     for model in dict.fromkeys(wanted):
         path = store.locate(model.name, model.kind, suffixes)

@@ -16,7 +16,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gaze_ros.core.errors import ModelError
     from gaze_ros.core.model_zoo import registry, store
 
-    model = registry.of_any_kind(arguments.name)
+    model = registry.entry_of_any_kind(arguments.name)
     if not model.needs_weight and not model.files:
         raise ModelError(f"'{model.name}' has no file of its own: {model.source}")
     print(store.find(model.name, model.kind, (arguments.suffix,) if arguments.suffix else ()))

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the test; return 0 only if the axes are right."""
-    from gaze_ros.core.evaluation.mirror_test import judge, mirror_angles
+    from gaze_ros.core.evaluation.mirror_test import assess, mirror_angles
     from gaze_ros.core.pipeline.engine import create_engine
     from gaze_ros.core.sources import open_source
     import numpy as np
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
                          if all(face.clipped(width, height)[2:])]
                 angles.append(mirror_angles(engine.estimator, picture, faces))
             bar.update()
-    test = judge(np.concatenate([np.empty((0, 4)), *angles]))
+    test = assess(np.concatenate([np.empty((0, 4)), *angles]))
     print(f'{engine.estimator.name}: {test.n} faces in {len(angles)} pictures and their mirror '
           'images')
     print(f'{"":<12}{"r":>8}{"std, deg":>10}   should be')

@@ -15,12 +15,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a line for each file; return 0 only if none is wrong."""
     from gaze_ros.core.model_zoo import registry, store
 
-    named = [registry.of_any_kind(name) for name in arguments.names]
+    named = [registry.entry_of_any_kind(name) for name in arguments.names]
     wrong = 0
     for model in named or registry.manifest():
-        found = [*store.look(model)]
+        found = [*store.candidates(model)]
         if named and not found:
-            raise ModelError(f"no file of '{model.name}' was found {store.looked()}")
+            raise ModelError(f"no file of '{model.name}' was found {store.searched_folders()}")
         for one in found:
             verdict, why = 'unknown', 'no digest of it is known'
             if one.complaint:

@@ -4,7 +4,7 @@ from enum import IntEnum
 import math
 from typing import NamedTuple, Optional
 
-from gaze_ros.core.attention.debounce import Turning
+from gaze_ros.core.attention.debounce import Debouncer
 from gaze_ros.core.geometry.head_pose import FOCAL_STDDEV
 from gaze_ros.core.types import FrameGaze, Gaze
 import numpy as np
@@ -39,13 +39,13 @@ class Attention:
     mutual: bool = False
 
 
-class _What(NamedTuple):
+class _Focus(NamedTuple):
     target: Target
     target_id: str = ''
 
 
 _CAMERA, _ELSEWHERE, _UNKNOWN = (
-    _What(t) for t in (Target.CAMERA, Target.ELSEWHERE, Target.UNKNOWN))
+    _Focus(t) for t in (Target.CAMERA, Target.ELSEWHERE, Target.UNKNOWN))
 
 
 @dataclass(slots=True)
@@ -61,11 +61,11 @@ class _Person:
     seen: int = 0
     origin: np.ndarray = field(default_factory=lambda: np.full(3, math.nan))
     range_stddev: float = 0.0
-    turning: Turning[Optional[_What]] = field(default_factory=lambda: Turning(None))
-    told: Optional[Attention] = None
+    debouncer: Debouncer[Optional[_Focus]] = field(default_factory=lambda: Debouncer(None))
+    published: Optional[Attention] = None
 
 
-class AttentionWatch:
+class AttentionTracker:
     """Turns the gazes of one stream of pictures into events: what each person looks at.
 
     The first three attributes may be changed at any time.
@@ -83,12 +83,12 @@ class AttentionWatch:
         self.dwell = dwell
         self._people: dict[str, _Person] = {}
         self._last = self._gap = 0
-        self.begun = 0
+        self.restart_count = 0
 
     @property
     def present(self) -> list[Attention]:
         """Everybody's last event, of those who are not gone."""
-        return [person.told for person in self._people.values() if person.told]
+        return [person.published for person in self._people.values() if person.published]
 
     def update(self, frame: FrameGaze, stamp: int) -> list[Attention]:
         """Return what has changed with a picture, those who are gone first.
@@ -101,7 +101,7 @@ class AttentionWatch:
         gap, usual, self._last = stamp - self._last, self._gap, stamp
         self._gap = max(0, gap)
         back, still = gap < 0 or gap > max(_GONE_AFTER, 2 * usual), gap == 0
-        self.begun += back
+        self.restart_count += back
         here = {gaze.track_id for gaze in frame.gazes}
         # With stamps that stand still nobody would ever be gone.
         events = self._part(stamp, {
@@ -110,12 +110,12 @@ class AttentionWatch:
         self._sight(frame, stamp)
         for track_id, person in self._people.items():
             told = self._attention(track_id, person)
-            if told != person.told:
-                person.told = told
+            if told != person.published:
+                person.published = told
                 events.append(told)
         return events
 
-    def end(self) -> list[Attention]:
+    def clear(self) -> list[Attention]:
         """Return that everybody is gone; whoever is in the next picture begins anew."""
         return self._part(self._last, set(self._people))
 
@@ -123,11 +123,11 @@ class AttentionWatch:
         """Drop people; return the events of those of whom there were any."""
         dropped = {track_id: self._people.pop(track_id) for track_id in sorted(gone)}
         for person in self._people.values():
-            what = person.turning.value
+            what = person.debouncer.value
             if what and what.target_id in dropped:
-                person.turning.turn(_ELSEWHERE, stamp)
+                person.debouncer.set(_ELSEWHERE, stamp)
         return [Attention(track_id, Target.GONE, min(person.seen, stamp))
-                for track_id, person in dropped.items() if person.told]
+                for track_id, person in dropped.items() if person.published]
 
     def _sight(self, frame: FrameGaze, stamp: int) -> None:
         # A focal length that is not known is off for all of them alike.
@@ -142,20 +142,20 @@ class AttentionWatch:
             [gaze.direction for gaze in frame.gazes],
             [self._people[gaze.track_id] for gaze in frame.gazes], [*self._people.values()])
         for row, gaze in enumerate(frame.gazes):
-            turning = self._people[gaze.track_id].turning
+            turning = self._people[gaze.track_id].debouncer
             seen = self._what(gaze, turning, plain[row], least[row])
             at_once = _CAMERA in (seen, turning.value)
             dwell = 0.0 if at_once else 1e9 * self.dwell
-            turning.see(seen, stamp, dwell)
+            turning.update(seen, stamp, dwell)
             # A gaze that wanders from one to the next has left the first one, too.
-            if (turning.left is not None and turning.value != _ELSEWHERE
-                    and stamp - turning.left >= 2 * dwell):
-                turning.turn(_ELSEWHERE, turning.left)
+            if (turning.left_since is not None and turning.value != _ELSEWHERE
+                    and stamp - turning.left_since >= 2 * dwell):
+                turning.set(_ELSEWHERE, turning.left_since)
         for person in self._people.values():
             if person.seen != stamp:
-                person.turning.rest()
+                person.debouncer.cancel()
 
-    def _what(self, gaze: Gaze, turning: Turning, plain: np.ndarray, least: np.ndarray) -> _What:
+    def _what(self, gaze: Gaze, turning: Debouncer, plain: np.ndarray, least: np.ndarray) -> _Focus:
         """Return what a gaze is at, in this picture.
 
         :param plain: angles to all people, in their order, radians; ``least`` likewise.
@@ -166,20 +166,20 @@ class AttentionWatch:
             return _UNKNOWN
         best, nearest = _ELSEWHERE, math.inf
         for other, angle, lowest in zip(self._people, plain.tolist(), least.tolist()):
-            what = _What(Target.PERSON, other)
-            favour = self.hysteresis if what in (turning.value, turning.coming) else 0.0
+            what = _Focus(Target.PERSON, other)
+            favour = self.hysteresis if what in (turning.value, turning.candidate) else 0.0
             if other != gaze.track_id and lowest <= self.angle + favour and (
                     angle - favour < nearest):
                 best, nearest = what, angle - favour
         return best
 
     def _attention(self, track_id: str, person: _Person) -> Optional[Attention]:
-        what = person.turning.value
+        what = person.debouncer.value
         if what is None:
             return None
         other = self._people.get(what.target_id)
-        mutual = other is not None and other.turning.value == (Target.PERSON, track_id)
-        return Attention(track_id, what.target, int(person.turning.since), what.target_id, mutual)
+        mutual = other is not None and other.debouncer.value == (Target.PERSON, track_id)
+        return Attention(track_id, what.target, int(person.debouncer.since), what.target_id, mutual)
 
 
 def angles_between(directions: list[np.ndarray], who: list[_Person], people: list[_Person]

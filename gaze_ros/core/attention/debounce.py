@@ -11,7 +11,7 @@ _ROUNDING = 1e-6
 
 
 @dataclass(slots=True)
-class Turning(Generic[T]):
+class Debouncer(Generic[T]):
     """A value that another takes the place of once that has been seen for a while.
 
     Stamps and times are of one unit, whichever.
@@ -23,37 +23,37 @@ class Turning(Generic[T]):
 
     value: T
     since: float = 0
-    left: Optional[float] = None
-    coming: Optional[T] = None
-    coming_since: float = 0
+    left_since: Optional[float] = None
+    candidate: Optional[T] = None
+    candidate_since: float = 0
 
-    def see(self, seen: T, stamp: float, dwell: float) -> None:
+    def update(self, seen: T, stamp: float, dwell: float) -> None:
         """Count a value seen; it takes the place after a time of dwell without a break."""
         if seen == self.value:
-            self.rest()
+            self.cancel()
             return
-        if self.left is None:
-            self.left = stamp
-        if seen != self.coming:
-            self.coming, self.coming_since = seen, stamp
-        if stamp - self.coming_since >= dwell - _ROUNDING:
-            self.turn(seen, self.coming_since)
+        if self.left_since is None:
+            self.left_since = stamp
+        if seen != self.candidate:
+            self.candidate, self.candidate_since = seen, stamp
+        if stamp - self.candidate_since >= dwell - _ROUNDING:
+            self.set(seen, self.candidate_since)
 
-    def turn(self, value: T, since: float) -> None:
+    def set(self, value: T, since: float) -> None:
         """Put a value in the place at once."""
         self.value, self.since = value, since
-        self.rest()
+        self.cancel()
 
-    def rest(self) -> None:
+    def cancel(self) -> None:
         """Forget what was to come."""
-        self.left = self.coming = None
+        self.left_since = self.candidate = None
 
 
 class LookingAtCamera:
     """Who looks at the lens, with hysteresis and dwell, by the stamps of the pictures."""
 
     def __init__(self) -> None:
-        self._states: dict[str, Turning[bool]] = {}
+        self._states: dict[str, Debouncer[bool]] = {}
         self._last = -math.inf
 
     def update(self, angles: Mapping[str, float], stamp: float, limit: float, hysteresis: float,
@@ -74,11 +74,11 @@ class LookingAtCamera:
             self._states = {k: s for k, s in self._states.items() if k in angles}
         self._last = stamp
         for track_id in angles:
-            self._states.setdefault(track_id, Turning(False, stamp))
+            self._states.setdefault(track_id, Debouncer(False, stamp))
         for track_id, state in self._states.items():
             # NaN is within nothing.
             within = angles.get(track_id, math.nan) <= limit + hysteresis * state.value
-            state.see(within, stamp, dwell)
+            state.update(within, stamp, dwell)
         # Nothing is lost with what is as at first.
-        self._states = {k: s for k, s in self._states.items() if s.value or s.coming}
+        self._states = {k: s for k, s in self._states.items() if s.value or s.candidate}
         return {k for k in angles if k in self._states and self._states[k].value}

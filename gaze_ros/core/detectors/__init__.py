@@ -8,7 +8,7 @@ from typing import Optional, Protocol
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.model_zoo import registry, store
 from gaze_ros.core.system import import_errors
-from gaze_ros.core.system.safe_files import no_weights
+from gaze_ros.core.system.safe_files import weights_problem
 from gaze_ros.core.types import Face
 import numpy as np
 
@@ -54,7 +54,7 @@ def create_detector(
     :param threads: for its arithmetic; 0 for as many as there are cores.
     :raises ModelError: for an unknown name, a missing package or file, or a file that is another.
     """
-    if weight and (why := no_weights(Path(weight))):
+    if weight and (why := weights_problem(Path(weight))):
         raise ModelError(f"detector_weight '{weight}' is no network: {why}")
     if name == 'auto':
         name = _of_file(weight) if weight else _best()
@@ -69,20 +69,20 @@ def create_detector(
     try:
         detector = getattr(import_module(f'{__name__}.{module}'), cls)
     except ImportError as e:
-        raise ModelError(f"detector '{name}': {import_errors.reason(e)}") from e
+        raise ModelError(f"detector '{name}': {import_errors.describe(e)}") from e
     return detector(name, path, min_score=min_score, threads=threads)
 
 
 def _of_file(weight: str) -> str:
     """Return the detector whose file this is."""
     path = Path(weight)
-    if found := registry.known(path):
+    if found := registry.identify(path):
         for name in DETECTORS:
             if found[0] in registry.entry(name, 'detector').files:
                 return name
     raise ModelError(
         f"detector_weight '{weight}' is no file of weights/manifest.yaml, so it does not tell "
-        f"the detector: set detector to one of {', '.join(registry.names('detector'))}")
+        f"the detector: set detector to one of {', '.join(registry.model_names('detector'))}")
 
 
 def _best() -> str:

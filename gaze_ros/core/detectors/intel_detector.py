@@ -4,7 +4,7 @@ from typing import Optional
 
 import cv2
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.geometry.crops import Batch
+from gaze_ros.core.geometry.crops import InputBatch
 from gaze_ros.core.runtimes import open_network
 from gaze_ros.core.types import Face
 import numpy as np
@@ -28,7 +28,7 @@ class IntelDetector:
                 f"detector_weight '{weight}' takes inputs of the shapes {self._net.shapes}: it is "
                 f"no network of detector '{name}'")
         self._size = self._net.shapes[0][:1:-1]
-        self._batch = Batch()
+        self._batch = InputBatch()
         found = self._run(np.zeros((*self._size[::-1], 3), np.uint8))
         if found.shape[-1] != 7:
             raise ModelError(

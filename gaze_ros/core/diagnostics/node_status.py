@@ -5,14 +5,14 @@ import math
 from typing import Optional
 
 from gaze_ros.core.diagnostics import checks
-from gaze_ros.core.diagnostics.stage_stats import Figures
-from gaze_ros.core.diagnostics.status import Finding, Input, Level, Limits, ms
+from gaze_ros.core.diagnostics.stage_stats import StageSnapshot
+from gaze_ros.core.diagnostics.status import CheckResult, format_ms, InputTopic, Level, Thresholds
 
 _SMALLER = 'take smaller pictures'
 
 
 @dataclass(frozen=True)
-class InferenceFacts:
+class InferenceStatus:
     """Of the gaze node.
 
     :ivar inputs: the images' topic.
@@ -33,7 +33,7 @@ class InferenceFacts:
     :ivar sim_time: whether the time is that of /clock.
     """
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputTopic, ...]
     detection: float = math.nan
     estimation: float = math.nan
     model: str = ''
@@ -48,30 +48,30 @@ class InferenceFacts:
     failure: str = ''
     sim_time: bool = False
 
-    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
+    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
         """Tell all that is the matter."""
-        yield from checks.starved(figures, self.inputs)
-        yield from checks.failing(figures, self.failure)
+        yield from checks.check_input(figures, self.inputs)
+        yield from checks.check_failures(figures, self.failure)
         yield from self._old(figures)
-        slow = [*checks.overloaded(figures, 'inference is slow', self._faster(figures))]
+        slow = [*checks.check_overload(figures, 'inference is slow', self._faster(figures))]
         yield from slow
-        yield from checks.late(
+        yield from checks.check_latency(
             figures, limits, "the lag is the camera's or the network's; take smaller pictures, "
             'or set image_transport to compressed', self._faster(figures), self.queue_depth)
-        yield from checks.too_few(
+        yield from checks.check_rate(
             figures, limits, "see the camera's status", self._faster(figures))
-        yield from checks.clocks(figures, self.sim_time)
+        yield from checks.check_clocks(figures, self.sim_time)
         if self.uncalibrated:
-            yield Finding(
+            yield CheckResult(
                 Level.WARN, 'the calibration cannot be used',
                 f'{self.uncalibrated}; horizontal_fov is assumed: calibrate the camera anew')
         if self.gpu and self.device in ('auto', 'cuda') and self._running[1] == 'cpu':
-            yield Finding(
+            yield CheckResult(
                 Level.WARN if slow else Level.OK, 'a GPU lies idle',
                 f'{self.model} runs on the CPU; install torch or onnxruntime-gpu for CUDA and '
                 'take a model that they run, or set device to cpu if that is what you want')
 
-    def values(self) -> dict[str, str]:
+    def key_values(self) -> dict[str, str]:
         """Return the facts by name."""
         runtime, device, precision = self._running
         return {
@@ -81,37 +81,37 @@ class InferenceFacts:
             'model': self.model, 'runtime': runtime, 'device': device, 'precision': precision,
             'detector': self.detector,
             'calibrated': '' if self.calibrated is None else str(self.calibrated).lower(),
-            **checks.listened(self.inputs)}
+            **checks.publisher_counts(self.inputs)}
 
     @property
     def _running(self) -> list[str]:
         return [*self.running.split(', '), '', '', ''][:3]
 
-    def _old(self, figures: Figures) -> Iterator[Finding]:
+    def _old(self, figures: StageSnapshot) -> Iterator[CheckResult]:
         old = figures.dropped.get('old', 0)
         if old > 0:
-            yield Finding(
-                Level.WARN if figures.done > 0 else Level.ERROR, 'older than max_age',
-                f'{old} of {figures.came} pictures were over {ms(self.max_age)} old; '
+            yield CheckResult(
+                Level.WARN if figures.processed > 0 else Level.ERROR, 'older than max_age',
+                f'{old} of {figures.received} pictures were over {format_ms(self.max_age)} old; '
                 'max_age is shorter than the lag of the camera and the network, or they have '
                 'another clock')
 
-    def _faster(self, figures: Figures) -> str:
+    def _faster(self, figures: StageSnapshot) -> str:
         detection, estimation = (
             0.0 if math.isnan(part) else part for part in (self.detection, self.estimation))
         rest = figures.work - detection - estimation
         if rest > max(detection, estimation) > 0:
-            return f'{ms(rest)} go into reading and publishing; {_SMALLER}'
+            return f'{format_ms(rest)} go into reading and publishing; {_SMALLER}'
         if estimation > detection:
-            return (f'{ms(estimation)} go into the gaze; lower max_faces or input_size, '
+            return (f'{format_ms(estimation)} go into the gaze; lower max_faces or input_size, '
                     'take a faster model, or raise frame_skip; runtime, precision and device are '
                     'fastest as auto')
-        found = f'{ms(detection)} go into finding faces; ' if detection else ''
+        found = f'{format_ms(detection)} go into finding faces; ' if detection else ''
         return f'{found}set detect_interval to 0, raise frame_skip, or take a faster detector'
 
 
 @dataclass(frozen=True)
-class DisplayFacts:
+class DisplayStatus:
     """Of the visualizer.
 
     :ivar inputs: the topics of images and gaze.
@@ -125,7 +125,7 @@ class DisplayFacts:
     :ivar sim_time: whether the time is that of /clock.
     """
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputTopic, ...]
     window: bool = False
     video: bool = False
     unsaved: str = ''
@@ -135,31 +135,31 @@ class DisplayFacts:
     failure: str = ''
     sim_time: bool = False
 
-    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
+    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
         """Tell all that is the matter."""
-        yield from checks.starved(figures, self.inputs)
-        yield from checks.failing(figures, self.failure)
-        yield from checks.unsaved(self.unsaved)
-        yield from checks.overloaded(figures, 'display is slow', self._faster())
-        yield from checks.late(
+        yield from checks.check_input(figures, self.inputs)
+        yield from checks.check_failures(figures, self.failure)
+        yield from checks.check_recording(self.unsaved)
+        yield from checks.check_overload(figures, 'display is slow', self._faster())
+        yield from checks.check_latency(
             figures, limits, "the lag is the other nodes' or the network's: see their status",
             self._faster(), self.queue_depth)
-        yield from checks.too_few(figures, limits, "see the other nodes' status", self._faster())
-        yield from checks.clocks(figures, self.sim_time)
+        yield from checks.check_rate(figures, limits, "see the other nodes' status", self._faster())
+        yield from checks.check_clocks(figures, self.sim_time)
         if self.missed > 0:
-            yield Finding(
+            yield CheckResult(
                 Level.WARN, 'results miss their pictures',
                 f'{self.missed} of late; make the gaze faster, or {_SMALLER}: more of them are '
                 'kept')
         if not (self.window or self.video or self.listeners > 0):
-            yield Finding(Level.OK, 'nobody looks', 'nothing is drawn')
+            yield CheckResult(Level.OK, 'nobody looks', 'nothing is drawn')
 
-    def values(self) -> dict[str, str]:
+    def key_values(self) -> dict[str, str]:
         """Return the facts by name."""
         return {
             'window': str(self.window).lower(), 'video': str(self.video).lower(),
             'listeners': str(self.listeners), 'results too late': str(self.missed),
-            'queue depth': str(self.queue_depth), **checks.listened(self.inputs)}
+            'queue depth': str(self.queue_depth), **checks.publisher_counts(self.inputs)}
 
     def _faster(self) -> str:
         return ' or '.join([
@@ -175,7 +175,7 @@ _FAST_ENOUGH = 0.9
 
 
 @dataclass(frozen=True)
-class CameraFacts:
+class CameraStatus:
     """Of the camera.
 
     :ivar source: its name.
@@ -197,40 +197,40 @@ class CameraFacts:
     idle: str = ''
     last: str = ''
 
-    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
+    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
         """Tell all that is the matter."""
-        begun = figures.seconds >= checks.PATIENCE
+        begun = figures.seconds >= checks.STARTUP_GRACE
         rate = max(figures.rate, self.recent)
         if self.idle:
-            yield Finding(Level.STALE, 'waiting', self.idle)
-        elif self.failure or begun and figures.done <= 0:
-            yield Finding(
+            yield CheckResult(Level.STALE, 'waiting', self.idle)
+        elif self.failure or begun and figures.processed <= 0:
+            yield CheckResult(
                 Level.ERROR, 'the camera gives nothing',
                 self.failure or f"'{self.source}' is open and no picture comes of it; plug it in "
                 'anew, or end what else uses it')
-        elif figures.done <= 0:
-            yield Finding(Level.STALE, 'waiting', 'for the first picture')
+        elif figures.processed <= 0:
+            yield CheckResult(Level.STALE, 'waiting', 'for the first picture')
         elif begun and rate < _FAST_ENOUGH * self.wanted:
-            yield Finding(
+            yield CheckResult(
                 Level.WARN, 'the camera is slow', f'{rate:.1f} of {self.wanted:.1f} '
                 f'pictures/s; {self._faster(figures)}')
-        if figures.done > 0 and not (self.idle or self.failure):
-            yield from checks.failing(figures, self.last)
-        yield from checks.late(
+        if figures.processed > 0 and not (self.idle or self.failure):
+            yield from checks.check_failures(figures, self.last)
+        yield from checks.check_latency(
             figures, limits, 'its driver or the stream keeps old ones', 'lower width and height')
         if not self.idle:
-            yield from checks.too_few(figures, limits, *[self._faster(figures)] * 2)
+            yield from checks.check_rate(figures, limits, *[self._faster(figures)] * 2)
 
-    def values(self) -> dict[str, str]:
+    def key_values(self) -> dict[str, str]:
         """Return the facts by name."""
         return {'source': self.source, 'wanted [Hz]': f'{self.wanted:.2f}'}
 
-    def _faster(self, figures: Figures) -> str:
+    def _faster(self, figures: StageSnapshot) -> str:
         if not self.live:
-            return (f'reading takes {ms(figures.work)} and publishing '
-                    f'{ms(figures.age(50))}; lower rate, or {_SMALLER}')
-        if figures.age(50) * self.wanted > _FAST_ENOUGH:
-            return f'decoding and publishing take {ms(figures.age(50))}; {_SMALLER}'
+            return (f'reading takes {format_ms(figures.work)} and publishing '
+                    f'{format_ms(figures.age_percentile(50))}; lower rate, or {_SMALLER}')
+        if figures.age_percentile(50) * self.wanted > _FAST_ENOUGH:
+            return f'decoding and publishing take {format_ms(figures.age_percentile(50))}; {_SMALLER}'
         return ('lower width and height, give it more light (a long exposure costs pictures) and '
                 'a USB port of its own')
 
@@ -239,7 +239,7 @@ _PEOPLE_FASTER = 'lower max_faces of the gaze node, or unsubscribe from gaze/mar
 
 
 @dataclass(frozen=True)
-class PeopleFacts:
+class PeopleStatus:
     """Of the people node.
 
     :ivar inputs: the topics of gaze, and of images where they are listened to.
@@ -253,7 +253,7 @@ class PeopleFacts:
     :ivar sim_time: whether the time is that of /clock.
     """
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputTopic, ...]
     people: int = 0
     events: int = 0
     tf: bool = True
@@ -263,24 +263,24 @@ class PeopleFacts:
     failure: str = ''
     sim_time: bool = False
 
-    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
+    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
         """Tell all that is the matter."""
-        yield from checks.starved(figures, self.inputs)
-        yield from checks.failing(figures, self.failure)
-        yield from checks.overloaded(figures, 'the people node is slow', _PEOPLE_FASTER)
-        yield from checks.late(
+        yield from checks.check_input(figures, self.inputs)
+        yield from checks.check_failures(figures, self.failure)
+        yield from checks.check_overload(figures, 'the people node is slow', _PEOPLE_FASTER)
+        yield from checks.check_latency(
             figures, limits, "the lag is the gaze node's: see its status", _PEOPLE_FASTER,
             self.queue_depth)
-        yield from checks.too_few(figures, limits, "see the gaze node's status", _PEOPLE_FASTER)
-        yield from checks.clocks(figures, self.sim_time)
+        yield from checks.check_rate(figures, limits, "see the gaze node's status", _PEOPLE_FASTER)
+        yield from checks.check_clocks(figures, self.sim_time)
 
-    def values(self) -> dict[str, str]:
+    def key_values(self) -> dict[str, str]:
         """Return the facts by name."""
         return {
             'people': str(self.people), 'events': str(self.events), 'tf': str(self.tf).lower(),
             'listeners': str(self.listeners), 'humans': str(self.humans).lower(),
             'queue depth': str(self.queue_depth),
-            **checks.listened(self.inputs)}
+            **checks.publisher_counts(self.inputs)}
 
 
 #: What helps the recorder.
@@ -288,7 +288,7 @@ _RECORDER_FASTER = 'a faster disk, or images false'
 
 
 @dataclass(frozen=True)
-class ReplayFacts:
+class ReplayStatus:
     """Of the replay node; the ages are those at which pictures were recorded.
 
     :ivar bag: its path.
@@ -300,24 +300,24 @@ class ReplayFacts:
     failure: str = ''
     idle: str = ''
 
-    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
+    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
         """Tell all that is the matter."""
-        yield from checks.failing(figures, self.failure)
-        if self.idle or figures.came <= 0:
-            yield Finding(
+        yield from checks.check_failures(figures, self.failure)
+        if self.idle or figures.received <= 0:
+            yield CheckResult(
                 Level.STALE, 'waiting', self.idle or 'for the next picture: the bag has none here')
             return
-        yield from checks.late(
+        yield from checks.check_latency(
             figures, limits, 'they were so when they were recorded', 'lower rate')
-        yield from checks.too_few(figures, limits, 'the bag has no more: raise rate', 'lower rate')
+        yield from checks.check_rate(figures, limits, 'the bag has no more: raise rate', 'lower rate')
 
-    def values(self) -> dict[str, str]:
+    def key_values(self) -> dict[str, str]:
         """Return the facts by name."""
         return {'source': self.bag}
 
 
 @dataclass(frozen=True)
-class RecorderFacts:
+class RecorderStatus:
     """Of the recorder; its figures count messages, not pictures.
 
     :ivar inputs: the topic of the gaze.
@@ -326,25 +326,25 @@ class RecorderFacts:
     :ivar sim_time: whether the time is that of /clock.
     """
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputTopic, ...]
     place: str
     failure: str = ''
     sim_time: bool = False
 
-    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
+    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
         """Tell all that is the matter."""
-        yield from checks.starved(figures, self.inputs)
+        yield from checks.check_input(figures, self.inputs)
         if self.failure:
-            yield from checks.unsaved(self.failure)
+            yield from checks.check_recording(self.failure)
         else:
-            yield from checks.failing(figures, 'see its log')
-        yield from checks.overloaded(figures, 'the recorder is slow', _RECORDER_FASTER)
-        yield from checks.late(
+            yield from checks.check_failures(figures, 'see its log')
+        yield from checks.check_overload(figures, 'the recorder is slow', _RECORDER_FASTER)
+        yield from checks.check_latency(
             figures, limits, "the lag is the other nodes': see their status; or the disk's",
             _RECORDER_FASTER)
-        yield from checks.too_few(figures, limits, "see the gaze node's status", _RECORDER_FASTER)
-        yield from checks.clocks(figures, self.sim_time)
+        yield from checks.check_rate(figures, limits, "see the gaze node's status", _RECORDER_FASTER)
+        yield from checks.check_clocks(figures, self.sim_time)
 
-    def values(self) -> dict[str, str]:
+    def key_values(self) -> dict[str, str]:
         """Return the facts by name."""
         return {'output': self.place}

@@ -5,10 +5,10 @@ from threading import Lock
 from time import monotonic
 
 #: Seconds from where on, past or future, an age is that of another clock: no figure to print.
-ANOTHER_CLOCK = 60.0
+MAX_PLAUSIBLE_AGE = 60.0
 
 
-class Rate:
+class RateCounter:
     """Counts events, and how many a second there were, overall and of late."""
 
     def __init__(self, window: int = 60) -> None:
@@ -40,7 +40,7 @@ class Rate:
         return (len(times) - 1) / span if span > 0 else 0.0
 
 
-class Mean:
+class IntervalMean:
     """Mean of what came since it was last taken."""
 
     def __init__(self) -> None:
@@ -53,14 +53,14 @@ class Mean:
             self._sum += value
             self._count += 1
 
-    def take(self) -> float:
+    def pop(self) -> float:
         """Return the mean and start anew; NaN if nothing came."""
         mean = self._sum / self._count if self._count else math.nan
         self._sum, self._count = 0.0, 0
         return mean
 
 
-class Recent:
+class RollingMean:
     """Mean of the last values. Added to and read from any thread."""
 
     def __init__(self, window: int = 60) -> None:
@@ -80,24 +80,24 @@ class Recent:
             return sum(self._values) / len(self._values) if self._values else math.nan
 
 
-class FrameStatistics:
+class FrameTimings:
     """Latency and durations of the last ``every`` frames, as the line printed for them."""
 
     def __init__(self, every: int = 30) -> None:
         self.every = every
-        self._rate = Rate(every + 1)
-        self._latency, self._detection, self._estimation = Mean(), Mean(), Mean()
+        self._rate = RateCounter(every + 1)
+        self._latency, self._detection, self._estimation = IntervalMean(), IntervalMean(), IntervalMean()
 
     def add(self, latency: float, detection: float, estimation: float) -> str:
         """Count a frame, all in seconds; return the line when it is due, else ''."""
         self._rate.tick()
-        self._latency.add(latency if abs(latency) < ANOTHER_CLOCK else math.nan)
+        self._latency.add(latency if abs(latency) < MAX_PLAUSIBLE_AGE else math.nan)
         self._detection.add(detection)
         self._estimation.add(estimation)
         if self._rate.count % self.every:
             return ''
         latency, face, gaze = (
-            mean.take() for mean in (self._latency, self._detection, self._estimation))
+            mean.pop() for mean in (self._latency, self._detection, self._estimation))
         return (f'Overall FPS: {self._rate.recent:.2f}, Latency: {_milliseconds(latency)}, '
                 f'Face: {_milliseconds(face)}, Gaze: {_milliseconds(gaze)}')
 

@@ -7,11 +7,11 @@ from threading import Lock
 from time import monotonic
 from typing import Optional
 
-from gaze_ros.core.diagnostics.rolling import Rate
+from gaze_ros.core.diagnostics.rolling import RateCounter
 import numpy as np
 
 #: Why a picture is dropped, and what that means.
-DROPS = {
+DROP_REASONS = {
     'newer': 'a newer picture came before its turn',
     'old': 'it was older than max_age',
     'skipped': 'frame_skip left it out',
@@ -23,18 +23,18 @@ _KEPT = 3600
 
 
 @dataclass(frozen=True)
-class Mark:
+class StageMark:
     """The counters of a stage at one time, to begin :class:`Figures` from."""
 
     time: float
-    came: int = 0
-    done: int = 0
+    received: int = 0
+    processed: int = 0
     busy: float = 0.0
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Figures:
+class StageSnapshot:
     """What a stage did between two times.
 
     :ivar seconds: between them.
@@ -46,8 +46,8 @@ class Figures:
     """
 
     seconds: float
-    came: int
-    done: int
+    received: int
+    processed: int
     dropped: Mapping[str, int]
     work: float
     ages: tuple[float, ...]
@@ -55,19 +55,19 @@ class Figures:
     @property
     def rate(self) -> float:
         """Pictures finished a second."""
-        return self.done / self.seconds if self.seconds > 0 else 0.0
+        return self.processed / self.seconds if self.seconds > 0 else 0.0
 
     @property
-    def came_rate(self) -> float:
+    def received_rate(self) -> float:
         """Pictures given a second."""
-        return self.came / self.seconds if self.seconds > 0 else 0.0
+        return self.received / self.seconds if self.seconds > 0 else 0.0
 
-    def age(self, percent: float) -> float:
+    def age_percentile(self, percent: float) -> float:
         """Return a percentile of the ages, seconds; NaN if none is known."""
         return float(np.percentile(self.ages, percent)) if self.ages else math.nan
 
 
-class Stage:
+class StageStats:
     """Counters of fixed size. Given to, finished and dropped from any thread.
 
     :param name: as it stands in the closing block.
@@ -76,25 +76,25 @@ class Stage:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.rate = Rate()
+        self.rate = RateCounter()
         self._lock = Lock()
-        self._came = 0
+        self._received = 0
         self._busy = 0.0
         self._dropped: dict[str, int] = {}
         self._failure: Optional[tuple[float, str]] = None
         self._ages: deque[tuple[float, float]] = deque(maxlen=_KEPT)
 
     @property
-    def dropped(self) -> int:
+    def drop_count(self) -> int:
         """Pictures dropped so far, for whatever reason."""
         return sum(self._dropped.values())
 
     def received(self) -> None:
         """Count a picture given to this stage."""
         with self._lock:
-            self._came += 1
+            self._received += 1
 
-    def done(self, age: float = math.nan, work: float = 0.0) -> None:
+    def processed(self, age: float = math.nan, work: float = 0.0) -> None:
         """Count a picture finished.
 
         :param age: seconds since its capture; NaN where that is not known.
@@ -106,12 +106,12 @@ class Stage:
             if math.isfinite(age):
                 self._ages.append((monotonic(), age))
 
-    def drop(self, why: str) -> None:
+    def dropped(self, why: str) -> None:
         """Count a picture dropped, and why: a node's reasons are those of :data:`DROPS`."""
         with self._lock:
             self._dropped[why] = self._dropped.get(why, 0) + 1
 
-    def fail(self, reason: str) -> None:
+    def failed(self, reason: str) -> None:
         """Keep a failure as the last one; a picture that it costs is to be dropped as well."""
         with self._lock:
             self._failure = monotonic(), ' '.join(reason.split())
@@ -123,32 +123,32 @@ class Stage:
             failure = self._failure
         return f'{failure[1]} ({monotonic() - failure[0]:.0f} s ago)' if failure else ''
 
-    def mark(self) -> Mark:
+    def mark(self) -> StageMark:
         """Return the counters as they are."""
         with self._lock:
-            return Mark(
-                monotonic(), self._came, self.rate.count, self._busy, dict(self._dropped))
+            return StageMark(
+                monotonic(), self._received, self.rate.count, self._busy, dict(self._dropped))
 
-    def figures(self, since: Mark) -> Figures:
+    def snapshot(self, since: StageMark) -> StageSnapshot:
         """Return what was done since a mark."""
         now = self.mark()
         with self._lock:
             ages = tuple(age for time, age in self._ages if since.time < time <= now.time)
-        done = now.done - since.done
-        return Figures(
-            now.time - since.time, now.came - since.came, done,
+        done = now.processed - since.processed
+        return StageSnapshot(
+            now.time - since.time, now.received - since.received, done,
             {why: count - since.dropped.get(why, 0) for why, count in now.dropped.items()
              if count > since.dropped.get(why, 0)},
             (now.busy - since.busy) / done if done else math.nan, ages)
 
     def summary(self) -> str:
         """Return the stage's line of the closing block."""
-        dropped = f'{self.dropped} dropped'
+        dropped = f'{self.drop_count} dropped'
         if reasons := ', '.join(f'{n} {why}' for why, n in sorted(self._dropped.items())):
             dropped += f': {reasons}'
         return f'{self.name} FPS: {self.rate.overall:.2f} ({self.rate.count} frames, {dropped})'
 
 
-def closing_block(stages: list[Stage]) -> str:
+def statistics_block(stages: list[StageStats]) -> str:
     """Return the lines printed when the pipeline ends."""
     return '\n'.join(['=== Pipeline Statistics ===', *(s.summary() for s in stages)])

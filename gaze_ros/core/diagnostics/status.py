@@ -7,10 +7,10 @@ from pathlib import Path
 import sys
 from typing import NamedTuple, Protocol
 
-from gaze_ros.core.diagnostics.stage_stats import DROPS, Figures
+from gaze_ros.core.diagnostics.stage_stats import DROP_REASONS, StageSnapshot
 
 #: What can be the matter, as the message begins, and what that means.
-MEANINGS = {
+PROBLEMS = {
     'the camera gives nothing': 'no picture could be read',
     'the camera is slow': 'it gives less than 90 % of the pictures it should',
     'nothing publishes': 'a topic that the node listens to has no publisher',
@@ -49,7 +49,7 @@ class Level(IntEnum):
 _ORDER = (Level.ERROR, Level.WARN, Level.STALE, Level.OK)
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """One thing that is the matter: a level, a key of :data:`MEANINGS`, and what to do."""
 
     level: Level
@@ -60,7 +60,7 @@ class Finding(NamedTuple):
         return f'{self.what}: {self.detail}'
 
 
-class Limits(NamedTuple):
+class Thresholds(NamedTuple):
     """From where on ages and rates are a matter: 0 for never. The worse level wins.
 
     :ivar warn_age: seconds, of the 95th percentile of the ages; error_age likewise.
@@ -72,7 +72,7 @@ class Limits(NamedTuple):
     warn_rate: float = 0.0
     error_rate: float = 0.0
 
-    def of_age(self, age: float) -> tuple[Level, str]:
+    def age_level(self, age: float) -> tuple[Level, str]:
         """Return the level of an age in seconds, and the limit it is beyond, in words."""
         if 0 < self.error_age < age:
             return Level.ERROR, f'error_age ({self.error_age:g} s)'
@@ -80,7 +80,7 @@ class Limits(NamedTuple):
             return Level.WARN, f'warn_age ({self.warn_age:g} s)'
         return Level.OK, ''
 
-    def of_rate(self, rate: float) -> tuple[Level, str]:
+    def rate_level(self, rate: float) -> tuple[Level, str]:
         """Return the level of pictures a second, and the limit they are below, in words."""
         if rate < self.error_rate:
             return Level.ERROR, f'error_rate ({self.error_rate:g})'
@@ -89,7 +89,7 @@ class Limits(NamedTuple):
         return Level.OK, ''
 
 
-class Verdict(NamedTuple):
+class DiagnosticSummary(NamedTuple):
     """How a stage fares: the worst finding's level and sentence, and the sentences of the others.
 
     Where nothing is the matter the sentence gives the rate and the median age.
@@ -100,18 +100,18 @@ class Verdict(NamedTuple):
     also: str
 
 
-class Facts(Protocol):
+class NodeStatus(Protocol):
     """What is known of a stage beside its figures; see :mod:`.node_status`."""
 
-    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
+    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
         """Tell all that is the matter, in any order."""
 
-    def values(self) -> dict[str, str]:
+    def key_values(self) -> dict[str, str]:
         """Return the facts by name."""
 
 
 @dataclass(frozen=True)
-class Input:
+class InputTopic:
     """A topic a stage listens to, as it is called after remapping, and who publishes it."""
 
     topic: str
@@ -119,7 +119,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class NotActive:
+class InactiveStatus:
     """Of a managed node that does nothing at present.
 
     :ivar configured: whether it is inactive; else unconfigured.
@@ -127,73 +127,73 @@ class NotActive:
     """
 
     configured: bool
-    moving: bool = False
+    in_transition: bool = False
 
-    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
+    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
         """Tell what it waits for."""
-        if self.moving:
-            yield Finding(Level.STALE, 'waiting', 'a change of state is under way')
+        if self.in_transition:
+            yield CheckResult(Level.STALE, 'waiting', 'a change of state is under way')
             return
         state, next_step = ('inactive', 'activate') if self.configured else (
             'unconfigured', 'configure')
-        yield Finding(Level.STALE, 'waiting', f'the node is {state}: {next_step} it')
+        yield CheckResult(Level.STALE, 'waiting', f'the node is {state}: {next_step} it')
 
-    def values(self) -> dict[str, str]:
+    def key_values(self) -> dict[str, str]:
         """Return the facts by name."""
         return {}
 
 
 @dataclass(frozen=True)
-class NoTime:
+class NoClockStatus:
     """Of a node that takes its time from /clock, and none has come: pictures have no stamps.
 
     :ivar facts: what else is known of it.
     """
 
-    facts: Facts
+    status: NodeStatus
 
-    def findings(self, figures: Figures, limits: Limits) -> Iterator[Finding]:
+    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
         """Tell all that is the matter."""
-        yield Finding(
+        yield CheckResult(
             Level.WARN, 'no time', 'use_sim_time is set, and nothing has come on /clock: play a '
             'bag with --clock, start the simulator, or set use_sim_time to false')
-        yield from self.facts.findings(figures, limits)
+        yield from self.status.checks(figures, limits)
 
-    def values(self) -> dict[str, str]:
+    def key_values(self) -> dict[str, str]:
         """Return the facts by name."""
-        return self.facts.values()
+        return self.status.key_values()
 
 
-def judge(figures: Figures, facts: Facts, limits: Limits) -> Verdict:
+def summarize(figures: StageSnapshot, facts: NodeStatus, limits: Thresholds) -> DiagnosticSummary:
     """Return how a stage fares, for any figures, facts and limits."""
-    found = sorted(facts.findings(figures, limits), key=lambda found: _ORDER.index(found.level))
+    found = sorted(facts.checks(figures, limits), key=lambda found: _ORDER.index(found.level))
     level = found[0].level if found else Level.OK
     sentences = [str(finding) for finding in found]
     if level is Level.OK:
-        age = figures.age(50)
+        age = figures.age_percentile(50)
         words = f'{figures.rate:.1f} pictures/s' + (
-            f', {ms(age)} old' if math.isfinite(age) else '')
-        return Verdict(level, '; '.join([words, *sentences]), '')
-    return Verdict(level, sentences[0], '; '.join(sentences[1:]))
+            f', {format_ms(age)} old' if math.isfinite(age) else '')
+        return DiagnosticSummary(level, '; '.join([words, *sentences]), '')
+    return DiagnosticSummary(level, sentences[0], '; '.join(sentences[1:]))
 
 
-def values(figures: Figures, facts: Facts, limits: Limits) -> dict[str, str]:
+def key_values(figures: StageSnapshot, facts: NodeStatus, limits: Thresholds) -> dict[str, str]:
     """Return figures, facts and limits by name; numbers as such, nan where unknown."""
     return {
         'period [s]': f'{figures.seconds:.1f}',
         'rate [Hz]': f'{figures.rate:.2f}',
-        'pictures came [Hz]': f'{figures.came_rate:.2f}',
+        'pictures came [Hz]': f'{figures.received_rate:.2f}',
         'work a picture [ms]': f'{1e3 * figures.work:.1f}',
-        'age p50 [ms]': f'{1e3 * figures.age(50):.1f}',
-        'age p95 [ms]': f'{1e3 * figures.age(95):.1f}',
-        **{f'dropped: {why}': str(figures.dropped.get(why, 0)) for why in DROPS},
-        **facts.values(),
+        'age p50 [ms]': f'{1e3 * figures.age_percentile(50):.1f}',
+        'age p95 [ms]': f'{1e3 * figures.age_percentile(95):.1f}',
+        **{f'dropped: {why}': str(figures.dropped.get(why, 0)) for why in DROP_REASONS},
+        **facts.key_values(),
         'warn_age [s]': f'{limits.warn_age:g}', 'error_age [s]': f'{limits.error_age:g}',
         'warn_rate [Hz]': f'{limits.warn_rate:g}', 'error_rate [Hz]': f'{limits.error_rate:g}',
     }
 
 
-def gpu_present() -> bool:
+def has_nvidia_gpu() -> bool:
     """Return whether this machine has an NVIDIA GPU; never imports torch to find out."""
     if Path('/proc/driver/nvidia').exists():
         return True
@@ -201,6 +201,6 @@ def gpu_present() -> bool:
     return cuda is not None and cuda.is_available()
 
 
-def ms(seconds: float) -> str:
+def format_ms(seconds: float) -> str:
     """Return a time in words."""
     return f'{1e3 * seconds:.0f} ms'

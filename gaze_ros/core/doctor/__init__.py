@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 
-from gaze_ros.core.doctor.findings import Findings
-from gaze_ros.core.system.native_threads import count
+from gaze_ros.core.doctor.report import Report
+from gaze_ros.core.system.native_threads import thread_count
 
 #: Title of each check, and the module and the function that is it, in the order of the report.
 CHECKS = {
@@ -52,23 +52,23 @@ _CHILD = ('import sys; sys.path[:] = {path!r}\n'
 
 
 def examine(checks: dict[str, tuple[str, str]] = CHECKS,
-            patience: float = PATIENCE) -> Iterator[tuple[str, Findings]]:
+            patience: float = PATIENCE) -> Iterator[tuple[str, Report]]:
     """Yield title and findings of each check, in their order, as they come.
 
     :param checks: as :data:`CHECKS`.
     :param patience: seconds that each may take.
     """
-    with ThreadPoolExecutor(max_workers=max(2, count())) as pool:
+    with ThreadPoolExecutor(max_workers=max(2, thread_count())) as pool:
         running = {title: pool.submit(_examine, title, *where, patience)
                    for title, where in checks.items()}
         for title, future in running.items():
             found = future.result()
-            for trouble in found.troubles:
+            for trouble in found.problems:
                 trouble.needed = trouble.needed and title in ESSENTIAL
             yield title, found
 
 
-def _examine(title: str, module: str, function: str, patience: float) -> Findings:
+def _examine(title: str, module: str, function: str, patience: float) -> Report:
     """Run a check in a process; what goes wrong with it is found, too."""
     code = _CHILD.format(path=sys.path, module=module, function=function)
     try:
@@ -76,7 +76,7 @@ def _examine(title: str, module: str, function: str, patience: float) -> Finding
             [sys.executable, '-c', code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, start_new_session=True)
     except OSError as e:
-        return Findings().need(f'{title}: no process could be started ({e})',
+        return Report().add_error(f'{title}: no process could be started ({e})',
                                'end others, or raise the limits of processes and memory')
     try:
         out, err = child.communicate(timeout=patience)
@@ -84,15 +84,15 @@ def _examine(title: str, module: str, function: str, patience: float) -> Finding
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         # Not waited for: what hangs in a driver does not even die.
-        return Findings().need(
+        return Report().add_error(
             f'{title}: did not answer within {patience:g} s',
             'try again where less runs; if it stays so, this part of the machine hangs')
     try:
-        return Findings.from_json(json.loads(out.decode(errors='replace').splitlines()[-1]))
+        return Report.from_json(json.loads(out.decode(errors='replace').splitlines()[-1]))
     except (ValueError, IndexError, KeyError, TypeError):
         do = ('install that package anew, in a version for this processor'
               if child.returncode < 0 else 'correct what it says, and what is told beside it')
-        return Findings().need(f'{title}: the check ended {_end(child.returncode, err)}', do)
+        return Report().add_error(f'{title}: the check ended {_end(child.returncode, err)}', do)
 
 
 def _end(code: int, err: bytes) -> str:

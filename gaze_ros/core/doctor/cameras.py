@@ -5,16 +5,16 @@ from pathlib import Path
 import re
 import sys
 
-from gaze_ros.core.doctor.findings import Findings
+from gaze_ros.core.doctor.report import Report
 
 _DEVICES, _NAMES = Path('/dev'), Path('/sys/class/video4linux')
 
 
-def cameras(devices: Path = _DEVICES, names: Path = _NAMES) -> Findings:
+def cameras(devices: Path = _DEVICES, names: Path = _NAMES) -> Report:
     """Tell which there are and whether this user may read them."""
-    found = Findings()
+    found = Report()
     if not sys.platform.startswith('linux'):
-        found.tell('cameras', 'are listed on Linux only; try source:=0')
+        found.add_fact('cameras', 'are listed on Linux only; try source:=0')
         return found
     paths = sorted(devices.glob('video[0-9]*'), key=lambda p: int(re.sub(r'\D', '', p.name)))
     for path in paths:
@@ -25,12 +25,12 @@ def cameras(devices: Path = _DEVICES, names: Path = _NAMES) -> Findings:
             name, index = 'no name', '0'
         what = '' if index == '0' else ', not its pictures'
         readable = os.access(path, os.R_OK | os.W_OK)
-        found.tell(str(path), name + what + ('' if readable else ', not for this user'))
+        found.add_fact(str(path), name + what + ('' if readable else ', not for this user'))
         if not readable:
-            found.advise(f'{path} ({name}) may not be read by this user',
+            found.add_warning(f'{path} ({name}) may not be read by this user',
                          f'sudo usermod -aG {_group(path)} $USER, and log in again')
     if not paths:
-        found.tell('cameras', 'none: source:=sample, a file or a URL; in a container '
+        found.add_fact('cameras', 'none: source:=sample, a file or a URL; in a container '
                    '--device /dev/video0')
     return found
 

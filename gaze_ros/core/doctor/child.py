@@ -5,7 +5,7 @@ import os
 import sys
 from typing import NoReturn
 
-from gaze_ros.core.doctor.findings import Findings
+from gaze_ros.core.doctor.report import Report
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.system import import_errors, native_threads
 
@@ -18,15 +18,15 @@ def main(module: str, function: str) -> NoReturn:
     try:
         findings = getattr(import_module(module), function)()
     except Exception as e:
-        findings = Findings()
+        findings = Report()
         if isinstance(e, ImportError):
-            what, do = import_errors.reason_and_cure(e)
+            what, do = import_errors.cause_and_remedy(e)
         elif isinstance(e, GazeRosError):
             what, do = str(e), 'as it says'
         else:
             what = f'{function} could not be looked at: {type(e).__name__}: {e}'
             do = 'tell the developers'
-        findings.need(what, do)
+        findings.add_error(what, do)
     os.write(out, json.dumps(findings.as_dict()).encode() + b'\n')
     sys.stderr.flush()
     os._exit(0)  # finalisers of libraries have nothing to say here

@@ -103,7 +103,7 @@ def create_estimator(model: str = 'auto', settings: Settings = Settings()) -> Es
         if settings.weight:
             raise ModelError(
                 f"weight '{settings.weight}' is given but model is 'auto': name the model the "
-                f'file belongs to, one of: {", ".join(registry.names(with_weight=True))}')
+                f'file belongs to, one of: {", ".join(registry.model_names(with_weight=True))}')
         model = _best()
     entry = registry.entry(model)
     if not entry.may_be_shipped:
@@ -116,7 +116,7 @@ def create_estimator(model: str = 'auto', settings: Settings = Settings()) -> Es
     try:
         estimator = getattr(import_module(f'{__name__}.{module}'), cls)
     except ImportError as e:
-        raise ModelError(f"model '{model}': {import_errors.reason(e)}") from e
+        raise ModelError(f"model '{model}': {import_errors.describe(e)}") from e
     return estimator(entry, settings)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import Settings
 from gaze_ros.core.geometry.camera_model import unit_to_angles
-from gaze_ros.core.geometry.crops import Batch, crop, square_transform
+from gaze_ros.core.geometry.crops import crop, InputBatch, square_transform
 from gaze_ros.core.model_zoo import registry, store
 from gaze_ros.core.runtimes import open_network
 from gaze_ros.core.runtimes.network_files import refuse
@@ -74,9 +74,9 @@ class AdasEstimator:
         self._points = opened(points, [(1, 3, POINTS_SIZE, POINTS_SIZE)])
         self._lids = opened(lids, [(1, 3, LID_SIZE, LID_SIZE)])
         self.running = f'openvino, cpu, {self._gaze.precision}'
-        self._batches = {name: Batch() for name in ('points', 'head', 'left', 'right')}
+        self._batches = {name: InputBatch() for name in ('points', 'head', 'left', 'right')}
         # Intel's IR of this one subtracts and divides by itself, the ONNX file does not.
-        self._batches['lids'] = Batch() if lids.suffix == '.xml' else Batch(
+        self._batches['lids'] = InputBatch() if lids.suffix == '.xml' else InputBatch(
             (127.0,) * 3, (255.0,) * 3)
 
     def estimate(self, bgr: np.ndarray, faces: list[Face]) -> list[Estimate]:

@@ -9,7 +9,7 @@ from typing import Optional
 import cv2
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import DATASETS, Settings
-from gaze_ros.core.geometry.crops import Batch, crop, face_transform
+from gaze_ros.core.geometry.crops import crop, face_transform, InputBatch
 from gaze_ros.core.model_zoo import registry, store
 from gaze_ros.core.runtimes import (
     available,
@@ -18,7 +18,7 @@ from gaze_ros.core.runtimes import (
     open_network,
     RUNTIMES,
 )
-from gaze_ros.core.system.safe_files import no_weights
+from gaze_ros.core.system.safe_files import weights_problem
 from gaze_ros.core.types import Estimate, Face
 import numpy as np
 
@@ -54,9 +54,9 @@ class BinnedEstimator:
         self._crop, self._scale = settings.crop, settings.crop_scale
         self._size = settings.input_size
         path = Path(settings.weight) if settings.weight else _find(entry.name, settings)
-        if not path.is_dir() and (why := no_weights(path)):  # an .mlpackage is a folder
+        if not path.is_dir() and (why := weights_problem(path)):  # an .mlpackage is a folder
             raise ModelError(f"weight '{path}' is no network: {why}")
-        if (known := registry.known(path) if path.is_file() else None) and (
+        if (known := registry.identify(path) if path.is_file() else None) and (
                 known[0] not in entry.files):
             raise ModelError(
                 f"weight '{path}' is known as {known[0].name}, which is no file of model "
@@ -75,7 +75,7 @@ class BinnedEstimator:
             module=module if path.suffix.lower() in CHECKPOINTS else None)
         self.running = (
             f'{self._network.runtime}, {self._network.device}, {self._network.precision}')
-        self._batch = Batch(MEAN, DEVIATION, rgb=True)
+        self._batch = InputBatch(MEAN, DEVIATION, rgb=True)
         self._picture = np.empty((self._size, self._size, 3), np.uint8)
         bins = self._try(path)
         dataset = _dataset(settings.dataset, bins, path)
@@ -222,7 +222,7 @@ def is_swapped(path: Path, head_order: str, metadata: dict[str, str]) -> bool:
         return head_order == 'swapped'
     if path.suffix.lower() not in CHECKPOINTS:
         return False
-    known = registry.known(path)
+    known = registry.identify(path)
     head_order = metadata.get('head_order') or known and known[1].head_order
     if not head_order:
         _log.warning(

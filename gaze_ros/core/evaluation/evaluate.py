@@ -23,13 +23,13 @@ import numpy as np
 _MOST = 64 << 20
 
 #: A picture, None where it is not there, with its labels.
-LabelledPicture = tuple[Optional[np.ndarray], list[Label]]
+LabelledImage = tuple[Optional[np.ndarray], list[Label]]
 #: Pictures of the subject's left and right eye, with their label.
 LabelledEyes = tuple[np.ndarray, np.ndarray, EyeLabel]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Evaluation:
     """How well a model did.
 
     :ivar absent: labels whose picture is not in the input; they count nowhere.
@@ -43,8 +43,8 @@ class Comparison:
     estimation_ms: float
 
 
-def labelled_pictures(
-        path: Path, labels: list[Label], beside: Path) -> tuple[int, Iterator[LabelledPicture]]:
+def labelled_images(
+        path: Path, labels: list[Label], beside: Path) -> tuple[int, Iterator[LabelledImage]]:
     """Return how many pictures of a video, a folder of images or an image are labelled, and them.
 
     In a folder a picture is found by its ``image``, else by its ``frame`` among the images in the
@@ -70,7 +70,7 @@ def labelled_pictures(
     return len(groups), _stills(path, groups, beside) if still else _frames(path, groups)
 
 
-def compare(engine: Engine, pictures: Iterable[LabelledPicture]) -> Comparison:
+def evaluate_images(engine: Engine, pictures: Iterable[LabelledImage]) -> Evaluation:
     """Return how well an engine does, unsmoothed.
 
     :raises GazeRosError: if no label has a gaze to be compared with.
@@ -92,7 +92,7 @@ def compare(engine: Engine, pictures: Iterable[LabelledPicture]) -> Comparison:
         raise GazeRosError(
             f'none of the {len(absent)} labelled pictures is in the input: is it the one that was '
             'labelled?')
-    return Comparison(
+    return Evaluation(
         _accuracy(found, true), absent, _milliseconds(detection), _milliseconds(estimation))
 
 
@@ -124,7 +124,7 @@ def labelled_eyes(path: Path, labels: str) -> tuple[int, Iterator[LabelledEyes]]
     return len(rows), eyes()
 
 
-def compare_eyes(estimator: Estimator, eyes: Iterable[LabelledEyes]) -> Comparison:
+def evaluate_eyes(estimator: Estimator, eyes: Iterable[LabelledEyes]) -> Evaluation:
     """Return how well an estimator does on eyes alone, with the head's yaw given.
 
     The pictures go to the model whole: nothing is known of how they were cut.
@@ -144,10 +144,10 @@ def compare_eyes(estimator: Estimator, eyes: Iterable[LabelledEyes]) -> Comparis
         times.append(perf_counter() - start)
         found.append((estimate.pitch, estimate.yaw))
         true.append((label.pitch, label.yaw))
-    return Comparison(_accuracy(found, true), [], None, _milliseconds(times))
+    return Evaluation(_accuracy(found, true), [], None, _milliseconds(times))
 
 
-def _frames(path: Path, groups: dict[int, list[Label]]) -> Iterator[LabelledPicture]:
+def _frames(path: Path, groups: dict[int, list[Label]]) -> Iterator[LabelledImage]:
     source = open_source(str(path.resolve()))
     try:
         index = 0
@@ -162,7 +162,7 @@ def _frames(path: Path, groups: dict[int, list[Label]]) -> Iterator[LabelledPict
         yield None, labels
 
 
-def _stills(path: Path, groups: dict, beside: Path) -> Iterator[LabelledPicture]:
+def _stills(path: Path, groups: dict, beside: Path) -> Iterator[LabelledImage]:
     folder = path if path.is_dir() else path.parent
     images = [path] if path.is_file() else sorted(
         p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)

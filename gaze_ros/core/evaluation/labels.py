@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.system.safe_files import unreadable
+from gaze_ros.core.system.safe_files import read_problem
 
 #: Columns that are read, the first that is there; upper and lower case are the same.
 FRAME = ('frame',)
@@ -165,7 +165,7 @@ def decoded(data: bytes, name: str) -> str:
 
 
 def _bytes(path: Path) -> bytes:
-    if why := unreadable(path, _MOST):
+    if why := read_problem(path, _MOST):
         raise GazeRosError(f"labels '{path}' cannot be read: {why}")
     return path.read_bytes()
 

@@ -50,7 +50,7 @@ class MirrorTest:
     deviation_yaw_deg: float
 
 
-def mirrored(face: Face, width: int) -> Face:
+def mirrored_face(face: Face, width: int) -> Face:
     """Return the face as it is in the mirror image of a picture that many pixels wide."""
     x, y, w, h = face.box
     landmarks = face.landmarks
@@ -66,12 +66,12 @@ def mirror_angles(estimator: Estimator, bgr: np.ndarray, faces: list[Face]) -> n
     """
     here = estimator.estimate(bgr, faces)
     there = estimator.estimate(
-        cv2.flip(bgr, 1), [mirrored(face, bgr.shape[1]) for face in faces])
+        cv2.flip(bgr, 1), [mirrored_face(face, bgr.shape[1]) for face in faces])
     angles = np.array([(a.pitch, a.yaw, b.pitch, b.yaw) for a, b in zip(here, there)])
     return angles.reshape(-1, 4)[np.isfinite(angles.reshape(-1, 4)).all(axis=1)]
 
 
-def judge(angles: np.ndarray) -> MirrorTest:
+def assess(angles: np.ndarray) -> MirrorTest:
     """Return the verdict on (N, 4) angles in radians, as :func:`mirror_angles` gives them."""
     n = len(angles)
     deviations = np.degrees(angles[:, :2].std(axis=0)).tolist() if n else (0.0, 0.0)

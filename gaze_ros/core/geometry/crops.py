@@ -72,7 +72,7 @@ def crop(picture: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
     return picture
 
 
-class Batch:
+class InputBatch:
     """Network input that is allocated once and grows to the most pictures there ever were.
 
     :param mean: subtracted from each channel, in the order of BGR, 0..255.
@@ -103,7 +103,7 @@ class Batch:
         count = 0
         for picture in pictures:
             if not count:
-                self._make_room(most, *picture.shape[:2])
+                self._allocate(most, *picture.shape[:2])
             rows = self._input[count]
             cv2.split(picture, self._planes)
             for channel, at in enumerate(self._order):
@@ -115,13 +115,13 @@ class Batch:
             count += 1
         return self._input[:count]
 
-    def _make_room(self, count: int, height: int, width: int) -> None:
+    def _allocate(self, count: int, height: int, width: int) -> None:
         if self._input.shape[2:] != (height, width) or len(self._input) < count:
             self._input = np.empty((count, 3, height, width), np.float32)
             self._planes = [np.empty((height, width), np.uint8) for _ in range(3)]
 
 
-def cropped(bgr: np.ndarray, box: tuple[int, int, int, int], size: int) -> np.ndarray:
+def face_crop(bgr: np.ndarray, box: tuple[int, int, int, int], size: int) -> np.ndarray:
     """Return the (size, size, 3) uint8 picture of a face: its box, undistorted, centred on black.
 
     :param bgr: (H, W, 3) uint8.
@@ -141,7 +141,7 @@ def cropped(bgr: np.ndarray, box: tuple[int, int, int, int], size: int) -> np.nd
     return picture
 
 
-def aligned(
+def aligned_face_crop(
         bgr: np.ndarray, box: tuple[int, int, int, int], right_eye: np.ndarray,
         left_eye: np.ndarray, size: int) -> np.ndarray:
     """Return the (size, size, 3) uint8 picture of a face turned so that its eyes are level.

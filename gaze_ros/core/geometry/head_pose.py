@@ -29,9 +29,9 @@ MISFIT_STDDEV = 0.8
 
 #: Landmarks that fit a face worse, are nearer or farther in meters, or make of a face one so many
 #: times smaller or larger than its box, are not believed, nor is a face seen from behind.
-MOST_MISFIT, NEAREST, FARTHEST, MOST_RATIO = 0.2, 0.1, 50.0, 1.6
+MAX_MISFIT, MIN_RANGE, MAX_RANGE, MAX_SIZE_RATIO = 0.2, 0.1, 50.0, 1.6
 #: x of REP-155 along the ray: a nose may point so far away from the lens, here by 15 degrees.
-MOST_AWAY = 0.26
+MAX_AWAY = 0.26
 
 _IDENTITY = np.eye(3)
 #: Of a size at which SQPNP is sure of itself: of a face in meters, OpenCV 4.6 gets some poses
@@ -41,7 +41,7 @@ _MODEL = _SCALE * MEAN_FACE
 
 
 @dataclass(slots=True)
-class Head:
+class HeadPose:
     """One head in the camera's optical frame.
 
     :ivar ray: (3,) unit vector from the lens to the middle between the eyes.
@@ -58,8 +58,8 @@ class Head:
     fitted: bool
 
 
-def locate(faces: list[Face], lens: Lens, calibrated: bool, interpupillary_distance: float
-           ) -> list[Head]:
+def estimate_head_poses(faces: list[Face], lens: Lens, calibrated: bool, interpupillary_distance: float
+           ) -> list[HeadPose]:
     """Return the head of each face, in their order.
 
     A head's pose is the one in which the mean face, its eyes interpupillary_distance apart, is
@@ -90,7 +90,7 @@ def _pixels(face: Face) -> np.ndarray:
     return points
 
 
-def _head(rays: np.ndarray, exact: bool, known: float, distance: float) -> Head:
+def _head(rays: np.ndarray, exact: bool, known: float, distance: float) -> HeadPose:
     # Angles, not pixels: toward the border, a lens shows faces larger or smaller.
     across, down = (2 * math.asin(min(math.dist(a, b) / 2, 1.0))
                     for a, b in (rays[1:3].tolist(), rays[3:5].tolist()))
@@ -100,12 +100,12 @@ def _head(rays: np.ndarray, exact: bool, known: float, distance: float) -> Head:
         rotation, position, misfit = fit
         position = distance * position
         far = math.hypot(*position.tolist())
-        if NEAREST <= far <= FARTHEST and 1 / MOST_RATIO <= far / away <= MOST_RATIO:
+        if MIN_RANGE <= far <= MAX_RANGE and 1 / MAX_SIZE_RATIO <= far / away <= MAX_SIZE_RATIO:
             part = math.hypot(EYES_STDDEV, MISFIT_STDDEV * misfit, known)
-            return Head(position / far, far, part * far, quaternion(rotation), True)
+            return HeadPose(position / far, far, part * far, quaternion_from_matrix(rotation), True)
     right, low, ray = view_frame(rays[0])
     part = math.hypot(EYES_STDDEV, BOX_STDDEV, known)
-    return Head(ray, away, part * away, quaternion(np.array([-ray, right, -low]).T), False)
+    return HeadPose(ray, away, part * away, quaternion_from_matrix(np.array([-ray, right, -low]).T), False)
 
 
 def _fitted(rays: np.ndarray) -> Optional[tuple[np.ndarray, np.ndarray, float]]:
@@ -132,12 +132,12 @@ def _fitted(rays: np.ndarray) -> Optional[tuple[np.ndarray, np.ndarray, float]]:
     error = back[:, :2] / back[:, 2:] - points
     misfit = math.sqrt((error ** 2).sum() / 5) * float(position[2]) / _SCALE
     # A comparison that NaN fails, too.
-    if not (misfit <= MOST_MISFIT and rotation[2, 0] <= MOST_AWAY):
+    if not (misfit <= MAX_MISFIT and rotation[2, 0] <= MAX_AWAY):
         return None
     return view.T @ rotation, view.T @ position / _SCALE, misfit
 
 
-def quaternion(rotation: np.ndarray) -> np.ndarray:
+def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
     """Return x, y, z, w (4,) of a rotation matrix (3, 3), with w >= 0."""
     turn = cv2.Rodrigues(rotation)[0][:, 0]
     angle = math.hypot(*turn.tolist())

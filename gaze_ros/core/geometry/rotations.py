@@ -2,7 +2,7 @@
 import math
 from typing import Optional
 
-from gaze_ros.core.geometry.head_pose import quaternion
+from gaze_ros.core.geometry.head_pose import quaternion_from_matrix
 import numpy as np
 
 #: Sine of the angle to the optical frame's y below which a gaze is as good as straight down or up.
@@ -30,7 +30,7 @@ def gaze_quaternion(direction: np.ndarray) -> Optional[np.ndarray]:
     length = math.hypot(*direction.tolist())
     if not 0 < length < math.inf:
         return None
-    return quaternion(gaze_axes(direction / length))
+    return quaternion_from_matrix(gaze_axes(direction / length))
 
 
 def normalised(rotation: np.ndarray) -> Optional[np.ndarray]:
@@ -39,7 +39,7 @@ def normalised(rotation: np.ndarray) -> Optional[np.ndarray]:
     return rotation / length if 1e-6 < length < math.inf else None
 
 
-def out_of_the_face(rotation: np.ndarray) -> np.ndarray:
+def face_forward_axis(rotation: np.ndarray) -> np.ndarray:
     """Return (3,): the x axis of what has an orientation (4,), in the frame it is in."""
     x, y, z, w = rotation.tolist()
     return np.array([1 - 2 * (y * y + z * z), 2 * (x * y + z * w), 2 * (x * z - y * w)])

@@ -26,9 +26,9 @@ from urllib.request import (
 )
 
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.model_zoo.manifest import compute, mismatch
-from gaze_ros.core.system.safe_files import MOST_WEIGHTS
-from gaze_ros.core.system.urls import without_password
+from gaze_ros.core.model_zoo.manifest import compute_digest, digest_mismatch
+from gaze_ros.core.system.safe_files import MAX_WEIGHTS_BYTES
+from gaze_ros.core.system.urls import redact_url
 from tqdm import tqdm
 
 #: Seconds without a byte, for connecting too.
@@ -37,7 +37,7 @@ TIMEOUT = 30.0
 ATTEMPTS = 4
 PAUSE = 2.0
 #: Bytes at most of a file whose size is not known.
-LIMIT = MOST_WEIGHTS
+LIMIT = MAX_WEIGHTS_BYTES
 
 _CHUNK = 1 << 16
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -84,10 +84,10 @@ def download(
                         f": {file.tell()} bytes are kept in '{part}', and the next fetch goes on "
                         'from there')
                     raise ModelError(
-                        f"'{told(url)}' broke off {ATTEMPTS} times ({e}){kept or ''}") from e
+                        f"'{display_url(url)}' broke off {ATTEMPTS} times ({e}){kept or ''}") from e
                 time.sleep(PAUSE)
                 continue
-            complaint = mismatch(part, digests, compute)
+            complaint = digest_mismatch(part, digests, compute_digest)
             if not complaint:
                 os.replace(part, target)
                 return
@@ -95,7 +95,7 @@ def download(
             # What was there before may have been the beginning of another file.
             if not resumed or attempt == ATTEMPTS:
                 break
-    raise ModelError(f"'{told(url)}' is not the file known as {target.name}: {complaint}; what "
+    raise ModelError(f"'{display_url(url)}' is not the file known as {target.name}: {complaint}; what "
                      'came was removed')
 
 
@@ -150,7 +150,7 @@ def _transfer(url: str, file: BinaryIO, name: str, size: Optional[int], hosts: C
 def _ask(url: str, start: int, hosts: Collection[str]) -> HTTPResponse:
     """Return the answer to a request for what there is from byte start on."""
     try:
-        return opener(hosts).open(request(url, start), timeout=TIMEOUT)
+        return make_opener(hosts).open(make_request(url, start), timeout=TIMEOUT)
     except HTTPError as e:
         e.close()
         if e.code == 416 and start:  # what is there is no beginning of it
@@ -158,7 +158,7 @@ def _ask(url: str, start: int, hosts: Collection[str]) -> HTTPResponse:
         if e.code in (408, 429) or e.code >= 500:
             raise _BrokenOffError(f'HTTP {e.code} {e.reason}') from e
         kind = GoneError if e.code in (404, 410) else ModelError
-        raise kind(f"'{told(url)}': HTTP {e.code} {' '.join(str(e.reason).split())}") from e
+        raise kind(f"'{display_url(url)}': HTTP {e.code} {' '.join(str(e.reason).split())}") from e
     except URLError as e:
         host = urlsplit(url).netloc.rpartition('@')[2]
         raise UnreachableError(f'{host} cannot be reached ({e.reason})') from e
@@ -212,7 +212,7 @@ def _cut(file: BinaryIO, size: int) -> None:
 def _refuse(url: str, file: BinaryIO, came: str, size: Optional[int]) -> None:
     _cut(file, 0)
     expected = f'{size} bytes were expected' if size else f'at most {LIMIT} are taken'
-    raise ModelError(f"'{told(url)}' has {came} where {expected}: it is another file")
+    raise ModelError(f"'{display_url(url)}' has {came} where {expected}: it is another file")
 
 
 _REDIRECTS = 5
@@ -241,7 +241,7 @@ def check_redirect(url: str, target: str, hosts: Collection[str] = ()) -> None:
     """
     here, there = urlsplit(url), urlsplit(target)
     # Its query may hold what lets one in.
-    refused = f"'{told(url)}' redirects to '{there.scheme}://{there.hostname}': refused, "
+    refused = f"'{display_url(url)}' redirects to '{there.scheme}://{there.hostname}': refused, "
     if there.scheme != 'https' and (there.scheme, here.scheme) != ('http', 'http'):
         raise ModelError(f'{refused}it is not https')
     if there.hostname != here.hostname and there.hostname not in hosts:
@@ -249,7 +249,7 @@ def check_redirect(url: str, target: str, hosts: Collection[str] = ()) -> None:
         raise ModelError(f'{refused}only {allowed} may have the file (weights/manifest.yaml)')
 
 
-def request(url: str, start: int = 0) -> Request:
+def make_request(url: str, start: int = 0) -> Request:
     """Return the request for what a file has from byte start on."""
     parts = urlsplit(url)
     login, _, host = parts.netloc.rpartition('@')
@@ -261,7 +261,7 @@ def request(url: str, start: int = 0) -> Request:
     return asked
 
 
-def opener(hosts: Collection[str]) -> OpenerDirector:
+def make_opener(hosts: Collection[str]) -> OpenerDirector:
     """Return what opens https and http, by the environment's proxies, and no file or ftp."""
     director = OpenerDirector()
     for handler in (ProxyHandler(), UnknownHandler(), HTTPHandler(), HTTPSHandler(),
@@ -270,6 +270,6 @@ def opener(hosts: Collection[str]) -> OpenerDirector:
     return director
 
 
-def told(url: str) -> str:
+def display_url(url: str) -> str:
     """Return a URL for a message: without a login, and the query that may be one."""
-    return without_password(url).partition('?')[0]
+    return redact_url(url).partition('?')[0]

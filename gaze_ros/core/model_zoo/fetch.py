@@ -11,7 +11,7 @@ from gaze_ros.core.errors import ModelError
 from gaze_ros.core.model_zoo import registry, store
 from gaze_ros.core.model_zoo.download import download, GoneError, UnreachableError
 from gaze_ros.core.model_zoo.manifest import Model, ModelFile
-from gaze_ros.core.system.urls import without_password
+from gaze_ros.core.system.urls import redact_url
 
 #: Environment variable with the address of a folder that has the files, instead of their own.
 VARIABLE = 'GAZE_ROS_MODELS_URL'
@@ -55,7 +55,7 @@ def fetch(
             last = e
         except UnreachableError as e:
             raise ModelError(
-                f"'{file.name}' of '{model.name}' was found neither {store.looked()}, nor can it "
+                f"'{file.name}' of '{model.name}' was found neither {store.searched_folders()}, nor can it "
                 f'be fetched: {e}. Copy it into one of these folders (from: {model.source}), or '
                 f'name a mirror by ${VARIABLE}') from e
     raise ModelError(f'{last}; {_by_hand(model)}') from last
@@ -97,7 +97,7 @@ def _address(file: ModelFile) -> str:
         return file.url
     complaint = _complaint(mirror)
     if complaint:
-        shown = ' '.join(without_password(mirror).split())
+        shown = ' '.join(redact_url(mirror).split())
         raise ModelError(f"${VARIABLE} '{shown}' {complaint}; https://HOST/FOLDER is expected")
     return f'{mirror.rstrip("/")}/{file.name}'
 

@@ -9,7 +9,7 @@ from typing import Any, Optional
 from urllib.parse import urlsplit
 
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.system.safe_files import MOST_WEIGHTS, parse_yaml, read_text, unreadable
+from gaze_ros.core.system.safe_files import MAX_WEIGHTS_BYTES, parse_yaml, read_problem, read_text
 
 #: What an entry may be; a name is unique within its kind.
 KINDS = ('gaze', 'detector', 'part')
@@ -53,8 +53,8 @@ class ModelFile:
 
     def match(self, path: Path) -> Optional[Generation]:
         """Return which of the known files it is that lies at path, or None."""
-        for algorithm in algorithms([*self.digests]):
-            if found := self.digests.get(digest(path, algorithm)):
+        for algorithm in digest_algorithms([*self.digests]):
+            if found := self.digests.get(cached_digest(path, algorithm)):
                 return found
         return None
 
@@ -194,18 +194,18 @@ def _demand(condition: Any, where: str, complaint: str) -> None:
 DIGITS = {'sha256': 64, 'sha384': 96}
 
 
-def algorithms(hexdigests: Sequence[str]) -> list[str]:
+def digest_algorithms(hexdigests: Sequence[str]) -> list[str]:
     """Return which algorithms have digests of so many digits."""
     lengths = {len(d) for d in hexdigests}
     return [name for name, digits in DIGITS.items() if digits in lengths]
 
 
-def compute(path: Path, algorithm: str) -> str:
+def compute_digest(path: Path, algorithm: str) -> str:
     """Return the hex digest of a file.
 
     :raises OSError: if it is no file, cannot be read, or is larger than any model.
     """
-    if why := unreadable(path, MOST_WEIGHTS):
+    if why := read_problem(path, MAX_WEIGHTS_BYTES):
         raise OSError(why)
     state = hashlib.new(algorithm)
     with open(path, 'rb') as file:
@@ -214,7 +214,7 @@ def compute(path: Path, algorithm: str) -> str:
     return state.hexdigest()
 
 
-def digest(path: Path, algorithm: str) -> str:
+def cached_digest(path: Path, algorithm: str) -> str:
     """Return the hex digest of a file; it is read again only when it has changed.
 
     :raises OSError: as :func:`compute`.
@@ -225,13 +225,13 @@ def digest(path: Path, algorithm: str) -> str:
 
 @lru_cache(maxsize=256)
 def _digest(path: Path, algorithm: str, _changed: int, _size: int) -> str:
-    return compute(path, algorithm)
+    return compute_digest(path, algorithm)
 
 
-def mismatch(path: Path, expected: Sequence[str],
-             read: Callable[[Path, str], str] = digest) -> str:
+def digest_mismatch(path: Path, expected: Sequence[str],
+             read: Callable[[Path, str], str] = cached_digest) -> str:
     """Return '' if a file has one of the digests, else what it has and what was expected."""
-    found = {name: read(path, name) for name in algorithms(expected)}
+    found = {name: read(path, name) for name in digest_algorithms(expected)}
     if set(found.values()) & set(expected):
         return ''
     has = ' and '.join(f'{name} {value}' for name, value in found.items())

@@ -6,7 +6,7 @@ from typing import Optional
 
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.model_zoo.manifest import (
-    digest,
+    cached_digest,
     Generation,
     KINDS,
     load,
@@ -29,7 +29,7 @@ def redirects() -> dict[str, tuple[str, ...]]:
     return load_redirects(share_path('weights') / 'manifest.yaml')
 
 
-def names(kind: str = 'gaze', *, with_weight: bool = False) -> list[str]:
+def model_names(kind: str = 'gaze', *, with_weight: bool = False) -> list[str]:
     """Return the names of the models of a kind; ``with_weight``: only those that need a file."""
     return [m.name for m in manifest() if m.kind == kind and (m.needs_weight or not with_weight)]
 
@@ -43,22 +43,22 @@ def entry(name: str, kind: str = 'gaze') -> Model:
         if (model.kind, model.name) == (kind, name):
             return model
     word = 'model' if kind == 'gaze' else kind
-    raise ModelError(f"{word} '{name}' is not one of: auto, {', '.join(names(kind))}")
+    raise ModelError(f"{word} '{name}' is not one of: auto, {', '.join(model_names(kind))}")
 
 
-def of_any_kind(name: str) -> Model:
+def entry_of_any_kind(name: str) -> Model:
     """Return the first entry of that name; a gaze model before a detector before a part.
 
     :raises ModelError: naming what there is.
     """
     for kind in KINDS:
-        if name in names(kind):
+        if name in model_names(kind):
             return entry(name, kind)
-    every = dict.fromkeys(n for kind in KINDS for n in names(kind))
+    every = dict.fromkeys(n for kind in KINDS for n in model_names(kind))
     raise ModelError(f"model '{name}' is not one of: {', '.join(every)}")
 
 
-def known(path: Path) -> Optional[tuple[ModelFile, Generation]]:
+def identify(path: Path) -> Optional[tuple[ModelFile, Generation]]:
     """Return what a file is by its digest, whatever its name; None for a stranger."""
     size = path.stat().st_size
     for model in manifest():
@@ -87,4 +87,4 @@ def package_file(package: str, inside: str, why: str) -> Path:
 
 def sha256(path: Path) -> str:
     """Return the hex digest of a file."""
-    return digest(path, 'sha256')
+    return cached_digest(path, 'sha256')

@@ -9,7 +9,7 @@ from typing import Optional
 
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.model_zoo import registry
-from gaze_ros.core.model_zoo.manifest import Generation, mismatch, Model, ModelFile
+from gaze_ros.core.model_zoo.manifest import digest_mismatch, Generation, Model, ModelFile
 from gaze_ros.core.system.resources import share_path
 import platformdirs
 
@@ -24,7 +24,7 @@ _MOST = 20_000
 
 
 @dataclass(frozen=True)
-class Found:
+class Candidate:
     """A file that is one of a model's, by its digest or at least by its name.
 
     :ivar generation: which of the known ones it is; None where no digest is known for the name.
@@ -68,7 +68,7 @@ def locate(
     :param suffixes: endings of the files wanted, with their dot, the best first; none for any.
     :raises ModelError: if the name is unknown.
     """
-    for found in look(registry.entry(name, kind), suffixes):
+    for found in candidates(registry.entry(name, kind), suffixes):
         if not found.complaint:
             return found.path
         _log.warning("model '%s': '%s' is passed over: %s", name, found.path, found.complaint)
@@ -97,16 +97,16 @@ def find(name: str, kind: str = 'gaze', suffixes: Sequence[str] = ()) -> Path:
     or_set = '' if kind == 'part' else f', or set {parameter} to its path'
     raise ModelError(
         f"{'model' if kind == 'gaze' else kind} '{name}' needs {what}; none was found "
-        f'{looked()}; {do}{or_set} (licence: {model.licence})')
+        f'{searched_folders()}; {do}{or_set} (licence: {model.licence})')
 
 
-def looked() -> str:
+def searched_folders() -> str:
     """Return where models are looked for, for a message."""
     listed = ', '.join(f"'{f}'" for f in folders())
     return f'in {listed} or the installed packages (${VARIABLE} names further folders)'
 
 
-def look(model: Model, suffixes: Sequence[str] = ()) -> Iterator[Found]:
+def candidates(model: Model, suffixes: Sequence[str] = ()) -> Iterator[Candidate]:
     """Yield what there is of a model, in the order in which it would be taken.
 
     :param suffixes: as of :func:`locate`.
@@ -128,7 +128,7 @@ def _files(model: Model, suffixes: Sequence[str]) -> list[ModelFile]:
     return [f for f in model.files if not suffixes or f.suffix in suffixes]
 
 
-def _in_folder(folder: Path, files: list[ModelFile]) -> Iterator[Found]:
+def _in_folder(folder: Path, files: list[ModelFile]) -> Iterator[Candidate]:
     names = {f.name for f in files}
     sizes = {f.size for f in files if f.digests and f.size}
     for path in _walk(folder):
@@ -158,17 +158,17 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _judge(path: Path, files: list[ModelFile]) -> Iterator[Found]:
+def _judge(path: Path, files: list[ModelFile]) -> Iterator[Candidate]:
     """Yield what a file is; nothing where neither its name nor its digest is known."""
     for file in files:
         if generation := file.match(path):
-            yield Found(path, file, generation, _complaint_of_bin(path, file.bin))
+            yield Candidate(path, file, generation, _complaint_of_bin(path, file.bin))
             return
     named = [f for f in files if f.name == path.name]
     if unknown := [f for f in named if not f.digests]:
-        yield Found(path, unknown[0])
+        yield Candidate(path, unknown[0])
     elif named:
-        yield Found(path, named[0], None, mismatch(path, [d for f in named for d in f.digests]))
+        yield Candidate(path, named[0], None, digest_mismatch(path, [d for f in named for d in f.digests]))
 
 
 def _complaint_of_bin(path: Path, file: Optional[ModelFile]) -> str:
@@ -177,5 +177,5 @@ def _complaint_of_bin(path: Path, file: Optional[ModelFile]) -> str:
     beside = path.with_suffix('.bin')
     if not beside.is_file():
         return f"its '{beside.name}' is not beside it"
-    complaint = mismatch(beside, [*file.digests])
+    complaint = digest_mismatch(beside, [*file.digests])
     return complaint and f"of its '{beside.name}': {complaint}"

@@ -11,7 +11,7 @@ from gaze_ros.core.errors import ModelError
 from gaze_ros.core.networks import ARCHITECTURES, build
 from gaze_ros.core.networks.mobileone import MobileOne
 from gaze_ros.core.networks.reparameterise import is_unfused, reparameterise, unfused_shapes
-from gaze_ros.core.system.safe_files import no_weights
+from gaze_ros.core.system.safe_files import weights_problem
 import torch
 from torch import nn
 
@@ -39,7 +39,7 @@ def read_state(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     :raises ModelError: if the file is missing, damaged, needs code to load, holds anything but
         named dense tensors, or needs a package that is missing.
     """
-    if why := no_weights(Path(path)):
+    if why := weights_problem(Path(path)):
         size = f' ({Path(path).stat().st_size} bytes)' if Path(path).is_file() else ''
         raise ModelError(f"weight '{path}' is no checkpoint{size}: {why}")
     metadata: dict[str, str] = {}

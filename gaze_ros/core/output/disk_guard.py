@@ -17,18 +17,18 @@ if sys.platform != 'win32':
     import resource
 
 #: Bytes kept on the disk for a file's end, by a file without a name.
-RESERVE = 2 << 20
+RESERVE_BYTES = 2 << 20
 #: Bytes free below which a file is ended: more than what is written from one look to the next.
-LEAST = 4 << 20
+MIN_FREE_BYTES = 4 << 20
 #: Bytes free from which on another file is begun: between the two a disk could fill every second.
-ENOUGH = 32 << 20
+RESUME_BYTES = 32 << 20
 #: Bytes that may wait in the memory of what writes.
 _WAITING = 1 << 20
 #: Seconds from one look at the file to the next; and until another file is tried.
-_LOOK = AGAIN = 1.0
+_LOOK = RETRY_PERIOD = 1.0
 
 
-class Room:
+class DiskSpaceGuard:
     """Watches a file that somebody writes, so that it can be ended before its disk is full.
 
     What encodes a video tells nobody that its disk is full, and one whose index found no room
@@ -44,7 +44,7 @@ class Room:
         self._looked = 0.0
         self._size = 0
         try:
-            self._file = safe_paths.create(path, keep=True)
+            self._file = safe_paths.open_output(path, keep=True)
         except OSError as e:
             raise GazeRosError(f"'{path}' cannot be written: {e.strerror or e}") from e
         locked = False
@@ -59,7 +59,7 @@ class Room:
             raise
 
     @property
-    def there(self) -> bool:
+    def in_place(self) -> bool:
         """Whether what has the file's name is the file that is written."""
         try:
             return os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno()))
@@ -78,10 +78,10 @@ class Room:
         except OSError as e:
             raise GazeRosError(f"'{self._path}': its folder was removed while it was written: "
                                f'{e.strerror or e}; make it again') from e
-        if free < LEAST + end:
+        if free < MIN_FREE_BYTES + end:
             raise GazeRosError(
                 f"'{self._path}': its disk is full, {free >> 20} MB are left of which the end of "
-                f'the file takes some; free {ENOUGH >> 20} MB, or set output to another disk')
+                f'the file takes some; free {RESUME_BYTES >> 20} MB, or set output to another disk')
         if (now := monotonic()) >= self._looked + _LOOK:
             self._looked = now
             self._look(written)
@@ -90,14 +90,14 @@ class Room:
         """Remove the file if nothing has been written."""
         # Gone, in a folder from which nothing may be removed, or closed.
         with suppress(OSError, ValueError):
-            if self.there and not os.fstat(self._file.fileno()).st_size:
+            if self.in_place and not os.fstat(self._file.fileno()).st_size:
                 self._path.unlink()
 
-    def begun(self) -> None:
+    def restarted(self) -> None:
         """Take it that the file has just been begun anew: what was in it before is gone."""
         self._size = 0
 
-    def end(self) -> None:
+    def release_reserve(self) -> None:
         """Give back what is kept for the end, which is written next; more than once if need be."""
         if self._reserve is not None:
             self._reserve.close()
@@ -105,11 +105,11 @@ class Room:
 
     def close(self) -> None:
         """Watch no more."""
-        self.end()
+        self.release_reserve()
         self._file.close()
 
     def _look(self, written: int) -> None:
-        if not self.there:
+        if not self.in_place:
             happened = 'replaced' if os.path.lexists(self._path) else 'removed'
             raise GazeRosError(f"'{self._path}' was {happened} while it was written: what was in "
                                'it is lost; leave files alone that are being written')
@@ -142,14 +142,14 @@ class Room:
             return None
         try:
             if hasattr(os, 'posix_fallocate'):
-                os.posix_fallocate(reserve.fileno(), 0, RESERVE)
+                os.posix_fallocate(reserve.fileno(), 0, RESERVE_BYTES)
             else:
-                reserve.write(bytes(RESERVE))
+                reserve.write(bytes(RESERVE_BYTES))
         except OSError as e:
             reserve.close()
             if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise GazeRosError(f"'{self._path}' cannot be written: its disk is full; free "
-                                   f'{ENOUGH >> 20} MB, or set output to another disk') from e
+                                   f'{RESUME_BYTES >> 20} MB, or set output to another disk') from e
             return None
         return reserve
 
@@ -168,7 +168,7 @@ def free_bytes(folder: Path, size: int = 0) -> int:
     return free
 
 
-def device(folder: Path) -> int:
+def device_of(folder: Path) -> int:
     """Return the disk that a folder is on, or would be if it were made; 0 where that fails."""
     for one in (folder, *folder.parents):
         with suppress(OSError):
@@ -176,20 +176,20 @@ def device(folder: Path) -> int:
     return 0
 
 
-def may_go_on(folder: Path, disk: int) -> bool:
+def can_resume(folder: Path, disk: int) -> bool:
     """Return whether another file may be begun in a folder: as much room as is worth it.
 
     :param disk: of :func:`device` when the first one was begun: an empty mount point is no place.
     """
-    if device(folder) != disk:
+    if device_of(folder) != disk:
         return False
     with suppress(OSError):
         there = next(one for one in (folder, *folder.parents) if one.is_dir())
-        return free_bytes(there) >= ENOUGH
+        return free_bytes(there) >= RESUME_BYTES
     return False
 
 
-def next_free(path: Path, taken: Callable[[Path], bool] = os.path.lexists) -> Path:
+def next_free_path(path: Path, taken: Callable[[Path], bool] = os.path.lexists) -> Path:
     """Return the path, or the first of PATH_2, PATH_3, ... with its ending that is not taken."""
     number, one = 1, path
     while taken(one):

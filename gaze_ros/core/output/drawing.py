@@ -2,7 +2,7 @@
 import math
 
 import cv2
-from gaze_ros.core.diagnostics.rolling import ANOTHER_CLOCK
+from gaze_ros.core.diagnostics.rolling import MAX_PLAUSIBLE_AGE
 from gaze_ros.core.geometry.camera_model import arrow
 from gaze_ros.core.types import FrameGaze, Gaze
 import numpy as np
@@ -24,7 +24,7 @@ def draw(bgr: np.ndarray, frame: FrameGaze, fps: float = 0.0, latency: float = m
     words = []
     if fps > 0:
         words.append(f'{fps:.1f} FPS')
-    if abs(latency) < ANOTHER_CLOCK:  # which NaN is not
+    if abs(latency) < MAX_PLAUSIBLE_AGE:  # which NaN is not
         words.append(f'{1e3 * latency:.0f} ms')
     if words:
         _text(bgr, '  '.join(words), (round(10 * scale), round(28 * scale)), scale, _ELSEWHERE)

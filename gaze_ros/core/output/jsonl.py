@@ -10,7 +10,7 @@ def _number(value: float, digits: int = 5):
     return round(float(value), digits) if math.isfinite(value) else None
 
 
-def record(frame: int, stamp: float, result: FrameGaze) -> str:
+def json_line(frame: int, stamp: float, result: FrameGaze) -> str:
     """Return one frame as a JSON object on one line.
 
     Angles in radians, null where the gaze cannot be told; box as x, y, w, h in whole pixels

@@ -16,7 +16,7 @@ VARIABLE = 'GAZE_ROS_OUTPUT_ROOT'
 _CAREFUL = sum(getattr(os, flag, 0) for flag in ('O_CLOEXEC', 'O_NOFOLLOW', 'O_NONBLOCK'))
 
 
-def folder(path: Union[str, Path]) -> Path:
+def safe_folder(path: Union[str, Path]) -> Path:
     """Return a folder to write into, absolute, made where it is not there.
 
     :param path: where $GAZE_ROS_OUTPUT_ROOT is set a relative one lies below that, else below the
@@ -46,7 +46,7 @@ def folder(path: Union[str, Path]) -> Path:
     return there
 
 
-def place(path: Union[str, Path]) -> Path:
+def safe_path(path: Union[str, Path]) -> Path:
     """Return a file or folder to write, absolute; the folder it lies in is made.
 
     :param path: as of :func:`folder`.
@@ -56,7 +56,7 @@ def place(path: Union[str, Path]) -> Path:
     path = Path(path)
     if path.name in ('', '..') or '\0' in str(path):
         raise GazeRosError(f'{str(path)!r} names no file: give it a name')
-    target = folder(path.parent) / path.name
+    target = safe_folder(path.parent) / path.name
     if target.is_symlink():
         raise GazeRosError(
             f"'{target}' is a link to '{os.readlink(target)}', and links are not written through: "
@@ -64,7 +64,7 @@ def place(path: Union[str, Path]) -> Path:
     return target
 
 
-def create(path: Union[str, Path], *, keep: bool = False) -> BinaryIO:
+def open_output(path: Union[str, Path], *, keep: bool = False) -> BinaryIO:
     """Open a file for writing, at its end; one that is there begins anew.
 
     :param path: as of :func:`folder`.
@@ -72,7 +72,7 @@ def create(path: Union[str, Path], *, keep: bool = False) -> BinaryIO:
     :raises GazeRosError: as :func:`place`, and if it is anything but a file.
     :raises OSError: if it cannot be written.
     """
-    target = place(path)
+    target = safe_path(path)
     # Without blocking, in which a pipe that nobody reads would hold the caller for ever.
     number = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _CAREFUL, 0o666)
     try:

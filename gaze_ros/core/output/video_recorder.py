@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 _INDEX = 20
 
 
-class Recording:
+class ResumingVideoRecorder:
     """A video that goes on in another file where its own cannot be written any more.
 
     What was written plays, unless it was removed. As soon as there is room again the video goes on
@@ -32,18 +32,18 @@ class Recording:
     """
 
     def __init__(self, path: str, fps: float = 30.0, kept: float = math.inf) -> None:
-        self.asked, self._fps = path, fps
+        self.requested_path, self._fps = path, fps
         # First: what another process writes at present is refused, not gone on with elsewhere.
         self._recorder: Optional[VideoRecorder] = VideoRecorder(path, fps)
         self._again = 0.0
         self.failure = ''
         try:
             self._path = self._recorder.path
-            self._disk = disk_guard.device(self._path.parent)
+            self._disk = disk_guard.device_of(self._path.parent)
             written = self._path.stat()
             if written.st_size and written.st_mtime >= kept:
                 self._recorder.close()
-                self._recorder = VideoRecorder(str(disk_guard.next_free(self._path)), fps)
+                self._recorder = VideoRecorder(str(disk_guard.next_free_path(self._path)), fps)
                 _log.info("'%s' was saved before this process was started again, and is kept; the "
                           "video goes on in '%s'", self._path, self._recorder.path)
         except BaseException:  # a signal, too: nothing empty is left behind
@@ -63,7 +63,7 @@ class Recording:
                 _log.error('%s; the video goes on in another file when it can', e)
             self.failure = str(e)
             self.close()
-            self._again = monotonic() + disk_guard.AGAIN
+            self._again = monotonic() + disk_guard.RETRY_PERIOD
             return
         if self.failure:  # not before: the next file may fail at its first picture, too
             self.failure = ''
@@ -81,11 +81,11 @@ class Recording:
             _log.error('%s', e)
 
     def _go_on(self) -> None:
-        self._again = monotonic() + disk_guard.AGAIN
-        if not disk_guard.may_go_on(self._path.parent, self._disk):
+        self._again = monotonic() + disk_guard.RETRY_PERIOD
+        if not disk_guard.can_resume(self._path.parent, self._disk):
             return
         try:
-            self._recorder = VideoRecorder(str(disk_guard.next_free(self._path)), self._fps)
+            self._recorder = VideoRecorder(str(disk_guard.next_free_path(self._path)), self._fps)
         except GazeRosError:  # as told before
             return
 
@@ -108,10 +108,10 @@ class VideoRecorder:
         if self.path.suffix.lower() not in ('.mp4', '.avi', '.mkv'):
             raise GazeRosError(f"output '{path}' must end in .mp4, .avi or .mkv")
         try:
-            self.path = safe_paths.place(path)
+            self.path = safe_paths.safe_path(path)
         except OSError as e:
             raise GazeRosError(f"output '{path}' cannot be written: {e}") from e
-        self._room = disk_guard.Room(self.path)  # told now, not at the first frame
+        self._disk_guard = disk_guard.DiskSpaceGuard(self.path)  # told now, not at the first frame
         self.fps = fps
         self._writer: Optional[cv2.VideoWriter] = None
         self._size = (0, 0)
@@ -148,17 +148,17 @@ class VideoRecorder:
         :returns: whether there is a file.
         :raises GazeRosError: if there should be one, and it does not play.
         """
-        self._room.end()
+        self._disk_guard.release_reserve()
         if self._writer is not None:
             if self._held is not None:
                 self._write()
             self._writer.release()
             self._writer = self._held = None
-            self._saved = self._room.there and cv2.VideoCapture(str(self.path)).grab()
+            self._saved = self._disk_guard.in_place and cv2.VideoCapture(str(self.path)).grab()
         elif not self._written:
-            self._room.remove_empty()
-        lost = self._written and not self._saved and self._room.there
-        self._room.close()
+            self._disk_guard.remove_empty()
+        lost = self._written and not self._saved and self._disk_guard.in_place
+        self._disk_guard.close()
         if lost:
             raise GazeRosError(
                 f"'{self.path}' does not play: its disk was full before it could be ended")
@@ -177,12 +177,12 @@ class VideoRecorder:
                 f"output '{self.path}' cannot be written as {codec} of {width}x{height}: are the "
                 'pictures too large for it, or is its folder not writable?')
         self._writer = writer
-        self._room.begun()
+        self._disk_guard.restarted()
         self._start = stamp
 
     def _check(self) -> None:
         # The encoder says nothing of a full disk, and its file does not play then.
-        self._room.check(_INDEX * self._written, self._written * self._least)
+        self._disk_guard.check(_INDEX * self._written, self._written * self._least)
 
     def _write(self) -> None:
         picture = self._held

@@ -23,11 +23,11 @@ class Window:
         self._shown = False
         _check_display()
 
-    def offer(self, bgr: np.ndarray) -> None:
+    def show(self, bgr: np.ndarray) -> None:
         """Leave a picture to be shown next, from any thread; it must not change afterwards."""
         self._newest = bgr
 
-    def step(self, wait: int = 15) -> bool:
+    def poll(self, wait: int = 15) -> bool:
         """Show what was offered; return False once q or Esc was pressed or the window closed.
 
         :param wait: milliseconds to mind the window.

@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 from gaze_ros.core.attention.debounce import LookingAtCamera
 from gaze_ros.core.detectors import create_detector, Detector
-from gaze_ros.core.diagnostics.log_throttle import Teller
+from gaze_ros.core.diagnostics.log_throttle import LogThrottle
 from gaze_ros.core.estimators import create_estimator, Estimator, Settings
 from gaze_ros.core.geometry.camera_model import (
     angle_to_lens,
@@ -18,20 +18,20 @@ from gaze_ros.core.geometry.camera_model import (
     gaze_direction,
     lens_for,
 )
-from gaze_ros.core.geometry.head_pose import Head, locate
+from gaze_ros.core.geometry.head_pose import estimate_head_poses, HeadPose
 from gaze_ros.core.parameters import GAZE, Value
 from gaze_ros.core.pipeline.hot_swap import HotSwap
-from gaze_ros.core.tracking.one_euro import Smoother
-from gaze_ros.core.tracking.optical_flow import Follower, Schedule
+from gaze_ros.core.tracking.one_euro import OneEuroSmoother
+from gaze_ros.core.tracking.optical_flow import DetectionScheduler, OpticalFlowTracker
 from gaze_ros.core.tracking.tracker import Tracker
-from gaze_ros.core.types import Estimate, Face, FrameGaze, Gaze, Sighting
+from gaze_ros.core.types import Estimate, Face, FrameGaze, Gaze, TrackedFaces
 import numpy as np
 
 _log = logging.getLogger(__name__)
 
 #: The parameters that a detector, and those that a model is loaded by.
-OF_DETECTOR = frozenset({'detector', 'detector_weight', 'threads'})
-OF_ESTIMATOR = frozenset({'model', *(field.name for field in fields(Settings))})
+DETECTOR_PARAMETERS = frozenset({'detector', 'detector_weight', 'threads'})
+ESTIMATOR_PARAMETERS = frozenset({'model', *(field.name for field in fields(Settings))})
 
 #: Pictures a detector is warmed up with, 4:3 and 16:9: it may be made ready for a shape when it
 #: first sees it.
@@ -39,7 +39,7 @@ _WARM_UP_SIZES = (640, 480), (1280, 720)
 
 
 @dataclass
-class Parts:
+class Models:
     """A detector, a model or both; None for the one that is not to change."""
 
     detector: Optional[Detector] = None
@@ -63,21 +63,21 @@ class Parts:
                 part.close()
 
 
-def load_parts(
+def load_models(
         values: Mapping[str, Value],
-        changed: Collection[str] = OF_DETECTOR | OF_ESTIMATOR) -> Parts:
+        changed: Collection[str] = DETECTOR_PARAMETERS | ESTIMATOR_PARAMETERS) -> Models:
     """Load the parts that some parameters concern.
 
     :param values: of all parameters of the gaze node.
     :param changed: names of those parameters.
     :raises ModelError: if the detector or the model cannot be loaded; nothing stays loaded.
     """
-    parts = Parts()
+    parts = Models()
     try:
-        if not OF_DETECTOR.isdisjoint(changed):
+        if not DETECTOR_PARAMETERS.isdisjoint(changed):
             parts.detector = create_detector(
                 values['detector'], weight=values['detector_weight'], threads=values['threads'])
-        if not OF_ESTIMATOR.isdisjoint(changed):
+        if not ESTIMATOR_PARAMETERS.isdisjoint(changed):
             parts.estimator = create_estimator(values['model'], Settings(**{
                 field.name: values[field.name] for field in fields(Settings)}))
     except BaseException:
@@ -97,28 +97,28 @@ _ATTRIBUTES = {
     'track_prefix': (('tracker', 'prefix'),)}
 
 
-class Changes:
+class PendingParameters:
     """The newest value of each parameter that changed, until it is taken.
 
     :ivar forgetting: whether all tracks are to be forgotten.
     """
 
     def __init__(self) -> None:
-        self.forgetting = False
+        self.reset_tracks = False
         self._values: dict[str, Value] = {}
         self._lock = Lock()
 
-    def put(self, values: Mapping[str, Value]) -> None:
+    def add(self, values: Mapping[str, Value]) -> None:
         """Leave values, from any thread; of parameters that are none of an engine's, too."""
         with self._lock:
             self._values.update(values)
 
     def apply(self, engine: Any) -> None:
         """Give an engine those that are its own, in the thread that works with it."""
-        if self.forgetting:
-            self.forgetting = False
+        if self.reset_tracks:
+            self.reset_tracks = False
             engine.tracker.forget()
-            engine.follower, engine.schedule = Follower(), Schedule()
+            engine.follower, engine.schedule = OpticalFlowTracker(), DetectionScheduler()
         if not self._values:
             return
         with self._lock:
@@ -173,11 +173,11 @@ class Engine:
             interpupillary_distance: float = 0.063, horizontal_fov: float = 1.05) -> None:
         self._detector = HotSwap(detector)
         self._estimator = HotSwap(estimator)
-        self._changes = Changes()
+        self._pending = PendingParameters()
         self.tracker = Tracker(track_timeout, track_prefix)
-        self.follower = Follower()
-        self.schedule = Schedule()
-        self.smoother = Smoother(smoothing_time, track_timeout, smoothing_beta)
+        self.optical_flow = OpticalFlowTracker()
+        self.scheduler = DetectionScheduler()
+        self.smoother = OneEuroSmoother(smoothing_time, track_timeout, smoothing_beta)
         self.min_score = min_score
         self.max_faces = max_faces
         self.detect_interval = detect_interval
@@ -190,7 +190,7 @@ class Engine:
         self.calibration: Optional[Calibration] = None
         #: Whether the last picture's rays went by the calibration; None before the first.
         self.calibrated: Optional[bool] = None
-        self._teller = Teller()
+        self._log_throttle = LogThrottle()
 
     @property
     def description(self) -> str:
@@ -209,7 +209,7 @@ class Engine:
         """What tells the gaze."""
         return self._estimator.current
 
-    def replace(self, parts: Parts) -> None:
+    def swap_models(self, parts: Models) -> None:
         """Go on with another detector or model from the next picture on; the old one is closed.
 
         From any thread, as often as need be.
@@ -217,22 +217,22 @@ class Engine:
         :param parts: they belong to the engine from here on.
         """
         if parts.detector is not None:
-            self._detector.put(parts.detector)
+            self._detector.replace(parts.detector)
         if parts.estimator is not None:
-            self._estimator.put(parts.estimator)
+            self._estimator.replace(parts.estimator)
 
-    def change(self, values: Mapping[str, Value]) -> None:
+    def set_parameters(self, values: Mapping[str, Value]) -> None:
         """Take new values of parameters before the next picture, from any thread."""
-        self._changes.put(values)
+        self._pending.add(values)
 
-    def forget(self) -> int:
+    def reset_tracks(self) -> int:
         """Forget all tracks before the next picture: everybody in it gets an id never given.
 
         From any thread.
 
         :returns: how many tracks there are at present.
         """
-        self._changes.forgetting = True
+        self._pending.reset_tracks = True
         return len(self.tracker)
 
     def warm_up(self) -> None:
@@ -240,7 +240,7 @@ class Engine:
 
         Tracks, schedule and smoothing do not learn of it.
         """
-        Parts(self.detector, self.estimator).warm_up()
+        Models(self.detector, self.estimator).warm_up()
 
     def process(self, bgr: np.ndarray, stamp: float) -> FrameGaze:
         """Return the gazes of a picture, largest face first: both halves in one.
@@ -248,41 +248,41 @@ class Engine:
         :param bgr: (H, W, 3) uint8.
         :param stamp: capture time in seconds, of any epoch.
         """
-        return self.gaze(self.find(bgr, stamp))
+        return self.estimate(self.detect(bgr, stamp))
 
-    def find(self, bgr: np.ndarray, stamp: float) -> Sighting:
+    def detect(self, bgr: np.ndarray, stamp: float) -> TrackedFaces:
         """Return who is in a picture, largest face first.
 
         :param bgr: (H, W, 3) uint8; must not change until :meth:`gaze` is done with it.
         :param stamp: capture time in seconds, of any epoch.
         """
         start = perf_counter()
-        detector = self._detector.take()
-        self._changes.apply(self)
-        detecting = self.schedule.due(self.detect_interval, bgr.shape, stamp)
+        detector = self._detector.acquire()
+        self._pending.apply(self)
+        detecting = self.scheduler.should_detect(self.detect_interval, bgr.shape, stamp)
         if detecting:
             detector.min_score = _LOW_SCORES * self.min_score
             faces = detector.detect(bgr)
-            self.schedule.took(perf_counter() - start)
+            self.scheduler.report_duration(perf_counter() - start)
         else:
-            faces = self.follower.follow(bgr)
+            faces = self.optical_flow.track(bgr)
         tracked = self._tracked(faces, bgr, stamp)
-        if detecting and self.schedule.following:
-            self.follower.start(bgr, [face for _, face in tracked])
-        return Sighting(
+        if detecting and self.scheduler.tracks_between:
+            self.optical_flow.start(bgr, [face for _, face in tracked])
+        return TrackedFaces(
             bgr, stamp, tracked[:self.max_faces or None], perf_counter() - start)
 
-    def gaze(self, sighting: Sighting) -> FrameGaze:
+    def estimate(self, sighting: TrackedFaces) -> FrameGaze:
         """Return where those who were found look, in their order.
 
         :param sighting: what :meth:`find` returned; it is not changed.
         """
         start = perf_counter()
-        height, width = sighting.bgr.shape[:2]
-        estimator = self._estimator.take()
-        estimates = estimator.estimate(sighting.bgr, [face for _, face in sighting.tracked])
+        height, width = sighting.image.shape[:2]
+        estimator = self._estimator.acquire()
+        estimates = estimator.estimate(sighting.image, [face for _, face in sighting.tracked])
         estimated = perf_counter()
-        self.smoother.forget_old(sighting.stamp)
+        self.smoother.prune(sighting.stamp)
         faces = [
             face if face.landmarks is not None else replace(face, landmarks=estimate.landmarks)
             for (_, face), estimate in zip(sighting.tracked, estimates)]
@@ -291,9 +291,9 @@ class Engine:
         by = "the camera's calibration" if calibrated else (
             f'horizontal_fov, {self.horizontal_fov:g} rad: no calibration is known that fits '
             f'pictures of {width}x{height}')
-        if self._teller.due(by):
+        if self._log_throttle.should_log(by):
             _log.info('directions and distances go by %s', by)
-        heads = locate(faces, lens, calibrated, self.interpupillary_distance)
+        heads = estimate_head_poses(faces, lens, calibrated, self.interpupillary_distance)
         gazes = [
             self._gaze(track_id, *parts, sighting.stamp)
             for (track_id, _), *parts in zip(sighting.tracked, faces, estimates, heads)]
@@ -325,7 +325,7 @@ class Engine:
         ids = self.tracker.update(faces, stamp, self.min_score, (height, width))
         return [(track_id, face) for track_id, face in zip(ids, faces) if track_id]
 
-    def _gaze(self, track_id: str, face: Face, estimate: Estimate, head: Head, stamp: float
+    def _gaze(self, track_id: str, face: Face, estimate: Estimate, head: HeadPose, stamp: float
               ) -> Gaze:
         pitch, yaw = self.smoother.update(track_id, estimate.pitch, estimate.yaw, stamp)
         distance, orientation = self.smoother.update_head(
@@ -347,7 +347,7 @@ def create_engine(values: Mapping[str, Value]) -> Engine:
     :raises ModelError: if the detector or the model cannot be loaded.
     """
     v = {spec.name: spec.default for spec in GAZE} | dict(values)
-    parts = load_parts(v)
+    parts = load_models(v)
     return Engine(parts.detector, parts.estimator, **{
         name: v[name] for name, one in signature(Engine).parameters.items()
         if one.kind is one.KEYWORD_ONLY})

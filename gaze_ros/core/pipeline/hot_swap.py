@@ -33,14 +33,14 @@ class HotSwap(Generic[T]):
         with self._lock:
             return self.current if self._next is None else self._next
 
-    def put(self, part: T) -> None:
+    def replace(self, part: T) -> None:
         """Replace the part before its next use."""
         with self._lock:
             unused, self._next = self._next, part
         if unused is not None:
             unused.close()
 
-    def take(self) -> T:
+    def acquire(self) -> T:
         """Return the part to use now, in the thread that uses it."""
         if self._next is None:
             return self.current

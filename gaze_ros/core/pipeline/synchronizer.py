@@ -5,7 +5,7 @@ from threading import Lock
 from time import monotonic
 from typing import Generic, Optional, TypeVar
 
-Picture = TypeVar('Picture')
+Image = TypeVar('Picture')
 Result = TypeVar('Result')
 
 #: Bytes of pictures kept until their result comes: 9 s of 640x480, 1.3 s of 1920x1080 at 30 Hz.
@@ -17,7 +17,7 @@ _FEWEST, _MOST = 4, 300
 _PATIENCE = 1.0
 
 
-class StampMatcher(Generic[Picture, Result]):
+class ExactTimeSynchronizer(Generic[Image, Result]):
     """Keeps pictures until their result comes, and results until their picture comes.
 
     Results come in the order of their pictures: a pair made drops all that came before it,
@@ -32,33 +32,33 @@ class StampMatcher(Generic[Picture, Result]):
         self.capacity = capacity
         self.late = 0
         self._lock = Lock()
-        self._pictures: OrderedDict[Hashable, Picture] = OrderedDict()
+        self._images: OrderedDict[Hashable, Image] = OrderedDict()
         self._results: OrderedDict[Hashable, Result] = OrderedDict()
         #: Stamps of pictures that went without a result.
-        self._gone: deque[Hashable] = deque(maxlen=_MOST)
+        self._dropped: deque[Hashable] = deque(maxlen=_MOST)
 
-    def fit(self, nbytes: int) -> None:
+    def set_image_size(self, nbytes: int) -> None:
         """Keep as many pictures of so many bytes as there is memory for, 4 to 300."""
         self.capacity = max(_FEWEST, min(_MOST, _MEMORY // max(1, nbytes)))
 
-    def add_picture(self, stamp: Hashable, picture: Picture
-                    ) -> Optional[tuple[Picture, Result]]:
+    def add_image(self, stamp: Hashable, picture: Image
+                    ) -> Optional[tuple[Image, Result]]:
         """Return the pair the picture completes, or None."""
         with self._lock:
             if stamp in self._results:
                 # Those of the pictures before it have come, too, or never will.
-                self._pictures.clear()
+                self._images.clear()
                 return picture, _take(self._results, stamp)
-            self._gone.extend(self._keep(self._pictures, stamp, picture))
+            self._dropped.extend(self._keep(self._images, stamp, picture))
             return None
 
-    def add_result(self, stamp: Hashable, result: Result) -> Optional[tuple[Picture, Result]]:
+    def add_result(self, stamp: Hashable, result: Result) -> Optional[tuple[Image, Result]]:
         """Return the pair the result completes, or None."""
         with self._lock:
-            if stamp in self._pictures:
+            if stamp in self._images:
                 self._results.clear()
-                return _take(self._pictures, stamp), result
-            if stamp in self._gone:
+                return _take(self._images, stamp), result
+            if stamp in self._dropped:
                 self.late += 1
             self._keep(self._results, stamp, result)
             return None
@@ -78,7 +78,7 @@ def _take(kept: OrderedDict, stamp: Hashable) -> object:
             return item
 
 
-class Companion(Generic[Picture, Result]):
+class TimeoutSynchronizer(Generic[Image, Result]):
     """Gives each result with its picture, or without where pictures do not come.
 
     Results wait for theirs while some come: after a second without a pair (nobody publishes them,
@@ -88,37 +88,37 @@ class Companion(Generic[Picture, Result]):
     :param give: takes a picture, or None, and its result.
     """
 
-    def __init__(self, give: Callable[[tuple[Optional[Picture], Result]], None]) -> None:
-        self._give = give
-        self._matcher: StampMatcher[Picture, Result] = StampMatcher()
+    def __init__(self, give: Callable[[tuple[Optional[Image], Result]], None]) -> None:
+        self._callback = give
+        self._synchronizer: ExactTimeSynchronizer[Image, Result] = ExactTimeSynchronizer()
         self._lock = Lock()
         self._paired = monotonic()
         #: The newest stamp whose result was given without its picture.
         self._alone: Optional[Hashable] = None
 
-    def add_picture(self, stamp: Hashable, picture: Picture, nbytes: int) -> None:
+    def add_image(self, stamp: Hashable, picture: Image, nbytes: int) -> None:
         """Take a picture of so many bytes."""
         with self._lock:
-            self._matcher.fit(nbytes)
-            self._hand_on(stamp, self._matcher.add_picture(stamp, picture))
+            self._synchronizer.set_image_size(nbytes)
+            self._hand_on(stamp, self._synchronizer.add_image(stamp, picture))
 
     def add_result(self, stamp: Hashable, result: Result) -> None:
         """Take a result."""
         with self._lock:
             if self._alone is not None and stamp < self._alone:
                 self._alone = None  # another time has begun: a bag again
-            pair = self._matcher.add_result(stamp, result)
+            pair = self._synchronizer.add_result(stamp, result)
             if pair is None and monotonic() - self._paired > _PATIENCE:
                 self._alone = stamp
-                self._give((None, result))
+                self._callback((None, result))
             else:
                 self._hand_on(stamp, pair)
 
-    def _hand_on(self, stamp: Hashable, pair: Optional[tuple[Picture, Result]]) -> None:
+    def _hand_on(self, stamp: Hashable, pair: Optional[tuple[Image, Result]]) -> None:
         if pair is None:
             return
         self._paired = monotonic()
         if self._alone is None or self._alone < stamp:
-            self._give(pair)
+            self._callback(pair)
         elif self._alone == stamp:
             self._alone = None

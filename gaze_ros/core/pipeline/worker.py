@@ -6,8 +6,8 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Generic, Optional, TypeVar
 
-from gaze_ros.core.diagnostics.log_throttle import Teller
-from gaze_ros.core.diagnostics.stage_stats import Stage
+from gaze_ros.core.diagnostics.log_throttle import LogThrottle
+from gaze_ros.core.diagnostics.stage_stats import StageStats
 
 T = TypeVar('T')
 
@@ -72,12 +72,12 @@ class Worker(Generic[T]):
         nothing, and a slow one has no queue to be late by.
     """
 
-    def __init__(self, name: str, work: Callable[[T], None], stage: Stage,
+    def __init__(self, name: str, work: Callable[[T], None], stage: StageStats,
                  tell: Callable[[str], None], queue_depth: str = 'auto') -> None:
         self._work = work
         self._stage = stage
-        self._tell = tell
-        self._teller = Teller()
+        self._report_error = tell
+        self._log_throttle = LogThrottle()
         self._mailbox: Mailbox[T] = Mailbox()
         self.set_queue_depth(queue_depth)
         self._came = 0.0
@@ -102,7 +102,7 @@ class Worker(Generic[T]):
         """Begin to work."""
         self._thread.start()
 
-    def give(self, item: T) -> None:
+    def submit(self, item: T) -> None:
         """Leave an item to be worked on, from any thread; the oldest may go for it."""
         now = monotonic()
         if self._came:
@@ -111,9 +111,9 @@ class Worker(Generic[T]):
                 self._period, min(now - self._came, 2 * self._period or math.inf))
         self._came = now
         for _ in range(self._mailbox.put(item)):
-            self._stage.drop('newer')
+            self._stage.dropped('newer')
 
-    def end(self) -> None:
+    def request_stop(self) -> None:
         """Tell the thread to end after what it does."""
         self._mailbox.close()
 
@@ -129,17 +129,17 @@ class Worker(Generic[T]):
             try:
                 self._work(item)
             except Exception as e:
-                self._stage.drop('failed')
-                self._stage.fail(reason := str(e) or type(e).__name__)
-                if self._teller.due(reason):
-                    self._tell(reason)
+                self._stage.dropped('failed')
+                self._stage.failed(reason := str(e) or type(e).__name__)
+                if self._log_throttle.should_log(reason):
+                    self._report_error(reason)
             # Else a picture would live on until the next one comes.
             item = None
             self._taken = _average(self._taken, monotonic() - start)
-            self._mailbox.depth = self._fixed or depth_for(self._taken, self._period)
+            self._mailbox.depth = self._fixed or affordable_queue_depth(self._taken, self._period)
 
 
-def depth_for(work: float, period: float) -> int:
+def affordable_queue_depth(work: float, period: float) -> int:
     """Return how deep a queue is worked off within one period: 4, 2 or 1.
 
     :param work: seconds an item takes.

@@ -89,7 +89,7 @@ def open_network(
         name, cls = RUNTIMES[runtime][:2]
         network = getattr(import_module(f'{__name__}.{name}'), cls)
     except (ImportError, OSError) as e:  # installed, but broken: torch raises OSError
-        raise ModelError(f"runtime '{runtime}' for '{path}': {import_errors.reason(e)}") from e
+        raise ModelError(f"runtime '{runtime}' for '{path}': {import_errors.describe(e)}") from e
     if module is None:
         refuse(path, named)
     model = path if module is None else module()

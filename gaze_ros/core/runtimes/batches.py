@@ -3,7 +3,7 @@ from collections.abc import Callable, Sequence
 import logging
 
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.system.malloc import is_exhausted
+from gaze_ros.core.system.malloc import is_out_of_memory
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Batches:
             try:
                 parts.append(infer(*(x[start:start + size] for x in inputs)))
             except Exception as e:
-                if not is_exhausted(e):
+                if not is_out_of_memory(e):
                     raise
                 failed, self._reason = True, one_line(e)
             if failed:  # not before: the error holds what the network had come to

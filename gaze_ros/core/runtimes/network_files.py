@@ -3,7 +3,7 @@ from pathlib import Path
 
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.runtimes import onnx_file
-from gaze_ros.core.system.safe_files import MOST_WEIGHTS, no_weights, unreadable
+from gaze_ros.core.system.safe_files import MAX_WEIGHTS_BYTES, read_problem, weights_problem
 
 #: Bytes of an OpenVINO .xml: Intel's largest here has a fiftieth of it.
 _MOST_XML = 16 << 20
@@ -17,7 +17,7 @@ def refuse(path: Path, named: str) -> None:
     suffix = path.suffix.lower()
     if suffix == '.mlpackage' and path.is_dir():
         return
-    why = no_weights(path)
+    why = weights_problem(path)
     if not why and suffix == '.onnx':
         why = onnx_file.no_network(path)
     if not why and suffix == '.xml':
@@ -28,7 +28,7 @@ def refuse(path: Path, named: str) -> None:
 
 def _no_ir(path: Path) -> str:
     """Return why a file is no OpenVINO IR, or ''."""
-    if why := unreadable(path, _MOST_XML):
+    if why := read_problem(path, _MOST_XML):
         return why
     data = path.read_bytes().strip(b'\xef\xbb\xbf \t\r\n\0')
     if not data.startswith((b'<?xml', b'<net')) or b'<net' not in data[:4096]:
@@ -40,6 +40,6 @@ def _no_ir(path: Path) -> str:
     if data.count(b'<layer') > 2 * onnx_file.MOST_NODES:  # <layers>, and constants are layers
         return f'it holds more than {2 * onnx_file.MOST_NODES} layers'
     beside = path.with_suffix('.bin')
-    if why := unreadable(beside, MOST_WEIGHTS):
+    if why := read_problem(beside, MAX_WEIGHTS_BYTES):
         return f"of its '{beside.name}', which must be beside it: {why}"
     return ''

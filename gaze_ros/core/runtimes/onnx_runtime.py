@@ -40,7 +40,7 @@ class OnnxNetwork:
                 f"precision '{precision}' is not for runtime 'onnx', which computes as its file "
                 'says: set precision to auto or fp32, or runtime to openvino or torch')
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = thread_counts.count(threads)
+        options.intra_op_num_threads = thread_counts.thread_count(threads)
         # A spinning worker takes the core that the camera or the next stage needs.
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         options.log_severity_level = 3

@@ -67,7 +67,7 @@ class OpenVINONetwork:
         quantised = any(op.get_type_name() == 'FakeQuantize' for op in graph.get_ops())
         options = {'PERFORMANCE_HINT': 'LATENCY'}
         if device == 'cpu':
-            options['INFERENCE_NUM_THREADS'] = thread_counts.count(threads)
+            options['INFERENCE_NUM_THREADS'] = thread_counts.thread_count(threads)
         if precision == 'int8':
             if not quantised:
                 raise ModelError(

@@ -28,7 +28,7 @@ class TorchNetwork:
                 f"precision '{precision}' is not one of torch's: {', '.join(_TYPES)}; int8 is "
                 "OpenVINO's, from a file made by gaze_ros models export")
         self.device, self.precision = device, precision
-        torch.set_num_threads(thread_counts.count(threads))
+        torch.set_num_threads(thread_counts.thread_count(threads))
         # Tensor cores want channels last; on the CPU it gains nothing here.
         self._format = torch.preserve_format if device == 'cpu' else torch.channels_last
         try:

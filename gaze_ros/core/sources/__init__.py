@@ -4,9 +4,9 @@ from typing import Optional, Protocol
 
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources.capture import LiveCapture, open_url, VideoFile
-from gaze_ros.core.sources.images import IMAGE_SUFFIXES, Images
+from gaze_ros.core.sources.images import IMAGE_SUFFIXES, ImageFiles
 from gaze_ros.core.sources.sample import Sample
-from gaze_ros.core.system.urls import without_password
+from gaze_ros.core.system.urls import redact_url
 import numpy as np
 
 _URL_SCHEMES = ('http://', 'https://', 'rtsp://', 'rtsps://', 'rtmp://', 'srt://', 'udp://')
@@ -20,7 +20,7 @@ class Source(Protocol):
     #: How many pictures there are in one pass, 0 where that is not known.
     count: int
     #: time.monotonic() at which the last picture was taken; NaN for what is played.
-    taken: float
+    capture_time: float
     #: Whether it starts again at its end; without effect on what has none.
     loop: bool
     #: What the source is, for messages; never with a password.
@@ -40,7 +40,7 @@ class Source(Protocol):
 class LiveSource(Source, Protocol):
     """What a source of :attr:`rate` 0 has to offer beside."""
 
-    def anew(self) -> 'LiveSource':
+    def reopened(self) -> 'LiveSource':
         """Return another one for the same device, which it opens when it is read."""
 
 
@@ -71,11 +71,11 @@ def open_source(
         there = False
     if not there:
         raise SourceError(
-            f"source '{without_password(source)}' is no file or folder; it may be "
+            f"source '{redact_url(source)}' is no file or folder; it may be "
             "a webcam's index (0), a video file, an image, a folder of images, an http or rtsp "
             "URL, or 'sample'")
     if source.startswith('/dev/video') or path.is_char_device():
         return LiveCapture(str(path), width=width, height=height, fps=fps)
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
-        return Images(path, rate=fps or 10.0, loop=loop)
+        return ImageFiles(path, rate=fps or 10.0, loop=loop)
     return VideoFile(str(path), loop=loop)

@@ -13,7 +13,7 @@ import cv2
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources.decoding import as_bgr
 from gaze_ros.core.system import native_threads
-from gaze_ros.core.system.urls import with_login, without_password
+from gaze_ros.core.system.urls import add_netrc_login, redact_url
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -40,10 +40,10 @@ class VideoFile:
     :raises SourceError: if it holds no video OpenCV can decode.
     """
 
-    taken = math.nan
+    capture_time = math.nan
 
     def __init__(self, location: str, *, loop: bool = False) -> None:
-        self.name = without_password(location)
+        self.name = redact_url(location)
         self._location = location
         self.loop = loop
         self._told_lost = self._told_short = False
@@ -120,7 +120,7 @@ class LiveCapture:
 
     rate = 0.0
     count = 0
-    taken = math.nan
+    capture_time = math.nan
     loop = False
 
     def __init__(self, device: Union[int, str], *, width: int = 0, height: int = 0,
@@ -129,7 +129,7 @@ class LiveCapture:
         self._wanted = {
             cv2.CAP_PROP_FRAME_WIDTH: width, cv2.CAP_PROP_FRAME_HEIGHT: height,
             cv2.CAP_PROP_FPS: fps}
-        self.name = without_password(str(device))
+        self.name = redact_url(str(device))
         self._capture: Optional[cv2.VideoCapture] = None
         self._open()
 
@@ -147,7 +147,7 @@ class LiveCapture:
             ok = self._capture.grab()
         except cv2.error as e:
             ok, words = False, f': {e.err}'
-        self.taken = time.monotonic()
+        self.capture_time = time.monotonic()
         if not ok:
             self.close()
             raise SourceError(f"source '{self.name}' gives no picture{words}")
@@ -166,7 +166,7 @@ class LiveCapture:
         if capture is not None:
             capture.release()
 
-    def anew(self) -> 'LiveCapture':
+    def reopened(self) -> 'LiveCapture':
         """Return another one for the same device, which it opens when it is read."""
         other = copy(self)
         other._capture = None
@@ -206,7 +206,7 @@ def open_url(url: str, *, loop: bool = False) -> Union[VideoFile, LiveCapture]:
 
 def _open_url(url: str) -> cv2.VideoCapture:
     os.environ.setdefault('OPENCV_FFMPEG_CAPTURE_OPTIONS', 'rtsp_transport;tcp')
-    return _open(with_login(url), cv2.CAP_FFMPEG, [
+    return _open(add_netrc_login(url), cv2.CAP_FFMPEG, [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 1000 * _TIMEOUT,
         cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1000 * _TIMEOUT])
 
@@ -214,5 +214,5 @@ def _open_url(url: str) -> cv2.VideoCapture:
 def _open(what: Union[int, str], *how: object) -> cv2.VideoCapture:
     os.environ.setdefault('OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT', str(_TIMEOUT))
     native_threads.configure_opencv_logging()
-    native_threads.hush()
+    native_threads.silence_opencv()
     return cv2.VideoCapture(what, *how)

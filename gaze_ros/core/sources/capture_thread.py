@@ -11,26 +11,26 @@ _T = TypeVar('_T')
 #: Seconds after which a call hangs: the driver or the disk does, for OpenCV gives up a webcam or
 #: a stream after 5 s, and after twice that one that has to be opened first. And how often it is
 #: looked after, in seconds.
-HANGS, _LOOK = 12.0, 0.5
+HANG_TIMEOUT, _LOOK = 12.0, 0.5
 
 
-class LeftBehindError(Exception):
+class AbandonedError(Exception):
     """Ends a thread whose place another one has taken."""
 
 
-class Turn:
+class CaptureThread:
     """A thread that plays, until it is left behind.
 
     :ivar source: what it plays; None between two.
     :ivar left: whether another thread has taken its place.
     """
 
-    def __init__(self, run: Callable[['Turn'], None]) -> None:
+    def __init__(self, run: Callable[['CaptureThread'], None]) -> None:
         self.source: Optional[Source] = None
-        self.left = False
+        self.abandoned = False
         #: time.monotonic() at which a call began that is under way, and whether that was told.
         self.since: Optional[float] = None
-        self.told = False
+        self.reported = False
         self.lock = Lock()
         self.thread = Thread(target=run, args=(self,), name='camera', daemon=True)
         self.thread.start()
@@ -40,17 +40,17 @@ class Turn:
 
         :raises LeftBehindError: if it hung, and another thread has gone on.
         """
-        self.told, self.since = False, time.monotonic()
+        self.reported, self.since = False, time.monotonic()
         try:
             return function()
         finally:
             with self.lock:
                 self.since = None
-                if self.left:
-                    raise LeftBehindError
+                if self.abandoned:
+                    raise AbandonedError
 
 
-class Relay:
+class CaptureWatchdog:
     """Has turns run one after the other, and the next take over from one that hangs.
 
     One that was left behind ends when its call returns, if it ever does. Until then the next one
@@ -62,51 +62,51 @@ class Relay:
         lock held.
     """
 
-    def __init__(self, run: Callable[[Turn], None], hangs: Callable[[Turn], None],
-                 hand_over: Callable[[Turn], bool]) -> None:
+    def __init__(self, run: Callable[[CaptureThread], None], hangs: Callable[[CaptureThread], None],
+                 hand_over: Callable[[CaptureThread], bool]) -> None:
         self._run = run
         self._hangs = hangs
         self._hand_over = hand_over
         self._ending = Event()
-        self._turn: Optional[Turn] = None
-        self._behind: Optional[Turn] = None
+        self._current: Optional[CaptureThread] = None
+        self._abandoned: Optional[CaptureThread] = None
         self._watch: Optional[Thread] = None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Begin the first turn."""
         self._ending = Event()
-        self._turn = Turn(self._run)
+        self._current = CaptureThread(self._run)
         self._watch = Thread(
             target=self._look, args=(self._ending,), name='camera_watch', daemon=True)
         self._watch.start()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Have no turn follow; to end the one at work is the owner's."""
         self._ending.set()
 
     def join(self, timeout: float) -> bool:
         """Wait for the turn, in seconds; False where it hangs."""
-        if self._turn is None:
+        if self._current is None:
             return True
         until = time.monotonic() + timeout
         self._watch.join(timeout)
-        self._turn.thread.join(max(0.0, until - time.monotonic()))
-        return not self._turn.thread.is_alive()
+        self._current.thread.join(max(0.0, until - time.monotonic()))
+        return not self._current.thread.is_alive()
 
     def _look(self, ending: Event) -> None:
         while not ending.wait(_LOOK):
-            turn = self._turn
+            turn = self._current
             since = turn.since
-            if since is None or time.monotonic() - since < HANGS:
+            if since is None or time.monotonic() - since < HANG_TIMEOUT:
                 continue
-            if not turn.told:
-                turn.told = True
+            if not turn.reported:
+                turn.reported = True
                 self._hangs(turn)
-            if self._behind is not None and self._behind.thread.is_alive():
+            if self._abandoned is not None and self._abandoned.thread.is_alive():
                 continue
             with turn.lock:
                 # Another call than the one that hung is none of its.
                 if turn.since != since or not self._hand_over(turn):
                     continue
-                turn.left = True
-            self._behind, self._turn = turn, Turn(self._run)
+                turn.abandoned = True
+            self._abandoned, self._current = turn, CaptureThread(self._run)

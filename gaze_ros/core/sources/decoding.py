@@ -9,7 +9,7 @@ import numpy as np
 _TO_BGR = {1: cv2.COLOR_GRAY2BGR, 4: cv2.COLOR_BGRA2BGR}
 
 
-class PictureError(SourceError):
+class ImageError(SourceError):
     """A single picture that is none; the source may give the next one at once."""
 
 
@@ -21,11 +21,11 @@ def as_bgr(picture: Optional[np.ndarray], name: str) -> np.ndarray:
     :raises PictureError: for anything else, or nothing.
     """
     if picture is None or not picture.size:
-        raise PictureError(f"source '{name}' gives an empty picture")
+        raise ImageError(f"source '{name}' gives an empty picture")
     channels = picture.shape[2] if picture.ndim == 3 else 1
     if picture.ndim not in (2, 3) or channels not in (1, 3, 4) or picture.dtype not in (
             np.uint8, np.uint16):
-        raise PictureError(
+        raise ImageError(
             f"source '{name}' gives a picture of shape {picture.shape} and {picture.dtype}; "
             '(height, width) with 1, 3 or 4 channels of 8 or 16 bits was expected')
     if picture.dtype == np.uint16:

@@ -8,8 +8,8 @@ from typing import Optional
 import cv2
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.system import native_threads
-from gaze_ros.core.system.native_threads import MOST_PIXELS
-from gaze_ros.core.system.safe_files import claims_too_much
+from gaze_ros.core.system.native_threads import MAX_PIXELS
+from gaze_ros.core.system.safe_files import png_too_large
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 
 
-class Images:
+class ImageFiles:
     """Still pictures played as a video; one that cannot be decoded is skipped and told.
 
     :param path: an image or a folder of images.
@@ -35,16 +35,16 @@ class Images:
             raise SourceError(
                 f"source '{path}' is a folder without images ({', '.join(IMAGE_SUFFIXES)})")
         self.count = len(self._paths)
-        self.taken = math.nan
+        self.capture_time = math.nan
         self._next = 0
         self._still: Optional[np.ndarray] = None
         #: Those that could not be decoded.
         self._told: set[Path] = set()
-        native_threads.hush()
+        native_threads.silence_opencv()
         if self.count == 1 and self._decode(self._paths[0]) is None:
             raise SourceError(
                 f"source '{self._paths[0]}' ({self._paths[0].stat().st_size} bytes) is no image "
-                f'OpenCV can decode: one that is whole, of at most {MOST_PIXELS} pixels, was '
+                f'OpenCV can decode: one that is whole, of at most {MAX_PIXELS} pixels, was '
                 'expected')
 
     def read(self) -> Optional[np.ndarray]:
@@ -81,7 +81,7 @@ class Images:
             if not path.is_file():  # a pipe that never ends
                 return None
             with open(path, 'rb') as file:
-                if claims_too_much(file.read(24)):
+                if png_too_large(file.read(24)):
                     return None
             picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if self.count == 1:

@@ -6,12 +6,17 @@ import time
 from typing import Optional
 
 import cv2
-from gaze_ros.core.diagnostics.stage_stats import Stage
+from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.pipeline.hot_swap import HotSwap
 from gaze_ros.core.sources import Source
-from gaze_ros.core.sources.capture_thread import HANGS, LeftBehindError, Relay, Turn
-from gaze_ros.core.sources.decoding import PictureError
+from gaze_ros.core.sources.capture_thread import (
+    AbandonedError,
+    CaptureThread,
+    CaptureWatchdog,
+    HANG_TIMEOUT,
+)
+from gaze_ros.core.sources.decoding import ImageError
 from gaze_ros.core.sources.pacing import Pacer
 import numpy as np
 
@@ -28,7 +33,7 @@ _LEAD = 2.0
 _SPOILT = 30
 
 
-def wait_for(missing: Callable[[], str], woken: Event) -> bool:
+def wait_for_subscribers(missing: Callable[[], str], woken: Event) -> bool:
     """Wait for those who are to see a file, 15 s at most; return False if woken meanwhile.
 
     :param missing: asked again and again: what is waited for, or '' where it may start.
@@ -63,7 +68,7 @@ class Player:
     """
 
     def __init__(
-            self, source: Source, stage: Stage,
+            self, source: Source, stage: StageStats,
             publish: Callable[[np.ndarray, Source, float], None], missing: Callable[[], str],
             at_end: Callable[[], None], failed: Callable[[Exception], None]) -> None:
         self._sources = HotSwap(source)
@@ -83,9 +88,9 @@ class Player:
         #: What was played last, and how many pictures had been published before it.
         self._played, self._before = source, stage.rate.count
         #: Pictures in a row that could not be decoded, and of which source that was told.
-        self._spoilt = 0
-        self._told: Optional[Source] = None
-        self._relay = Relay(self._run, self._hangs, self._hand_over)
+        self._undecodable = 0
+        self._reported: Optional[Source] = None
+        self._watchdog = CaptureWatchdog(self._run, self._hangs, self._hand_over)
 
     @property
     def source(self) -> Source:
@@ -95,76 +100,76 @@ class Player:
     def replace(self, source: Source) -> None:
         """Go on with another source after the picture that is being read; close the old one."""
         with self._putting:
-            self._sources.put(source)
+            self._sources.replace(source)
         self._woken.set()
 
     def wake(self) -> None:
         """Mind what was changed at once, not at the time of the next picture."""
         self._woken.set()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Begin to play, or go on where it was ended."""
         self.failure = self.idle = ''
         self._ending = False
         self._begun = None
-        self._relay.begin()
+        self._watchdog.start()
 
-    def end(self) -> None:
+    def request_stop(self) -> None:
         """Tell the thread to end."""
         self._ending = True
-        self._relay.end()
+        self._watchdog.stop()
         self._woken.set()
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread, in seconds; False where a read hangs."""
-        return self._relay.join(timeout)
+        return self._watchdog.join(timeout)
 
     def close(self) -> None:
         """Let go of the source; the thread has ended."""
         self._sources.close()
 
-    def _run(self, turn: Turn) -> None:
+    def _run(self, turn: CaptureThread) -> None:
         try:
             while not self._ending:
                 self._woken.clear()
                 if self._ending:  # told between the two lines above
                     return
                 turn.source = None
-                turn.source = turn.call(self._sources.take)
+                turn.source = turn.call(self._sources.acquire)
                 self._play(turn, turn.source)
-        except LeftBehindError:
+        except AbandonedError:
             if turn.source is not None:
                 turn.source.close()
         except Exception as e:
             if not self._ending:
                 self._failed(e)
 
-    def _hangs(self, turn: Turn) -> None:
+    def _hangs(self, turn: CaptureThread) -> None:
         source = turn.source or self.source
-        self._tell(f"source '{source.name}' hangs: no answer for {HANGS:g} s",
+        self._report(f"source '{source.name}' hangs: no answer for {HANG_TIMEOUT:g} s",
                    'waiting for it' if source.rate else 'opening it anew beside')
 
-    def _hand_over(self, turn: Turn) -> bool:
+    def _hand_over(self, turn: CaptureThread) -> bool:
         """Give the next turn another source than the one that hangs, if there can be one."""
         with self._putting:
             source = self.source
             if source is turn.source:
                 if source.rate:
                     return False
-                source = self._begun = source.anew()
+                source = self._begun = source.reopened()
             self._sources = HotSwap(source)
         return True
 
-    def _play(self, turn: Turn, source: Source) -> None:
+    def _play(self, turn: CaptureThread, source: Source) -> None:
         """Publish what a source gives until woken."""
         if source is not self._played:
             self._played, self._before = source, self._stage.rate.count
-            self._spoilt = 0
+            self._undecodable = 0
         rate = source.rate and (self.rate or source.rate)
         pacer = Pacer(rate) if rate else None
         if source is not self._begun:
             self.failure = self.idle = ''
-            if pacer and not wait_for(self._waiting, self._woken):
+            if pacer and not wait_for_subscribers(self._waiting, self._woken):
                 return
             self.idle = ''
             self._begun = source
@@ -176,8 +181,8 @@ class Player:
             start = time.monotonic()
             try:
                 picture = turn.call(source.read)
-            except PictureError as e:
-                self._spoil(turn, source, str(e))
+            except ImageError as e:
+                self._skip_image(turn, source, str(e))
                 continue
             except SourceError as e:
                 self._fail(str(e))
@@ -187,7 +192,7 @@ class Player:
                 self._fail(f"source '{source.name}': {e!r}")
                 continue
             reading = time.monotonic() - start
-            self._spoilt = 0
+            self._undecodable = 0
             if self.failure:
                 _log.info("source '%s' is back", source.name)
                 self.failure = ''
@@ -204,14 +209,14 @@ class Player:
         self.idle = self._missing()
         return self.idle
 
-    def _spoil(self, turn: Turn, source: Source, reason: str) -> None:
+    def _skip_image(self, turn: CaptureThread, source: Source, reason: str) -> None:
         """Leave out a picture; where there are many in a row, the source has failed."""
-        self._spoilt += 1
-        if self._spoilt < _SPOILT:
-            self._stage.drop('failed')
-            self._stage.fail(reason)
-            if self._told is not source:
-                self._told = source
+        self._undecodable += 1
+        if self._undecodable < _SPOILT:
+            self._stage.dropped('failed')
+            self._stage.failed(reason)
+            if self._reported is not source:
+                self._reported = source
                 _log.warning('%s: it, and others like it, are left out', reason)
             return
         if not source.rate:
@@ -219,13 +224,13 @@ class Player:
         self._fail(reason)
 
     def _fail(self, reason: str) -> None:
-        self._tell(reason, f'trying again every {_RETRY:g} s')
+        self._report(reason, f'trying again every {_RETRY:g} s')
         self._woken.wait(_RETRY)
 
-    def _tell(self, reason: str, doing: str) -> None:
+    def _report(self, reason: str, doing: str) -> None:
         """Say why there are no pictures, and what is done about it: once until there are."""
-        self._stage.drop('failed')
-        self._stage.fail(reason)
+        self._stage.dropped('failed')
+        self._stage.failed(reason)
         if not self.failure:
             _log.error('%s; %s', reason, doing)
         self.failure = reason

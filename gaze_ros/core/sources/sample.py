@@ -20,7 +20,7 @@ class Sample:
 
     name = 'sample'
     count = 0
-    taken = math.nan
+    capture_time = math.nan
     loop = False
 
     def __init__(self, width: int = 640, height: int = 480, rate: float = 30.0) -> None:

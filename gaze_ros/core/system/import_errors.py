@@ -29,19 +29,19 @@ _SYSTEM = {
     'libgomp.so.1': 'apt install libgomp1', 'libusb-1.0.so.0': 'apt install libusb-1.0-0'}
 
 
-def ours(error: BaseException) -> bool:
+def is_own_import(error: BaseException) -> bool:
     """Return whether a module of this package is missing: not the user's fault."""
     name = getattr(error, 'name', None) or ''
     return name.startswith('gaze_ros.') and not name.startswith('gaze_ros.msg')
 
 
-def install(module: str) -> str:
+def pip_command(module: str) -> str:
     """Return the command that installs the package of a module."""
     name = _PACKAGES.get(module, module)
     return f"pip install '{name}'" if '[' in name else f'pip install {name}'
 
 
-def reason_and_cure(error: BaseException, module: str = '') -> tuple[str, str]:
+def cause_and_remedy(error: BaseException, module: str = '') -> tuple[str, str]:
     """Return what is wrong and what to do about it.
 
     :param error: an ImportError, or what else a library raises when it is imported.
@@ -62,13 +62,13 @@ def reason_and_cure(error: BaseException, module: str = '') -> tuple[str, str]:
     if name[0] in _ROS or name[0].startswith(('rclpy', '_rclpy', 'rosidl', 'rmw')):
         return f"ROS's package {name[0]} cannot be imported ({said})", _ROS_CURE
     if isinstance(first, ModuleNotFoundError) and name[0] == top:
-        return f'the package {top} is not installed', install(top)
-    again = install(top).replace('install', 'install --force-reinstall', 1)
+        return f'the package {top} is not installed', pip_command(top)
+    again = pip_command(top).replace('install', 'install --force-reinstall', 1)
     return (f'the package {top or "?"} cannot be imported ({said})',
             f'{again}, or see docs/install.md')
 
 
-def reason(error: BaseException, module: str = '') -> str:
+def describe(error: BaseException, module: str = '') -> str:
     """Return both on one line."""
-    what, do = reason_and_cure(error, module)
+    what, do = cause_and_remedy(error, module)
     return f'{what}: {do}'

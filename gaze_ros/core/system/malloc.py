@@ -35,7 +35,7 @@ _SAID = (
 _LEAST, _ENOUGH = 1280 << 20, 2 << 30
 
 
-def is_exhausted(error: Optional[BaseException]) -> bool:
+def is_out_of_memory(error: Optional[BaseException]) -> bool:
     """Return whether an error, or one that led to it, says that memory is short."""
     while error is not None:
         words = str(error).lower()
@@ -45,7 +45,7 @@ def is_exhausted(error: Optional[BaseException]) -> bool:
     return False
 
 
-def limited() -> str:
+def memory_limit_problem() -> str:
     """Return why this process has too little memory to start, or ''."""
     if sys.platform == 'win32':
         return ''

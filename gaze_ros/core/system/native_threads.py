@@ -13,7 +13,7 @@ WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'KMP_BLOCKTIME': '0'}
 
 #: Pixels that OpenCV unpacks at most, twice 7680x4320. By its own limit a JPEG of 5 kB that claims
 #: 32000x32000 takes a minute and 6 GB.
-MOST_PIXELS = 1 << 26
+MAX_PIXELS = 1 << 26
 
 
 def configure() -> None:
@@ -25,11 +25,11 @@ def configure() -> None:
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault('GLOG_minloglevel', '2')
-    os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(MOST_PIXELS))
+    os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(MAX_PIXELS))
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
-def count(wanted: int = 0) -> int:
+def thread_count(wanted: int = 0) -> int:
     """Return the number of threads to use: what is wanted, or the cores this process may use."""
     if wanted > 0:
         return wanted
@@ -46,7 +46,7 @@ def configure_opencv_logging() -> None:
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
 
 
-def hush() -> None:
+def silence_opencv() -> None:
     """Have OpenCV quiet from now on, where it was imported before."""
     import cv2
     # OpenCV 4.6 has it at the top only, OpenCV 5 in there only; 2: errors.

@@ -4,13 +4,13 @@ from pathlib import Path
 import stat
 from typing import Any
 
-from gaze_ros.core.system.native_threads import MOST_PIXELS
+from gaze_ros.core.system.native_threads import MAX_PIXELS
 import yaml
 
 #: Bytes that a file of weights may have: the largest known, of L2CS-Net, has a quarter of it.
-MOST_WEIGHTS = 1 << 30
+MAX_WEIGHTS_BYTES = 1 << 30
 #: Bytes that a file of settings may have: a calibration has 1 kB, the manifest 20 kB.
-MOST_SETTINGS = 1 << 18
+MAX_SETTINGS_BYTES = 1 << 18
 
 #: How deep a YAML may go: a parameter file's deepest is three.
 _DEEPEST = 32
@@ -25,7 +25,7 @@ _WRONG = (
     (b'version https://git-lfs', "a pointer of Git LFS, not its file: run 'git lfs pull'"))
 
 
-def unreadable(path: Path, most: int) -> str:
+def read_problem(path: Path, most: int) -> str:
     """Return why a path cannot be read as a file of at most so many bytes, or ''.
 
     A pipe or a device is not opened: reading it may never end.
@@ -47,9 +47,9 @@ def unreadable(path: Path, most: int) -> str:
         return f'it cannot be read: {e}'
 
 
-def no_weights(path: Path) -> str:
+def weights_problem(path: Path) -> str:
     """Return why a path cannot be a file of weights, whatever its format, or ''."""
-    if why := unreadable(path, MOST_WEIGHTS):
+    if why := read_problem(path, MAX_WEIGHTS_BYTES):
         return why
     with open(path, 'rb') as file:
         begin = file.read(512).lstrip(b'\xef\xbb\xbf \t\r\n').lower()
@@ -58,7 +58,7 @@ def no_weights(path: Path) -> str:
     return next((f'it is {what}' for how, what in _WRONG if begin.startswith(how)), '')
 
 
-def claims_too_much(begin: bytes) -> bool:
+def png_too_large(begin: bytes) -> bool:
     """Return whether a PNG says that it has more pixels than are unpacked.
 
     OpenCV 5.0.0 minds its limit for all formats, but for a PNG whose header is damaged only when
@@ -67,16 +67,16 @@ def claims_too_much(begin: bytes) -> bool:
     :param begin: 24 bytes of the file, or more.
     """
     return (begin[:4] == b'\x89PNG' and int.from_bytes(begin[16:20], 'big')
-            * int.from_bytes(begin[20:24], 'big') > MOST_PIXELS)
+            * int.from_bytes(begin[20:24], 'big') > MAX_PIXELS)
 
 
-def read_text(path: Path, most: int = MOST_SETTINGS) -> str:
+def read_text(path: Path, most: int = MAX_SETTINGS_BYTES) -> str:
     """Return the text of a file in UTF-8.
 
     :raises OSError: if it is no file, or cannot be read; ValueError, if it is too large, or not
         UTF-8.
     """
-    if why := unreadable(path, most):
+    if why := read_problem(path, most):
         raise OSError(why)
     with open(path, 'rb') as file:
         data = file.read(most + 1)

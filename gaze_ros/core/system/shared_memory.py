@@ -42,7 +42,7 @@ class Segment:
     nbytes: int
 
 
-def stale() -> list[Segment]:
+def stale_segments() -> list[Segment]:
     """Return the segments of this user whose owners are dead.
 
     None where there is no such place, or it cannot be read.

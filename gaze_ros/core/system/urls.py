@@ -10,14 +10,14 @@ from gaze_ros.core.errors import SourceError
 _HIDDEN = r'[^=&;?#\s]*(?:pass|pwd|psw|token|secret|key|auth|login|user|usr|sig)[^=&;?#\s]*'
 
 
-def without_password(url: str) -> str:
+def redact_url(url: str) -> str:
     """Return a URL as it may be logged: all up to its last @, and secrets in its query, as ***."""
     # A scheme with one slash, or none, is a slip of the pen, and no reason to tell.
     url = re.sub(r':(/*).*@', r':\1***@', url, count=1, flags=re.DOTALL)
     return re.sub(rf'(?i)([?&;]{_HIDDEN}=)[^&;#\s]*', r'\1***', url)
 
 
-def with_login(url: str) -> str:
+def add_netrc_login(url: str) -> str:
     """Return a URL with the login that the file $NETRC has for its host; else as it is.
 
     So neither a command line nor a parameter has to hold it, and whoever sets the parameter cannot

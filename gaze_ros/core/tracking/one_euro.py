@@ -27,7 +27,7 @@ class _State:
     speed: np.ndarray
 
 
-class Smoother:
+class OneEuroSmoother:
     """A one-euro filter (Casiez et al., CHI 2012) of each track's gaze and head.
 
     The faster they change, the less they are smoothed.
@@ -80,7 +80,7 @@ class Smoother:
         turn = self._step(('turn', track_id), orientation, stamp, 2 * self.beta)
         return distance if mean is logarithm else math.exp(mean[0]), turn
 
-    def forget_old(self, stamp: float) -> None:
+    def prune(self, stamp: float) -> None:
         """Drop the tracks that would start afresh anyway, so that nothing grows."""
         self._states = {
             k: s for k, s in self._states.items() if 0 < stamp - s.stamp <= self.timeout}

@@ -13,7 +13,7 @@ LONG_SIDE = 640
 #: The detector may take this share of the time between two pictures where ``interval`` is 0.
 BUDGET = 1 / 3
 #: ... and runs on every tenth at least.
-MOST = 10
+MAX_INTERVAL = 10
 
 #: Detections and periods whose median is taken: one slow call, or one gap, does not count.
 _KNOWN = 15
@@ -36,7 +36,7 @@ _FLOW = {'winSize': (11, 11), 'maxLevel': 3,
          'criteria': (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)}
 
 
-class Schedule:
+class DetectionScheduler:
     """Says on which pictures the detector is to run."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Schedule:
         self._times: deque[float] = deque(maxlen=_KNOWN)
         self._periods: deque[float] = deque(maxlen=_KNOWN)
 
-    def due(self, interval: int, shape: tuple[int, ...], stamp: float) -> bool:
+    def should_detect(self, interval: int, shape: tuple[int, ...], stamp: float) -> bool:
         """Count a picture and return whether the detector is to run on it.
 
         It is where the pictures change their size or their stamps go back.
@@ -70,11 +70,11 @@ class Schedule:
         return True
 
     @property
-    def following(self) -> bool:
+    def tracks_between(self) -> bool:
         """Whether faces of the last picture that was due are to be followed."""
         return self._interval > 1
 
-    def took(self, seconds: float) -> None:
+    def report_duration(self, seconds: float) -> None:
         """Learn what the detection that was due took; one that failed is not told."""
         self._times.append(seconds)
         self._interval = self._wanted
@@ -82,10 +82,10 @@ class Schedule:
     def _affordable(self) -> int:
         if not (self._times and self._periods):
             return 1
-        return min(max(math.ceil(median(self._times) / (BUDGET * median(self._periods))), 1), MOST)
+        return min(max(math.ceil(median(self._times) / (BUDGET * median(self._periods))), 1), MAX_INTERVAL)
 
 
-class Follower:
+class OpticalFlowTracker:
     """Median Flow (Kalal, Mikolajczyk and Matas, ICPR 2010) of all faces at once.
 
     Points in a box are followed from picture to picture and back again. Those that come back
@@ -105,7 +105,7 @@ class Follower:
         if faces:
             self._see(bgr)
 
-    def follow(self, bgr: np.ndarray) -> list[Face]:
+    def track(self, bgr: np.ndarray) -> list[Face]:
         """Return the faces where they are now, with the scores they had; the lost are left out.
 
         :param bgr: (H, W, 3) uint8, the picture after the last one, of the same size.

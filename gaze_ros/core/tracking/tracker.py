@@ -48,7 +48,7 @@ class _Track:
         """Return (3,) how far the place is expected to have moved since it was seen."""
         return self.speed * (-_DAMPING * math.expm1((self.seen - stamp) / _DAMPING))
 
-    def see(self, place: np.ndarray, stamp: float, good: bool) -> None:
+    def update(self, place: np.ndarray, stamp: float, good: bool) -> None:
         """Take a new sighting into account.
 
         :param good: whether it was seen, with a good score, all the time since the last one.
@@ -80,7 +80,7 @@ class Tracker:
         self.timeout = timeout
         self.prefix = prefix
         self._tracks: list[_Track] = []
-        self.given = 0
+        self.ids_given = 0
         self._last = -math.inf
         self._shape: tuple[int, ...] = ()
 
@@ -88,7 +88,7 @@ class Tracker:
         """Return how many tracks there are."""
         return len(self._tracks)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Forget all tracks; their ids are not given again."""
         self._tracks = []
 
@@ -103,7 +103,7 @@ class Tracker:
         :param shape: of the picture. If it changes, all tracks are forgotten: places are pixels.
         """
         if stamp < self._last or shape != self._shape:
-            self.forget()
+            self.reset()
         before, self._last, self._shape = self._last, stamp, shape
         self._tracks = [t for t in self._tracks if stamp - t.seen <= self.timeout]
         places = [_place(face) for face in faces]
@@ -112,7 +112,7 @@ class Tracker:
 
         def match(rows: list[int], tracks: list[_Track]) -> None:
             for i, track in _pairs([places[i] for i in rows], tracks, stamp):
-                track.see(places[rows[i]], stamp, good[rows[i]] and track.seen == before)
+                track.update(places[rows[i]], stamp, good[rows[i]] and track.seen == before)
                 ids[rows[i]] = track.track_id
 
         match([i for i, g in enumerate(good) if g], self._tracks)
@@ -121,8 +121,8 @@ class Tracker:
             if t.seen == before and t.trust >= _TRUST and t.track_id not in ids])
         for i, place in enumerate(places):
             if good[i] and ids[i] is None:
-                self.given += 1
-                ids[i] = f"{self.prefix}{'_' * self.prefix[-1].isdigit()}{self.given}"
+                self.ids_given += 1
+                ids[i] = f"{self.prefix}{'_' * self.prefix[-1].isdigit()}{self.ids_given}"
                 self._tracks.append(_Track(ids[i], place, np.zeros(3), stamp))
         if stamp == before:
             # Else none would ever be given up.

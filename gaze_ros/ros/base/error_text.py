@@ -7,7 +7,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 _WORDED = GazeRosError, ValueError, rclpy_implementation.RCLError
 
 
-def reason(error: Exception) -> str:
+def format_error(error: Exception) -> str:
     """Return an error as one line for the log, without rclpy's repetitions of names."""
     words = ' '.join(str(error).split())
     if isinstance(error, InvalidParameterTypeException):

@@ -5,18 +5,18 @@ from threading import Lock
 import time
 from typing import Any, Optional, Union
 
-from gaze_ros.core.diagnostics.stage_stats import Stage
-from gaze_ros.core.diagnostics.status import Facts, NotActive
+from gaze_ros.core.diagnostics.stage_stats import StageStats
+from gaze_ros.core.diagnostics.status import InactiveStatus, NodeStatus
 from gaze_ros.core.parameters import NODES, Spec, Value
 from gaze_ros.core.pipeline.worker import Worker
-from gaze_ros.ros.base.diagnostics import Diagnostics
-from gaze_ros.ros.base.error_text import reason
-from gaze_ros.ros.base.parameters import declare
+from gaze_ros.ros.base.diagnostics import DiagnosticsPublisher
+from gaze_ros.ros.base.error_text import format_error
+from gaze_ros.ros.base.parameters import declare_parameters
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import seconds
-from gaze_ros.ros.comm.image_transport import Picture, subscribe_images
-from gaze_ros.ros.comm.intra_process import Reader
-from gaze_ros.ros.process.shutdown import Stop
+from gaze_ros.ros.comm.image_transport import ReceivedImage, subscribe_images
+from gaze_ros.ros.comm.intra_process import IntraProcessSubscription
+from gaze_ros.ros.process.shutdown import Shutdown
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -41,66 +41,66 @@ class ManagedNode(LifecycleNode):
     :ivar readers: those made in make; they are ended before free.
     """
 
-    def __init__(self, name: str, specs: tuple[Spec, ...], stage: Stage, stop: Stop) -> None:
-        self.readers: list[Reader] = []
+    def __init__(self, name: str, specs: tuple[Spec, ...], stage: StageStats, stop: Shutdown) -> None:
+        self.managed_subscriptions: list[IntraProcessSubscription] = []
         super().__init__(name)
-        self.stage = stage
-        self.stop = stop
+        self.stats = stage
+        self.shutdown = stop
         self.configured = self.active = False
         self._fixed = {spec.name for spec in specs if not spec.live}
         try:
-            self.values = declare(self, specs, self._on_change, self._check)
+            self.values = declare_parameters(self, specs, self._on_change, self._check)
         except BaseException:
             self.destroy_node()
             raise
-        self._made = Entities(self)
+        self._entities = EntityTracker(self)
         #: What the diagnostics were told last of the node at work.
-        self._told: Optional[tuple[Facts, str]] = None
+        self._last_state: Optional[tuple[NodeStatus, str]] = None
         #: While a transition or a change is under way.
-        self._moving = Lock()
-        Diagnostics(self)
+        self._transition_lock = Lock()
+        DiagnosticsPublisher(self)
 
     @property
-    def hardware(self) -> str:
+    def hardware_id(self) -> str:
         """The diagnostics' hardware_id: the camera, the model, or ''; while configured."""
         return ''
 
-    def facts(self) -> Facts:
+    def status(self) -> NodeStatus:
         """Return what is known beside the stage's figures; called while configured."""
         raise NotImplementedError
 
-    def make(self) -> None:
+    def configure(self) -> None:
         """Open and load what the node needs, and create its topics.
 
         :raises GazeRosError: if something it was given does not work.
         """
 
-    def begin(self) -> None:
+    def activate(self) -> None:
         """Begin to work: make and start the threads."""
 
-    def end(self) -> None:
+    def request_stop(self) -> None:
         """Tell the threads to end; at any time."""
 
     def join(self, timeout: float) -> bool:
         """Wait for the threads, in seconds; return whether they have ended, or never began."""
         return True
 
-    def part(self) -> None:
+    def deactivate(self) -> None:
         """Take back what was told, and drop what waits; the threads have ended.
 
         It may be called again, or without begin.
         """
 
-    def free(self) -> None:
+    def cleanup(self) -> None:
         """Close what make opened, as far as it came; the threads have ended."""
 
-    def prepare(self, values: dict[str, Value]) -> None:
+    def prepare_parameters(self, values: dict[str, Value]) -> None:
         """Prepare for new values of live parameters, while configured: load what they name.
 
         :raises GazeRosError, ValueError: if they do not work; they are refused for it.
         """
 
-    def change(self, values: dict[str, Value]) -> None:
+    def apply_parameters(self, values: dict[str, Value]) -> None:
         """Take new values of live parameters; they are in :attr:`values` already."""
 
     def age(self, header: Header) -> float:
@@ -112,123 +112,123 @@ class ManagedNode(LifecycleNode):
         """Wait for a transition and the threads, in seconds, and free what make opened."""
         until = time.monotonic() + timeout
         # What hangs still uses it: then the process ends without.
-        if self._moving.acquire(timeout=timeout):
+        if self._transition_lock.acquire(timeout=timeout):
             try:
-                if self._ended(max(0.0, until - time.monotonic())) and self.configured:
-                    self._discard()
+                if self._join_threads(max(0.0, until - time.monotonic())) and self.configured:
+                    self._clean_up()
             finally:
-                self._moving.release()
+                self._transition_lock.release()
 
     def destroy_node(self) -> None:
         """Take nothing more, and destroy the node."""
-        for reader in self.readers:
-            reader.end()
+        for reader in self.managed_subscriptions:
+            reader.destroy()
         super().destroy_node()
         # rclpy leaves it, and with it the node: others would see and ask its services for 20 s.
         self._state_machine.destroy_when_not_in_use()
 
-    def told(self) -> tuple[Union[Facts, NotActive], str]:
+    def diagnostic_state(self) -> tuple[Union[NodeStatus, InactiveStatus], str]:
         """Return the facts and the hardware as they are, for the diagnostics."""
-        if not self._moving.acquire(timeout=_GLANCE):
-            told = self._told
-            return told if told and self.active else (NotActive(self.configured, moving=True), '')
+        if not self._transition_lock.acquire(timeout=_GLANCE):
+            told = self._last_state
+            return told if told and self.active else (InactiveStatus(self.configured, in_transition=True), '')
         try:
-            self._told = (self.facts(), self.hardware) if self.active else None
-            return self._told or (
-                NotActive(self.configured), self.hardware if self.configured else '')
+            self._last_state = (self.status(), self.hardware_id) if self.active else None
+            return self._last_state or (
+                InactiveStatus(self.configured), self.hardware_id if self.configured else '')
         finally:
-            self._moving.release()
+            self._transition_lock.release()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make; where that fails, say why and stay unconfigured."""
         def configure() -> bool:
             try:
-                with self._made:
-                    self.make()
+                with self._entities:
+                    self.configure()
             except BaseException:  # a signal breaks off the start by SystemExit
-                self._discard()
+                self._clean_up()
                 raise
             self.configured = True
             return True
-        return self._move(configure)
+        return self._run_transition(configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin; where that fails, say why and stay inactive."""
         def activate() -> bool:
             try:
-                self.begin()
+                self.activate()
             except Exception:
-                self._rest()
+                self._stop_threads()
                 raise
             self.active = True
             return True
-        return self._move(activate)
+        return self._run_transition(activate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End; where a thread hangs, say so and stay active, though idle, to be told again."""
-        return self._move(self._rest)
+        return self._run_transition(self._stop_threads)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free."""
         def clean() -> bool:
-            self._discard()
+            self._clean_up()
             return True
-        return self._move(clean)
+        return self._run_transition(clean)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End and free; the process goes on until it is told to end."""
         def shut_down() -> bool:
-            if self._rest():
-                self._discard()
+            if self._stop_threads():
+                self._clean_up()
             return True
-        return self._move(shut_down)
+        return self._run_transition(shut_down)
 
-    def _move(self, transition: Callable[[], bool]) -> TransitionCallbackReturn:
+    def _run_transition(self, transition: Callable[[], bool]) -> TransitionCallbackReturn:
         """Do a transition: one at a time, and none when the process ends."""
-        with self._moving:
+        with self._transition_lock:
             try:
-                if not self.stop.event.is_set() and transition():
+                if not self.shutdown.event.is_set() and transition():
                     return _SUCCESS
             except Exception as e:
-                if not self.stop.event.is_set():
-                    self.stage.fail(reason(e))
+                if not self.shutdown.event.is_set():
+                    self.stats.failed(format_error(e))
                     if self.values['autostart']:  # mostly the process ends
-                        self.get_logger().fatal(reason(e))
+                        self.get_logger().fatal(format_error(e))
                     else:
-                        self.get_logger().error(reason(e))
+                        self.get_logger().error(format_error(e))
         return _FAILURE
 
     def _LifecycleNodeMixin__change_state(self, number: int):  # noqa: N802, rclpy's
         try:
             return super()._LifecycleNodeMixin__change_state(number)
         except rclpy_implementation.RCLError as e:  # Jazzy's raises: no such transition from here
-            self.get_logger().warning(reason(e))
+            self.get_logger().warning(format_error(e))
             return _FAILURE
 
-    def _rest(self) -> bool:
+    def _stop_threads(self) -> bool:
         """End the threads; return whether they have ended."""
-        if not (ended := self._ended(_PATIENCE)):
+        if not (ended := self._join_threads(_PATIENCE)):
             self.get_logger().error(f'still at work after {_PATIENCE:g} s: not deactivated')
         return ended
 
-    def _ended(self, timeout: float) -> bool:
+    def _join_threads(self, timeout: float) -> bool:
         self.active = False
         # Once more where the process ends: begin may have come after.
-        self.end()
+        self.request_stop()
         ended = self.join(timeout)
         if ended and self.configured:
-            self.part()
+            self.deactivate()
         return ended
 
-    def _discard(self) -> None:
+    def _clean_up(self) -> None:
         self.configured = False
-        for reader in self.readers:
-            reader.end()
-        self.readers = []
+        for reader in self.managed_subscriptions:
+            reader.destroy()
+        self.managed_subscriptions = []
         try:
-            self.free()
+            self.cleanup()
         finally:
-            self._made.destroy()
+            self._entities.destroy()
 
     def _check(self, values: dict[str, Value]) -> Optional[str]:
         if not self.configured:
@@ -238,66 +238,66 @@ class ManagedNode(LifecycleNode):
             return (f'{fixed[0]} is not taken while the node is configured: change it after '
                     f"{first} ('ros2 lifecycle set {self.get_fully_qualified_name()} ...')")
         try:
-            self.prepare(values)
+            self.prepare_parameters(values)
         except Exception as e:  # whatever a runtime raises: it is no reason to end
-            return reason(e)
+            return format_error(e)
         return None
 
     def _on_change(self, values: dict[str, Value]) -> None:
         self.values.update(values)
-        with self._moving:
+        with self._transition_lock:
             if not self.configured:
                 return
             try:
-                self.change(values)
+                self.apply_parameters(values)
             except Exception as e:
-                self.get_logger().error(f"not changed: {', '.join(values)}: {reason(e)}")
+                self.get_logger().error(f"not changed: {', '.join(values)}: {format_error(e)}")
 
 
-class ConsumerNode(ManagedNode):
+class ImageConsumerNode(ManagedNode):
     """A node with the parameters queue_depth and image_transport.
 
     :ivar workers: its threads, made and started by begin.
     """
 
-    def __init__(self, name: str, stage: Stage, stop: Stop) -> None:
+    def __init__(self, name: str, stage: StageStats, stop: Shutdown) -> None:
         super().__init__(name, NODES[name], stage, stop)
         self.workers: list[Worker] = []
-        self._images: Optional[Reader] = None
+        self._images: Optional[IntraProcessSubscription] = None
 
-    def end(self) -> None:
+    def request_stop(self) -> None:
         """Tell the threads to end."""
         for worker in self.workers:
-            worker.end()
+            worker.request_stop()
 
     def join(self, timeout: float) -> bool:
         """Wait for the threads, in seconds; return whether they have ended, or never began."""
         until = time.monotonic() + timeout
         return all(w.join(max(0.0, until - time.monotonic())) for w in self.workers)
 
-    def change(self, values: dict[str, Value]) -> None:
+    def apply_parameters(self, values: dict[str, Value]) -> None:
         """Take new values."""
         if 'queue_depth' in values:
             for worker in self.workers:
                 worker.set_queue_depth(values['queue_depth'])
-        if 'image_transport' in values and self._images in self.readers:
+        if 'image_transport' in values and self._images in self.managed_subscriptions:
             old = self._images
-            old.end()
-            self.readers[self.readers.index(old)] = self.listen()
+            old.destroy()
+            self.managed_subscriptions[self.managed_subscriptions.index(old)] = self.subscribe_to_images()
 
-    def listen(self) -> Reader:
+    def subscribe_to_images(self) -> IntraProcessSubscription:
         """Return a subscription to images, to be one of the readers."""
         self._images = subscribe_images(
             self, topics.IMAGE, self.on_image, MutuallyExclusiveCallbackGroup(),
             self.values['image_transport'])
         return self._images
 
-    def on_image(self, picture: Picture) -> None:
+    def on_image(self, picture: ReceivedImage) -> None:
         """Take an image."""
         raise NotImplementedError
 
 
-class Entities:
+class EntityTracker:
     """Those that a node creates within with-blocks, until they are destroyed.
 
     What rclpy creates at other times stays, as its subscription to /clock for use_sim_time.

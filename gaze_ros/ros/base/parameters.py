@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 
-def declare(
+def declare_parameters(
         node: Node, specs: tuple[Spec, ...], on_change: Callable[[dict[str, Value]], None],
         check: Callable[[dict[str, Value]], Optional[str]]) -> dict[str, Value]:
     """Declare the parameters of a node and return their values.
@@ -27,13 +27,13 @@ def declare(
     values: dict[str, Value] = {}
 
     def changing(parameters: list[Parameter]) -> dict[str, Value]:
-        new = {p.name: by_name[p.name].coerced(p.value) for p in parameters if p.name in by_name}
+        new = {p.name: by_name[p.name].convert(p.value) for p in parameters if p.name in by_name}
         return {name: value for name, value in new.items() if values.get(name) != value}
 
     def validate(parameters: list[Parameter]) -> SetParametersResult:
         for parameter in parameters:
             spec = by_name.get(parameter.name)
-            if spec is not None and (why := spec.complaint(parameter.value)):
+            if spec is not None and (why := spec.problem(parameter.value)):
                 return SetParametersResult(successful=False, reason=why)
         if len(values) == len(specs) and (changes := changing(parameters)) and (
                 why := check(changes)):
@@ -47,7 +47,7 @@ def declare(
 
     node.add_on_set_parameters_callback(validate)  # minded while declaring, too
     for spec in specs:
-        values[spec.name] = spec.coerced(
+        values[spec.name] = spec.convert(
             node.declare_parameter(spec.name, spec.default, descriptor(spec)).value)
     node.add_post_set_parameters_callback(apply)
     return dict(values)
@@ -61,7 +61,7 @@ def descriptor(spec: Spec) -> ParameterDescriptor:
     result = ParameterDescriptor(
         description=spec.description, additional_constraints='; '.join(constraints),
         # rclpy would refuse a 0 for 0.0, and a webcam's index for a string.
-        dynamic_typing=isinstance(spec.default, float) or spec.loose)
+        dynamic_typing=isinstance(spec.default, float) or spec.accepts_int)
     if spec.low is not None and isinstance(spec.default, float):
         result.floating_point_range = [
             FloatingPointRange(from_value=spec.low, to_value=spec.high)]

@@ -1,13 +1,13 @@
 """Services that do one thing and tell how it went."""
 from collections.abc import Callable
 
-from gaze_ros.ros.base.error_text import reason
+from gaze_ros.ros.base.error_text import format_error
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 
-def serve(node: Node, name: str, do: Callable[[], str]) -> None:
+def create_trigger_service(node: Node, name: str, do: Callable[[], str]) -> None:
     """Create a service of std_srvs/srv/Trigger.
 
     :param do: returns the message; what it raises is the message of a failure, whatever it is:
@@ -18,7 +18,7 @@ def serve(node: Node, name: str, do: Callable[[], str]) -> None:
             response.message = do()
             response.success = True
         except Exception as e:
-            response.message = reason(e)
+            response.message = format_error(e)
         return response
 
     node.create_service(

@@ -6,7 +6,7 @@ from typing import Optional
 from urllib.parse import unquote, urlsplit
 
 from ament_index_python.packages import get_package_share_directory, PackageNotFoundError
-from gaze_ros.core.diagnostics.log_throttle import Teller
+from gaze_ros.core.diagnostics.log_throttle import LogThrottle
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.geometry.camera_model import Calibration
 from gaze_ros.core.system.safe_files import parse_yaml, read_text
@@ -54,7 +54,7 @@ def load_camera_info(url: str) -> CameraInfo:
             f'(image_width, image_height, distortion_model, camera_matrix ...): {reason}') from e
 
 
-def read_calibration(info: CameraInfo) -> tuple[Optional[Calibration], str]:
+def calibration_from_camera_info(info: CameraInfo) -> tuple[Optional[Calibration], str]:
     """Return the calibration in a CameraInfo, and why it cannot be used.
 
     The same calibration as before for a message that tells the same; None where there is none
@@ -112,7 +112,7 @@ def _numbers(content: dict, name: str, count: int = 0) -> list[float]:
 _SIZES = 16
 
 
-class CameraInfos:
+class CameraInfoManager:
     """Makes the CameraInfo of pictures from a calibration file.
 
     A picture of another size than the calibrated one, and the same shape, has been scaled: so are
@@ -126,9 +126,9 @@ class CameraInfos:
     def __init__(self, url: str) -> None:
         self._calibrated = load_camera_info(url)
         self._made: dict[tuple[int, int], CameraInfo] = {}
-        self._teller = Teller()
+        self._teller = LogThrottle()
 
-    def of(self, width: int, height: int, log: RcutilsLogger) -> CameraInfo:
+    def for_size(self, width: int, height: int, log: RcutilsLogger) -> CameraInfo:
         """Return the CameraInfo of a picture of that size, to be given its header.
 
         :param log: is told of sizes that were not calibrated, a few times a minute at most.
@@ -151,13 +151,13 @@ class CameraInfos:
                  f'{width}x{height}: ') + (
             'it is scaled' if scaled else
             'it does not fit that shape, and is left out; calibrate the camera in this size')
-        if self._teller.due(words):
+        if self._teller.should_log(words):
             log.warning(words)
         return scaled or CameraInfo(width=width, height=height)
 
     @staticmethod
     def _scaled(info: CameraInfo, width: int, height: int) -> Optional[CameraInfo]:
-        calibration, _ = read_calibration(info)
+        calibration, _ = calibration_from_camera_info(info)
         matrix = calibration and calibration.matrix_for(width, height)
         if matrix is None:
             return None

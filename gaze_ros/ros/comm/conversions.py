@@ -9,8 +9,8 @@ import sys
 from builtin_interfaces.msg import Duration, Time
 import cv2
 from gaze_ros.core.attention.attention import Attention
-from gaze_ros.core.system.native_threads import MOST_PIXELS
-from gaze_ros.core.system.safe_files import claims_too_much
+from gaze_ros.core.system.native_threads import MAX_PIXELS
+from gaze_ros.core.system.safe_files import png_too_large
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.msg import Attention as AttentionMessage
 from gaze_ros.msg import Gaze as GazeMessage
@@ -133,13 +133,13 @@ def compressed_to_bgr(message: CompressedImage) -> np.ndarray:
         # Robots' pictures lie as the sensor does: a tag that would turn them is not minded.
         picture = cv2.imdecode(
             data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if (
-                data.size and not claims_too_much(data[:24].tobytes())) else None
+                data.size and not png_too_large(data[:24].tobytes())) else None
     except cv2.error:  # mostly a size that is not true
         picture = None
     if picture is None:
         raise ValueError(
             f'{told} cannot be decoded; jpeg, png, webp or tiff was expected, whole and with at '
-            f'most {MOST_PIXELS} pixels')
+            f'most {MAX_PIXELS} pixels')
     return picture
 
 

@@ -9,7 +9,7 @@ from gaze_ros.ros.comm.conversions import (
     compressed_to_bgr,
     image_to_bgr,
 )
-from gaze_ros.ros.comm.intra_process import Outlet, Reader
+from gaze_ros.ros.comm.intra_process import IntraProcessPublisher, IntraProcessSubscription
 import numpy as np
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 TRANSPORTS = {'raw': (Image, ''), 'compressed': (CompressedImage, '/compressed')}
 
 
-class Picture:
+class ReceivedImage:
     """A picture that came by a topic.
 
     :ivar header: its stamp is the time of capture.
@@ -36,7 +36,7 @@ class Picture:
         data = self._data
         return data.nbytes if isinstance(data, np.ndarray) else len(data.data)
 
-    def bgr(self) -> np.ndarray:
+    def decode(self) -> np.ndarray:
         """Return it as (H, W, 3) uint8 BGR, not to be written to: others may look at it.
 
         :raises ValueError: where the message is none that can be shown, naming what is wrong.
@@ -46,12 +46,12 @@ class Picture:
         convert = image_to_bgr if isinstance(self._data, Image) else compressed_to_bgr
         return convert(self._data)
 
-    def own_bgr(self) -> np.ndarray:
+    def decode_writable(self) -> np.ndarray:
         """Return it likewise, to be written to; the picture may not be used again.
 
         :raises ValueError: as :meth:`bgr`.
         """
-        return self._data.copy() if isinstance(self._data, np.ndarray) else self.bgr()
+        return self._data.copy() if isinstance(self._data, np.ndarray) else self.decode()
 
 
 class ImagePublisher:
@@ -65,9 +65,9 @@ class ImagePublisher:
         self.jpeg_quality = jpeg_quality
         # As image_transport does: the suffix goes behind the name that the topic is remapped to.
         topic = node.resolve_topic_name(topic)
-        self._raw = Outlet(node, Image, topic)
+        self._raw = IntraProcessPublisher(node, Image, topic)
         kind, suffix = TRANSPORTS['compressed']
-        self._compressed = topics.publish(node, kind, topic + suffix)
+        self._compressed = topics.create_publisher(node, kind, topic + suffix)
 
     @property
     def topic_name(self) -> str:
@@ -83,19 +83,19 @@ class ImagePublisher:
 
         :param bgr: (H, W, 3) uint8; must not change afterwards.
         """
-        self._raw.publish(Picture(header, bgr), lambda: bgr_to_image(bgr, header))
+        self._raw.publish(ReceivedImage(header, bgr), lambda: bgr_to_image(bgr, header))
         if self._compressed.get_subscription_count():
             self._compressed.publish(bgr_to_compressed(bgr, header, self.jpeg_quality))
 
 
 def subscribe_images(
-        node: Node, topic: str, callback: Callable[[Picture], None], group: CallbackGroup,
-        transport: str = 'raw') -> Reader:
+        node: Node, topic: str, callback: Callable[[ReceivedImage], None], group: CallbackGroup,
+        transport: str = 'raw') -> IntraProcessSubscription:
     """Subscribe to pictures.
 
     :param topic: of sensor_msgs/Image.
     :param transport: one of :data:`TRANSPORTS`.
     """
     kind, suffix = TRANSPORTS[transport]
-    return Reader(node, kind, node.resolve_topic_name(topic) + suffix, callback, group,
-                  lambda m: Picture(m.header, m))
+    return IntraProcessSubscription(node, kind, node.resolve_topic_name(topic) + suffix, callback, group,
+                  lambda m: ReceivedImage(m.header, m))

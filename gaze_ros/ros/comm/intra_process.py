@@ -20,7 +20,7 @@ from rclpy.qos import qos_check_compatible, QoSCompatibility
 _REMEMBERED = 64
 
 
-class Reader:
+class IntraProcessSubscription:
     """A subscription that also takes what is published in this process.
 
     Messages have a header; two with the same stamp are the same.
@@ -37,28 +37,28 @@ class Reader:
         self._callback = callback
         self._wrap = wrap
         self._had: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
-        self._subscription = topics.subscribe(node, kind, topic, self._on_message, group)
+        self._subscription = topics.create_subscription(node, kind, topic, self._on_message, group)
         self.qos = self._subscription.qos_profile
         self._key = (node.context, self._subscription.topic_name)
         with _lock:
-            _readers.setdefault(self._key, []).append(self)
+            _subscriptions.setdefault(self._key, []).append(self)
 
     @property
     def topic_name(self) -> str:
         """The topic's full name."""
         return self._key[1]
 
-    def hand(self, item: Any) -> None:
+    def deliver(self, item: Any) -> None:
         """Take what is published in this process."""
         self._had.append(_stamp(item))
         self._callback(item)
 
-    def end(self) -> None:
+    def destroy(self) -> None:
         """Take nothing more; the subscription is gone."""
         with _lock:
-            kept = [reader for reader in _readers.pop(self._key, ()) if reader is not self]
+            kept = [reader for reader in _subscriptions.pop(self._key, ()) if reader is not self]
             if kept:
-                _readers[self._key] = kept
+                _subscriptions[self._key] = kept
         self._node.destroy_subscription(self._subscription)
 
     def _on_message(self, message: Any) -> None:
@@ -67,13 +67,13 @@ class Reader:
             self._callback(self._wrap(message) if self._wrap else message)
 
 
-class Outlet:
+class IntraProcessPublisher:
     """A publisher that hands over to the readers of this process; the middleware serves others."""
 
     def __init__(self, node: Node, kind: type, topic: str) -> None:
-        self._publisher = topics.publish(node, kind, topic)
+        self._publisher = topics.create_publisher(node, kind, topic)
         self._key = (node.context, self._publisher.topic_name)
-        self._fits: WeakKeyDictionary[Reader, bool] = WeakKeyDictionary()
+        self._fits: WeakKeyDictionary[IntraProcessSubscription, bool] = WeakKeyDictionary()
 
     @property
     def topic_name(self) -> str:
@@ -92,14 +92,14 @@ class Outlet:
         """
         readers = self._readers()
         for reader in readers:
-            reader.hand(item)
+            reader.deliver(item)
         if self._publisher.get_subscription_count() > len(readers):
             self._publisher.publish(item if message is None else message())
 
-    def _readers(self) -> list[Reader]:
+    def _readers(self) -> list[IntraProcessSubscription]:
         """Return the readers of this process that the middleware would serve."""
         with _lock:
-            readers = list(_readers.get(self._key, ()))
+            readers = list(_subscriptions.get(self._key, ()))
         for reader in readers:
             if reader not in self._fits:
                 fits, _ = qos_check_compatible(self._publisher.qos_profile, reader.qos)
@@ -107,7 +107,7 @@ class Outlet:
         return [reader for reader in readers if self._fits[reader]]
 
 
-_readers: dict[tuple[Context, str], list[Reader]] = {}
+_subscriptions: dict[tuple[Context, str], list[IntraProcessSubscription]] = {}
 _lock = Lock()
 
 

@@ -18,7 +18,7 @@ MARKERS = 'gaze/markers'
 ATTENTION = 'gaze/attention'
 
 
-def qos() -> QoSProfile:
+def default_qos() -> QoSProfile:
     """Return the quality of service of every topic, a new one: overriding changes it in place.
 
     Nothing queues beyond 2, nobody waits for what was lost: the next picture is better. Over a
@@ -26,12 +26,12 @@ def qos() -> QoSProfile:
     the picture is one of the last 10: a third of a second.
     """
     if dds_profile.link() == 'network':
-        return reliable(10)
+        return reliable_qos(10)
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
-def reliable(depth: int, lasting: bool = False) -> QoSProfile:
+def reliable_qos(depth: int, lasting: bool = False) -> QoSProfile:
     """Return the quality of service of what must not be lost.
 
     :param lasting: whether who subscribes later, and asks for it, gets the last ones, too.
@@ -42,21 +42,21 @@ def reliable(depth: int, lasting: bool = False) -> QoSProfile:
             DurabilityPolicy.TRANSIENT_LOCAL if lasting else DurabilityPolicy.VOLATILE))
 
 
-def publish(
+def create_publisher(
         node: Node, kind: type, topic: str, profile: Optional[QoSProfile] = None) -> Publisher:
     """Create a publisher whose quality of service a parameter file may override.
 
     :param profile: a new one; that of :func:`qos` where none is given.
     """
     return node.create_publisher(
-        kind, topic, profile or qos(),
+        kind, topic, profile or default_qos(),
         qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
 
-def subscribe(
+def create_subscription(
         node: Node, kind: type, topic: str, callback: Callable[[Any], None],
         group: CallbackGroup) -> Subscription:
     """Create a subscription likewise."""
     return node.create_subscription(
-        kind, topic, callback, qos(), callback_group=group,
+        kind, topic, callback, default_qos(), callback_group=group,
         qos_overriding_options=QoSOverridingOptions.with_default_policies())

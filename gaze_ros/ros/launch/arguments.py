@@ -18,7 +18,7 @@ _BOOLEANS = {'true': True, '1': True, 'yes': True, 'false': False, '0': False, '
 
 
 @dataclass(frozen=True)
-class Program:
+class ProcessSpec:
     """A process to start.
 
     :ivar parameters: what the arguments set of its nodes.
@@ -31,42 +31,42 @@ class Program:
     arguments: tuple[str, ...] = ()
 
 
-def one_process(namespace: str, of_node: Mapping[str, dict[str, Value]]) -> Program:
+def one_process(namespace: str, of_node: Mapping[str, dict[str, Value]]) -> ProcessSpec:
     """Return the process that runs some of the pipeline's nodes.
 
     :param of_node: the nodes, and what the arguments set of each; those of one name are the same.
     """
     every = {name: value for own in of_node.values() for name, value in own.items()}
     if len(of_node) == 1:
-        return Program(f'{next(iter(of_node))}_node', namespace, every)
+        return ProcessSpec(f'{next(iter(of_node))}_node', namespace, every)
     words = () if set(of_node) == set(NODES) else ('--nodes', ','.join(of_node))
-    return Program('pipeline', namespace, every, words)
+    return ProcessSpec('pipeline', namespace, every, words)
 
 
-def spec(node: str, parameter: str) -> Spec:
+def parameter_spec(node: str, parameter: str) -> Spec:
     """Return what is known of a parameter."""
     return next(one for one in _SPECS[node] if one.name == parameter)
 
 
-def typed(argument: str, of: Spec, text: str) -> Value:
+def parse_value(argument: str, of: Spec, text: str) -> Value:
     """Return the value of an argument that sets a parameter.
 
     :raises ValueError: for one that the parameter does not take, in one line.
     """
     kind = type(of.default)
     if kind is bool:
-        return truth(argument, text)
+        return parse_bool(argument, text)
     try:
         value = kind(text)
     except ValueError:
         raise ValueError(f"{argument} is '{text}'; a {'whole ' * (kind is int)}number was "
                          'expected') from None
-    if why := replace(of, name=argument).complaint(value):
+    if why := replace(of, name=argument).problem(value):
         raise ValueError(why)
     return value
 
 
-def truth(argument: str, text: str) -> bool:
+def parse_bool(argument: str, text: str) -> bool:
     """Return the value of an argument that is true or false.
 
     :raises ValueError: for another, in one line.
@@ -77,7 +77,7 @@ def truth(argument: str, text: str) -> bool:
         raise ValueError(f"{argument} is '{text}'; true or false was expected") from None
 
 
-def to_wait_for(player: str, namespace: str, others: Iterable[str],
+def subscribers_to_wait_for(player: str, namespace: str, others: Iterable[str],
                 given: Mapping[str, str]) -> dict[str, Value]:
     """Return wait_for_subscribers: as many as the nodes started beside it that take pictures.
 
@@ -88,18 +88,18 @@ def to_wait_for(player: str, namespace: str, others: Iterable[str],
     :param given: the arguments params_file and humans.
     """
     name = 'wait_for_subscribers'
-    theirs = sections(given['params_file'])
-    said = in_file(theirs, namespace, player).get(name)
-    if said != in_file(sections(PARAMS_FILE), namespace, player).get(name):
+    theirs = parameter_sections(given['params_file'])
+    said = parameters_in_file(theirs, namespace, player).get(name)
+    if said != parameters_in_file(parameter_sections(PARAMS_FILE), namespace, player).get(name):
         return {}
     count = sum(node in ('gaze', 'visualizer') for node in others)
     if 'people' in others:
-        humans = in_file(theirs, namespace, 'people').get('humans') is True
-        count += truth('humans', given['humans']) if given['humans'] else humans
+        humans = parameters_in_file(theirs, namespace, 'people').get('humans') is True
+        count += parse_bool('humans', given['humans']) if given['humans'] else humans
     return {} if said == max(1, count) else {name: max(1, count)}
 
 
-def parameter_file(parameters: Mapping[str, Value], before: str) -> str:
+def overriding_parameter_file(parameters: Mapping[str, Value], before: str) -> str:
     """Return the text of a parameter file that wins over another that is read before it.
 
     rcl merges the sections of all files by their names, in the order in which the names first
@@ -114,7 +114,7 @@ def parameter_file(parameters: Mapping[str, Value], before: str) -> str:
     return json.dumps({name: {'ros__parameters': dict(parameters)}}, ensure_ascii=False)
 
 
-def in_file(of_file: Mapping[str, dict[str, Any]], namespace: str, node: str) -> dict[str, Any]:
+def parameters_in_file(of_file: Mapping[str, dict[str, Any]], namespace: str, node: str) -> dict[str, Any]:
     """Return the parameters that a file gives a node.
 
     :param of_file: its :func:`sections`.
@@ -130,7 +130,7 @@ def in_file(of_file: Mapping[str, dict[str, Any]], namespace: str, node: str) ->
     return result
 
 
-def sections(path: str) -> dict[str, dict[str, Any]]:
+def parameter_sections(path: str) -> dict[str, dict[str, Any]]:
     """Return the parameters in a file by the name of the node, without its first slash.
 
     :raises ValueError: as :func:`parsed`.
@@ -149,11 +149,11 @@ def sections(path: str) -> dict[str, dict[str, Any]]:
             else:
                 visit(f'{name}/{str(key).strip("/")}'.lstrip('/'), value)
 
-    visit('', parsed(path)[1])
+    visit('', read_parameter_file(path)[1])
     return result
 
 
-def parsed(path: str) -> tuple[str, Any]:
+def read_parameter_file(path: str) -> tuple[str, Any]:
     """Return the text of a parameter file and what is in it.
 
     :raises ValueError: if it cannot be read, in one line.

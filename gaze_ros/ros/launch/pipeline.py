@@ -8,15 +8,20 @@ from gaze_ros.core.parameters import NODES, Value
 from gaze_ros.ros.comm import dds_profile
 from gaze_ros.ros.launch.arguments import (
     one_process,
+    parameter_sections,
+    parameter_spec,
     PARAMS_FILE,
-    Program,
-    sections,
-    spec,
-    to_wait_for,
-    truth,
-    typed,
+    parse_bool,
+    parse_value,
+    ProcessSpec,
+    subscribers_to_wait_for,
 )
-from gaze_ros.ros.launch.respawn_policy import DELAY, MOST, WITHIN, WORKS
+from gaze_ros.ros.launch.respawn_policy import (
+    MAX_RESPAWNS,
+    RESPAWN_DELAY,
+    RESPAWN_WINDOW,
+    STARTUP_TIME,
+)
 
 #: Arguments that set the parameter of the same name of these nodes; '' leaves the parameter as
 #: params_file has it.
@@ -40,7 +45,7 @@ def _description(name: str) -> str:
     nodes = PARAMETERS[name]
     whose = 'all nodes' if nodes == tuple(NODES) else (
         f"{', '.join(nodes)} node{'s' * (len(nodes) > 1)}")
-    return f'{spec(nodes[0], name).description} ({whose})'
+    return f'{parameter_spec(nodes[0], name).description} ({whose})'
 
 
 #: Name of each launch argument: its default and what it is.
@@ -57,13 +62,13 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'use_sim_time': ('', 'take the time from /clock'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
     'processes': ('false', 'a process for each node instead of one'),
-    'respawn': ('true', f'start a process again {DELAY:g} s after it died: killed, crashed, or '
-                f'failed after it had worked for {WORKS:g} s; at most {MOST} times in '
-                f'{WITHIN:g} s'),
+    'respawn': ('true', f'start a process again {RESPAWN_DELAY:g} s after it died: killed, crashed, or '
+                f'failed after it had worked for {STARTUP_TIME:g} s; at most {MAX_RESPAWNS} times in '
+                f'{RESPAWN_WINDOW:g} s'),
 }
 
 
-def programs(given: Mapping[str, str]) -> list[Program]:
+def programs(given: Mapping[str, str]) -> list[ProcessSpec]:
     """Return the processes to start.
 
     :param given: all of :data:`ARGUMENTS`, as strings.
@@ -78,18 +83,18 @@ def programs(given: Mapping[str, str]) -> list[Program]:
         if given[name] and not set(owners).intersection(nodes):
             raise ValueError(f'{name} is of the {owners[0]} node, which nodes:='
                              f"{given['nodes']} does not start")
-    together = not truth('processes', given['processes'])
+    together = not parse_bool('processes', given['processes'])
     own: dict[str, Value] = {}
     # A camera of the same process hands its pictures over, which is cheaper than any message.
     if (given['link'] or dds_profile.link()) == 'network' and not (together and 'camera' in nodes):
         own['image_transport'] = 'compressed'
     if given['use_sim_time']:
-        own['use_sim_time'] = truth('use_sim_time', given['use_sim_time'])
+        own['use_sim_time'] = parse_bool('use_sim_time', given['use_sim_time'])
     result = []
     for namespace, arguments in _pipelines(given):
         of_node = {node: _parameters(node, arguments, own) for node in nodes}
         if 'camera' in nodes:
-            of_node['camera'].update(to_wait_for('camera', namespace, nodes, given))
+            of_node['camera'].update(subscribers_to_wait_for('camera', namespace, nodes, given))
         groups = [of_node] if together else [{node: of_node[node]} for node in nodes]
         result += [one_process(namespace, group) for group in groups]
     return result
@@ -108,7 +113,7 @@ def _pipelines(given: Mapping[str, str]) -> Iterator[tuple[str, dict[str, str]]]
             raise ValueError(
                 f"{name} is '{given[name]}', that is {len(values)} for {len(cameras)} cameras; "
                 'one for each was expected, with commas between (one with a comma in it in "")')
-    of_file = sections(given['params_file'])
+    of_file = parameter_sections(given['params_file'])
     for number, camera in enumerate(cameras):
         if not re.fullmatch('[a-zA-Z][a-zA-Z0-9_]*', camera):
             raise ValueError(f"cameras has '{camera}'; a name of letters, digits and _ was "
@@ -131,7 +136,7 @@ def _parameters(
     """
     result = {name: value for name, value in own.items()
               if node in PARAMETERS.get(name, NODES)}
-    result.update({name: typed(name, spec(node, name), arguments[name])
+    result.update({name: parse_value(name, parameter_spec(node, name), arguments[name])
                    for name, nodes in PARAMETERS.items() if arguments[name] and node in nodes})
     return result
 

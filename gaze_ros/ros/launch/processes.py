@@ -7,8 +7,13 @@ import time
 from typing import Optional
 
 from gaze_ros.ros.comm.dds_profile import LINK
-from gaze_ros.ros.launch.arguments import parameter_file, parsed, Program, truth
-from gaze_ros.ros.launch.respawn_policy import DELAY, how, Lives, SINCE
+from gaze_ros.ros.launch.arguments import (
+    overriding_parameter_file,
+    parse_bool,
+    ProcessSpec,
+    read_parameter_file,
+)
+from gaze_ros.ros.launch.respawn_policy import describe_exit, RESPAWN_DELAY, RespawnPolicy, SINCE
 from gaze_ros.ros.process.shutdown import LAUNCH
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnShutdown
@@ -20,7 +25,7 @@ from launch import LaunchContext, LaunchDescription
 
 
 def description(arguments: Mapping[str, tuple[Optional[str], str]],
-                programs: Callable[[Mapping[str, str]], list[Program]]) -> LaunchDescription:
+                programs: Callable[[Mapping[str, str]], list[ProcessSpec]]) -> LaunchDescription:
     """Return the description of a launch file.
 
     :param arguments: the default of each, None where one has to be given, and what it is.
@@ -37,13 +42,13 @@ def description(arguments: Mapping[str, tuple[Optional[str], str]],
     ])
 
 
-def actions(programs: list[Program], given: Mapping[str, str]) -> list:
+def actions(programs: list[ProcessSpec], given: Mapping[str, str]) -> list:
     """Return what starts processes, and removes the files they are given when all have ended.
 
     :param given: the arguments params_file and log_level, and link and respawn where there are.
     """
-    text, _ = parsed(given['params_file'])
-    again = truth('respawn', given.get('respawn', 'false'))
+    text, _ = read_parameter_file(given['params_file'])
+    again = parse_bool('respawn', given.get('respawn', 'false'))
     environment = {LAUNCH: str(os.getpid()), SINCE: f'{time.time():.3f}'}
     if given.get('link'):
         environment[LINK] = given['link']
@@ -51,7 +56,7 @@ def actions(programs: list[Program], given: Mapping[str, str]) -> list:
     for program in programs:
         with NamedTemporaryFile(
                 'w', encoding='utf-8', prefix='gaze_ros_', suffix='.yaml', delete=False) as file:
-            file.write(parameter_file(program.parameters, text))
+            file.write(overriding_parameter_file(program.parameters, text))
         files.append(file.name)
 
     def remove(event: object, context: LaunchContext) -> None:
@@ -66,18 +71,18 @@ def actions(programs: list[Program], given: Mapping[str, str]) -> list:
             ros_arguments=['--log-level', given['log_level']],
             additional_env=environment,
             parameters=[given['params_file'], file],
-            respawn=again, respawn_delay=DELAY, on_exit=Ended(again))
+            respawn=again, respawn_delay=RESPAWN_DELAY, on_exit=OnProcessExit(again))
           for program, file in zip(programs, files))]
 
 
-class Ended:
+class OnProcessExit:
     """What is done when a process has ended; launch starts it again unless the others end, too.
 
     :param again: whether one that died is to be started again.
     """
 
     def __init__(self, again: bool) -> None:
-        self._lives = Lives(time.monotonic()) if again else None
+        self._lives = RespawnPolicy(time.monotonic()) if again else None
 
     def __call__(self, event: ProcessExited, context: LaunchContext) -> Optional[Shutdown]:
         """End the other processes, too, when one is at its end: q pressed, file over.
@@ -87,10 +92,10 @@ class Ended:
         """
         if not event.returncode or context.is_shutdown:
             return Shutdown()
-        failure = f'{event.process_name} {how(event.returncode)}'
+        failure = f'{event.process_name} {describe_exit(event.returncode)}'
         if self._lives is None:
             raise RuntimeError(failure)
-        if why_not := self._lives.ended(event.returncode, time.monotonic()):
+        if why_not := self._lives.record_exit(event.returncode, time.monotonic()):
             raise RuntimeError(f'{failure}{why_not}')
-        get_logger('gaze_ros').error(f'{failure}: it is started again in {DELAY:g} s')
+        get_logger('gaze_ros').error(f'{failure}: it is started again in {RESPAWN_DELAY:g} s')
         return None

@@ -5,11 +5,11 @@ from typing import Optional
 from gaze_ros.core.parameters import Value
 from gaze_ros.ros.launch.arguments import (
     one_process,
+    parameter_spec,
     PARAMS_FILE,
-    Program,
-    spec,
-    to_wait_for,
-    typed,
+    parse_value,
+    ProcessSpec,
+    subscribers_to_wait_for,
 )
 
 #: Arguments that set a parameter of a node; '' leaves the parameter as params_file has it.
@@ -29,9 +29,9 @@ _TOGETHER = ('gaze', 'people', 'visualizer')
 
 #: Name of each launch argument: its default, None where one has to be given, and what it is.
 ARGUMENTS: dict[str, tuple[Optional[str], str]] = {
-    **{name: ('', f'{spec(node, parameter).description} ({node} node)')
+    **{name: ('', f'{parameter_spec(node, parameter).description} ({node} node)')
        for name, (node, parameter) in PARAMETERS.items()},
-    'bag': (None, spec('replay', 'bag').description),
+    'bag': (None, parameter_spec('replay', 'bag').description),
     'record': ('', 'folder to make and record gaze to; empty: none is recorded'),
     'params_file': (PARAMS_FILE, 'parameters of all nodes'),
     'namespace': ('', 'namespace of the nodes and their topics'),
@@ -39,7 +39,7 @@ ARGUMENTS: dict[str, tuple[Optional[str], str]] = {
 }
 
 
-def programs(given: Mapping[str, str]) -> list[Program]:
+def programs(given: Mapping[str, str]) -> list[ProcessSpec]:
     """Return the processes to start: replay, the nodes that work, and the recorder if asked for.
 
     Replay and recorder have parameters that are called as those of other nodes, and times of
@@ -52,11 +52,11 @@ def programs(given: Mapping[str, str]) -> list[Program]:
     # The replay node makes the time.
     values: dict[str, dict[str, Value]] = {
         'replay': {'use_sim_time': False,
-                   **to_wait_for('replay', namespace, _TOGETHER, given)},
+                   **subscribers_to_wait_for('replay', namespace, _TOGETHER, given)},
         **{node: {'use_sim_time': True} for node in (*_TOGETHER, 'recorder')}}
     for argument, (node, parameter) in PARAMETERS.items():
         if given[argument]:
-            values[node][parameter] = typed(argument, spec(node, parameter), given[argument])
+            values[node][parameter] = parse_value(argument, parameter_spec(node, parameter), given[argument])
     alone = ['replay', 'recorder'] if given['record'] else ['replay']
     return [*(one_process(namespace, {node: values[node]}) for node in alone),
             one_process(namespace, {node: values[node] for node in _TOGETHER})]

@@ -8,18 +8,18 @@ import signal
 SINCE = 'GAZE_ROS_LAUNCHED_AT'
 
 #: Seconds until it is started again.
-DELAY = 1.0
+RESPAWN_DELAY = 1.0
 
 #: Seconds after its start from which a process is taken to work: what does not work at all, a
 #: wrong setting or a model that is refused, is told before, on a slow machine, too.
-WORKS = 30.0
+STARTUP_TIME = 30.0
 
 #: How often it is started again at most, and in how many seconds: one that dies as soon as it has
 #: loaded its models is not to keep the processor busy for ever.
-MOST, WITHIN = 5, 300.0
+MAX_RESPAWNS, RESPAWN_WINDOW = 5, 300.0
 
 
-class Lives:
+class RespawnPolicy:
     """The starts and ends of one process.
 
     :param now: seconds of a clock that is never set, here and below; it is started then.
@@ -28,9 +28,9 @@ class Lives:
     def __init__(self, now: float) -> None:
         self._started = now
         self._worked = False
-        self._again: deque[float] = deque(maxlen=MOST)
+        self._again: deque[float] = deque(maxlen=MAX_RESPAWNS)
 
-    def ended(self, code: int, now: float) -> str:
+    def record_exit(self, code: int, now: float) -> str:
         """Return why it is not to be started again after it failed, or ''.
 
         It is, if a signal ended it that nobody minds (killed, out of memory, a crash), or if it
@@ -38,17 +38,17 @@ class Lives:
 
         :param code: its exit code, not 0; negative for a signal.
         """
-        self._worked = self._worked or now - self._started >= WORKS
+        self._worked = self._worked or now - self._started >= STARTUP_TIME
         if code > 0 and not self._worked:
             return ' as it started'
-        if len(self._again) == MOST and now - self._again[0] < WITHIN:
-            return f', and was started again {MOST} times within {WITHIN:g} s'
+        if len(self._again) == MAX_RESPAWNS and now - self._again[0] < RESPAWN_WINDOW:
+            return f', and was started again {MAX_RESPAWNS} times within {RESPAWN_WINDOW:g} s'
         self._again.append(now)
-        self._started = now + DELAY
+        self._started = now + RESPAWN_DELAY
         return ''
 
 
-def how(code: int) -> str:
+def describe_exit(code: int) -> str:
     """Return in words how a process failed, by its exit code: negative for a signal."""
     if code >= 0:
         return f'failed with exit code {code}'

@@ -9,20 +9,20 @@ from typing import Optional
 
 from gaze_ros.bags.stamps import stamp_of
 from gaze_ros.bags.writing import BagWriter, free_path
-from gaze_ros.core.diagnostics.log_throttle import Teller
-from gaze_ros.core.diagnostics.node_status import RecorderFacts
-from gaze_ros.core.diagnostics.stage_stats import Stage
-from gaze_ros.core.diagnostics.status import Input
+from gaze_ros.core.diagnostics.log_throttle import LogThrottle
+from gaze_ros.core.diagnostics.node_status import RecorderStatus
+from gaze_ros.core.diagnostics.stage_stats import StageStats
+from gaze_ros.core.diagnostics.status import InputTopic
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import disk_guard
 from gaze_ros.core.parameters import BAG_NODES
 from gaze_ros.msg import Attention, GazeArray
-from gaze_ros.ros.base.diagnostics import in_sim_time
-from gaze_ros.ros.base.error_text import reason
+from gaze_ros.ros.base.diagnostics import uses_sim_time
+from gaze_ros.ros.base.error_text import format_error
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.launch.respawn_policy import launched_at
-from gaze_ros.ros.process.shutdown import Stop
+from gaze_ros.ros.process.shutdown import Shutdown
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -47,27 +47,27 @@ class RecorderNode(ManagedNode):
     can.
     """
 
-    def __init__(self, stop: Stop) -> None:
-        super().__init__('recorder', BAG_NODES['recorder'], Stage('Recorder'), stop)
+    def __init__(self, stop: Shutdown) -> None:
+        super().__init__('recorder', BAG_NODES['recorder'], StageStats('Recorder'), stop)
         self._thread: Optional[Thread] = None
         self._writer: Optional[BagWriter] = None
         self._queue: Queue[Optional[tuple[str, int, bytes]]] = Queue()
         self._failure, self._again = '', 0.0
-        self._teller = Teller()
+        self._teller = LogThrottle()
 
     @property
-    def hardware(self) -> str:
+    def hardware_id(self) -> str:
         """What is written to."""
         return str(self._writer.path) if self._writer else ''
 
-    def facts(self) -> RecorderFacts:
+    def status(self) -> RecorderStatus:
         """Return what is known beside the stage's figures."""
         gaze = self._gaze
-        return RecorderFacts(
-            (Input(gaze, self.count_publishers(gaze)),), self.hardware, self._failure,
-            in_sim_time(self))
+        return RecorderStatus(
+            (InputTopic(gaze, self.count_publishers(gaze)),), self.hardware_id, self._failure,
+            uses_sim_time(self))
 
-    def make(self) -> None:
+    def configure(self) -> None:
         """Create the bag, and subscribe.
 
         :raises GazeRosError: if it cannot be written, or was there before launch began.
@@ -93,15 +93,15 @@ class RecorderNode(ManagedNode):
         if self._path != self._writer.path:
             self.get_logger().info(
                 f"'{self._path}' was recorded before this process was started again, and is kept")
-        self._disk = disk_guard.device(self._path.parent)
+        self._disk = disk_guard.device_of(self._path.parent)
 
-    def begin(self) -> None:
+    def activate(self) -> None:
         """Begin to record, or go on."""
         self._queue = Queue(_WAITING)
         self._thread = Thread(target=self._run, name='recorder', daemon=True)
         self._thread.start()
 
-    def end(self) -> None:
+    def request_stop(self) -> None:
         """Tell the thread to end when it has written what waits."""
         self._put(None)
 
@@ -111,7 +111,7 @@ class RecorderNode(ManagedNode):
             self._thread.join(timeout)
         return self._thread is None or not self._thread.is_alive()
 
-    def free(self) -> None:
+    def cleanup(self) -> None:
         """End the bag, so that it can be read."""
         writer, self._writer = self._writer, None
         if writer is None:
@@ -122,17 +122,17 @@ class RecorderNode(ManagedNode):
             self.get_logger().error(str(e))
         else:
             self.get_logger().info(
-                f"saved '{writer.path}' with {self.stage.rate.count - self._before} messages")
+                f"saved '{writer.path}' with {self.stats.rate.count - self._before} messages")
 
     def _record_to(self, path: Path, kept: float = math.inf) -> None:
         self._writer = BagWriter(path, self._kinds, kept)
-        self._failure, self._before = '', self.stage.rate.count
+        self._failure, self._before = '', self.stats.rate.count
         self.get_logger().info(f"recording {', '.join(self._kinds)} to '{self._writer.path}'")
 
     def _on_message(self, topic: str, cdr: bytes) -> None:
         if not self.active:
             return
-        self.stage.received()
+        self.stats.received()
         self._put((topic, self.get_clock().now().nanoseconds, cdr))
 
     def _put(self, item: Optional[tuple[str, int, bytes]]) -> None:
@@ -143,7 +143,7 @@ class RecorderNode(ManagedNode):
             except Full:
                 try:
                     self._queue.get_nowait()
-                    self.stage.drop('newer')
+                    self.stats.dropped('newer')
                 except Empty:
                     pass
 
@@ -158,33 +158,33 @@ class RecorderNode(ManagedNode):
                 stamp = stamp_of(cdr)
                 self._writer.add(topic, now or stamp, cdr)
             except Exception as e:
-                self.stage.drop('failed')
+                self.stats.dropped('failed')
                 if not isinstance(e, GazeRosError):
-                    self._leave_out(f'{topic}: {reason(e)}')
+                    self._leave_out(f'{topic}: {format_error(e)}')
                 elif self._writer is not None:
-                    self._fail(reason(e))
+                    self._fail(format_error(e))
             else:
                 age = 1e-9 * (self.get_clock().now().nanoseconds - stamp) if stamp else math.nan
-                self.stage.done(age, time.monotonic() - start)
+                self.stats.processed(age, time.monotonic() - start)
 
     def _leave_out(self, why: str) -> None:
         """Tell of a message that cannot be recorded; the next one may be."""
-        self.stage.fail(why)
-        if self._teller.due(why):
+        self.stats.failed(why)
+        if self._teller.should_log(why):
             self.get_logger().error(f'a message was left out: {why}')
 
     def _fail(self, why: str) -> None:
         """Give up this bag, not the process: it goes on in another one when it can."""
-        self._failure, self._again = why, time.monotonic() + disk_guard.AGAIN
-        self.stage.fail(why)
+        self._failure, self._again = why, time.monotonic() + disk_guard.RETRY_PERIOD
+        self.stats.failed(why)
         self.get_logger().error(f'{why}; recording goes on in another bag when it can')
-        self.free()
+        self.cleanup()
 
     def _go_on(self) -> None:
         """Begin another bag, if there is room; raises GazeRosError if there is none."""
         if time.monotonic() >= self._again:
-            self._again = time.monotonic() + disk_guard.AGAIN
-            if disk_guard.may_go_on(self._path.parent, self._disk):
+            self._again = time.monotonic() + disk_guard.RETRY_PERIOD
+            if disk_guard.can_resume(self._path.parent, self._disk):
                 self._record_to(free_path(self._path))
                 return
         raise GazeRosError(self._failure)

@@ -9,15 +9,15 @@ from gaze_ros.bags.playing import Played, Player
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.bags.stamps import stamp_of
 from gaze_ros.bags.streams import find_streams
-from gaze_ros.core.diagnostics.node_status import ReplayFacts
-from gaze_ros.core.diagnostics.stage_stats import Stage
+from gaze_ros.core.diagnostics.node_status import ReplayStatus
+from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.parameters import BAG_NODES, Value
-from gaze_ros.core.sources.player import wait_for
+from gaze_ros.core.sources.player import wait_for_subscribers
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image, compressed_to_bgr
-from gaze_ros.ros.process.shutdown import Stop
+from gaze_ros.ros.process.shutdown import Shutdown
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
@@ -41,24 +41,24 @@ class ReplayNode(ManagedNode):
     :param stop: asked to end the process when the bag ends and exit_on_end is set.
     """
 
-    def __init__(self, stop: Stop) -> None:
-        super().__init__('replay', BAG_NODES['replay'], Stage('Replay'), stop)
+    def __init__(self, stop: Shutdown) -> None:
+        super().__init__('replay', BAG_NODES['replay'], StageStats('Replay'), stop)
         self._ending = Event()
         self._thread: Optional[Thread] = None
         self._reader: Optional[BagReader] = None
 
     @property
-    def hardware(self) -> str:
+    def hardware_id(self) -> str:
         """The bag."""
         return self.values['bag']
 
-    def facts(self) -> ReplayFacts:
+    def status(self) -> ReplayStatus:
         """Return what is known beside the stage's figures."""
         left = self._player.left
-        return ReplayFacts(self.values['bag'], self._failure, self._idle or (
+        return ReplayStatus(self.values['bag'], self._failure, self._idle or (
             f'the next message comes in {left:.0f} s' if left > _GAP else ''))
 
-    def make(self) -> None:
+    def configure(self) -> None:
         """Open the bag and create the topics.
 
         :raises SourceError: if there is no bag, or no images in it.
@@ -73,14 +73,14 @@ class ReplayNode(ManagedNode):
         self._reader = BagReader(path)
         self._streams = s = find_streams(self._reader.topics, self.values['image_topic'])
         image = self.resolve_topic_name(topics.IMAGE)
-        self._images = topics.publish(self, Image, image)
+        self._images = topics.create_publisher(self, Image, image)
         self._outlets: dict[str, Publisher] = {s.raw: self._images}
         self._compressed: Optional[Publisher] = None
         if s.compressed:
-            self._compressed = topics.publish(self, CompressedImage, f'{image}/compressed')
+            self._compressed = topics.create_publisher(self, CompressedImage, f'{image}/compressed')
             self._outlets[s.compressed] = self._compressed
         if s.info:
-            self._outlets[s.info] = topics.publish(self, CameraInfo, topics.CAMERA_INFO)
+            self._outlets[s.info] = topics.create_publisher(self, CameraInfo, topics.CAMERA_INFO)
         self._outlets.pop('', None)
         # As the nodes subscribe to it: reliable ones would not get more of it, only older.
         self._times = self.create_publisher(Clock, '/clock', QoSProfile(
@@ -88,15 +88,15 @@ class ReplayNode(ManagedNode):
         self._player = Player(self._reader, self._outlets, s.images, self.values['loop'],
                               self.values['rate'], self._tell_time)
         self._failure, self._idle, self._begun = '', 'not begun', False
-        self._before = self.stage.rate.count
+        self._before = self.stats.rate.count
 
-    def begin(self) -> None:
+    def activate(self) -> None:
         """Begin to publish, or go on."""
         self._ending.clear()
         self._thread = Thread(target=self._run, name='replay', daemon=True)
         self._thread.start()
 
-    def end(self) -> None:
+    def request_stop(self) -> None:
         """Tell the thread to end."""
         self._ending.set()
 
@@ -106,13 +106,13 @@ class ReplayNode(ManagedNode):
             self._thread.join(timeout)
         return self._thread is None or not self._thread.is_alive()
 
-    def free(self) -> None:
+    def cleanup(self) -> None:
         """Close the bag."""
         reader, self._reader = self._reader, None
         if reader is not None:
             reader.close()
 
-    def change(self, values: dict[str, Value]) -> None:
+    def apply_parameters(self, values: dict[str, Value]) -> None:
         """Take another rate, at once, and whether to begin again."""
         self._player.rate, self._player.loop = self.values['rate'], self.values['loop']
 
@@ -124,12 +124,12 @@ class ReplayNode(ManagedNode):
             if not self._ending.is_set() and self.context.ok():
                 words = str(e) if isinstance(e, SourceError) else f'{type(e).__name__}: {e}'
                 self.get_logger().fatal(words)
-                self.stop.ask(1)
+                self.shutdown.request(1)
 
     def _play(self) -> None:
         """Publish until told to end, or the bag is at its end."""
         if not self._begun:
-            if not wait_for(self._missing, self._ending) or (
+            if not wait_for_subscribers(self._missing, self._ending) or (
                     self.values['wait_for_subscribers'] and self._ending.wait(_SETTLE)):
                 return
             self._begun = True
@@ -152,7 +152,7 @@ class ReplayNode(ManagedNode):
         topic = played.record.topic
         picture = topic == self._streams.images
         if picture:
-            self.stage.received()
+            self.stats.received()
         start = time.monotonic()
         try:
             cdr = played.cdr
@@ -162,15 +162,15 @@ class ReplayNode(ManagedNode):
                 self._images.publish(bgr_to_image(compressed_to_bgr(message), message.header))
         except Exception as e:  # of whatever is in the bag
             if picture:
-                self.stage.drop('failed')
+                self.stats.dropped('failed')
             if str(e) != self._failure:
                 self._failure = str(e)
-                self.stage.fail(str(e))
+                self.stats.failed(str(e))
                 self.get_logger().error(f"a message of '{topic}' was left out: {e}")
             return
         if picture:
             stamp = stamp_of(played.record.cdr)
-            self.stage.done(1e-9 * (played.record.time - played.moved - stamp) if stamp else
+            self.stats.processed(1e-9 * (played.record.time - played.moved - stamp) if stamp else
                             math.nan, time.monotonic() - start)
 
     def _missing(self) -> str:
@@ -183,7 +183,7 @@ class ReplayNode(ManagedNode):
 
     def _rest_at_end(self) -> None:
         """Wait until the bag is to begin again, or the node or the process is to end."""
-        lost, count = self._player.lost, self.stage.rate.count - self._before
+        lost, count = self._player.lost, self.stats.rate.count - self._before
         self.get_logger().info(
             f"bag '{self.values['bag']}' is at its end after {count} images" + (
                 f', {lost:.1f} s late' if lost >= 0.1 else ''))
@@ -192,7 +192,7 @@ class ReplayNode(ManagedNode):
             if self.values['exit_on_end']:
                 self._player.linger(self._ending, _LINGER)
                 if not self._ending.is_set():
-                    self.stop.ask()
+                    self.shutdown.request()
                 self._ending.wait()
             if self._ending.wait(_LOOK):
                 return

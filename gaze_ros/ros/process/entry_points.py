@@ -6,7 +6,7 @@ import traceback
 from typing import NoReturn
 
 from gaze_ros.core.system import import_errors, malloc, native_threads
-from gaze_ros.ros.process.shutdown import Stop
+from gaze_ros.ros.process.shutdown import Shutdown
 
 #: The camera last: a file starts to play when the others are there.
 _PIPELINE = ('gaze', 'people', 'visualizer', 'camera')
@@ -62,10 +62,10 @@ def pipeline() -> NoReturn:
 def _run(*nodes: str) -> NoReturn:
     _open_standard_files()
     malloc.configure()  # before the first thread, which would get an arena of its own
-    stop = Stop()
-    stop.mind_signals()
+    stop = Shutdown()
+    stop.install_signal_handlers()
     native_threads.configure()
-    if why := malloc.limited():
+    if why := malloc.memory_limit_problem():
         print(f'{os.path.basename(sys.argv[0])}: {why}', file=sys.stderr)
         sys.stderr.flush()
         os._exit(1)
@@ -73,15 +73,15 @@ def _run(*nodes: str) -> NoReturn:
         from gaze_ros.ros.process.runtime import run
         code = run(nodes, stop)
     except SystemExit:  # a signal while starting
-        code = stop.code
+        code = stop.exit_code
     except BaseException as e:
-        if stop.broken_off:  # an import may make another error of it
-            os._exit(stop.code)
-        if malloc.is_exhausted(e):
+        if stop.startup_interrupted:  # an import may make another error of it
+            os._exit(stop.exit_code)
+        if malloc.is_out_of_memory(e):
             print(f'{os.path.basename(sys.argv[0])}: there is too little memory: '
                   f'{" ".join(str(e).split()) or type(e).__name__}', file=sys.stderr)
-        elif isinstance(e, ImportError) and not import_errors.ours(e):
-            print(f'{os.path.basename(sys.argv[0])}: {import_errors.reason(e)} '
+        elif isinstance(e, ImportError) and not import_errors.is_own_import(e):
+            print(f'{os.path.basename(sys.argv[0])}: {import_errors.describe(e)} '
                   '(gaze_ros doctor tells more)', file=sys.stderr)
         else:
             traceback.print_exc()

@@ -5,7 +5,7 @@ import threading
 from traceback import extract_tb
 from typing import Any, Optional
 
-from gaze_ros.core.diagnostics.log_throttle import Teller
+from gaze_ros.core.diagnostics.log_throttle import LogThrottle
 from rclpy.context import Context
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import (
@@ -20,7 +20,7 @@ from rclpy.node import Node
 from rclpy.task import Task
 
 
-class OnceExecutor(MultiThreadedExecutor):
+class SubmitOnceExecutor(MultiThreadedExecutor):
     """Submits each ready callback once, and sleeps while the pool is busy.
 
     rclpy's own submits every callback that waits for a worker again and again until one takes it
@@ -37,7 +37,7 @@ class OnceExecutor(MultiThreadedExecutor):
                  tell: Optional[Callable[[Node, str], None]] = None) -> None:
         super().__init__(num_threads, context=context)
         self._tell = tell
-        self._teller = Teller()
+        self._teller = LogThrottle()
         self._submitted: set = set()
         self._begun: list[tuple[Task, Any, Node]] = []
         self._moved = threading.Event()
@@ -106,7 +106,7 @@ class OnceExecutor(MultiThreadedExecutor):
             last = extract_tb(e.__traceback__)[-1]
             reason = (f'a callback of {_name(entity)} failed: {type(e).__name__}: {e} '
                       f'({Path(last.filename).name}:{last.lineno})')
-            if self._teller.due(reason):
+            if self._teller.should_log(reason):
                 self._tell(node, reason)
 
 

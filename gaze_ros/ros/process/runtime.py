@@ -8,13 +8,13 @@ from threading import Thread
 import time
 from typing import Optional
 
-from gaze_ros.core.diagnostics.stage_stats import closing_block
+from gaze_ros.core.diagnostics.stage_stats import statistics_block
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.system import shared_memory
-from gaze_ros.ros.base.error_text import reason
+from gaze_ros.ros.base.error_text import format_error
 from gaze_ros.ros.comm import dds_profile
-from gaze_ros.ros.process.executor import OnceExecutor
-from gaze_ros.ros.process.shutdown import Stop
+from gaze_ros.ros.process.executor import SubmitOnceExecutor
+from gaze_ros.ros.process.shutdown import Shutdown
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -62,7 +62,7 @@ class _ToRos(logging.Handler):
             log.info(text)
 
 
-def run(names: tuple[str, ...], stop: Stop,
+def run(names: tuple[str, ...], stop: Shutdown,
         prepare: Optional[Callable[[dict[str, Node]], None]] = None) -> int:
     """Run nodes until asked to stop; return the exit code.
 
@@ -83,7 +83,7 @@ def run(names: tuple[str, ...], stop: Stop,
                 f'gave back {freed / 1e6:.0f} MB of shared memory of processes that were killed')
         dds_profile.configure()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        executor = OnceExecutor(_WORKERS + _MORE_WORKERS * len(names), tell=_tell)
+        executor = SubmitOnceExecutor(_WORKERS + _MORE_WORKERS * len(names), tell=_tell)
         for name in names:
             module, cls = NODES[name]
             node = getattr(import_module(f'gaze_ros.ros.nodes.{module}'), cls)(stop)
@@ -93,27 +93,27 @@ def run(names: tuple[str, ...], stop: Stop,
         # All are made before one begins: a file is not to play to half of them.
         for node in own:
             if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-                stop.ask(1)
-                return stop.code
+                stop.request(1)
+                return stop.exit_code
         if prepare is not None:
             prepare(dict(zip(names, nodes)))
         for node in own:
             if node.trigger_activate() != TransitionCallbackReturn.SUCCESS:
-                stop.ask(1)
-                return stop.code
-        stop.started()
+                stop.request(1)
+                return stop.exit_code
+        stop.startup_done()
         spinning = Thread(target=_spin, args=(executor, stop), name='executor', daemon=True)
         spinning.start()
         _wait(nodes, stop)
     except (GazeRosError, ParameterException, RCLError) as e:
-        if not stop.broken_off:
+        if not stop.startup_interrupted:
             name = names[len(nodes)] if len(nodes) < len(names) else 'pipeline'
-            get_logger(f'gaze_ros.{name}').fatal(reason(e))
-            stop.ask(1)
+            get_logger(f'gaze_ros.{name}').fatal(format_error(e))
+            stop.request(1)
     finally:
-        stop.started()
+        stop.startup_done()
         _close(nodes, executor, spinning, stop)
-    return stop.code
+    return stop.exit_code
 
 
 def _wrong_words() -> str:
@@ -121,35 +121,35 @@ def _wrong_words() -> str:
     try:
         rest = remove_ros_args(sys.argv)[1:]
     except RCLError as e:
-        return reason(e)
+        return format_error(e)
     if not rest:
         return ''
     return (f"'{rest[0]}' is not understood. Parameters are given as --ros-args -p NAME:=VALUE, "
             'for instance --ros-args -p source:=sample')
 
 
-def _spin(executor: OnceExecutor, stop: Stop) -> None:
+def _spin(executor: SubmitOnceExecutor, stop: Shutdown) -> None:
     try:
         while not stop.event.is_set():
             executor.spin_once()
     except Exception as e:
         if not stop.event.is_set():
             get_logger('gaze_ros').fatal(f'the executor failed: {type(e).__name__}: {e}')
-            stop.ask(1)
+            stop.request(1)
 
 
 def _tell(node: Node, reason: str) -> None:
     """Say what a callback of a node raised, here and on /diagnostics."""
-    node.stage.fail(reason)
+    node.stats.fail(reason)
     node.get_logger().error(f'{reason}; what it was called for is left out')
 
 
-def _wait(nodes: list, stop: Stop) -> None:
+def _wait(nodes: list, stop: Shutdown) -> None:
     """Mind the window, while there is one, until asked to stop."""
     shows = next((node for node in nodes if hasattr(node, 'window')), None)
     window = None
     while not stop.event.is_set():
-        stop.alive()
+        stop.heartbeat()
         before, window = window, shows and shows.window
         if before is not None and before is not window:
             before.close()
@@ -158,14 +158,14 @@ def _wait(nodes: list, stop: Stop) -> None:
             # comes just before Python begins to wait without an end is never minded.
             stop.event.wait(_LOOK)
         elif not window.step():
-            stop.ask()
+            stop.request()
     if window is not None:
         window.close()
 
 
-def _close(nodes: list, executor: Optional[OnceExecutor], spinning: Optional[Thread],
-           stop: Stop) -> None:
-    stop.ask()
+def _close(nodes: list, executor: Optional[SubmitOnceExecutor], spinning: Optional[Thread],
+           stop: Shutdown) -> None:
+    stop.request()
     until = time.monotonic() + _PATIENCE
     for node in nodes:
         node.end()
@@ -176,9 +176,9 @@ def _close(nodes: list, executor: Optional[OnceExecutor], spinning: Optional[Thr
     for node in reversed(nodes):
         node.close(max(0.0, until - time.monotonic()))
     if spinning is not None:
-        stages = {node.get_name(): node.stage for node in nodes}
+        stages = {node.get_name(): node.stats for node in nodes}
         with suppress(OSError):  # nobody reads it any more: | head, a terminal closed
-            print(closing_block([stages[name] for name in NODES if name in stages]), flush=True)
+            print(statistics_block([stages[name] for name in NODES if name in stages]), flush=True)
     for node in nodes:
         node.destroy_node()
     # A signal may have broken off a node half made, and it cannot be destroyed.

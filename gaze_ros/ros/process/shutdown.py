@@ -31,7 +31,7 @@ _LOOK = 0.2
 _SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
-class Stop:
+class Shutdown:
     """Asked once, from any thread; the main thread waits for it.
 
     Signals are minded by Python alone, not by rclpy: its own handler can leave a node waiting for
@@ -43,13 +43,13 @@ class Stop:
 
     def __init__(self) -> None:
         self.event = Event()
-        self.code = 0
+        self.exit_code = 0
         self._starting = True
-        self.broken_off = False
+        self.startup_interrupted = False
         self._minding = False
         self._timer = Lock()
 
-    def mind_signals(self) -> None:
+    def install_signal_handlers(self) -> None:
         """Take SIGINT, SIGTERM and SIGHUP as a request to end; call in the main thread.
 
         And the end of the launch process that started this one, as the environment says: killed,
@@ -67,11 +67,11 @@ class Stop:
                 signal.signal(number, self._on_signal)
         Thread(target=self._watch, args=(here,), name='signals', daemon=True).start()
 
-    def started(self) -> None:
+    def startup_done(self) -> None:
         """From now on signals do not break off what the main thread does."""
         self._starting = False
 
-    def alive(self) -> None:
+    def heartbeat(self) -> None:
         """Give a sign of life, several times a second; call in the main thread.
 
         Its absence is counted in the processor's time of all threads, which stands still while the
@@ -80,10 +80,10 @@ class Stop:
         """
         signal.setitimer(signal.ITIMER_VIRTUAL, STUCK)
 
-    def ask(self, code: int = 0) -> None:
+    def request(self, code: int = 0) -> None:
         """Ask the process to end with an exit code; the first one asked for stays."""
         if not self.event.is_set():
-            self.code = code
+            self.exit_code = code
             self.event.set()
             if self._minding:
                 _let_go_of_output()
@@ -103,7 +103,7 @@ class Stop:
                     signal.setitimer(signal.ITIMER_REAL, HELD)
             if select.select([pipe], [], [], _LOOK)[0]:
                 if os.read(pipe, 1)[0] in _SIGNALS:
-                    self.ask()
+                    self.request()
             elif launch and os.getppid() != launch:
                 os.kill(os.getpid(), signal.SIGTERM)
                 launch = 0
@@ -111,15 +111,15 @@ class Stop:
     def _on_signal(self, number: int, frame: object) -> None:
         # Breaks off imports and the loading of models, which can take longer than GRACE. Once: a
         # second signal is not to break off the end.
-        if self._starting and not self.broken_off:
-            self.broken_off = True
+        if self._starting and not self.startup_interrupted:
+            self.startup_interrupted = True
             # Nor is it one that finalisers of half-made objects fail: MediaPipe's do.
             sys.unraisablehook = lambda _: None
             raise SystemExit(0)
 
     def _end(self) -> None:
         if self._starting:  # an import that cannot be broken off; nothing is open yet
-            os._exit(self.code)
+            os._exit(self.exit_code)
         with suppress(OSError):
             _let_go_of_output()
             os.write(2, f'not ended {GRACE} s after it was asked to: ending now\n'.encode())

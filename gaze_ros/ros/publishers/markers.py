@@ -4,9 +4,9 @@ from zlib import crc32
 
 from builtin_interfaces.msg import Duration
 from gaze_ros.core.attention.attention import Attention
-from gaze_ros.core.geometry.rotations import normalised, out_of_the_face
+from gaze_ros.core.geometry.rotations import face_forward_axis, normalised
 from gaze_ros.core.types import FrameGaze, Gaze
-from gaze_ros.ros.publishers.tf_frames import to_message
+from gaze_ros.ros.publishers.tf_frames import quaternion_message
 from geometry_msgs.msg import Point, Pose, Vector3
 import numpy as np
 from std_msgs.msg import ColorRGBA, Header
@@ -33,17 +33,17 @@ _ABOVE, _TEXT, _LINE = 0.22, Vector3(z=0.1), Vector3(x=0.015)
 _LIFETIME = Duration(sec=1)
 
 
-class Markers:
+class MarkerBuilder:
     """Makes the markers of one picture after another, and deletes those that have no successor."""
 
     def __init__(self) -> None:
         self._last: set[tuple[str, int]] = set()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Nobody has seen a marker: none needs to be deleted."""
         self._last = set()
 
-    def of(self, frame: FrameGaze, header: Header, attentions: Iterable[Attention]
+    def build(self, frame: FrameGaze, header: Header, attentions: Iterable[Attention]
            ) -> MarkerArray:
         """Return the markers of a picture.
 
@@ -77,11 +77,11 @@ def _markers(gaze: Gaze, header: Header) -> list[Marker]:
                        pose=Pose(position=_point(eyes + above)), scale=_TEXT, text=gaze.track_id)]
     rotation = normalised(gaze.orientation)
     if rotation is not None:
-        middle = eyes - _BEHIND * out_of_the_face(rotation)
+        middle = eyes - _BEHIND * face_forward_axis(rotation)
         markers.append(_marker(
             FACE, gaze.track_id, header, ColorRGBA(r=colour.r, g=colour.g, b=colour.b, a=0.5),
             type=Marker.SPHERE, scale=_HEAD,
-            pose=Pose(position=_point(middle), orientation=to_message(rotation))))
+            pose=Pose(position=_point(middle), orientation=quaternion_message(rotation))))
     if known:
         markers.append(_marker(
             GAZE, gaze.track_id, header, colour, type=Marker.ARROW, scale=_ARROW,
@@ -92,11 +92,11 @@ def _markers(gaze: Gaze, header: Header) -> list[Marker]:
 def _marker(ns: str, name: str, header: Header, colour: ColorRGBA, **fields: object) -> Marker:
     # RViz goes by the picture's stamp to place it, so a robot that turns does not drag it along.
     return Marker(
-        header=header, ns=ns, id=number_of(name), action=Marker.ADD, color=colour,
+        header=header, ns=ns, id=marker_id(name), action=Marker.ADD, color=colour,
         lifetime=_LIFETIME, **fields)
 
 
-def number_of(name: str) -> int:
+def marker_id(name: str) -> int:
     """Return a marker's id, 0..2**31 - 1: the same for a track, whatever its id looks like."""
     return crc32(name.encode()) & 0x7fffffff
 

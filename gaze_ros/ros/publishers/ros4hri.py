@@ -8,7 +8,7 @@ from typing import Optional
 
 from gaze_ros.core.attention.attention import Attention, Target
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.geometry.crops import aligned, cropped
+from gaze_ros.core.geometry.crops import aligned_face_crop, face_crop
 from gaze_ros.core.types import Face, FrameGaze, LANDMARK_NAMES
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image, seconds
@@ -61,7 +61,7 @@ _COUNT = 70
 _UNKNOWN = NormalizedPointOfInterest2D()  # confidence 0
 
 
-class Humans:
+class Ros4HriPublisher:
     """Publishes /humans of a node's pictures.
 
     A face has publishers from the picture in which it appears until it is gone for :data:`HOLD`.
@@ -71,8 +71,8 @@ class Humans:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._tracked = topics.publish(node, IdsList, TRACKED, topics.reliable(DEPTH))
-        self._gazing = topics.publish(node, Gaze, GAZING, topics.reliable(DEPTH))
+        self._tracked = topics.create_publisher(node, IdsList, TRACKED, topics.reliable_qos(DEPTH))
+        self._gazing = topics.create_publisher(node, Gaze, GAZING, topics.reliable_qos(DEPTH))
         self._folder = self._tracked.topic_name.rpartition('/')[0]
         self._faces: dict[str, _FaceTopics] = {}
         self._told = False
@@ -155,7 +155,7 @@ class _FaceTopics:
         events = PublisherEventCallbacks(use_default_callbacks=False)
         self._roi, self._landmarks, self._cropped, self._aligned = self._publishers = [
             node.create_publisher(
-                kind, f'{folder}/{name}', topics.reliable(DEPTH), event_callbacks=events)
+                kind, f'{folder}/{name}', topics.reliable_qos(DEPTH), event_callbacks=events)
             for kind, name in (
                 (NormalizedRegionOfInterest2D, 'roi'), (FacialLandmarks, 'landmarks'),
                 (Image, 'cropped'), (Image, 'aligned'))]
@@ -181,10 +181,10 @@ class _FaceTopics:
         if bgr is None or not (w and h):
             return
         if self._cropped.get_subscription_count():
-            self._cropped.publish(bgr_to_image(cropped(bgr, box, SIZE), header))
+            self._cropped.publish(bgr_to_image(face_crop(bgr, box, SIZE), header))
         if points is not None and self._aligned.get_subscription_count():
             self._aligned.publish(bgr_to_image(
-                aligned(bgr, box, points[0], points[1], SIZE), header))
+                aligned_face_crop(bgr, box, points[0], points[1], SIZE), header))
 
 
 def _landmarks(points: np.ndarray, score: float) -> list[NormalizedPointOfInterest2D]:

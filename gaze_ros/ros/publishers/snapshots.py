@@ -6,7 +6,7 @@ from typing import Optional
 import cv2
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import safe_paths
-from gaze_ros.ros.base.services import serve
+from gaze_ros.ros.base.services import create_trigger_service
 import numpy as np
 from std_msgs.msg import Header
 
@@ -14,20 +14,20 @@ from std_msgs.msg import Header
 _PATIENCE = 2.0
 
 
-def folder_at(path: str) -> Path:
+def snapshot_folder(path: str) -> Path:
     """Return a folder for snapshots, made where it is not there, as outputs.folder does.
 
     :raises GazeRosError: if there is none, and none can be made.
     """
     try:
-        return safe_paths.folder(path)
+        return safe_paths.safe_folder(path)
     except (OSError, GazeRosError) as e:
         raise GazeRosError(
             f"snapshot_folder '{path}' is no folder and cannot be made: {e}; set it to a folder "
             'that can be written') from e
 
 
-class Snapshots:
+class SnapshotService:
     """Saves the next picture that a node draws, whenever it is asked to.
 
     :param node: a ManagedNode with the parameter snapshot_folder.
@@ -38,10 +38,10 @@ class Snapshots:
         self._moved = Condition()
         self._wanted = False
         self._taken: Optional[tuple[np.ndarray, Header]] = None
-        serve(node, '~/save_snapshot', self._save)
+        create_trigger_service(node, '~/save_snapshot', self._save)
 
     @property
-    def wanted(self) -> bool:
+    def pending(self) -> bool:
         """Whether the next picture is to be offered."""
         return self._wanted
 
@@ -57,11 +57,11 @@ class Snapshots:
         """Return the file; raises GazeRosError with the reason where there is none."""
         if not self._node.active:
             raise GazeRosError('the node is not active: it draws no picture')
-        folder = folder_at(self._node.values['snapshot_folder'])
+        folder = snapshot_folder(self._node.values['snapshot_folder'])
         picture, header = self._next()
         path = folder / f'gaze_{header.stamp.sec}_{header.stamp.nanosec:09d}.png'
         try:
-            with safe_paths.create(path) as file:
+            with safe_paths.open_output(path) as file:
                 file.write(cv2.imencode('.png', picture)[1].tobytes())
         except OSError as e:
             path.unlink(missing_ok=True)  # half of it

@@ -16,7 +16,7 @@ except ImportError:  # no package registry has it
     TransformBroadcaster = None
 
 
-class Frames:
+class TfFramePublisher:
     """Broadcasts the frames of pictures, one message each: by tf2_ros where it is installed.
 
     Else to /tf as tf2_ros does: absolute, reliable, volatile, keep last 100.
@@ -38,11 +38,11 @@ class Frames:
         stamp = header.stamp
         if header.frame_id and stamp.sec >= 0 and 0 < stamp.sec + stamp.nanosec and (
                 stamp.nanosec < 1_000_000_000):
-            if transforms := list(transforms_of(frame, header)):
+            if transforms := list(gaze_transforms(frame, header)):
                 self._send(transforms)
 
 
-def transforms_of(frame: FrameGaze, header: Header) -> Iterator[TransformStamped]:
+def gaze_transforms(frame: FrameGaze, header: Header) -> Iterator[TransformStamped]:
     """Yield the frames of each person whose place is known.
 
     face_<id> is in the middle between the eyes, x out of the face, y to the person's left, z up.
@@ -59,10 +59,10 @@ def transforms_of(frame: FrameGaze, header: Header) -> Iterator[TransformStamped
                 yield TransformStamped(
                     header=header, child_frame_id=f'{name}_{gaze.track_id}',
                     transform=Transform(
-                        translation=Vector3(x=x, y=y, z=z), rotation=to_message(rotation)))
+                        translation=Vector3(x=x, y=y, z=z), rotation=quaternion_message(rotation)))
 
 
-def to_message(rotation: np.ndarray) -> Quaternion:
+def quaternion_message(rotation: np.ndarray) -> Quaternion:
     """Return the message of a quaternion (4,) x, y, z, w."""
     x, y, z, w = rotation.tolist()
     return Quaternion(x=x, y=y, z=z, w=w)

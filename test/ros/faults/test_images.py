@@ -290,7 +290,7 @@ def test_a_stream_of_good_and_bad_pictures_loses_the_bad_ones_only(listener, pic
                 good(publisher, best)
 
     with running('gaze_node', 'model:=mediapipe', 'queue_depth:=4') as process:
-        raw = topics.publish(listener.node, Image, '/camera/image_raw')
+        raw = topics.create_publisher(listener.node, Image, '/camera/image_raw')
         both(process, raw, bad := bad_images(), bgr_to_image(picture, Header()))
         # Odd ones that are pictures all the same.
         good(raw, bgr_to_image(picture[:1, :1], Header()), 0, 1)
@@ -299,7 +299,7 @@ def test_a_stream_of_good_and_bad_pictures_loses_the_bad_ones_only(listener, pic
         good(raw, Image(width=320, height=240, step=640, encoding='mono16', is_bigendian=1,
                         data=array.array('B', grey.astype('>u2').tobytes())))
         assert put(listener, 'gaze', image_transport='compressed') == ''
-        small = topics.publish(listener.node, CompressedImage, '/camera/image_raw/compressed')
+        small = topics.create_publisher(listener.node, CompressedImage, '/camera/image_raw/compressed')
         both(process, small, more := bad_compressed(picture),
              CompressedImage(format='png, it says', data=jpeg(picture)))
         wait_until(lambda: any('depth map' in s['last error'] and 'pictures fail' in s['said']

@@ -80,8 +80,9 @@ HANGS = """
 from pathlib import Path
 import sys
 from threading import Event
-from gaze_ros.core import loading, rules
-from gaze_ros.ros import diagnostics
+from gaze_ros.core.diagnostics import checks
+from gaze_ros.core.pipeline import engine
+from gaze_ros.ros.base import diagnostics
 from gaze_ros.ros.process.entry_points import gaze_node
 
 def create(*how):
@@ -92,8 +93,8 @@ def create(*how):
     return estimator
 
 hang = Path(sys.argv[1])
-make, loading.create_estimator = loading.create_estimator, create
-rules.PATIENCE, diagnostics._PERIOD = 0.6, 0.2
+make, engine.create_estimator = engine.create_estimator, create
+checks.STARTUP_GRACE, diagnostics._PERIOD = 0.6, 0.2
 del sys.argv[1:3]
 gaze_node()
 """

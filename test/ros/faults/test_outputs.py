@@ -35,7 +35,7 @@ def small(tmp_path):
 @contextmanager
 def publishing(listener, kinds):
     """Publish, 30 times a second, what functions make of a header, by topic and type."""
-    publishers = [(listener.node.create_publisher(kind, topic, topics.qos()), make)
+    publishers = [(listener.node.create_publisher(kind, topic, topics.default_qos()), make)
                   for (topic, kind), make in kinds.items()]
     ending = Event()
 

@@ -9,47 +9,54 @@ import time
 from gaze_ros.core.system.resources import share_path
 from gaze_ros.msg import Attention, GazeArray
 from gaze_ros.ros.comm import topics
-from gaze_ros.ros.launch.respawn_policy import DELAY, how, Lives, MOST, WITHIN, WORKS
+from gaze_ros.ros.launch.respawn_policy import (
+    describe_exit,
+    MAX_RESPAWNS,
+    RESPAWN_DELAY,
+    RESPAWN_WINDOW,
+    RespawnPolicy,
+    STARTUP_TIME,
+)
 import psutil
 import pytest
 from sensor_msgs.msg import Image
 from support import minds_signals, Process, running, wait_until
 
-LIVES = WORKS + 1.0
+LIVES = STARTUP_TIME + 1.0
 
 
 def test_what_a_signal_ended_is_started_again():
-    assert Lives(0.0).ended(-signal.SIGKILL, 0.1) == ''
+    assert RespawnPolicy(0.0).record_exit(-signal.SIGKILL, 0.1) == ''
 
 
 @pytest.mark.parametrize('code', [1, 2])
 def test_what_does_not_work_at_all_is_not_started_again(code):
-    assert Lives(0.0).ended(code, WORKS - 0.1) == ' as it started'
+    assert RespawnPolicy(0.0).record_exit(code, STARTUP_TIME - 0.1) == ' as it started'
 
 
 def test_what_has_worked_is_started_again_although_it_fails_at_once_then():
-    lives = Lives(0.0)
-    assert lives.ended(1, LIVES) == ''
-    assert lives.ended(1, LIVES + DELAY + 0.1) == ''
+    lives = RespawnPolicy(0.0)
+    assert lives.record_exit(1, LIVES) == ''
+    assert lives.record_exit(1, LIVES + RESPAWN_DELAY + 0.1) == ''
 
 
 def test_what_dies_again_and_again_is_given_up():
-    lives = Lives(0.0)
-    for number in range(MOST):
-        assert lives.ended(-signal.SIGSEGV, number * 2.0) == ''
-    assert f'{MOST} times' in lives.ended(-signal.SIGSEGV, MOST * 2.0)
+    lives = RespawnPolicy(0.0)
+    for number in range(MAX_RESPAWNS):
+        assert lives.record_exit(-signal.SIGSEGV, number * 2.0) == ''
+    assert f'{MAX_RESPAWNS} times' in lives.record_exit(-signal.SIGSEGV, MAX_RESPAWNS * 2.0)
 
 
 def test_what_dies_now_and_then_is_never_given_up():
-    lives = Lives(0.0)
-    assert not any(lives.ended(-signal.SIGSEGV, number * WITHIN / MOST)
+    lives = RespawnPolicy(0.0)
+    assert not any(lives.record_exit(-signal.SIGSEGV, number * RESPAWN_WINDOW / MAX_RESPAWNS)
                    for number in range(1, 100))
 
 
 @pytest.mark.parametrize(('code', 'words'), [
     (1, 'failed with exit code 1'), (-9, 'was ended by SIGKILL'), (-300, 'signal 300')])
 def test_how_it_ended_is_said(code, words):
-    assert words in how(code)
+    assert words in describe_exit(code)
 
 
 def test_a_gaze_node_killed_and_started_again_beside_the_others(listener):
@@ -58,7 +65,7 @@ def test_a_gaze_node_killed_and_started_again_beside_the_others(listener):
     events = []
     listener.node.create_subscription(
         Attention, '/gaze/attention', lambda m: events.append((m.track_id, m.target)),
-        topics.reliable(50, lasting=True))
+        topics.reliable_qos(50, lasting=True))
     with running('camera_node', 'source:=sample'), \
             running('pipeline', words=('--nodes', 'visualizer,people')):
         killed = Process('gaze_node')
@@ -69,7 +76,7 @@ def test_a_gaze_node_killed_and_started_again_beside_the_others(listener):
         assert killed.end() == -signal.SIGKILL
         before, shown = len(ids), len(annotated)
         events.clear()
-        time.sleep(DELAY)  # as launch waits
+        time.sleep(RESPAWN_DELAY)  # as launch waits
         with running('gaze_node'):
             wait_until(lambda: any('f1' in one for one in ids[before:]), 60, 'f1 again')
             wait_until(lambda: len(events) > 1 and len(annotated) > shown + 5, 30, 'events')

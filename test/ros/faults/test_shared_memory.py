@@ -43,7 +43,7 @@ def test_the_next_process_gives_back_what_a_killed_one_left():
         left, living = segments_of(killed), segments_of(neighbour)
         assert sum(path.stat().st_size for path in left) > 16 << 20
         time.sleep(2)  # what is younger is left alone
-        assert not {s.path for s in shared_memory.stale()}.intersection(left + living)
+        assert not {s.path for s in shared_memory.stale_segments()}.intersection(left + living)
         killed.send(signal.SIGKILL)
         assert killed.end() == -signal.SIGKILL
         assert all(path.exists() for path in left)
@@ -76,11 +76,11 @@ def test_a_segment_is_stale_from_when_its_owner_is_killed(folder, name):
     path, lock = segment(folder, name)
     owner = subprocess.Popen([sys.executable, '-c', OWNER, lock], stdout=subprocess.PIPE)
     owner.stdout.readline()
-    assert shared_memory.stale() == []
+    assert shared_memory.stale_segments() == []
     assert shared_memory.reclaim() == 0
     owner.kill()
     owner.wait()
-    (found,) = shared_memory.stale()
+    (found,) = shared_memory.stale_segments()
     assert found.path == path
     assert found.nbytes >= 100_000
     assert shared_memory.reclaim() == found.nbytes
@@ -93,7 +93,7 @@ def test_a_segment_is_stale_from_when_its_owner_is_killed(folder, name):
     'fast_datasharing_0123456789abcdef', 'fastdds_0123456789abcdef_el'])
 def test_what_is_no_segment_is_left_alone(folder, name):
     segment(folder, name)
-    assert shared_memory.stale() == []
+    assert shared_memory.stale_segments() == []
     assert shared_memory.reclaim() == 0
     assert len(list(folder.iterdir())) == 2
 
@@ -129,17 +129,17 @@ def test_a_lock_without_a_segment_goes_too(folder):
 def test_another_ones_are_left_alone(folder, monkeypatch):
     segment(folder, 'fastdds_0123456789abcdef')
     monkeypatch.setattr(os, 'geteuid', lambda: os.getuid() + 1)
-    assert shared_memory.stale() == []
+    assert shared_memory.stale_segments() == []
 
 
 def test_where_there_is_no_shared_memory_there_is_none_to_give_back(monkeypatch, tmp_path):
     monkeypatch.setattr(shared_memory, 'FOLDER', tmp_path / 'nowhere')
-    assert shared_memory.stale() == []
+    assert shared_memory.stale_segments() == []
     assert shared_memory.reclaim() == 0
 
 
 def test_the_lock_is_let_go_of(folder):
     path, lock = segment(folder, 'fastdds_0123456789abcdef')
-    assert len(shared_memory.stale()) == 1
+    assert len(shared_memory.stale_segments()) == 1
     with lock.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -102,13 +102,13 @@ def frames(path: Path) -> int:
 def lanes(listener):
     """Answer the pictures of each lane in the place of a gaze node, whose models load slowly."""
     def answer(lane):
-        gaze = listener.node.create_publisher(GazeArray, f'/{lane}/gaze', topics.qos())
+        gaze = listener.node.create_publisher(GazeArray, f'/{lane}/gaze', topics.default_qos())
         return lambda info: gaze.publish(GazeArray(header=info.header))
 
     names = [f'lane{number}' for number in range(LANES)]
     for lane in names:
         listener.node.create_subscription(
-            CameraInfo, f'/{lane}/camera/camera_info', answer(lane), topics.qos())
+            CameraInfo, f'/{lane}/camera/camera_info', answer(lane), topics.default_qos())
     return names
 
 

@@ -18,15 +18,15 @@ from support import running, wait_until
 #: A process that subscribes to all there is, and prints the stamps of what it gets, in seconds.
 READER = """
 import sys
-from gaze_ros.ros import transport
-transport.configure()
+from gaze_ros.ros.comm import dds_profile
+dds_profile.configure()
 import rclpy
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros import topics
+from gaze_ros.ros.comm import topics
 from sensor_msgs.msg import Image
 rclpy.init()
 node = rclpy.create_node('reader_' + sys.argv[1])
-qos = topics.qos() if sys.argv[1] == 'best_effort' else topics.reliable(10)
+qos = topics.default_qos() if sys.argv[1] == 'best_effort' else topics.reliable_qos(10)
 for kind, topic in (
         (Image, topics.IMAGE), (GazeArray, topics.GAZE), (Image, topics.IMAGE_ANNOTATED)):
     node.create_subscription(kind, topic, lambda m, topic=topic: print(
@@ -36,16 +36,16 @@ rclpy.spin(node)
 
 #: A process in which 20 subscribers come and go, and read what they get.
 VISITORS = """
-from gaze_ros.ros import transport
-transport.configure()
+from gaze_ros.ros.comm import dds_profile
+dds_profile.configure()
 import rclpy
-from gaze_ros.ros import topics
+from gaze_ros.ros.comm import topics
 from sensor_msgs.msg import Image
 rclpy.init()
 node = rclpy.create_node('visitors')
 heard = []
 for number in range(20):
-    them = [node.create_subscription(Image, topic, heard.append, topics.reliable(10))
+    them = [node.create_subscription(Image, topic, heard.append, topics.reliable_qos(10))
             for topic in (topics.IMAGE, topics.IMAGE_ANNOTATED)]
     for _ in range(5):
         rclpy.spin_once(node, timeout_sec=0.02)

@@ -59,7 +59,7 @@ def test_stamps_that_jump_stand_still_or_are_none(three, rounds):
     processes, feed, listener = three
     events = []
     subscription = listener.node.create_subscription(
-        Attention, topics.ATTENTION, events.append, topics.reliable(50))
+        Attention, topics.ATTENTION, events.append, topics.reliable_qos(50))
     feed.send_till_seen(1)
 
     def wrong(stamps):
@@ -128,7 +128,7 @@ LIES = [
 
 def test_a_calibration_that_lies_is_not_gone_by_and_said_once(three, rounds):
     (gaze, _, _), feed, listener = three
-    infos = listener.node.create_publisher(CameraInfo, topics.CAMERA_INFO, topics.qos())
+    infos = listener.node.create_publisher(CameraInfo, topics.CAMERA_INFO, topics.default_qos())
     told = listener.hear(DiagnosticArray, '/diagnostics', lambda m: (
         f'{m.status[0].message}; {m.status[0].values[-1].value}'))
     wait_until(infos.get_subscription_count, 20, 'the node')
@@ -165,8 +165,8 @@ def test_a_calibration_that_lies_is_not_gone_by_and_said_once(three, rounds):
 
 def test_a_message_that_is_none_costs_itself_only(three):
     (gaze, visualizer, people), feed, listener = three
-    infos = listener.node.create_publisher(CameraInfo, topics.CAMERA_INFO, topics.qos())
-    results = listener.node.create_publisher(GazeArray, topics.GAZE, topics.qos())
+    infos = listener.node.create_publisher(CameraInfo, topics.CAMERA_INFO, topics.default_qos())
+    results = listener.node.create_publisher(GazeArray, topics.GAZE, topics.default_qos())
     wait_until(lambda: results.get_subscription_count() >= 2, 20, 'the nodes')
     garbage = [b'', b'\0\1\0\0', b'\0\1\0\0' + b'\xff' * 4000]
     wrong = [

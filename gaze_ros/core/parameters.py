@@ -6,7 +6,6 @@ from typing import Any, Optional, Union
 from gaze_ros.core.detectors import DETECTORS
 from gaze_ros.core.estimators import CHOICES, Settings
 from gaze_ros.core.model_zoo import registry
-from gaze_ros.core.pipeline.worker import QUEUE_DEPTHS
 
 Value = Union[bool, int, float, str]
 
@@ -58,6 +57,9 @@ class Spec:
 
 #: How pictures may be subscribed to, by image_transport's names.
 TRANSPORTS = ('raw', 'compressed')
+
+#: Maximum queue lengths a user may choose.
+QUEUE_DEPTHS = ('auto', '1', '2', '4')
 
 _QUEUE_DEPTH = Spec(
     'queue_depth', 'auto', 'images that may wait for their turn, the oldest dropped first; auto: '

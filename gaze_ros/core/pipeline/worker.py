@@ -11,9 +11,6 @@ from gaze_ros.core.diagnostics.stage_stats import StageStats
 
 T = TypeVar('T')
 
-#: The values queue_depth may have.
-QUEUE_DEPTHS = ('auto', '1', '2', '4')
-
 #: Share of the newest measurement in the averages that auto goes by.
 _SHARE = 0.1
 
@@ -67,7 +64,7 @@ class Worker(Generic[T]):
     :param stage: counts the items dropped: replaced before their turn, or failed. Whoever gives
         items counts that they came, and the work that they are done.
     :param tell: takes the reason of a failure.
-    :param queue_depth: how many items may wait, one of :data:`QUEUE_DEPTHS`. ``auto`` is as many
+    :param queue_depth: how many items may wait, as the parameter of that name has it. ``auto`` is as many
         of 1, 2 and 4 as can be worked off before the next one comes: hiccups cost a fast stage
         nothing, and a slow one has no queue to be late by.
     """
@@ -93,7 +90,7 @@ class Worker(Generic[T]):
     def set_queue_depth(self, queue_depth: str) -> None:
         """Let so many items wait from the next one on, from any thread.
 
-        :param queue_depth: one of :data:`QUEUE_DEPTHS`.
+        :param queue_depth: as the parameter of that name has it.
         """
         self._fixed = 0 if queue_depth == 'auto' else int(queue_depth)
         self._mailbox.depth = self._fixed or 1

@@ -10,16 +10,16 @@ from gaze_ros.core.diagnostics.status import InactiveStatus, NodeStatus
 from gaze_ros.core.parameters import NODES, Spec, Value
 from gaze_ros.core.pipeline.worker import Worker
 from gaze_ros.ros.base.diagnostics import DiagnosticsPublisher
-from gaze_ros.ros.base.error_text import format_error
 from gaze_ros.ros.base.parameters import declare_parameters
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import seconds
 from gaze_ros.ros.comm.image_transport import ReceivedImage, subscribe_images
 from gaze_ros.ros.comm.intra_process import IntraProcessSubscription
+from gaze_ros.ros.process.error_text import format_error
+from gaze_ros.ros.process.rclpy_compat import CompatibleLifecycleNode
 from gaze_ros.ros.process.shutdown import Shutdown
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from std_msgs.msg import Header
 
@@ -29,7 +29,7 @@ _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.
 _PATIENCE, _GLANCE = 2.0, 0.1
 
 
-class ManagedNode(LifecycleNode):
+class ManagedNode(CompatibleLifecycleNode):
     """A node with the states of ROS's managed nodes.
 
     unconfigured --make--> inactive --begin--> active, and back by end, join and part, and free.
@@ -124,8 +124,6 @@ class ManagedNode(LifecycleNode):
         for reader in self.managed_subscriptions:
             reader.destroy()
         super().destroy_node()
-        # rclpy leaves it, and with it the node: others would see and ask its services for 20 s.
-        self._state_machine.destroy_when_not_in_use()
 
     def diagnostic_state(self) -> tuple[Union[NodeStatus, InactiveStatus], str]:
         """Return the facts and the hardware as they are, for the diagnostics."""
@@ -197,13 +195,6 @@ class ManagedNode(LifecycleNode):
                     else:
                         self.get_logger().error(format_error(e))
         return _FAILURE
-
-    def _LifecycleNodeMixin__change_state(self, number: int):  # noqa: N802, rclpy's
-        try:
-            return super()._LifecycleNodeMixin__change_state(number)
-        except rclpy_implementation.RCLError as e:  # Jazzy's raises: no such transition from here
-            self.get_logger().warning(format_error(e))
-            return _FAILURE
 
     def _stop_threads(self) -> bool:
         """End the threads; return whether they have ended."""

@@ -1,7 +1,7 @@
 """Services that do one thing and tell how it went."""
 from collections.abc import Callable
 
-from gaze_ros.ros.base.error_text import format_error
+from gaze_ros.ros.process.error_text import format_error
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger

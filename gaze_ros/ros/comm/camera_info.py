@@ -1,4 +1,5 @@
 """Camera calibration: the YAML that camera_calibration writes, as CameraInfo."""
+from collections.abc import Callable
 from copy import copy, deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,6 @@ from gaze_ros.core.errors import SourceError
 from gaze_ros.core.geometry.camera_model import Calibration
 from gaze_ros.core.system.safe_files import parse_yaml, read_text
 import numpy as np
-from rclpy.impl.rcutils_logger import RcutilsLogger
 from sensor_msgs.msg import CameraInfo
 
 #: How many coefficients the models have, by their names in sensor_msgs/distortion_models.hpp and
@@ -128,19 +128,19 @@ class CameraInfoManager:
         self._made: dict[tuple[int, int], CameraInfo] = {}
         self._teller = LogThrottle()
 
-    def for_size(self, width: int, height: int, log: RcutilsLogger) -> CameraInfo:
+    def for_size(self, width: int, height: int, warn: Callable[[str], None]) -> CameraInfo:
         """Return the CameraInfo of a picture of that size, to be given its header.
 
-        :param log: is told of sizes that were not calibrated, a few times a minute at most.
+        :param warn: gets a line for a size that was not calibrated, a few times a minute at most.
         """
         made = self._made.get((width, height))
         if made is None:
             if len(self._made) == _SIZES:
                 self._made.clear()
-            made = self._made[width, height] = self._make(width, height, log)
+            made = self._made[width, height] = self._make(width, height, warn)
         return copy(made)
 
-    def _make(self, width: int, height: int, log: RcutilsLogger) -> CameraInfo:
+    def _make(self, width: int, height: int, warn: Callable[[str], None]) -> CameraInfo:
         info = deepcopy(self._calibrated)
         calibrated = info.width, info.height
         if not info.k.any() or calibrated == (width, height):
@@ -152,7 +152,7 @@ class CameraInfoManager:
             'it is scaled' if scaled else
             'it does not fit that shape, and is left out; calibrate the camera in this size')
         if self._teller.should_log(words):
-            log.warning(words)
+            warn(words)
         return scaled or CameraInfo(width=width, height=height)
 
     @staticmethod

@@ -136,7 +136,7 @@ class CameraNode(ManagedNode):
             taken -= Duration(seconds=age)
         header = Header(stamp=taken.to_msg(), frame_id=self.values['frame_id'])
         height, width = picture.shape[:2]
-        info = self._infos.for_size(width, height, self.get_logger())
+        info = self._infos.for_size(width, height, self.get_logger().warning)
         info.header = header
         self._camera_info.publish(info)
         self._images.publish(picture, header)

@@ -18,10 +18,10 @@ from gaze_ros.core.output import disk_guard
 from gaze_ros.core.parameters import BAG_NODES
 from gaze_ros.msg import Attention, GazeArray
 from gaze_ros.ros.base.diagnostics import uses_sim_time
-from gaze_ros.ros.base.error_text import format_error
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.launch.respawn_policy import launched_at
+from gaze_ros.ros.process.error_text import format_error
 from gaze_ros.ros.process.shutdown import Shutdown
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.qos import QoSProfile, ReliabilityPolicy

@@ -6,13 +6,12 @@ from traceback import extract_tb
 from typing import Any, Optional
 
 from gaze_ros.core.diagnostics.log_throttle import LogThrottle
+from gaze_ros.ros.process.rclpy_compat import CompatibleExecutor
 from rclpy.context import Context
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import (
     ConditionReachedException,
-    Executor,
     ExternalShutdownException,
-    MultiThreadedExecutor,
     ShutdownException,
     TimeoutException,
 )
@@ -20,7 +19,7 @@ from rclpy.node import Node
 from rclpy.task import Task
 
 
-class SubmitOnceExecutor(MultiThreadedExecutor):
+class SubmitOnceExecutor(CompatibleExecutor):
     """Submits each ready callback once, and sleeps while the pool is busy.
 
     rclpy's own submits every callback that waits for a worker again and again until one takes it
@@ -42,25 +41,22 @@ class SubmitOnceExecutor(MultiThreadedExecutor):
         self._begun: list[tuple[Task, Any, Node]] = []
         self._moved = threading.Event()
 
-    def shutdown(self, timeout_sec: Optional[float] = None) -> bool:
-        """Stop; the callbacks that run are not waited for. The same in every distribution."""
-        done = Executor.shutdown(self, timeout_sec)
-        self._executor.shutdown(wait=False)
-        return done
+    def guard_take(self, take: Callable) -> Callable:
+        """Return what takes a message; an error is raised later, by its task.
 
-    def _make_handler(self, entity: Any, node: Node, take_from_wait_list: Callable) -> Task:
-        # Where taking raises (no memory, text that is none), rclpy leaves the entity and its
-        # callback group taken for ever: deaf, with all others of the group.
-        def take(entity: Any) -> Optional[Callable]:
+        Where taking raises (no memory, text that is not UTF-8), rclpy leaves the entity and its
+        callback group marked as taken: no callback of the group runs any more.
+        """
+        def guarded(entity: Any) -> Optional[Callable]:
             try:
-                return take_from_wait_list(entity)
+                return take(entity)
             except Exception as e:
                 error = e
 
             async def fail() -> None:
                 raise error
             return fail
-        return super()._make_handler(entity, node, take)
+        return guarded
 
     def _run(self, task: Callable[[], None]) -> None:
         # From here on task.executing() keeps it from coming up again.
@@ -71,9 +67,8 @@ class SubmitOnceExecutor(MultiThreadedExecutor):
         finally:
             self._moved.set()
 
-    def _spin_once_impl(
-            self, timeout_sec: Any = None,
-            wait_condition: Callable[[], bool] = lambda: False) -> None:
+    def spin_ready(self, timeout_sec: Any, wait_condition: Callable[[], bool]) -> None:
+        """Submit one ready callback, once, and report what finished ones raised."""
         try:
             begun = self.wait_for_ready_callbacks(timeout_sec, None, wait_condition)
         except (ExternalShutdownException, ShutdownException, TimeoutException,
@@ -89,7 +84,7 @@ class SubmitOnceExecutor(MultiThreadedExecutor):
             return
         self._submitted.add(task)
         self._begun.append(begun)
-        self._executor.submit(self._run, task)
+        self.submit(self._run, task)
         for begun in self._begun[:]:
             if begun[0].done():
                 self._begun.remove(begun)

@@ -11,20 +11,18 @@ from typing import Optional
 from gaze_ros.core.diagnostics.stage_stats import statistics_block
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.system import shared_memory
-from gaze_ros.ros.base.error_text import format_error
 from gaze_ros.ros.comm import dds_profile
+from gaze_ros.ros.process.error_text import format_error
 from gaze_ros.ros.process.executor import SubmitOnceExecutor
+from gaze_ros.ros.process.rclpy_compat import RCLError
 from gaze_ros.ros.process.shutdown import Shutdown
 import rclpy
 from rclpy.exceptions import ParameterException
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
-
-RCLError = rclpy_implementation.RCLError
 
 #: Name of each node and the module and class that has it.
 NODES = {

@@ -1,10 +1,10 @@
 """Errors as one line: for the log, a refused parameter, a service's answer."""
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.ros.process.rclpy_compat import RCLError
 from rclpy.exceptions import InvalidParameterTypeException, ParameterException
-from rclpy.impl.implementation_singleton import rclpy_implementation
 
 #: Errors that speak for themselves.
-_WORDED = GazeRosError, ValueError, rclpy_implementation.RCLError
+_WORDED = GazeRosError, ValueError, RCLError
 
 
 def format_error(error: Exception) -> str:

@@ -1,0 +1,81 @@
+"""Every private name of rclpy that this package uses or overrides, and the releases it is for.
+
+Read and run against rclpy 9.1 (Kilted) and 7.1 (Jazzy). Nothing else in the package touches a
+name of rclpy that begins with an underscore or lives in rclpy.impl.
+"""
+from collections.abc import Callable
+from typing import Any, Optional
+
+from rclpy.executors import Executor, MultiThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.impl.rcutils_logger import RcutilsLogger
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.task import Task
+
+__all__ = ['CompatibleExecutor', 'CompatibleLifecycleNode', 'RCLError', 'RcutilsLogger']
+
+#: What the bindings raise for an error of rcl. Defined in the compiled module only.
+RCLError = rclpy_implementation.RCLError
+
+
+class CompatibleLifecycleNode(LifecycleNode):
+    """A LifecycleNode that behaves the same in every release."""
+
+    def destroy_node(self) -> None:
+        """Destroy the node and its state machine.
+
+        rclpy (Jazzy, Kilted) leaves the state machine, which keeps the node alive: peers see it
+        and call its services for another 20 s.
+        """
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
+
+    def _LifecycleNodeMixin__change_state(  # noqa: N802, rclpy's name
+            self, transition_id: int) -> TransitionCallbackReturn:
+        # Jazzy raises for a transition that the present state does not have; Kilted returns.
+        try:
+            return super()._LifecycleNodeMixin__change_state(transition_id)
+        except RCLError as e:
+            self.get_logger().warning(' '.join(str(e).split()))
+            return TransitionCallbackReturn.FAILURE
+
+
+class CompatibleExecutor(MultiThreadedExecutor):
+    """A MultiThreadedExecutor whose private hooks have public names (Jazzy, Kilted)."""
+
+    def spin_ready(self, timeout_sec: Any, wait_condition: Callable[[], bool]) -> None:
+        """Wait for one ready callback and run it; replaces rclpy's ``_spin_once_impl``.
+
+        :param timeout_sec: as of ``spin_once``.
+        :param wait_condition: ends the wait when it returns True.
+        """
+        super()._spin_once_impl(timeout_sec, wait_condition)
+
+    def guard_take(self, take: Callable) -> Callable:
+        """Return what takes a message or request of an entity; wraps rclpy's own.
+
+        :param take: of an entity; returns the coroutine function that runs its callback, or None.
+        """
+        return take
+
+    def submit(self, function: Callable, *arguments: Any) -> None:
+        """Run a function in a worker thread of the pool."""
+        self._executor.submit(function, *arguments)
+
+    def shutdown(self, timeout_sec: Optional[float] = None) -> bool:
+        """Stop without waiting for running callbacks; Kilted's own waits for them.
+
+        :param timeout_sec: as of ``Executor.shutdown``.
+        """
+        done = Executor.shutdown(self, timeout_sec)
+        self._executor.shutdown(wait=False)
+        return done
+
+    def _make_handler(self, entity: Any, node: Node, take_from_wait_list: Callable) -> Task:
+        return super()._make_handler(entity, node, self.guard_take(take_from_wait_list))
+
+    def _spin_once_impl(
+            self, timeout_sec: Any = None,
+            wait_condition: Callable[[], bool] = lambda: False) -> None:
+        self.spin_ready(timeout_sec, wait_condition)

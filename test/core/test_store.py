@@ -37,8 +37,8 @@ BARE = model('bare', may_be_shipped=False)
 
 
 @pytest.fixture(autouse=True)
-def places(tmp_path, monkeypatch):
-    """Return the folders a and b of the variable, and the cache; all begin empty."""
+def folders(tmp_path, monkeypatch):
+    """Return the folders a and b of the variable, and the cache; all are empty."""
     a, b, cache = tmp_path / 'a', tmp_path / 'b', tmp_path / 'cache'
     for folder in (a, b, cache / 'gaze_ros'):
         folder.mkdir(parents=True)
@@ -48,8 +48,8 @@ def places(tmp_path, monkeypatch):
     return a, b, cache / 'gaze_ros'
 
 
-def test_the_first_folder_that_has_it_wins(places, monkeypatch):
-    a, b, cache = places
+def test_first_folder_with_the_file_wins(folders, monkeypatch):
+    a, b, cache = folders
     assert store.locate('two') is None
     for folder in (cache, b, a):
         (folder / 'two.onnx').write_bytes(NEW)
@@ -59,8 +59,8 @@ def test_the_first_folder_that_has_it_wins(places, monkeypatch):
     assert store.folders()[-1] == cache and store.folders()[0].name == 'weights'
 
 
-def test_folders_are_searched_through_but_not_without_end(places, monkeypatch, caplog):
-    a = places[0]
+def test_folders_are_searched_with_depth_and_count_limits(folders, monkeypatch, caplog):
+    a = folders[0]
     deep = a / '1' / '2' / '3' / '4'
     (deep / '5').mkdir(parents=True)
     (a / 'loop').symlink_to(a)
@@ -69,31 +69,32 @@ def test_folders_are_searched_through_but_not_without_end(places, monkeypatch, c
     (deep / 'two.onnx').write_bytes(NEW)
     assert store.locate('two') == deep / 'two.onnx'
     (a / '0').touch()
-    monkeypatch.setattr(store, '_MOST', 1)
+    monkeypatch.setattr(store, '_MAX_FILES', 1)
     assert store.locate('two') is None
     assert 'holds more than 1 files' in caplog.text
 
 
-def test_a_known_file_is_found_by_its_digest_under_any_name(places):
-    (places[0] / 'renamed.onnx').write_bytes(OLD)
-    assert store.locate('sized', 'detector') == places[0] / 'renamed.onnx'
-    (places[0] / 'renamed.onnx').write_bytes(b'not')
+def test_known_file_is_found_by_digest_under_any_name(folders):
+    (folders[0] / 'renamed.onnx').write_bytes(OLD)
+    assert store.locate('sized', 'detector') == folders[0] / 'renamed.onnx'
+    (folders[0] / 'renamed.onnx').write_bytes(b'not')
     assert store.locate('sized', 'detector') is None
 
 
-def test_a_folder_that_is_not_there_is_told_once_and_the_others_are_searched(
-        places, monkeypatch, caplog):
-    _, b, _ = places
+def test_missing_folder_is_logged_once_and_the_others_are_searched(
+        folders, monkeypatch, caplog):
+    _, b, _ = folders
     (b / 'two.onnx').write_bytes(OLD)
     absent = b / 'absent'
-    monkeypatch.setenv('GAZE_ROS_MODELS', f'{absent}:~nobody_of_that_name/x:{b}')
+    monkeypatch.setenv('GAZE_ROS_MODELS', f'{absent}:~no_such_user/x:{b}')
     for _ in range(2):
         assert store.locate('two') == b / 'two.onnx'
-    assert caplog.text.count(f"GAZE_ROS_MODELS names '{absent}', which is no folder") == 1
-    assert caplog.text.count("'~nobody_of_that_name/x', which cannot be looked into") == 1
+    assert caplog.text.count(
+        f"GAZE_ROS_MODELS names '{absent}', which is not an existing folder") == 1
+    assert caplog.text.count("'~no_such_user/x', which cannot be read") == 1
 
 
-def test_a_folder_that_may_not_be_entered_is_passed_over():
+def test_folder_without_permission_is_skipped():
     code = ('import os, sys; from pathlib import Path; from gaze_ros.core.model_zoo import store;'
             'os.getuid() or os.setuid(65534);'
             'print([p.name for p in store._walk(Path(sys.argv[1]))])')
@@ -109,35 +110,35 @@ def test_a_folder_that_may_not_be_entered_is_passed_over():
     assert done.stdout == "['open.onnx']\n", done.stderr
 
 
-def test_a_wrong_digest_is_passed_over_with_a_warning(places, caplog):
-    a, b, _ = places
+def test_file_with_wrong_digest_is_ignored_with_a_warning(folders, caplog):
+    a, b, _ = folders
     (a / 'two.onnx').write_bytes(b'neither')
     with caplog.at_level(logging.WARNING):
         assert store.locate('two') is None
-    for words in (str(a / 'two.onnx'), hashlib.sha256(b'neither').hexdigest(),
+    for text in (str(a / 'two.onnx'), hashlib.sha256(b'neither').hexdigest(),
                   hashlib.sha256(OLD).hexdigest(), hashlib.sha256(NEW).hexdigest(), '7 bytes'):
-        assert words in caplog.text
+        assert text in caplog.text
     (b / 'two.onnx').write_bytes(OLD)
     assert store.locate('two') == b / 'two.onnx'
 
 
-def test_a_file_that_changes_is_looked_at_again(places):
-    path = places[0] / 'two.onnx'
+def test_changed_file_is_checked_again(folders):
+    path = folders[0] / 'two.onnx'
     path.write_bytes(OLD)
     assert store.locate('two') == path
     path.write_bytes(b'neither')
     assert store.locate('two') is None
 
 
-def test_a_name_is_enough_where_no_digest_is_known(places):
-    (places[0] / 'two.pt').write_bytes(b'anything')
-    assert store.locate('two') == places[0] / 'two.pt'
+def test_name_is_enough_if_no_digest_is_known(folders):
+    (folders[0] / 'two.pt').write_bytes(b'anything')
+    assert store.locate('two') == folders[0] / 'two.pt'
     found, = store.candidates(TWO)
-    assert found.generation is None and not found.complaint
+    assert found.generation is None and not found.problem
 
 
-def test_suffixes_choose_and_rank(places):
-    a, b, _ = places
+def test_suffixes_filter_and_rank(folders):
+    a, b, _ = folders
     (a / 'two.pt').write_bytes(b'anything')
     (b / 'two.onnx').write_bytes(OLD)
     assert store.locate('two', suffixes=('.onnx', '.pt')) == b / 'two.onnx'
@@ -145,14 +146,14 @@ def test_suffixes_choose_and_rank(places):
     assert store.locate('two', suffixes=('.xml',)) is None
 
 
-def test_an_xml_needs_its_bin_and_both_must_match(places, caplog):
-    a, b, _ = places
+def test_xml_needs_its_bin_and_both_must_match(folders, caplog):
+    a, b, _ = folders
     (a / 'ir.xml').write_bytes(LAYERS)
     assert store.locate('ir', 'part') is None
     assert "its 'ir.bin' is not beside it" in caplog.text
     (a / 'ir.bin').write_bytes(b'others')
     assert store.locate('ir', 'part') is None
-    assert "of its 'ir.bin': it has sha256" in caplog.text
+    assert "its 'ir.bin': it has sha256" in caplog.text
     (b / 'renamed.xml').write_bytes(LAYERS)
     (b / 'renamed.bin').write_bytes(WEIGHTS)
     assert store.locate('ir', 'part') == b / 'renamed.xml'
@@ -162,11 +163,11 @@ def test_an_xml_needs_its_bin_and_both_must_match(places, caplog):
     assert store.locate('ir', 'part') == b / 'renamed.xml'
 
 
-def test_installed_packages_come_last(places):
+def test_installed_packages_come_last(folders):
     pytest.importorskip('skimage')
     assert store.locate('packed').parts[-2:] == ('data', 'astronaut.png')
-    (places[2] / 'astronaut.png').touch()
-    assert store.locate('packed') == places[2] / 'astronaut.png'
+    (folders[2] / 'astronaut.png').touch()
+    assert store.locate('packed') == folders[2] / 'astronaut.png'
 
 
 @pytest.mark.parametrize('name,kind,suffixes,words', [
@@ -178,18 +179,19 @@ def test_installed_packages_come_last(places):
     ('ir', 'part', (), ["part 'ir'", '(ir.xml)', 'get it by hand']),
     ('bare', 'gaze', (), ["model 'bare' needs its file", 'get it by hand']),
 ])
-def test_what_is_not_there_is_told_in_one_line(places, name, kind, suffixes, words):
+def test_missing_model_error_is_one_line_with_folders_and_remedy(
+        folders, name, kind, suffixes, words):
     with pytest.raises(ModelError) as e:
         store.find(name, kind, suffixes)
-    told = str(e.value)
-    assert '\n' not in told
-    for word in [*words, *map(str, places), 'installed packages', 'GAZE_ROS_MODELS']:
-        assert word in told
+    error = str(e.value)
+    assert '\n' not in error
+    for part in [*words, *map(str, folders), 'installed packages', 'GAZE_ROS_MODELS']:
+        assert part in error
     with pytest.raises(ModelError, match="'nothing' is not one of"):
         store.find('nothing')
 
 
-def test_the_shared_models_are_found(shared, monkeypatch):
+def test_shared_models_are_found(shared, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv('GAZE_ROS_MODELS', str(shared / 'models'))
     adas = registry.entry('adas')

@@ -23,8 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise ModelError(f"no file of '{model.name}' was found {store.searched_folders()}")
         for one in found:
             verdict, why = 'unknown', 'no digest of it is known'
-            if one.complaint:
-                verdict, why = 'wrong', one.complaint
+            if one.problem:
+                verdict, why = 'wrong', one.problem
             elif one.generation:
                 verdict, why = 'ok', one.generation.generation
             wrong += verdict == 'wrong'

@@ -26,8 +26,8 @@ def models() -> Report:
     for model in registry.manifest():
         usable = None
         for one in store.candidates(model):
-            if one.complaint:
-                wrong[one.path] = (model.name, one.complaint)
+            if one.problem:
+                wrong[one.path] = (model.name, one.problem)
             elif usable is None:
                 usable = one
         if usable:

@@ -1,1 +1,2 @@
-"""Models: manifest, registry, local store, download."""
+"""Model files: the manifest, where they are stored, and how they are downloaded."""
+"""Model files: the manifest, where they are stored, and how they are downloaded."""

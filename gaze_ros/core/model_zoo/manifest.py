@@ -1,4 +1,4 @@
-"""What weights/manifest.yaml may hold, and reading it."""
+"""Read and validate weights/manifest.yaml; compute file digests."""
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,17 +11,21 @@ from urllib.parse import urlsplit
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.system.safe_files import MAX_WEIGHTS_BYTES, parse_yaml, read_problem, read_text
 
-#: What an entry may be; a name is unique within its kind.
+#: Kinds of entries; a name is unique within its kind.
 KINDS = ('gaze', 'detector', 'part')
 
 _HEAD_ORDERS = ('as_named', 'swapped')
 
+#: Number of hex digits of a digest, by its algorithm's name in hashlib and in the manifest.
+DIGITS = {'sha256': 64, 'sha384': 96}
+
 
 @dataclass(frozen=True)
 class Generation:
-    """What is known of one file: files of one name were replaced by others.
+    """One of the files that were published under the same name.
 
-    :ivar head_order: ``as_named`` or ``swapped``; '' where its heads have no names that matter.
+    :ivar generation: its release, in words.
+    :ivar head_order: ``as_named`` or ``swapped``; '' if the names of its heads do not matter.
     """
 
     generation: str
@@ -32,10 +36,11 @@ class Generation:
 class ModelFile:
     """A file that holds a model.
 
-    :ivar size: bytes of every file in digests; None where it is not known.
-    :ivar package: the installed package that has it, at the path ``inside`` of its folder.
-    :ivar bin: what an OpenVINO .xml needs beside it.
-    :ivar digests: the files known by that name, by hex digest: SHA-256 or, 96 digits, SHA-384.
+    :ivar size: bytes of every file in ``digests``; None if unknown.
+    :ivar package: the installed package that contains it, at the path ``inside`` of its folder.
+    :ivar bin: the weight file that an OpenVINO .xml needs beside it.
+    :ivar digests: the files known by this name, by hex digest: SHA-256 (64 digits) or SHA-384
+        (96 digits).
     """
 
     name: str
@@ -52,7 +57,7 @@ class ModelFile:
         return Path(self.name).suffix
 
     def match(self, path: Path) -> Optional[Generation]:
-        """Return which of the known files it is that lies at path, or None."""
+        """Return which known file the one at ``path`` is, or None."""
         for algorithm in digest_algorithms([*self.digests]):
             if found := self.digests.get(cached_digest(path, algorithm)):
                 return found
@@ -61,7 +66,7 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class Model:
-    """An entry of weights/manifest.yaml, which says what its keys mean."""
+    """An entry of weights/manifest.yaml; the head of that file explains the fields."""
 
     name: str
     kind: str
@@ -77,7 +82,7 @@ class Model:
     files: tuple[ModelFile, ...] = ()
 
 
-#: Keys of an entry and of a file: their type, and whether they must be there.
+#: Keys of an entry and of a file: their type, and whether they are required.
 _MODEL = {
     'name': (str, True), 'kind': (str, True), 'needs_weight': (bool, True),
     'licence': (str, True), 'may_be_shipped': (bool, True), 'source': (str, True),
@@ -87,7 +92,7 @@ _FILE = {
     'name': (str, True), 'size': (int, False), 'url': (str, False), 'package': (str, False),
     'inside': (str, False), 'bin': (dict, False), 'sha256': (dict, False),
     'sha384': (dict, False)}
-#: A name that is one in every folder, and nothing to a shell: a target's, so without '..'.
+#: File names that are safe to create in any folder and to use in a shell.
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}')
 _GENERATION = {'generation': (str, True), 'head_order': (str, False)}
 
@@ -95,37 +100,37 @@ _GENERATION = {'generation': (str, True), 'head_order': (str, False)}
 def load(path: Path) -> tuple[Model, ...]:
     """Return the entries of a manifest.
 
-    :raises ModelError: naming the entry that is not as it should be.
+    :raises ModelError: naming the entry that is invalid.
     """
     try:
-        entries = tuple(_model(str(path), one) for one in _content(path)['models'])
+        entries = tuple(_model(str(path), item) for item in _content(path)['models'])
     except (TypeError, KeyError) as e:
         raise ModelError(f"'{path}' holds no list of models: {e}") from e
-    seen = set()
-    for one in entries:
-        where = f"{path}: {one.kind} '{one.name}'"
-        _demand((one.kind, one.name) not in seen, where, 'is there twice')
-        seen.add((one.kind, one.name))
-        for part in one.parts:
-            _demand(any(e.kind == 'part' and e.name == part for e in entries), where,
-                    f"needs the part '{part}', which is no entry")
+    names = set()
+    for model in entries:
+        where = f"{path}: {model.kind} '{model.name}'"
+        _require((model.kind, model.name) not in names, where, 'is listed twice')
+        names.add((model.kind, model.name))
+        for part in model.parts:
+            _require(any(e.kind == 'part' and e.name == part for e in entries), where,
+                     f"needs the part '{part}', which has no entry")
     return entries
 
 
 def load_redirects(path: Path) -> dict[str, tuple[str, ...]]:
-    """Return the hosts that each host may redirect to.
+    """Return the hosts to which each host may redirect.
 
-    :raises ModelError: if it is no such mapping.
+    :raises ModelError: if ``redirects`` is not a mapping of host to list of hosts.
     """
     content, where = _content(path), f"'{path}', redirects"
-    _demand(isinstance(content, dict), where, 'the file is no mapping')
-    given = content.get('redirects', {})
-    _demand(isinstance(given, dict), where, f'{given!r} is not a mapping')
-    for host, others in given.items():
-        _demand(isinstance(others, list) and all(
-            isinstance(one, str) and re.fullmatch('[a-z0-9.-]+', one) for one in (host, *others)),
-            where, f"'{host}' has no list of hosts")
-    return {host: tuple(others) for host, others in given.items()}
+    _require(isinstance(content, dict), where, 'the file is not a mapping')
+    redirects = content.get('redirects', {})
+    _require(isinstance(redirects, dict), where, f'{redirects!r} is not a mapping')
+    for host, targets in redirects.items():
+        _require(isinstance(targets, list) and all(
+            isinstance(name, str) and re.fullmatch('[a-z0-9.-]+', name)
+            for name in (host, *targets)), where, f"'{host}' has no list of hosts")
+    return {host: tuple(targets) for host, targets in redirects.items()}
 
 
 def _content(path: Path) -> Any:
@@ -135,67 +140,66 @@ def _content(path: Path) -> Any:
         raise ModelError(f"'{path}' holds no list of models: {e}") from e
 
 
-def _model(path: str, given: Any) -> Model:
-    name = given.get('name') if isinstance(given, dict) else given
+def _model(path: str, item: Any) -> Model:
+    name = item.get('name') if isinstance(item, dict) else item
     where = f"{path}: entry '{name}'"
-    _check(where, given, _MODEL)
-    _demand(given['kind'] in KINDS, where, f"kind '{given['kind']}' is not one of: {KINDS}")
-    _demand(bool(given.get('family')) == (given['kind'] == 'gaze'), where,
-            'a gaze model has a family, and nothing else has')
-    files = tuple(_file(where, one) for one in given.get('files', ()))
-    return Model(**{**given, 'parts': tuple(given.get('parts', ())), 'files': files})
+    _check_keys(where, item, _MODEL)
+    _require(item['kind'] in KINDS, where, f"kind '{item['kind']}' is not one of: {KINDS}")
+    _require(bool(item.get('family')) == (item['kind'] == 'gaze'), where,
+             'a gaze model needs a family; other kinds have none')
+    files = tuple(_file(where, file) for file in item.get('files', ()))
+    return Model(**{**item, 'parts': tuple(item.get('parts', ())), 'files': files})
 
 
-def _file(where: str, given: Any) -> ModelFile:
-    _check(where, given, _FILE)
-    where = f"{where}, file '{given['name']}'"
+def _file(where: str, item: Any) -> ModelFile:
+    _check_keys(where, item, _FILE)
+    where = f"{where}, file '{item['name']}'"
     digests = {}
     for algorithm, digits in DIGITS.items():
-        for hexdigest, about in given.get(algorithm, {}).items():
-            _demand(re.fullmatch(f'[0-9a-f]{{{digits}}}', str(hexdigest)), where,
-                    f'{algorithm} {hexdigest} is not {digits} lower-case hex digits')
-            _check(f'{where}, {hexdigest}', about, _GENERATION)
-            _demand(about.get('head_order', 'as_named') in _HEAD_ORDERS, where,
-                    f'head_order is not one of: {_HEAD_ORDERS}')
-            digests[hexdigest] = Generation(**about)
+        for hexdigest, generation in item.get(algorithm, {}).items():
+            _require(re.fullmatch(f'[0-9a-f]{{{digits}}}', str(hexdigest)), where,
+                     f'{algorithm} {hexdigest} is not {digits} lower-case hex digits')
+            _check_keys(f'{where}, {hexdigest}', generation, _GENERATION)
+            _require(generation.get('head_order', 'as_named') in _HEAD_ORDERS, where,
+                     f'head_order is not one of: {_HEAD_ORDERS}')
+            digests[hexdigest] = Generation(**generation)
     file = ModelFile(**{
-        key: given[key] for key in ('name', 'size', 'url', 'package', 'inside') if key in given},
-        bin=_file(where, given['bin']) if 'bin' in given else None, digests=digests)
-    _demand(_NAME.fullmatch(file.name), where,
-            'a name has no folders, and is of letters, digits and _.+- alone')
-    _demand(not file.url or urlsplit(file.url).scheme == 'https', where, 'url is not https')
-    _demand(bool(file.package) == bool(file.inside), where, 'package and inside go together')
-    # What has a dot is imported to be found.
-    _demand(not file.package or file.package.isidentifier(), where, 'package is no name of one')
-    _demand(not Path(file.inside).is_absolute() and '..' not in Path(file.inside).parts, where,
-            'inside leads out of the package')
-    _demand((file.suffix == '.xml') == bool(file.bin), where, 'an .xml has a bin, no other has')
-    _demand(not file.bin or file.bin.name == Path(file.name).stem + '.bin', where,
-            f"its bin is named '{file.bin and file.bin.name}', not as it is")
+        key: item[key] for key in ('name', 'size', 'url', 'package', 'inside') if key in item},
+        bin=_file(where, item['bin']) if 'bin' in item else None, digests=digests)
+    _require(_NAME.fullmatch(file.name), where,
+             'a name has no folders and consists of letters, digits and _.+- only')
+    _require(not file.url or urlsplit(file.url).scheme == 'https', where, 'url is not https')
+    _require(bool(file.package) == bool(file.inside), where, 'package and inside go together')
+    # find_spec would import the parent of a dotted name.
+    _require(not file.package or file.package.isidentifier(), where,
+             'package is not the name of a top-level package')
+    _require(not Path(file.inside).is_absolute() and '..' not in Path(file.inside).parts, where,
+             'inside leads out of the package')
+    _require((file.suffix == '.xml') == bool(file.bin), where,
+             'an .xml file needs a bin; other files have none')
+    _require(not file.bin or file.bin.name == Path(file.name).stem + '.bin', where,
+             f"its bin is named '{file.bin and file.bin.name}', "
+             f"'{Path(file.name).stem}.bin' was expected")
     return file
 
 
-def _check(where: str, given: Any, keys: dict[str, tuple[type, bool]]) -> None:
-    _demand(isinstance(given, dict), where, f'{given!r} is not a mapping')
-    for key, value in given.items():
-        _demand(key in keys, where, f"key '{key}' is not one of: {', '.join(keys)}")
+def _check_keys(where: str, item: Any, keys: dict[str, tuple[type, bool]]) -> None:
+    _require(isinstance(item, dict), where, f'{item!r} is not a mapping')
+    for key, value in item.items():
+        _require(key in keys, where, f"key '{key}' is not one of: {', '.join(keys)}")
         kind = keys[key][0]
-        _demand(type(value) is kind, where, f'{key} {value!r} is not a {kind.__name__}')
-    for key, (_, needed) in keys.items():
-        _demand(key in given or not needed, where, f"has no key '{key}'")
+        _require(type(value) is kind, where, f'{key} {value!r} is not a {kind.__name__}')
+    for key, (_, required) in keys.items():
+        _require(key in item or not required, where, f"has no key '{key}'")
 
 
-def _demand(condition: Any, where: str, complaint: str) -> None:
+def _require(condition: Any, where: str, problem: str) -> None:
     if not condition:
-        raise ModelError(f'{where}: {complaint}')
-
-
-#: Hex digits of a digest, by the name hashlib and the manifest have for it.
-DIGITS = {'sha256': 64, 'sha384': 96}
+        raise ModelError(f'{where}: {problem}')
 
 
 def digest_algorithms(hexdigests: Sequence[str]) -> list[str]:
-    """Return which algorithms have digests of so many digits."""
+    """Return the algorithms of some hex digests, by their lengths."""
     lengths = {len(d) for d in hexdigests}
     return [name for name, digits in DIGITS.items() if digits in lengths]
 
@@ -203,10 +207,10 @@ def digest_algorithms(hexdigests: Sequence[str]) -> list[str]:
 def compute_digest(path: Path, algorithm: str) -> str:
     """Return the hex digest of a file.
 
-    :raises OSError: if it is no file, cannot be read, or is larger than any model.
+    :raises OSError: if it is not a regular file, cannot be read, or exceeds MAX_WEIGHTS_BYTES.
     """
-    if why := read_problem(path, MAX_WEIGHTS_BYTES):
-        raise OSError(why)
+    if problem := read_problem(path, MAX_WEIGHTS_BYTES):
+        raise OSError(problem)
     state = hashlib.new(algorithm)
     with open(path, 'rb') as file:
         while chunk := file.read(1 << 20):
@@ -215,9 +219,9 @@ def compute_digest(path: Path, algorithm: str) -> str:
 
 
 def cached_digest(path: Path, algorithm: str) -> str:
-    """Return the hex digest of a file; it is read again only when it has changed.
+    """Return the hex digest of a file, cached until its time or size changes.
 
-    :raises OSError: as :func:`compute`.
+    :raises OSError: as :func:`compute_digest`.
     """
     stat = path.stat()
     return _digest(path, algorithm, stat.st_mtime_ns, stat.st_size)
@@ -229,8 +233,8 @@ def _digest(path: Path, algorithm: str, _changed: int, _size: int) -> str:
 
 
 def digest_mismatch(path: Path, expected: Sequence[str],
-             read: Callable[[Path, str], str] = cached_digest) -> str:
-    """Return '' if a file has one of the digests, else what it has and what was expected."""
+                    read: Callable[[Path, str], str] = cached_digest) -> str:
+    """Return '' if a file has one of the digests, else a text with its own and the expected."""
     found = {name: read(path, name) for name in digest_algorithms(expected)}
     if set(found.values()) & set(expected):
         return ''

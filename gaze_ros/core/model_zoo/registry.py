@@ -1,4 +1,4 @@
-"""The models there are: weights/manifest.yaml, and where the files of installed packages are."""
+"""Look up the known models of weights/manifest.yaml, and files inside installed packages."""
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,45 +25,48 @@ def manifest() -> tuple[Model, ...]:
 
 @cache
 def redirects() -> dict[str, tuple[str, ...]]:
-    """Return the hosts that each host of weights/manifest.yaml may redirect a download to."""
+    """Return the hosts to which each host of weights/manifest.yaml may redirect a download."""
     return load_redirects(share_path('weights') / 'manifest.yaml')
 
 
 def model_names(kind: str = 'gaze', *, with_weight: bool = False) -> list[str]:
-    """Return the names of the models of a kind; ``with_weight``: only those that need a file."""
+    """Return the names of the models of a kind.
+
+    :param with_weight: only the models that need a weight file.
+    """
     return [m.name for m in manifest() if m.kind == kind and (m.needs_weight or not with_weight)]
 
 
 def entry(name: str, kind: str = 'gaze') -> Model:
     """Return a model's entry.
 
-    :raises ModelError: naming what there is.
+    :raises ModelError: if the name is unknown; lists the known ones.
     """
     for model in manifest():
         if (model.kind, model.name) == (kind, name):
             return model
-    word = 'model' if kind == 'gaze' else kind
-    raise ModelError(f"{word} '{name}' is not one of: auto, {', '.join(model_names(kind))}")
+    label = 'model' if kind == 'gaze' else kind
+    raise ModelError(f"{label} '{name}' is not one of: auto, {', '.join(model_names(kind))}")
 
 
 def entry_of_any_kind(name: str) -> Model:
     """Return the first entry of that name; a gaze model before a detector before a part.
 
-    :raises ModelError: naming what there is.
+    :raises ModelError: if the name is unknown; lists the known ones.
     """
     for kind in KINDS:
         if name in model_names(kind):
             return entry(name, kind)
-    every = dict.fromkeys(n for kind in KINDS for n in model_names(kind))
-    raise ModelError(f"model '{name}' is not one of: {', '.join(every)}")
+    known = dict.fromkeys(n for kind in KINDS for n in model_names(kind))
+    raise ModelError(f"model '{name}' is not one of: {', '.join(known)}")
 
 
 def identify(path: Path) -> Optional[tuple[ModelFile, Generation]]:
-    """Return what a file is by its digest, whatever its name; None for a stranger."""
+    """Return the known file that a path is, by its digest and not its name; None if unknown."""
     size = path.stat().st_size
     for model in manifest():
         for file in model.files:
-            # Only a file of another size or kind is surely another: the rest is told by hashing.
+            # Hash the file only if its size and suffix can match.
             if file.suffix == path.suffix and file.size in (None, size):
                 if generation := file.match(path):
                     return file, generation
@@ -71,10 +74,10 @@ def identify(path: Path) -> Optional[tuple[ModelFile, Generation]]:
 
 
 def package_file(package: str, inside: str, why: str) -> Path:
-    """Return a file carried by an installed package, without importing the package.
+    """Return the path of a file in an installed package, without importing the package.
 
     :param inside: path relative to the package's folder.
-    :param why: who needs it and what to install, for the error.
+    :param why: what needs the file and what to install, for the error.
     :raises ModelError: if the package or the file is missing.
     """
     spec = find_spec(package)
@@ -86,5 +89,5 @@ def package_file(package: str, inside: str, why: str) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """Return the hex digest of a file."""
+    """Return a file's SHA-256 in hex, cached until the file changes."""
     return cached_digest(path, 'sha256')

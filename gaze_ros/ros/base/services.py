@@ -1,4 +1,4 @@
-"""Services that do one thing and tell how it went."""
+"""Services that trigger one action and report its result."""
 from collections.abc import Callable
 
 from gaze_ros.ros.process.error_text import format_error
@@ -7,19 +7,19 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 
-def create_trigger_service(node: Node, name: str, do: Callable[[], str]) -> None:
-    """Create a service of std_srvs/srv/Trigger.
+def create_trigger_service(node: Node, name: str, action: Callable[[], str]) -> None:
+    """Create a service of type std_srvs/srv/Trigger.
 
-    :param do: returns the message; what it raises is the message of a failure, whatever it is:
-        who asks is told, and the process goes on. It may wait: nothing else does for it.
+    :param action: returns the message of the response. Whatever it raises becomes the message of
+        a failure, and the process continues. It may block: it has a callback group of its own.
     """
-    def answer(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def on_request(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
-            response.message = do()
+            response.message = action()
             response.success = True
         except Exception as e:
             response.message = format_error(e)
         return response
 
     node.create_service(
-        Trigger, name, answer, callback_group=MutuallyExclusiveCallbackGroup())
+        Trigger, name, on_request, callback_group=MutuallyExclusiveCallbackGroup())

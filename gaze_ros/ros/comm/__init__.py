@@ -1,1 +1,1 @@
-"""Topics, QoS, transport and message conversions."""
+"""Topics and their QoS, image transport, message conversions and the DDS profile."""

@@ -1,4 +1,4 @@
-"""Camera calibration: the YAML that camera_calibration writes, as CameraInfo."""
+"""Camera calibration: CameraInfo from the YAML of camera_calibration, and back to a Calibration."""
 from collections.abc import Callable
 from copy import copy, deepcopy
 from functools import lru_cache
@@ -14,18 +14,19 @@ from gaze_ros.core.system.safe_files import parse_yaml, read_text
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
-#: How many coefficients the models have, by their names in sensor_msgs/distortion_models.hpp and
-#: in the files of calibrators that write 'fisheye'. Where some are left out they are 0.
+#: Numbers of coefficients of the distortion models, by their names in
+#: sensor_msgs/distortion_models.hpp, and 'fisheye', which some calibrators write. Missing
+#: coefficients are 0.
 _FISHEYE = ('equidistant', 'fisheye')
 _COUNTS = {'plumb_bob': (0, 4, 5, 8, 12, 14), 'rational_polynomial': (0, 4, 5, 8, 12, 14),
            **dict.fromkeys(_FISHEYE, (4,))}
 
 
 def load_camera_info(url: str) -> CameraInfo:
-    """Return the CameraInfo of a calibration file; an empty one (K all 0) for no URL.
+    """Return the CameraInfo of a calibration file; an empty one (K all 0) for an empty URL.
 
     :param url: a path, file:///path or package://package/path.
-    :raises SourceError: if the file is missing or is no calibration.
+    :raises SourceError: if the file is missing or is not a calibration.
     """
     if not url:
         return CameraInfo()
@@ -33,7 +34,7 @@ def load_camera_info(url: str) -> CameraInfo:
         content = parse_yaml(read_text(_path(url)))
         width, height = int(content['image_width']), int(content['image_height'])
         if width <= 0 or height <= 0:
-            raise ValueError(f'image_width and image_height are {width} and {height}')
+            raise ValueError(f'image_width is {width} and image_height is {height}')
         info = CameraInfo(
             width=width, height=height,
             distortion_model=str(content['distortion_model']),
@@ -47,40 +48,41 @@ def load_camera_info(url: str) -> CameraInfo:
     except OSError as e:
         raise SourceError(f"camera_info_url '{url}' cannot be read: {e}") from e
     except (KeyError, TypeError, ValueError, OverflowError, AssertionError,
-            RuntimeError) as e:  # ~nobody has no home
+            RuntimeError) as e:  # RuntimeError: ~USER of an unknown user
         reason = ' '.join(f'{type(e).__name__}: {e}'.split())
         raise SourceError(
-            f"camera_info_url '{url}' is no calibration YAML as camera_calibration writes it "
+            f"camera_info_url '{url}' is not a calibration YAML as camera_calibration writes it "
             f'(image_width, image_height, distortion_model, camera_matrix ...): {reason}') from e
 
 
 def calibration_from_camera_info(info: CameraInfo) -> tuple[Optional[Calibration], str]:
     """Return the calibration in a CameraInfo, and why it cannot be used.
 
-    The same calibration as before for a message that tells the same; None where there is none
-    that can be used, with '' where the camera is not calibrated.
+    The calibration is None, with a reason, if it cannot be used; None and '' if the camera is not
+    calibrated. Messages of the same content give the same object.
     """
     roi = info.roi
-    return _made(
+    return _calibration(
         info.width, info.height, info.distortion_model, info.d.tobytes(), info.k.tobytes(),
         (info.binning_x or 1, info.binning_y or 1),
         (roi.x_offset, roi.y_offset, roi.width, roi.height))
 
 
 @lru_cache(maxsize=8)
-def _made(width: int, height: int, model: str, d: bytes, k: bytes, binning: tuple[int, int],
-          roi: tuple[int, int, int, int]) -> tuple[Optional[Calibration], str]:
+def _calibration(
+        width: int, height: int, model: str, d: bytes, k: bytes, binning: tuple[int, int],
+        roi: tuple[int, int, int, int]) -> tuple[Optional[Calibration], str]:
     coefficients, matrix = np.frombuffer(d), np.frombuffer(k).reshape(3, 3)
     if not matrix.any():
-        return None, ''  # as REP-104 marks a camera that is not calibrated
+        return None, ''  # REP-104: not calibrated
     if model not in _COUNTS and coefficients.any():
         return None, f"distortion_model '{model[:40]}' is not one of: {', '.join(_COUNTS)}"
     counts = _COUNTS.get(model, _COUNTS['plumb_bob'])
     count = next((n for n in counts if n >= len(coefficients)), None)
     if count is None:
-        return None, f'D has {len(coefficients)} coefficients, at most {counts[-1]} were expected'
+        return None, f'D has {len(coefficients)} coefficients; expected at most {counts[-1]}'
     if not width or not height:
-        return None, f'the calibrated picture is {width}x{height}'
+        return None, f'the calibrated image size is {width}x{height}'
     distortion = np.zeros(count)
     distortion[:len(coefficients)] = coefficients
     try:
@@ -104,55 +106,55 @@ def _path(url: str) -> Path:
 def _numbers(content: dict, name: str, count: int = 0) -> list[float]:
     values = [float(v) for v in content[name]['data']]
     if count and len(values) != count:
-        raise ValueError(f'{name} has {len(values)} values, {count} were expected')
+        raise ValueError(f'{name} has {len(values)} values; expected {count}')
     return values
 
 
-#: Sizes whose CameraInfo is kept.
-_SIZES = 16
+#: Number of image sizes whose CameraInfo is cached.
+_MAX_SIZES = 16
 
 
 class CameraInfoManager:
-    """Makes the CameraInfo of pictures from a calibration file.
+    """Provides the CameraInfo of images of any size from one calibration file.
 
-    A picture of another size than the calibrated one, and the same shape, has been scaled: so are
-    K and P. One of another shape has been cut in a way that is not known: it has no calibration
-    (K all 0, as REP-104 has it).
+    For images of another size but the same aspect ratio as the calibrated one, K and P are scaled.
+    Images of another aspect ratio have been cropped in an unknown way: their CameraInfo has no
+    calibration (K all 0, as REP-104 defines).
 
-    :param url: as :func:`load_camera_info` takes it.
-    :raises SourceError: if it is no calibration.
+    :param url: as in :func:`load_camera_info`.
+    :raises SourceError: if it is not a calibration.
     """
 
     def __init__(self, url: str) -> None:
         self._calibrated = load_camera_info(url)
-        self._made: dict[tuple[int, int], CameraInfo] = {}
-        self._teller = LogThrottle()
+        self._by_size: dict[tuple[int, int], CameraInfo] = {}
+        self._log_throttle = LogThrottle()
 
     def for_size(self, width: int, height: int, warn: Callable[[str], None]) -> CameraInfo:
-        """Return the CameraInfo of a picture of that size, to be given its header.
+        """Return the CameraInfo of an image of that size; the caller sets its header.
 
-        :param warn: gets a line for a size that was not calibrated, a few times a minute at most.
+        :param warn: logs a line for a size that was not calibrated, throttled.
         """
-        made = self._made.get((width, height))
-        if made is None:
-            if len(self._made) == _SIZES:
-                self._made.clear()
-            made = self._made[width, height] = self._make(width, height, warn)
-        return copy(made)
+        info = self._by_size.get((width, height))
+        if info is None:
+            if len(self._by_size) == _MAX_SIZES:
+                self._by_size.clear()
+            info = self._by_size[width, height] = self._create(width, height, warn)
+        return copy(info)
 
-    def _make(self, width: int, height: int, warn: Callable[[str], None]) -> CameraInfo:
+    def _create(self, width: int, height: int, warn: Callable[[str], None]) -> CameraInfo:
         info = deepcopy(self._calibrated)
         calibrated = info.width, info.height
         if not info.k.any() or calibrated == (width, height):
             info.width, info.height = width, height
             return info
         scaled = self._scaled(info, width, height)
-        words = (f'the calibration is for {calibrated[0]}x{calibrated[1]}, but pictures have '
-                 f'{width}x{height}: ') + (
+        text = (f'the calibration is for {calibrated[0]}x{calibrated[1]}, but images have '
+                f'{width}x{height}: ') + (
             'it is scaled' if scaled else
-            'it does not fit that shape, and is left out; calibrate the camera in this size')
-        if self._teller.should_log(words):
-            warn(words)
+            'the aspect ratio differs, so it is not used; calibrate the camera at this size')
+        if self._log_throttle.should_log(text):
+            warn(text)
         return scaled or CameraInfo(width=width, height=height)
 
     @staticmethod

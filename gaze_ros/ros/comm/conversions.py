@@ -1,7 +1,7 @@
-"""Messages to arrays and back; the only place that does it.
+"""Conversions between ROS messages and arrays or gaze_ros.core types; all of them are here.
 
-cv_bridge is not used: it is in no package registry for ROS 2, and its conversion copies what a
-view of the message gives for nothing.
+cv_bridge is not used: no package registry has it for ROS 2, and it copies the data where a view of
+the message suffices.
 """
 import array
 import sys
@@ -20,8 +20,8 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
-#: Encoding: (bytes of a value, values of a pixel, cv2 conversion to BGR or None if it is BGR).
-#: Bayer names differ: OpenCV names the second row's pattern, sensor_msgs the first's.
+#: Encoding: (bytes per value, values per pixel, cv2 conversion to BGR or None if it is BGR).
+#: Bayer names differ: OpenCV names the pattern of the second row, sensor_msgs that of the first.
 _ENCODINGS = {
     'bgr8': (1, 3, None), '8UC3': (1, 3, None),
     'rgb8': (1, 3, cv2.COLOR_RGB2BGR),
@@ -42,123 +42,124 @@ _ENCODINGS = {
     'nv21': (1, 1, cv2.COLOR_YUV2BGR_NV21),
 }
 
-#: What the encodings hold that are refused though sensor_msgs names them, by how they begin.
-_REFUSED = {
+#: Encodings of sensor_msgs that are not supported, by prefix: what they hold.
+_UNSUPPORTED = {
     '32F': 'distances, mostly', '64F': 'distances, mostly', '8S': 'signed values',
     '16S': 'signed values', '32S': 'signed values or labels',
-    '8UC2': 'two values a pixel', '16UC2': 'two values a pixel', 'nv24': 'YUV 4:4:4'}
+    '8UC2': 'two values per pixel', '16UC2': 'two values per pixel', 'nv24': 'YUV 4:4:4'}
 
-#: What JPEG and PNG end with, by what they begin with.
-_ENDS = {b'\xff\xd8\xff': b'\xff\xd9', b'\x89PN': b'IEND'}
+#: End markers of JPEG and PNG, by their first three bytes.
+_END_MARKERS = {b'\xff\xd8\xff': b'\xff\xd9', b'\x89PN': b'IEND'}
 
 
 def image_to_bgr(message: Image) -> np.ndarray:
-    """Return the (H, W, 3) uint8 BGR picture of an image message.
+    """Return an image message as a (H, W, 3) uint8 BGR array.
 
-    For bgr8 it is a writable view of the message's data, else a new array. 16-bit values of either
-    byte order are taken as full range and lose their lower byte: 12 bits in 16 come out dark.
-    YUV is of BT.601 with limited range, as cv_bridge has it. Rows may be padded, and data may be
-    longer than they need.
+    For bgr8 it is a writable view of the message's data, otherwise a new array. 16-bit values of
+    either byte order are taken as full range and lose their lower byte: 12-bit data in 16 bits
+    becomes dark. YUV is decoded as BT.601 with limited range, as in cv_bridge. Rows may be padded,
+    and data may be longer than needed.
 
-    :raises ValueError: for an encoding that is no picture of light, and for sizes that
-        contradict each other, naming them.
+    :raises ValueError: for an encoding that is not a colour or grey image, and for inconsistent
+        sizes; the text names them.
     """
     width, height, step, encoding = message.width, message.height, message.step, message.encoding
     try:
         size, channels, conversion = _ENCODINGS[encoding]
     except KeyError:
-        raise ValueError(_refusal(encoding)) from None
+        raise ValueError(_unsupported(encoding)) from None
     if not width or not height:
         raise ValueError(f'the image is {width}x{height}')
     nv21 = encoding == 'nv21'
     if (nv21 or channels == 2) and width % 2 or nv21 and height % 2:
-        raise ValueError(f'a {encoding} image cannot be {width}x{height}: neighbours share a '
-                         'colour, so its size must be even')
+        raise ValueError(f'a {encoding} image cannot be {width}x{height}: neighbouring pixels '
+                         'share a colour, so the size must be even')
     if encoding.startswith('bayer') and min(width, height) < 2:
-        raise ValueError(f'a {encoding} image cannot be {width}x{height}: 2x2 is the least')
+        raise ValueError(f'a {encoding} image cannot be {width}x{height}; expected at least 2x2')
     rows = height * 3 // 2 if nv21 else height
     if step < width * channels * size or len(message.data) < rows * step:
         raise ValueError(
             f'a {width}x{height} {encoding} image needs a step of at least '
-            f'{width * channels * size} and {rows} rows of it; step is {step} and data has '
+            f'{width * channels * size} bytes and {rows} rows; step is {step} and data has '
             f'{len(message.data)} bytes')
     shape = (rows, width, channels) if channels > 1 else (rows, width)
     strides = (step, channels * size, size)[:len(shape)]
-    # Of two bytes the upper one, as it lies there.
+    # Offset of the upper byte of the first value.
     upper = 0 if message.is_bigendian else size - 1
-    picture = np.ndarray(
+    image = np.ndarray(
         shape, np.uint8, np.frombuffer(message.data, np.uint8), upper, strides)
     if size == 2 or conversion is not None:
-        picture = np.ascontiguousarray(picture)
-    return picture if conversion is None else cv2.cvtColor(picture, conversion)
+        image = np.ascontiguousarray(image)
+    return image if conversion is None else cv2.cvtColor(image, conversion)
 
 
-def _refusal(encoding: str) -> str:
-    why = next((f'; it holds {what}' for begin, what in _REFUSED.items()
-                if encoding.startswith(begin)), '')
-    return f'encoding {quoted(encoding)} is not one of: {", ".join(_ENCODINGS)}{why}'
+def _unsupported(encoding: str) -> str:
+    content = next((f'; it holds {content}' for prefix, content in _UNSUPPORTED.items()
+                    if encoding.startswith(prefix)), '')
+    return f'encoding {quoted(encoding)} is not one of: {", ".join(_ENCODINGS)}{content}'
 
 
 def quoted(text: str) -> str:
-    """Return a stranger's text for a line of the log: in quotes, short, without control codes."""
+    """Return text of a message for the log: quoted, at most 60 characters, no control codes."""
     return ascii(text if len(text) <= 60 else text[:57] + '...')
 
 
-def bgr_to_image(bgr: np.ndarray, header: Header) -> Image:
-    """Return a bgr8 image message of a (H, W, 3) uint8 picture, with that header."""
-    height, width = bgr.shape[:2]
+def bgr_to_image(image: np.ndarray, header: Header) -> Image:
+    """Return a bgr8 message of a (H, W, 3) uint8 BGR image."""
+    height, width = image.shape[:2]
     message = Image(
         header=header, height=height, width=width, encoding='bgr8', step=3 * width,
         is_bigendian=sys.byteorder == 'big')
-    message.data = _bytes(np.ascontiguousarray(bgr))
+    message.data = _bytes(np.ascontiguousarray(image))
     return message
 
 
 def compressed_to_bgr(message: CompressedImage) -> np.ndarray:
-    """Return the (H, W, 3) uint8 BGR picture of a compressed image message.
+    """Return a compressed image message as a (H, W, 3) uint8 BGR array.
 
-    The data tell what they are, whatever the format says; of a GIF it is the first picture.
+    The data determines the codec, whatever the format says; of a GIF the first frame is taken.
 
-    :raises ValueError: for data OpenCV cannot decode, for a JPEG or PNG that is cut off, for more
-        pixels than :data:`gaze_ros.core.system.native_threads.MOST_PIXELS`, and for a depth map,
-        naming the format.
+    :raises ValueError: for data OpenCV cannot decode, for a truncated JPEG or PNG, for more pixels
+        than :data:`gaze_ros.core.system.native_threads.MAX_PIXELS`, and for a depth map; the text
+        names the format.
     """
     if 'compressedDepth' in message.format:
-        raise ValueError(f'format {quoted(message.format)} is a depth map, no picture of light')
+        raise ValueError(
+            f'format {quoted(message.format)} is a depth map; expected a colour or grey image')
     data = np.frombuffer(message.data, np.uint8)
-    told = f'a compressed image of format {quoted(message.format)} and {data.size} bytes'
-    if _is_cut_off(data):
-        raise ValueError(f'{told} is cut off: its end is missing')
+    description = f'a compressed image of format {quoted(message.format)} and {data.size} bytes'
+    if _is_truncated(data):
+        raise ValueError(f'{description} is truncated: its end is missing')
     try:
-        # Robots' pictures lie as the sensor does: a tag that would turn them is not minded.
-        picture = cv2.imdecode(
+        # An EXIF orientation tag is ignored: images are processed as the sensor captured them.
+        image = cv2.imdecode(
             data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if (
                 data.size and not png_too_large(data[:24].tobytes())) else None
-    except cv2.error:  # mostly a size that is not true
-        picture = None
-    if picture is None:
+    except cv2.error:  # usually a wrong size in the header
+        image = None
+    if image is None:
         raise ValueError(
-            f'{told} cannot be decoded; jpeg, png, webp or tiff was expected, whole and with at '
+            f'{description} cannot be decoded; expected a complete jpeg, png, webp or tiff of at '
             f'most {MAX_PIXELS} pixels')
-    return picture
+    return image
 
 
-def _is_cut_off(data: np.ndarray) -> bool:
-    """Return whether it is a JPEG or a PNG without its end, some bytes of which may follow.
+def _is_truncated(data: np.ndarray) -> bool:
+    """Return whether data is a JPEG or PNG without its end marker; other bytes may follow it.
 
     OpenCV 4 shows as grey what is missing, and both libraries print a line for each picture.
     """
-    end = _ENDS.get(data[:3].tobytes())
+    end = _END_MARKERS.get(data[:3].tobytes())
     return end is not None and end not in data[-65536:].tobytes()
 
 
-def bgr_to_compressed(bgr: np.ndarray, header: Header, quality: int) -> CompressedImage:
-    """Return a JPEG message of a (H, W, 3) uint8 picture, with that header.
+def bgr_to_compressed(image: np.ndarray, header: Header, quality: int) -> CompressedImage:
+    """Return a JPEG message of a (H, W, 3) uint8 BGR image.
 
     :param quality: 1..100.
     """
-    _, jpeg = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    # The format as image_transport writes it: encoding of the picture, codec, what is in it.
+    _, jpeg = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    # The format as image_transport writes it: encoding of the source, codec, encoding inside.
     return CompressedImage(
         header=header, format='bgr8; jpeg compressed bgr8', data=_bytes(jpeg))
 
@@ -169,7 +170,10 @@ def seconds(stamp: Time) -> float:
 
 
 def gaze_array(frame: FrameGaze, header: Header) -> GazeArray:
-    """Return the message of a frame's gazes, with the picture's header."""
+    """Return the message of the gazes in an image.
+
+    :param header: of the image.
+    """
     return GazeArray(
         header=header, image_width=frame.width, image_height=frame.height,
         calibrated=frame.calibrated, model=frame.model,
@@ -179,7 +183,7 @@ def gaze_array(frame: FrameGaze, header: Header) -> GazeArray:
 
 
 def frame_gaze(message: GazeArray) -> FrameGaze:
-    """Return the frame's gazes of a message."""
+    """Return the gazes of a message."""
     return FrameGaze(
         message.image_width, message.image_height, message.model,
         [_gaze(g) for g in message.gazes],
@@ -188,7 +192,10 @@ def frame_gaze(message: GazeArray) -> FrameGaze:
 
 
 def attention_message(attention: Attention, header: Header) -> AttentionMessage:
-    """Return the message of an event, with the picture's header."""
+    """Return the message of an attention event.
+
+    :param header: of the image.
+    """
     sec, nanosec = divmod(attention.since, 1_000_000_000)
     return AttentionMessage(
         header=header, track_id=attention.track_id, target=int(attention.target),
@@ -197,7 +204,7 @@ def attention_message(attention: Attention, header: Header) -> AttentionMessage:
 
 
 def _bytes(values: np.ndarray) -> array.array:
-    """Return a contiguous array's bytes as messages take them without a look at each."""
+    """Return the bytes of a contiguous array in the type messages take without checking each."""
     data = array.array('B')
     data.frombytes(memoryview(values).cast('B'))
     return data

@@ -1,4 +1,4 @@
-"""Fast DDS set up so that pictures arrive, on this machine and on another."""
+"""Selects the Fast DDS profile that carries images, on one machine or over a network."""
 import os
 from pathlib import Path
 import secrets
@@ -9,53 +9,53 @@ from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.system import shared_memory
 from gaze_ros.core.system.resources import share_path
 
-#: What is between the machines, and the environment variable that tells: the command line is read
-#: too late for it.
+#: The kinds of link between the nodes, and the environment variable that selects one: the command
+#: line is parsed too late for it.
 LINKS = ('local', 'network')
 LINK = 'GAZE_ROS_LINK'
 
-#: What Fast DDS 3 (Kilted) and 2 (Jazzy) read a profile from; 3 warns of the name of 2.
+#: Variables from which Fast DDS 3 (Kilted) and 2 (Jazzy) read a profile; 3 warns of the name of 2.
 PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 _IN_WORKING_FOLDER = ('DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml')
-#: Any of these says the user chose a transport.
-_CHOSEN = (*PROFILES, 'FASTDDS_BUILTIN_TRANSPORTS')
-#: Bytes of shared memory that are free from which on segments may be large: each process has one
-#: of 64 MB, which it takes all at once, and ends if that is not to be had.
-_ROOM = 1 << 30
+#: If one of these is set, the user has chosen a transport.
+_USER_CHOICE = (*PROFILES, 'FASTDDS_BUILTIN_TRANSPORTS')
+#: Bytes of free shared memory from which on segments may be large: each process allocates one of
+#: 64 MB at once, and exits if that fails.
+_LARGE_SEGMENTS_FROM = 1 << 30
 
-#: What the profiles for one machine read: the port of a process's data, from its domain's first
-#: on, where discovery has the even ones. Fast DDS numbers them 11, 13, ..., so that one that is
-#: started again has that of the one that was killed, and hears nothing for 2.7 s as a rule: who
-#: wrote to the dead one's shared memory goes on doing so. Reported to last for ever in Fast DDS
-#: issue 5469.
+#: A variable that the profiles for one machine read: the port of a process's data, counted from
+#: the first port of its domain; discovery uses the even ones. Fast DDS would number them 11, 13,
+#: ..., so that a restarted process gets the port of the killed one and usually receives nothing
+#: for 2.7 s: publishers keep writing to the shared memory of the killed one. Fast DDS issue 5469
+#: reports that it can last forever.
 _PORT_OFFSET = 'GAZE_ROS_PORT_OFFSET'
 _PORT_OFFSETS = range(11, 91, 2)
 
 
 def link() -> str:
-    """Return which of :data:`LINKS` the environment names: local where it names none.
+    """Return which of :data:`LINKS` the environment selects; local by default.
 
-    :raises GazeRosError: if it names another.
+    :raises GazeRosError: if it names something else.
     """
     value = os.environ.get(LINK) or LINKS[0]
     if value not in LINKS:
         raise GazeRosError(
-            f"the environment's {LINK} is '{value}'; {' or '.join(LINKS)} was expected")
+            f"environment variable {LINK} is '{value}'; expected {' or '.join(LINKS)}")
     return value
 
 
 def configure() -> bool:
-    """Make Fast DDS carry pictures; call before rclpy.init().
+    """Set up Fast DDS for images; call before rclpy.init().
 
-    On one machine, by shared memory segments that hold pictures: with its 0.5 MB segments, 3 % of
-    640x480 pictures arrive in another process at best effort; with these, all. They hold two
-    pictures of 3840x2160, or where there is less than 1 GB of shared memory, of 1920x1080. And
-    what is started again has other ports than what was killed: it hears the others at once.
+    On one machine it uses shared memory segments that hold images: with Fast DDS's 0.5 MB
+    segments, 3 % of 640x480 images arrive in another process at best effort; with these, all do.
+    They hold two images of 3840x2160, or, with less than 1 GB of free shared memory, of 1920x1080.
+    A restarted process gets other ports than the killed one, so it receives messages at once.
 
-    Where :func:`link` is network, to other machines by datagrams that fit a packet: with one of 20
-    packets lost, no picture in datagrams of 64 kB gets through, and of these, all.
+    Over a network (see :func:`link`) it uses datagrams that fit into one packet: with 1 of 20
+    packets lost, no image gets through in datagrams of 64 kB, and all do in these.
 
-    Another middleware, or a profile the user set, is left alone.
+    Other middlewares, and a profile that the user set, are left alone.
 
     :returns: whether the package's profile is used.
     :raises GazeRosError: as :func:`link`.
@@ -64,31 +64,32 @@ def configure() -> bool:
     if (os.environ.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp') not in (
             'rmw_fastrtps_cpp', 'rmw_fastrtps_dynamic_cpp'):
         return False
-    if any(os.environ.get(name) for name in _CHOSEN):
+    if any(os.environ.get(name) for name in _USER_CHOICE):
         return False
     if any(Path(name).exists() for name in _IN_WORKING_FOLDER):
         return False
-    old = _is_fast_dds_2()
+    version_2 = _is_fast_dds_2()
     if network:
-        name = 'fastdds_network_2.xml' if old else 'fastdds_network.xml'
+        name = 'fastdds_network_2.xml' if version_2 else 'fastdds_network.xml'
     else:
-        name = 'fastdds.xml' if _room() >= _ROOM else 'fastdds_small.xml'
+        large = _free_shared_memory() >= _LARGE_SEGMENTS_FROM
+        name = 'fastdds.xml' if large else 'fastdds_small.xml'
         os.environ[_PORT_OFFSET] = str(secrets.choice(_PORT_OFFSETS))
-    os.environ[PROFILES[old]] = str(share_path('config') / name)
+    os.environ[PROFILES[version_2]] = str(share_path('config') / name)
     return True
 
 
-def _room() -> int:
-    """Return the bytes of shared memory that are free."""
+def _free_shared_memory() -> int:
+    """Return the free shared memory in bytes; 0 where it is not known."""
     try:
-        room = os.statvfs(shared_memory.FOLDER)
-    except (AttributeError, OSError):  # another system's shared memory has no such place
+        stats = os.statvfs(shared_memory.FOLDER)
+    except (AttributeError, OSError):  # other systems have no such folder
         return 0
-    return room.f_bavail * room.f_frsize
+    return stats.f_bavail * stats.f_frsize
 
 
 def _is_fast_dds_2() -> bool:
-    """Tell by the version of ROS's binding to it: 8 in Jazzy, 9 in Kilted."""
+    """Return whether Fast DDS is version 2, by the version of its RMW: 8 in Jazzy, 9 in Kilted."""
     try:
         share = get_package_share_directory('rmw_fastrtps_shared_cpp')
         version = ET.parse(Path(share) / 'package.xml').findtext('version')  # noqa: S314, ROS's

@@ -1,4 +1,4 @@
-"""Pictures on topics: as they are, compressed, and within one process without a copy."""
+"""Publishers and subscriptions of images: raw, compressed, and intra-process without a copy."""
 from collections.abc import Callable
 from typing import Union
 
@@ -16,12 +16,12 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-#: How pictures may be asked for, and what image_transport adds to the topic's name for it.
+#: Transport: (message type, suffix that image_transport appends to the topic name).
 TRANSPORTS = {'raw': (Image, ''), 'compressed': (CompressedImage, '/compressed')}
 
 
 class ReceivedImage:
-    """A picture that came by a topic.
+    """An image received on a topic, decoded on demand.
 
     :ivar header: its stamp is the time of capture.
     """
@@ -32,14 +32,14 @@ class ReceivedImage:
 
     @property
     def nbytes(self) -> int:
-        """Bytes it takes while it is kept."""
+        """The memory it takes, in bytes."""
         data = self._data
         return data.nbytes if isinstance(data, np.ndarray) else len(data.data)
 
     def decode(self) -> np.ndarray:
-        """Return it as (H, W, 3) uint8 BGR, not to be written to: others may look at it.
+        """Return the image as (H, W, 3) uint8 BGR; read-only, since others may use it as well.
 
-        :raises ValueError: where the message is none that can be shown, naming what is wrong.
+        :raises ValueError: if the message cannot be converted, with the reason.
         """
         if isinstance(self._data, np.ndarray):
             return self._data
@@ -47,55 +47,56 @@ class ReceivedImage:
         return convert(self._data)
 
     def decode_writable(self) -> np.ndarray:
-        """Return it likewise, to be written to; the picture may not be used again.
+        """Return the image as a writable (H, W, 3) uint8 BGR array; call it only once.
 
-        :raises ValueError: as :meth:`bgr`.
+        :raises ValueError: if the message cannot be converted, with the reason.
         """
         return self._data.copy() if isinstance(self._data, np.ndarray) else self.decode()
 
 
 class ImagePublisher:
-    """Publishes pictures for whoever listens, in the form they listen to; nothing for nobody.
+    """Publishes images raw and compressed; only what has subscribers is converted.
 
-    :param topic: of sensor_msgs/Image; CompressedImage goes to topic/compressed.
-    :param jpeg_quality: of compressed pictures, 1..100; may be changed.
+    :param topic: of sensor_msgs/Image; CompressedImage is published on topic/compressed.
+    :param jpeg_quality: quality of compressed images, 1..100; may be changed.
     """
 
     def __init__(self, node: Node, topic: str, jpeg_quality: int = 90) -> None:
         self.jpeg_quality = jpeg_quality
-        # As image_transport does: the suffix goes behind the name that the topic is remapped to.
+        # As in image_transport, the suffix is appended to the remapped name.
         topic = node.resolve_topic_name(topic)
         self._raw = IntraProcessPublisher(node, Image, topic)
-        kind, suffix = TRANSPORTS['compressed']
-        self._compressed = topics.create_publisher(node, kind, topic + suffix)
+        msg_type, suffix = TRANSPORTS['compressed']
+        self._compressed = topics.create_publisher(node, msg_type, topic + suffix)
 
     @property
     def topic_name(self) -> str:
-        """The full name of the topic of sensor_msgs/Image."""
+        """The full name of the sensor_msgs/Image topic."""
         return self._raw.topic_name
 
     def get_subscription_count(self) -> int:
-        """Return how many subscribe, in whatever form."""
+        """Return the number of subscribers, raw and compressed."""
         return self._raw.get_subscription_count() + self._compressed.get_subscription_count()
 
-    def publish(self, bgr: np.ndarray, header: Header) -> None:
-        """Publish a picture.
+    def publish(self, image: np.ndarray, header: Header) -> None:
+        """Publish an image.
 
-        :param bgr: (H, W, 3) uint8; must not change afterwards.
+        :param image: (H, W, 3) uint8 BGR; must not change afterwards.
         """
-        self._raw.publish(ReceivedImage(header, bgr), lambda: bgr_to_image(bgr, header))
+        self._raw.publish(ReceivedImage(header, image), lambda: bgr_to_image(image, header))
         if self._compressed.get_subscription_count():
-            self._compressed.publish(bgr_to_compressed(bgr, header, self.jpeg_quality))
+            self._compressed.publish(bgr_to_compressed(image, header, self.jpeg_quality))
 
 
 def subscribe_images(
         node: Node, topic: str, callback: Callable[[ReceivedImage], None], group: CallbackGroup,
         transport: str = 'raw') -> IntraProcessSubscription:
-    """Subscribe to pictures.
+    """Subscribe to images.
 
     :param topic: of sensor_msgs/Image.
     :param transport: one of :data:`TRANSPORTS`.
     """
-    kind, suffix = TRANSPORTS[transport]
-    return IntraProcessSubscription(node, kind, node.resolve_topic_name(topic) + suffix, callback, group,
-                  lambda m: ReceivedImage(m.header, m))
+    msg_type, suffix = TRANSPORTS[transport]
+    return IntraProcessSubscription(
+        node, msg_type, node.resolve_topic_name(topic) + suffix, callback, group,
+        lambda message: ReceivedImage(message.header, message))

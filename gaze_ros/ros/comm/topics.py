@@ -1,4 +1,4 @@
-"""Names of the topics, and the quality of service of each."""
+"""Topic names, and the QoS (quality of service) of each topic."""
 from collections.abc import Callable
 from typing import Any, Optional
 
@@ -19,11 +19,11 @@ ATTENTION = 'gaze/attention'
 
 
 def default_qos() -> QoSProfile:
-    """Return the quality of service of every topic, a new one: overriding changes it in place.
+    """Return the default QoS, a new profile each time: overriding changes it in place.
 
-    Nothing queues beyond 2, nobody waits for what was lost: the next picture is better. Over a
-    network, where a picture is 100 packets and more, what was lost is sent again, for as long as
-    the picture is one of the last 10: a third of a second.
+    Best effort with depth 2: a lost image is not resent, the next one is newer. Over a network,
+    where an image is 100 packets or more, it is reliable with depth 10: lost packets are resent
+    while the image is one of the last 10 (a third of a second at 30 Hz).
     """
     if dds_profile.link() == 'network':
         return reliable_qos(10)
@@ -31,32 +31,32 @@ def default_qos() -> QoSProfile:
         history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
-def reliable_qos(depth: int, lasting: bool = False) -> QoSProfile:
-    """Return the quality of service of what must not be lost.
+def reliable_qos(depth: int, transient_local: bool = False) -> QoSProfile:
+    """Return the QoS of topics whose messages must not be lost.
 
-    :param lasting: whether who subscribes later, and asks for it, gets the last ones, too.
+    :param transient_local: whether late subscribers that ask for it get the last messages.
     """
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE,
         durability=(
-            DurabilityPolicy.TRANSIENT_LOCAL if lasting else DurabilityPolicy.VOLATILE))
+            DurabilityPolicy.TRANSIENT_LOCAL if transient_local else DurabilityPolicy.VOLATILE))
 
 
 def create_publisher(
-        node: Node, kind: type, topic: str, profile: Optional[QoSProfile] = None) -> Publisher:
-    """Create a publisher whose quality of service a parameter file may override.
+        node: Node, msg_type: type, topic: str, qos: Optional[QoSProfile] = None) -> Publisher:
+    """Create a publisher whose QoS can be overridden by parameters.
 
-    :param profile: a new one; that of :func:`qos` where none is given.
+    :param qos: a new profile; None for :func:`default_qos`.
     """
     return node.create_publisher(
-        kind, topic, profile or default_qos(),
+        msg_type, topic, qos or default_qos(),
         qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
 
 def create_subscription(
-        node: Node, kind: type, topic: str, callback: Callable[[Any], None],
+        node: Node, msg_type: type, topic: str, callback: Callable[[Any], None],
         group: CallbackGroup) -> Subscription:
-    """Create a subscription likewise."""
+    """Create a subscription with :func:`default_qos`, which parameters can override."""
     return node.create_subscription(
-        kind, topic, callback, default_qos(), callback_group=group,
+        msg_type, topic, callback, default_qos(), callback_group=group,
         qos_overriding_options=QoSOverridingOptions.with_default_policies())

@@ -1,1 +1,1 @@
-"""Entry points, runtime, executor, shutdown."""
+"""How a process starts, runs its nodes and shuts down."""

@@ -1,17 +1,17 @@
-"""Errors as one line: for the log, a refused parameter, a service's answer."""
+"""Errors as one line of text: for the log, refused parameters and service responses."""
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.ros.process.rclpy_compat import RCLError
 from rclpy.exceptions import InvalidParameterTypeException, ParameterException
 
-#: Errors that speak for themselves.
-_WORDED = GazeRosError, ValueError, RCLError
+#: Errors whose text needs no type name in front.
+_SELF_EXPLANATORY = GazeRosError, ValueError, RCLError
 
 
 def format_error(error: Exception) -> str:
-    """Return an error as one line for the log, without rclpy's repetitions of names."""
-    words = ' '.join(str(error).split())
+    """Return an error as one line for the log, without the names that rclpy repeats."""
+    text = ' '.join(str(error).split())
     if isinstance(error, InvalidParameterTypeException):
-        return words + '; a text that looks like a number is given as NAME:="\'VALUE\'"'
+        return text + '; a text that looks like a number is given as NAME:="\'VALUE\'"'
     if isinstance(error, ParameterException):
-        return words.partition('Reason: ')[2].rpartition(':')[0] or words
-    return words if isinstance(error, _WORDED) else f'{type(error).__name__}: {words}'
+        return text.partition('Reason: ')[2].rpartition(':')[0] or text
+    return text if isinstance(error, _SELF_EXPLANATORY) else f'{type(error).__name__}: {text}'

@@ -1,4 +1,4 @@
-"""A MultiThreadedExecutor that does not starve."""
+"""A MultiThreadedExecutor that does not starve callbacks and survives their errors."""
 from collections.abc import Callable
 from pathlib import Path
 import threading
@@ -20,32 +20,34 @@ from rclpy.task import Task
 
 
 class SubmitOnceExecutor(CompatibleExecutor):
-    """Submits each ready callback once, and sleeps while the pool is busy.
+    """Submits each ready callback once, and sleeps while the thread pool is busy.
 
-    rclpy's own submits every callback that waits for a worker again and again until one takes it
-    (rclpy issue 1452): the spinning thread keeps the interpreter's lock, and of 240 pictures 4 to
-    13 came through three nodes.
+    rclpy's own executor submits each callback that waits for a worker again and again until a
+    worker takes it (rclpy issue 1452). The spinning thread then holds the interpreter lock: of
+    240 images, 4 to 13 passed through three nodes.
 
-    :param num_threads: workers, at least 2.
-    :param tell: takes a node and what a callback of it raised, in words, as often as a Teller
-        lets. What it was called for is lost, and nothing else: one bad message ends no process.
-        Where it is not given, spinning raises what callbacks raise.
+    :param num_threads: number of workers, at least 2.
+    :param on_error: called with the node and the reason when a callback raises, throttled by a
+        LogThrottle. Only the message or request of that callback is lost; the process continues.
+        Without it, spinning raises what callbacks raise.
     """
 
     def __init__(self, num_threads: int = 2, *, context: Optional[Context] = None,
-                 tell: Optional[Callable[[Node, str], None]] = None) -> None:
+                 on_error: Optional[Callable[[Node, str], None]] = None) -> None:
         super().__init__(num_threads, context=context)
-        self._tell = tell
-        self._teller = LogThrottle()
+        self._on_error = on_error
+        self._log_throttle = LogThrottle()
+        #: Tasks that wait for a worker.
         self._submitted: set = set()
-        self._begun: list[tuple[Task, Any, Node]] = []
-        self._moved = threading.Event()
+        #: Tasks whose result has not been checked yet.
+        self._unchecked: list[tuple[Task, Any, Node]] = []
+        self._worker_free = threading.Event()
 
     def guard_take(self, take: Callable) -> Callable:
-        """Return what takes a message; an error is raised later, by its task.
+        """Return a function that takes a message and defers an error to the callback's task.
 
-        Where taking raises (no memory, text that is not UTF-8), rclpy leaves the entity and its
-        callback group marked as taken: no callback of the group runs any more.
+        Where taking raises (out of memory, text that is not UTF-8), rclpy leaves the entity and
+        its callback group marked as taken: no callback of the group ever runs again.
         """
         def guarded(entity: Any) -> Optional[Callable]:
             try:
@@ -53,62 +55,62 @@ class SubmitOnceExecutor(CompatibleExecutor):
             except Exception as e:
                 error = e
 
-            async def fail() -> None:
+            async def raise_error() -> None:
                 raise error
-            return fail
+            return raise_error
         return guarded
 
     def _run(self, task: Callable[[], None]) -> None:
-        # From here on task.executing() keeps it from coming up again.
+        # From here on task.executing() keeps rclpy from yielding it again.
         self._submitted.discard(task)
         try:
             task()
-            task.exception()  # else it is printed where no spin comes to ask for it any more
+            task.exception()  # retrieved, so that rclpy does not print it after the last spin
         finally:
-            self._moved.set()
+            self._worker_free.set()
 
     def spin_ready(self, timeout_sec: Any, wait_condition: Callable[[], bool]) -> None:
-        """Submit one ready callback, once, and report what finished ones raised."""
+        """Submit one ready callback, once, and report the errors of finished ones."""
         try:
-            begun = self.wait_for_ready_callbacks(timeout_sec, None, wait_condition)
+            ready = self.wait_for_ready_callbacks(timeout_sec, None, wait_condition)
         except (ExternalShutdownException, ShutdownException, TimeoutException,
                 ConditionReachedException):
             return
         except InvalidHandle:
-            return  # a topic went while all were gathered: what is ready is so the next time, too
-        task = begun[0]
+            return  # a topic was destroyed while entities were collected; the next spin finds all
+        task = ready[0]
         if task in self._submitted:
-            # It waits for a worker: let one come free instead of spinning.
-            self._moved.wait(0.01)
-            self._moved.clear()
+            # It waits for a worker: sleep until one is free instead of spinning.
+            self._worker_free.wait(0.01)
+            self._worker_free.clear()
             return
         self._submitted.add(task)
-        self._begun.append(begun)
+        self._unchecked.append(ready)
         self.submit(self._run, task)
-        for begun in self._begun[:]:
-            if begun[0].done():
-                self._begun.remove(begun)
-                self._look_at(*begun)
+        for pending in self._unchecked[:]:
+            if pending[0].done():
+                self._unchecked.remove(pending)
+                self._check_result(*pending)
 
-    def _look_at(self, task: Task, entity: Any, node: Node) -> None:
+    def _check_result(self, task: Task, entity: Any, node: Node) -> None:
         try:
             task.result()  # raises what the callback raised
         except InvalidHandle:
-            pass  # what it was of was destroyed meanwhile: a node was cleaned up
+            pass  # its entity was destroyed meanwhile: a node was cleaned up
         except Exception as e:
-            if self._tell is None:
+            if self._on_error is None:
                 raise
             last = extract_tb(e.__traceback__)[-1]
-            reason = (f'a callback of {_name(entity)} failed: {type(e).__name__}: {e} '
+            reason = (f'callback of {_name(entity)} failed: {type(e).__name__}: {e} '
                       f'({Path(last.filename).name}:{last.lineno})')
-            if self._teller.should_log(reason):
-                self._tell(node, reason)
+            if self._log_throttle.should_log(reason):
+                self._on_error(node, reason)
 
 
 def _name(entity: Any) -> str:
-    """Return the topic or the service of what a callback is of, or what it is."""
+    """Return the topic or service of an entity, or its kind where it has neither."""
     try:
         return getattr(entity, 'topic_name', '') or getattr(entity, 'srv_name', '') or (
             f'a {type(entity).__name__.lower()}')
     except InvalidHandle:  # destroyed meanwhile
-        return 'what is no more'
+        return 'a destroyed entity'

@@ -1,21 +1,20 @@
-"""Every private name of rclpy that this package uses or overrides, and the releases it is for.
+"""Every private name of rclpy that this package uses or overrides, with the releases it is for.
 
-Read and run against rclpy 9.1 (Kilted) and 7.1 (Jazzy). Nothing else in the package touches a
-name of rclpy that begins with an underscore or lives in rclpy.impl.
+Read and run against rclpy 9.1 (Kilted) and 7.1 (Jazzy). No other file of the package uses a name
+of rclpy that begins with an underscore, or imports rclpy.impl.
 """
 from collections.abc import Callable
 from typing import Any, Optional
 
 from rclpy.executors import Executor, MultiThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.task import Task
 
-__all__ = ['CompatibleExecutor', 'CompatibleLifecycleNode', 'RCLError', 'RcutilsLogger']
+__all__ = ['CompatibleExecutor', 'CompatibleLifecycleNode', 'RCLError']
 
-#: What the bindings raise for an error of rcl. Defined in the compiled module only.
+#: What the bindings raise for an error of rcl. Only the compiled module defines it.
 RCLError = rclpy_implementation.RCLError
 
 
@@ -25,8 +24,8 @@ class CompatibleLifecycleNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Destroy the node and its state machine.
 
-        rclpy (Jazzy, Kilted) leaves the state machine, which keeps the node alive: peers see it
-        and call its services for another 20 s.
+        rclpy (Jazzy, Kilted) leaves the state machine, which keeps the node alive: peers discover
+        it and call its services for another 20 s.
         """
         super().destroy_node()
         self._state_machine.destroy_when_not_in_use()

@@ -1,4 +1,4 @@
-"""Running nodes in this process, from start to an orderly end."""
+"""Runs nodes in this process, from startup to an orderly shutdown."""
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -24,7 +24,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
-#: Name of each node and the module and class that has it.
+#: Node name: (module in gaze_ros.ros.nodes, class).
 NODES = {
     'camera': ('camera_node', 'CameraNode'),
     'gaze': ('gaze_node', 'GazeNode'),
@@ -34,23 +34,24 @@ NODES = {
     'recorder': ('recorder_node', 'RecorderNode'),
 }
 
-#: Callbacks of messages only hand them on and the nodes work in threads of their own, so two
-#: workers do: one takes a picture while the other takes a result. Beside them, of each node, a
-#: transition or a change of parameters may load a model, and a service may wait for a picture.
-_WORKERS, _MORE_WORKERS = 2, 2
+#: Executor threads. Message callbacks only pass messages on, and the nodes work in threads of
+#: their own, so two suffice: one takes an image while the other takes a result. In addition, two
+#: for each node: a transition or parameter change may load a model, and a service may wait for an
+#: image.
+_MESSAGE_THREADS, _THREADS_PER_NODE = 2, 2
 
-#: Seconds between two looks whether there is a window.
-_LOOK = 0.2
+#: Seconds between two checks for a new window.
+_POLL_PERIOD = 0.2
 
-#: Seconds all threads together have to end.
-_PATIENCE = 1.0
+#: Seconds that all threads together have to stop.
+_JOIN_TIMEOUT = 1.0
 
 
-class _ToRos(logging.Handler):
-    """Passes on what the core logs."""
+class _RosLogHandler(logging.Handler):
+    """Forwards what gaze_ros.core logs to the ROS log."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # A line each: rclpy holds a line of code to one severity.
+        # Three separate calls: rclpy allows each line of code only one severity.
         log, text = get_logger('gaze_ros'), record.getMessage()
         if record.levelno >= logging.ERROR:
             log.error(text)
@@ -60,125 +61,128 @@ class _ToRos(logging.Handler):
             log.info(text)
 
 
-def run(names: tuple[str, ...], stop: Shutdown,
-        prepare: Optional[Callable[[dict[str, Node]], None]] = None) -> int:
-    """Run nodes until asked to stop; return the exit code.
+def run(names: tuple[str, ...], shutdown: Shutdown,
+        on_configured: Optional[Callable[[dict[str, Node]], None]] = None) -> int:
+    """Run nodes until shutdown is requested; return the exit code.
 
-    :param names: of :data:`NODES`, in the order in which they are made and started.
-    :param prepare: called with the nodes, by name, when all are configured and none is active.
+    :param names: of :data:`NODES`, in the order in which they are created and started.
+    :param on_configured: called with the nodes by name, when all are configured and none is
+        active.
     """
-    if wrong := _wrong_words():
-        print(f'{sys.argv[0]}: {wrong}', file=sys.stderr)
+    if problem := _argument_problem():
+        print(f'{sys.argv[0]}: {problem}', file=sys.stderr)
         return 2
-    core = logging.getLogger('gaze_ros')
-    core.addHandler(_ToRos())
-    core.setLevel(logging.INFO)  # rclpy's logger has the last word
+    core_log = logging.getLogger('gaze_ros')
+    core_log.addHandler(_RosLogHandler())
+    core_log.setLevel(logging.INFO)  # the level of rclpy's logger decides what is printed
     nodes = []
-    executor = spinning = None
+    executor = spin_thread = None
     try:
-        if freed := shared_memory.reclaim():  # first: there may be room for larger ones then
+        if freed := shared_memory.reclaim():  # before DDS: there may be space for large segments
             get_logger('gaze_ros').info(
-                f'gave back {freed / 1e6:.0f} MB of shared memory of processes that were killed')
+                f'freed {freed / 1e6:.0f} MB of shared memory left by killed processes')
         dds_profile.configure()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        executor = SubmitOnceExecutor(_WORKERS + _MORE_WORKERS * len(names), tell=_tell)
+        executor = SubmitOnceExecutor(
+            _MESSAGE_THREADS + _THREADS_PER_NODE * len(names), on_error=_report_callback_error)
         for name in names:
             module, cls = NODES[name]
-            node = getattr(import_module(f'gaze_ros.ros.nodes.{module}'), cls)(stop)
+            node = getattr(import_module(f'gaze_ros.ros.nodes.{module}'), cls)(shutdown)
             nodes.append(node)
             executor.add_node(node)
-        own = [node for node in nodes if node.values['autostart']]
-        # All are made before one begins: a file is not to play to half of them.
-        for node in own:
+        autostarted = [node for node in nodes if node.values['autostart']]
+        # Configure all before any is activated: a file must not play to half of the nodes.
+        for node in autostarted:
             if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-                stop.request(1)
-                return stop.exit_code
-        if prepare is not None:
-            prepare(dict(zip(names, nodes)))
-        for node in own:
+                shutdown.request(1)
+                return shutdown.exit_code
+        if on_configured is not None:
+            on_configured(dict(zip(names, nodes)))
+        for node in autostarted:
             if node.trigger_activate() != TransitionCallbackReturn.SUCCESS:
-                stop.request(1)
-                return stop.exit_code
-        stop.startup_done()
-        spinning = Thread(target=_spin, args=(executor, stop), name='executor', daemon=True)
-        spinning.start()
-        _wait(nodes, stop)
+                shutdown.request(1)
+                return shutdown.exit_code
+        shutdown.startup_done()
+        spin_thread = Thread(
+            target=_spin, args=(executor, shutdown), name='executor', daemon=True)
+        spin_thread.start()
+        _run_main_thread(nodes, shutdown)
     except (GazeRosError, ParameterException, RCLError) as e:
-        if not stop.startup_interrupted:
+        if not shutdown.startup_interrupted:
             name = names[len(nodes)] if len(nodes) < len(names) else 'pipeline'
             get_logger(f'gaze_ros.{name}').fatal(format_error(e))
-            stop.request(1)
+            shutdown.request(1)
     finally:
-        stop.startup_done()
-        _close(nodes, executor, spinning, stop)
-    return stop.exit_code
+        shutdown.startup_done()
+        _close(nodes, executor, spin_thread, shutdown)
+    return shutdown.exit_code
 
 
-def _wrong_words() -> str:
-    """Return what is wrong with the words of the command line, or ''."""
+def _argument_problem() -> str:
+    """Return what is wrong with the command line, or ''."""
     try:
         rest = remove_ros_args(sys.argv)[1:]
     except RCLError as e:
         return format_error(e)
     if not rest:
         return ''
-    return (f"'{rest[0]}' is not understood. Parameters are given as --ros-args -p NAME:=VALUE, "
-            'for instance --ros-args -p source:=sample')
+    return (f"unknown argument '{rest[0]}'; parameters are given as --ros-args -p NAME:=VALUE, "
+            'for example --ros-args -p source:=sample')
 
 
-def _spin(executor: SubmitOnceExecutor, stop: Shutdown) -> None:
+def _spin(executor: SubmitOnceExecutor, shutdown: Shutdown) -> None:
     try:
-        while not stop.event.is_set():
+        while not shutdown.event.is_set():
             executor.spin_once()
     except Exception as e:
-        if not stop.event.is_set():
+        if not shutdown.event.is_set():
             get_logger('gaze_ros').fatal(f'the executor failed: {type(e).__name__}: {e}')
-            stop.request(1)
+            shutdown.request(1)
 
 
-def _tell(node: Node, reason: str) -> None:
-    """Say what a callback of a node raised, here and on /diagnostics."""
-    node.stats.fail(reason)
-    node.get_logger().error(f'{reason}; what it was called for is left out')
+def _report_callback_error(node: Node, reason: str) -> None:
+    """Report an error that a callback of a node raised, in the log and on /diagnostics."""
+    node.stats.failed(reason)
+    node.get_logger().error(f'{reason}; message skipped')
 
 
-def _wait(nodes: list, stop: Shutdown) -> None:
-    """Mind the window, while there is one, until asked to stop."""
-    shows = next((node for node in nodes if hasattr(node, 'window')), None)
+def _run_main_thread(nodes: list, shutdown: Shutdown) -> None:
+    """Send heartbeats and serve the window, if there is one, until shutdown is requested."""
+    visualizer = next((node for node in nodes if hasattr(node, 'window')), None)
     window = None
-    while not stop.event.is_set():
-        stop.heartbeat()
-        before, window = window, shows and shows.window
+    while not shutdown.event.is_set():
+        shutdown.heartbeat()
+        before, window = window, visualizer and visualizer.window
         if before is not None and before is not window:
             before.close()
         if window is None:
-            # One may come and go as the node is configured and cleaned up. And a signal that
-            # comes just before Python begins to wait without an end is never minded.
-            stop.event.wait(_LOOK)
+            # The window appears and disappears as the node is configured and cleaned up. And if a
+            # signal arrives just before Python starts an unlimited wait, it is never handled.
+            shutdown.event.wait(_POLL_PERIOD)
         elif not window.step():
-            stop.request()
+            shutdown.request()
     if window is not None:
         window.close()
 
 
-def _close(nodes: list, executor: Optional[SubmitOnceExecutor], spinning: Optional[Thread],
-           stop: Shutdown) -> None:
-    stop.request()
-    until = time.monotonic() + _PATIENCE
+def _close(nodes: list, executor: Optional[SubmitOnceExecutor], spin_thread: Optional[Thread],
+           shutdown: Shutdown) -> None:
+    shutdown.request()
+    until = time.monotonic() + _JOIN_TIMEOUT
     for node in nodes:
-        node.end()
+        node.request_stop()
     if executor is not None:
         executor.shutdown(0.0)
-    if spinning is not None:
-        spinning.join(_PATIENCE / 2)
+    if spin_thread is not None:
+        spin_thread.join(_JOIN_TIMEOUT / 2)
     for node in reversed(nodes):
         node.close(max(0.0, until - time.monotonic()))
-    if spinning is not None:
-        stages = {node.get_name(): node.stats for node in nodes}
-        with suppress(OSError):  # nobody reads it any more: | head, a terminal closed
-            print(statistics_block([stages[name] for name in NODES if name in stages]), flush=True)
+    if spin_thread is not None:
+        stats = {node.get_name(): node.stats for node in nodes}
+        with suppress(OSError):  # the reader is gone: | head, or a closed terminal
+            print(statistics_block([stats[name] for name in NODES if name in stats]), flush=True)
     for node in nodes:
         node.destroy_node()
-    # A signal may have broken off a node half made, and it cannot be destroyed.
+    # A signal may have interrupted the construction of a node, which then cannot be destroyed.
     with suppress(AttributeError):
         rclpy.try_shutdown()

@@ -1,4 +1,4 @@
-"""Ending a process: by signal, by a key, or because the source is at its end."""
+"""Shutdown of a process: on a signal, a key, the end of the source, or a library that hangs."""
 from contextlib import suppress
 import os
 import select
@@ -6,39 +6,41 @@ import signal
 import sys
 from threading import Event, Lock, Thread, Timer
 
-#: Seconds an orderly end may take before the process is ended anyhow.
-GRACE = 1.8
+#: Seconds an orderly shutdown may take before the process is ended by force.
+GRACE_PERIOD = 1.8
 
-#: Seconds of processor time without a sign of life of the main thread, after which the process is
-#: ended: a library is in an endless loop, and lets go of the interpreter's lock no more. Seen in
-#: Fast DDS's read_or_take(), once. No signal would be minded; launch starts it again. A model that
-#: is compiled by all processors is none: it gets 15 s of them.
-STUCK = 15.0 * max(4, os.cpu_count() or 4)
+#: Seconds of CPU time without a heartbeat of the main thread, after which the process is ended: a
+#: library is in an endless loop and does not release the interpreter lock. Seen once, in Fast
+#: DDS's read_or_take(). Python would handle no signal any more; launch restarts the process. A
+#: model that is compiled on all cores is not such a loop: it gets 15 s of each core.
+STUCK_CPU_TIME = 15.0 * max(4, os.cpu_count() or 4)
 
-#: Seconds in which no Python runs, after which the process is ended: a library waits for ever and
-#: keeps the interpreter's lock, as rclpy does wherever it calls Fast DDS but to wait. Seen once, a
-#: minute in create_publisher() as other processes were killed. A process that was stopped for so
-#: long (docker pause) ends when it goes on, and launch starts it.
-HELD = 180.0
+#: Seconds in which no Python code runs, after which the process is ended: a library blocks
+#: forever while it holds the interpreter lock, which rclpy holds in every call of Fast DDS except
+#: the wait. Seen once: a minute in create_publisher() while other processes were killed. A process
+#: that was stopped for so long (docker pause) ends when it continues, and launch restarts it.
+STUCK_TIME = 180.0
 
-#: Has the id of the launch process that started this one: they end together.
-LAUNCH = 'GAZE_ROS_LAUNCH'
+#: Environment variable with the id of the launch process that started this one: if launch ends,
+#: this process ends too.
+LAUNCH_PID = 'GAZE_ROS_LAUNCH'
 
-#: Seconds between two looks whether it is still there, and between two signs of life.
-_LOOK = 0.2
+#: Seconds between two checks of the launch process, and between two resets of the alarm.
+_POLL_PERIOD = 0.2
 
-#: The last is the end of the terminal.
+#: SIGHUP: the terminal was closed.
 _SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
 class Shutdown:
-    """Asked once, from any thread; the main thread waits for it.
+    """A request to end the process, made once, from any thread; the main thread waits for it.
 
-    Signals are minded by Python alone, not by rclpy: its own handler can leave a node waiting for
-    ever when its guard conditions fire before the context ends.
+    Python alone handles the signals, not rclpy: rclpy's handler can leave a node waiting forever
+    when its guard conditions fire before the context ends.
 
-    :ivar code: the exit code to end with.
-    :ivar broken_off: whether a signal broke off the start: what fails then is no failure.
+    :ivar event: set when shutdown was requested.
+    :ivar exit_code: the exit code to end with.
+    :ivar startup_interrupted: whether a signal interrupted startup; errors after it are expected.
     """
 
     def __init__(self) -> None:
@@ -46,62 +48,63 @@ class Shutdown:
         self.exit_code = 0
         self._starting = True
         self.startup_interrupted = False
-        self._minding = False
-        self._timer = Lock()
+        self._handles_signals = False
+        self._alarm_lock = Lock()
 
     def install_signal_handlers(self) -> None:
-        """Take SIGINT, SIGTERM and SIGHUP as a request to end; call in the main thread.
+        """Take SIGINT, SIGTERM and SIGHUP as a shutdown request; call in the main thread.
 
-        And the end of the launch process that started this one, as the environment says: killed,
-        or told to end by SIGTERM, it leaves its processes behind.
+        So is the end of the launch process named in the environment: if it is killed, or ended by
+        SIGTERM, it leaves its processes running.
         """
-        # Not in the handler: the main thread may be inside the event's own lock as it begins to
-        # wait. And in a library's long call, loading a model, it comes to no handler at all.
-        self._minding = True
-        here, there = os.pipe()
-        os.set_blocking(there, False)
-        signal.set_wakeup_fd(there, warn_on_full_buffer=False)
+        # A thread requests the shutdown, not the signal handler: the main thread may hold the
+        # event's lock just then, or be in a long library call (loading a model) in which Python
+        # runs no handler.
+        self._handles_signals = True
+        read_end, write_end = os.pipe()
+        os.set_blocking(write_end, False)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         for number in _SIGNALS:
-            # nohup: the terminal may end.
+            # nohup: keep running when the terminal is closed.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
-        Thread(target=self._watch, args=(here,), name='signals', daemon=True).start()
+        Thread(target=self._watch, args=(read_end,), name='signals', daemon=True).start()
 
     def startup_done(self) -> None:
-        """From now on signals do not break off what the main thread does."""
+        """From now on signals do not interrupt what the main thread does."""
         self._starting = False
 
     def heartbeat(self) -> None:
-        """Give a sign of life, several times a second; call in the main thread.
+        """Show that the main thread runs, several times a second; call in the main thread.
 
-        Its absence is counted in the processor's time of all threads, which stands still while the
-        process is stopped, or the machine asleep. SIGPROF will not do: beside MediaPipe it came
-        at once, or was ignored.
+        The timeout counts the CPU time of all threads, which does not advance while the process is
+        stopped or the machine is suspended. SIGPROF does not work: next to MediaPipe it fired at
+        once, or was ignored.
         """
-        signal.setitimer(signal.ITIMER_VIRTUAL, STUCK)
+        signal.setitimer(signal.ITIMER_VIRTUAL, STUCK_CPU_TIME)
 
     def request(self, code: int = 0) -> None:
-        """Ask the process to end with an exit code; the first one asked for stays."""
+        """Ask the process to end with an exit code; the code of the first request is kept."""
         if not self.event.is_set():
             self.exit_code = code
             self.event.set()
-            if self._minding:
-                _let_go_of_output()
-                # Unhandled, it ends the process even where a thread that waits keeps all others
-                # from running: rclpy's logging does.
-                with self._timer:
-                    signal.setitimer(signal.ITIMER_REAL, GRACE + 0.1)
-            last = Timer(GRACE, self._end)
-            last.daemon = True
-            last.start()
+            if self._handles_signals:
+                _discard_blocked_output()
+                # Unhandled, this signal ends the process even if a waiting thread keeps all others
+                # from running, as rclpy's logging does.
+                with self._alarm_lock:
+                    signal.setitimer(signal.ITIMER_REAL, GRACE_PERIOD + 0.1)
+            force = Timer(GRACE_PERIOD, self._force_exit)
+            force.daemon = True
+            force.start()
 
     def _watch(self, pipe: int) -> None:
-        launch = _launch()
+        launch = _launch_pid()
         while True:
-            with self._timer:
+            with self._alarm_lock:
                 if not self.event.is_set():
-                    signal.setitimer(signal.ITIMER_REAL, HELD)
-            if select.select([pipe], [], [], _LOOK)[0]:
+                    signal.setitimer(signal.ITIMER_REAL, STUCK_TIME)
+            if select.select([pipe], [], [], _POLL_PERIOD)[0]:
                 if os.read(pipe, 1)[0] in _SIGNALS:
                     self.request()
             elif launch and os.getppid() != launch:
@@ -109,46 +112,47 @@ class Shutdown:
                 launch = 0
 
     def _on_signal(self, number: int, frame: object) -> None:
-        # Breaks off imports and the loading of models, which can take longer than GRACE. Once: a
-        # second signal is not to break off the end.
+        # Interrupts imports and the loading of models, which can take longer than the grace
+        # period. Only once: a second signal must not interrupt the shutdown.
         if self._starting and not self.startup_interrupted:
             self.startup_interrupted = True
-            # Nor is it one that finalisers of half-made objects fail: MediaPipe's do.
+            # Finalisers of half-constructed objects may fail (MediaPipe's do): that is no error.
             sys.unraisablehook = lambda _: None
             raise SystemExit(0)
 
-    def _end(self) -> None:
-        if self._starting:  # an import that cannot be broken off; nothing is open yet
+    def _force_exit(self) -> None:
+        if self._starting:  # an import that cannot be interrupted; nothing is open yet
             os._exit(self.exit_code)
         with suppress(OSError):
-            _let_go_of_output()
-            os.write(2, f'not ended {GRACE} s after it was asked to: ending now\n'.encode())
+            _discard_blocked_output()
+            text = f'not ended within {GRACE_PERIOD} s of the shutdown request; exiting now\n'
+            os.write(2, text.encode())
         os._exit(1)
 
 
-def _let_go_of_output() -> None:
-    """Write to nowhere where nobody reads what is written: else the last words wait for ever."""
+def _discard_blocked_output() -> None:
+    """Send stdout and stderr to /dev/null if nobody reads them: writing would block forever."""
     for number in (1, 2):
         with suppress(OSError):
             if not select.select([], [number], [], 0)[1]:
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, number)
-                os.close(nowhere)
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, number)
+                os.close(null)
 
 
-def _launch() -> int:
-    """Return the id of the process of launch that started this one; 0 where none did.
+def _launch_pid() -> int:
+    """Return the process id of the launch process that started this one; 0 if none did.
 
-    Another one, which is no process, where it has ended already.
+    -1, which is not a process, if it has ended already.
     """
-    named = os.environ.get(LAUNCH, '')
-    if not named.isdecimal():
+    value = os.environ.get(LAUNCH_PID, '')
+    if not value.isdecimal():
         return 0
     try:
-        os.kill(int(named), 0)
+        os.kill(int(value), 0)
     except ProcessLookupError:
         return -1
     except (OSError, OverflowError):
         return 0
-    # Else there is one between the two: launch's prefix, which may be a debugger.
-    return int(named) if int(named) == os.getppid() else 0
+    # Otherwise there is a process between the two: launch's prefix, which may be a debugger.
+    return int(value) if int(value) == os.getppid() else 0

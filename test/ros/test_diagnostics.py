@@ -111,7 +111,8 @@ def put(listener, node, name, value):
 def test_one_status_a_second_even_where_no_clock_comes(listener, spun, sim_time):
     name = f'tells_{sim_time}'
     told = Told(listener, f'{name}: Camera')
-    node = spun(Tells(name, 'Camera', CameraStatus('sample', 30.0, live=False)))
+    node = spun(Tells(
+        name, 'Camera', CameraStatus(source='sample', expected_rate=30.0, live=False)))
     node.set_parameters([Parameter('use_sim_time', value=sim_time)])
     assert uses_sim_time(node) is sim_time
     activate(node)
@@ -120,10 +121,10 @@ def test_one_status_a_second_even_where_no_clock_comes(listener, spun, sim_time)
     assert time.monotonic() - start > 1.9
     if sim_time:
         assert told.last.level == WARN
-        assert told.last.message.startswith('no time: use_sim_time is set')
+        assert told.last.message.startswith('no /clock: use_sim_time is set')
     else:
         assert told.last.level == OK
-        assert told.last.message.endswith('pictures/s, 10 ms old')
+        assert told.last.message.endswith('images/s, 10 ms old')
     assert told.last.hardware_id == 'sample'
     assert float(told.values['rate [Hz]']) > 10
     assert told.values['source'] == 'sample'
@@ -143,7 +144,7 @@ def test_a_node_that_goes_meanwhile_is_no_failure(monkeypatch):
         asked.append(True)
         executor.remove_node(node)
         node.destroy_node()
-        return CameraStatus('0')
+        return CameraStatus(source='0')
 
     node = Tells('goes', 'Camera', facts)
     activate(node)
@@ -158,7 +159,7 @@ def test_the_level_follows_what_happens(listener, spun, quick):
     told = Told(listener, 'starves: Inference')
     readers = []
     node = spun(Tells(
-        'starves', 'Inference', lambda node: InferenceStatus(input_topics(node, *readers))))
+        'starves', 'Inference', lambda node: InferenceStatus(inputs=input_topics(node, *readers))))
     readers.append(subscribe_images(
         node, topics.IMAGE, lambda _: None, MutuallyExclusiveCallbackGroup()))
     told.wait(STALE, 'waiting: the node is unconfigured: configure it')
@@ -167,12 +168,12 @@ def test_the_level_follows_what_happens(listener, spun, quick):
     told.wait(STALE, 'waiting: the node is inactive: activate it')
     assert told.last.hardware_id == 'sample'
     node.trigger_activate()
-    told.wait(ERROR, 'nothing publishes: /camera/image_raw;')
+    told.wait(ERROR, 'no publisher: /camera/image_raw;')
     node.create_publisher(Image, topics.IMAGE, topics.default_qos())
-    told.wait(ERROR, 'nothing arrives: on /camera/image_raw (1 pub')
-    flow(node.stats, lambda: told.says(OK, 'pictures/s, 10 ms old'), lambda: told.last)
+    told.wait(ERROR, 'no messages: on /camera/image_raw (1 pub')
+    flow(node.stats, lambda: told.says(OK, 'images/s, 10 ms old'), lambda: told.last)
     flow(node.stats, lambda: told.says(WARN, 'slow: '), lambda: told.last, drop=5)
-    told.wait(ERROR, 'nothing arrives')
+    told.wait(ERROR, 'no messages')
     node.trigger_deactivate()
     told.wait(STALE, 'inactive')
     readers[0].end()
@@ -180,7 +181,7 @@ def test_the_level_follows_what_happens(listener, spun, quick):
 
 def test_limits_change_while_the_node_runs(listener, spun, quick):
     told = Told(listener, 'limited: Inference')
-    node = spun(Tells('limited', 'Inference', InferenceStatus(())))
+    node = spun(Tells('limited', 'Inference', InferenceStatus()))
     activate(node)
 
     def becomes(level, words):
@@ -188,7 +189,8 @@ def test_limits_change_while_the_node_runs(listener, spun, quick):
 
     becomes(OK, '200 ms old')
     for name, value, level, words in (
-            ('warn_age', 0.1, WARN, 'results are late: 95 % are up to 200 ms old, warn_age (0.1'),
+            ('warn_age', 0.1, WARN,
+             'results are late: the p95 latency of 200 ms exceeds warn_age (0.1'),
             ('error_age', 0.15, ERROR, 'error_age (0.15 s)'), ('error_age', 0.0, WARN, 'late'),
             ('warn_age', 1.0, OK, ''),
             ('warn_rate', 900.0, WARN, 'the rate is low: '),
@@ -207,11 +209,11 @@ def test_limits_change_while_the_node_runs(listener, spun, quick):
 def test_what_a_node_waited_is_in_no_rate(listener, spun, quick):
     """Neither for the first picture nor while it was inactive."""
     told = Told(listener, 'waits: Inference')
-    node = spun(Tells('waits', 'Inference', InferenceStatus(())))
+    node = spun(Tells('waits', 'Inference', InferenceStatus()))
     node.set_parameters([Parameter('warn_rate', value=40.0)])
     activate(node)
     for _ in range(2):
-        told.wait(ERROR, 'nothing arrives')
+        told.wait(ERROR, 'no messages')
         before = len(told.all)
         flow(node.stats, lambda: told.says(OK), lambda: told.last)
         count = len(told.all)
@@ -226,7 +228,7 @@ def test_what_a_node_waited_is_in_no_rate(listener, spun, quick):
 
 def test_the_last_error_stays(listener, spun, quick):
     told = Told(listener, 'fails: Inference')
-    node = spun(Tells('fails', 'Inference', InferenceStatus(())))
+    node = spun(Tells('fails', 'Inference', InferenceStatus()))
     activate(node)
 
     def work(item):
@@ -237,7 +239,7 @@ def test_the_last_error_stays(listener, spun, quick):
     flow(node.stats, lambda: told.says(OK), lambda: told.last)
     assert told.values['last error'] == ''
     worker.submit('rgb9')
-    flow(node.stats, lambda: told.says(WARN, 'pictures fail: 1 in'), lambda: told.last)
+    flow(node.stats, lambda: told.says(WARN, 'images fail: 1 in'), lambda: told.last)
     flow(node.stats, lambda: told.says(OK), lambda: told.last)
     assert re.fullmatch(r'no encoding rgb9 \(\d s ago\)', told.values['last error'])
     node.trigger_deactivate()
@@ -271,7 +273,7 @@ def test_a_visualizer_tells_of_a_picture_it_could_not_draw(listener, spun, quick
         pictures.publish(picture)
         gazes.publish(gaze)
         time.sleep(0.05)
-    told.wait(ERROR, 'pictures fail')
+    told.wait(ERROR, 'images fail')
 
 
 def analyzers():

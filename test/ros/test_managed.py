@@ -41,7 +41,7 @@ class Rooms(ManagedNode):
         super().__init__(name, self.SPECS, StageStats('Rooms'), Shutdown())
 
     def status(self):
-        return CameraStatus('x')
+        return CameraStatus(source='x')
 
     def _do(self, what):
         self.done.append(what)

@@ -255,7 +255,7 @@ def test_the_thresholds_hold_for_what_is_recorded(listener, tmp_path):
         def said(level, words):
             return lambda: bool(told) and told[-1][0] == level and words in (
                 f'{told[-1][1]}; {told[-1][2]["also"]}')
-        late = 'results are late: 95 % are up to'
+        late = 'results are late: the p95 latency of'
         publish_until(listener, gazes, make, said(DiagnosticStatus.WARN, late), 'the age')
         publish_until(listener, gazes, make, said(
             DiagnosticStatus.WARN, 'are below warn_rate (500)'), 'the rate')

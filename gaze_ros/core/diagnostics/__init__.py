@@ -1,1 +1,1 @@
-"""Counters, checks and summaries behind /diagnostics and the log."""
+"""Statistics, checks and summaries behind /diagnostics and the log."""

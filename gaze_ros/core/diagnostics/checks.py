@@ -1,141 +1,150 @@
-"""What can be told of a stage by its figures: rules that several nodes' facts go by."""
+"""Checks that the diagnostics of several nodes share: input, failures, load, latency, clocks."""
 from collections.abc import Iterator
 
 from gaze_ros.core.diagnostics.rolling import MAX_PLAUSIBLE_AGE
 from gaze_ros.core.diagnostics.stage_stats import StageSnapshot
 from gaze_ros.core.diagnostics.status import CheckResult, format_ms, InputTopic, Level, Thresholds
 
-#: Share of pictures dropped that is let pass.
-_LET_PASS = 0.05
-#: Share of the time from one picture to the next above which work leaves none for a hiccup.
-_FULL = 0.8
-#: Seconds without a picture until that is worth a complaint.
+#: Tolerated share of dropped images.
+_MAX_DROP_SHARE = 0.05
+#: Utilization (work per image / image period) above which a stage has no time for a hiccup.
+_MAX_UTILIZATION = 0.8
+#: Seconds without an image before that counts as a problem.
 STARTUP_GRACE = 3.0
-#: Seconds a stamp may be in the future. /clock comes in steps, and pictures do between two.
-_FUTURE, _SIM_FUTURE = 0.01, 0.2
+#: Seconds a stamp may lie in the future. /clock advances in steps; images arrive in between.
+_MAX_FUTURE, _MAX_FUTURE_SIM = 0.01, 0.2
 
 
 def publisher_counts(inputs: tuple[InputTopic, ...]) -> dict[str, str]:
-    """Return how many publish what a stage listens to, by name."""
-    return {f'publishers of {one.topic}': str(one.publishers) for one in inputs}
+    """Return the number of publishers of each subscribed topic, by name."""
+    return {f'publishers of {topic.topic}': str(topic.publishers) for topic in inputs}
 
 
-def check_input(figures: StageSnapshot, inputs: tuple[InputTopic, ...]) -> Iterator[CheckResult]:
-    """Tell that a stage was given nothing, and why that may be."""
-    if figures.received > 0:
+def check_input(
+        snapshot: StageSnapshot, inputs: tuple[InputTopic, ...]) -> Iterator[CheckResult]:
+    """Report that a stage received nothing, and the likely cause."""
+    if snapshot.received > 0:
         return
-    if figures.seconds < STARTUP_GRACE:
-        yield CheckResult(Level.STALE, 'waiting', 'for the first picture')
-    elif missing := ' and '.join(one.topic for one in inputs if one.publishers < 1):
+    if snapshot.seconds < STARTUP_GRACE:
+        yield CheckResult(Level.STALE, 'waiting', 'for the first image')
+    elif missing := ' and '.join(topic.topic for topic in inputs if topic.publishers < 1):
         yield CheckResult(
-            Level.ERROR, 'nothing publishes',
-            f'{missing}; start the node that does (with the same ROS_DOMAIN_ID), or remap the '
-            'topic to the one it publishes')
+            Level.ERROR, 'no publisher',
+            f'{missing}; start the node that publishes it (with the same ROS_DOMAIN_ID), or remap '
+            'the topic')
     else:
-        heard = ' or '.join(f'{one.topic} ({one.publishers} publishers)' for one in inputs)
-        same = ', do results have the stamps of their pictures' if len(inputs) > 1 else ''
+        topics = ' or '.join(f'{topic.topic} ({topic.publishers} publishers)' for topic in inputs)
+        stamps = ', that results carry the stamps of their images' if len(inputs) > 1 else ''
         yield CheckResult(
-            Level.ERROR, 'nothing arrives',
-            f'on {heard}; does the publisher still run{same}, does shared memory hold two '
-            'pictures, and is this no reliable subscription to a best effort publisher')
+            Level.ERROR, 'no messages',
+            f'on {topics}; check that the publisher runs{stamps}, that shared memory holds two '
+            'images, and that the subscription is not reliable while the publisher is best effort')
 
 
-def check_failures(figures: StageSnapshot, reason: str) -> Iterator[CheckResult]:
-    """Tell of pictures that could not be worked on, and the last reason."""
-    failed = figures.dropped.get('failed', 0)
+def check_failures(snapshot: StageSnapshot, reason: str) -> Iterator[CheckResult]:
+    """Report images that could not be processed, and the last reason."""
+    failed = snapshot.dropped.get('failed', 0)
     if failed > 0:
-        yield CheckResult(Level.WARN if figures.processed > 0 else Level.ERROR, 'pictures fail',
-                      f'{failed} in {figures.seconds:.0f} s; the last: {reason or "unknown"}')
+        yield CheckResult(
+            Level.WARN if snapshot.processed > 0 else Level.ERROR, 'images fail',
+            f'{failed} in {snapshot.seconds:.0f} s; last error: {reason or "unknown"}')
 
 
 def check_recording(reason: str) -> Iterator[CheckResult]:
-    """Tell that what was to be saved is not, and why; '' where it is."""
+    """Report why a video or bag is not written; '' where it is."""
     if reason:
-        yield CheckResult(Level.ERROR, 'nothing is recorded', reason)
+        yield CheckResult(Level.ERROR, 'not recording', reason)
 
 
-def check_overload(figures: StageSnapshot, what: str, advice: str) -> Iterator[CheckResult]:
-    """Tell that pictures are dropped for newer ones.
+def check_overload(
+        snapshot: StageSnapshot, problem: str, advice: str) -> Iterator[CheckResult]:
+    """Report that images are dropped for newer ones.
 
-    :param what: the finding for a stage that is too slow, and what helps then.
+    :param problem: problem of a stage that is too slow, a key of :data:`.status.PROBLEMS`.
+    :param advice: what makes the stage faster.
     """
-    dropped = figures.dropped.get('newer', 0)
-    if dropped <= max(1, _LET_PASS * figures.received):
+    dropped = snapshot.dropped.get('newer', 0)
+    if dropped <= max(1, _MAX_DROP_SHARE * snapshot.received):
         return
-    turns = figures.received_rate - sum(
-        figures.dropped.get(why, 0) for why in ('skipped', 'old')) / max(figures.seconds, 1e-9)
-    share = f'{dropped} of {figures.received} pictures were dropped'
-    if figures.processed <= 0 and figures.seconds >= STARTUP_GRACE:
-        yield CheckResult(Level.ERROR, what, f'{share}, and none was done in {figures.seconds:.0f} s: '
-                      'does it hang? See its log; deactivate and activate the node, or end it')
-        return
-    if 0 < figures.work * turns < _FULL:
+    rate = snapshot.received_rate - sum(
+        snapshot.dropped.get(reason, 0) for reason in ('skipped', 'old')
+    ) / max(snapshot.seconds, 1e-9)
+    share = f'{dropped} of {snapshot.received} images were dropped'
+    if snapshot.processed <= 0 and snapshot.seconds >= STARTUP_GRACE:
         yield CheckResult(
-            Level.WARN, 'pictures come in bursts',
-            f'{share}, though {format_ms(figures.work)} are enough for each; raise queue_depth, or end '
-            'what else takes the processor or the network')
+            Level.ERROR, problem,
+            f'{share}, and none was processed in {snapshot.seconds:.0f} s: the node may hang. See '
+            'its log; deactivate and activate it, or restart it')
+    elif 0 < snapshot.work * rate < _MAX_UTILIZATION:
+        yield CheckResult(
+            Level.WARN, 'images come in bursts',
+            f'{share}, although each takes only {format_ms(snapshot.work)}; raise queue_depth, or '
+            'stop other programs that load the processor or the network')
     else:
-        took = f', each takes {format_ms(figures.work)}' if figures.work > 0 else ''
-        yield CheckResult(Level.WARN, what, f'{share}{took}; {advice}')
+        took = f', each takes {format_ms(snapshot.work)}' if snapshot.work > 0 else ''
+        yield CheckResult(Level.WARN, problem, f'{share}{took}; {advice}')
 
 
-def check_latency(figures: StageSnapshot, limits: Thresholds, outside: str, advice: str = '', queue_depth: int = 0
-         ) -> Iterator[CheckResult]:
-    """Tell that results are late, and where the time goes.
+def check_latency(
+        snapshot: StageSnapshot, thresholds: Thresholds, upstream_advice: str, advice: str = '',
+        queue_depth: int = 0) -> Iterator[CheckResult]:
+    """Report that results are late, and where the time goes.
 
-    :param outside: what to do where pictures arrive old.
-    :param advice: what to do where the work takes long.
-    :param queue_depth: pictures that may wait before the work.
+    :param upstream_advice: what to do if images arrive old.
+    :param advice: what to do if processing takes long.
+    :param queue_depth: maximum number of images queued before processing.
     """
-    age, work = figures.age_percentile(95), max(0.0, figures.work)
-    level, limit = limits.age_level(age)
+    age, work = snapshot.age_percentile(95), max(0.0, snapshot.work)
+    level, limit = thresholds.age_level(age)
     if level is Level.OK or age > MAX_PLAUSIBLE_AGE:
         return
     if work > age / 2:
-        why = f'the work takes {format_ms(work)}; {advice}'
+        cause = f'processing takes {format_ms(work)}; {advice}'
     elif work * (1 + queue_depth) > age / 2:
-        why = f'they wait for their turn; set queue_depth to 1 ({queue_depth} now)'
+        cause = f'images wait in the queue; set queue_depth to 1 ({queue_depth} now)'
     else:
-        why = f'the work takes {format_ms(work)}, so pictures arrive old; {outside}'
+        cause = f'processing takes {format_ms(work)}, so images arrive old; {upstream_advice}'
     yield CheckResult(
-        level, 'results are late', f'95 % are up to {format_ms(age)} old, {limit} is passed; {why}')
+        level, 'results are late', f'the p95 latency of {format_ms(age)} exceeds {limit}; {cause}')
 
 
-def check_rate(figures: StageSnapshot, limits: Thresholds, outside: str, advice: str) -> Iterator[CheckResult]:
-    """Tell that fewer pictures are done than there have to be.
+def check_rate(
+        snapshot: StageSnapshot, thresholds: Thresholds, upstream_advice: str, advice: str
+) -> Iterator[CheckResult]:
+    """Report that fewer images are processed than required.
 
-    A stage that is given none is not told about: it waits, or is starved.
+    A stage that receives none is not reported here: :func:`check_input` does that.
 
-    :param outside: what to do where no more come.
-    :param advice: what to do where they come and are dropped.
+    :param upstream_advice: what to do if too few images arrive.
+    :param advice: what to do if enough images arrive and are dropped.
     """
-    level, limit = limits.rate_level(figures.rate)
-    if level is Level.OK or figures.received <= 0 or figures.seconds < STARTUP_GRACE:
+    level, limit = thresholds.rate_level(snapshot.rate)
+    if level is Level.OK or snapshot.received <= 0 or snapshot.seconds < STARTUP_GRACE:
         return
-    skipped = figures.dropped.get('skipped', 0)
-    if limits.rate_level(figures.received_rate)[0] is not Level.OK:
-        why = f'no more than {figures.received_rate:.1f} come; {outside}'
-    elif skipped > (figures.received - figures.processed) / 2:
-        why = f'frame_skip leaves out {skipped} of {figures.received}; lower it'
+    skipped = snapshot.dropped.get('skipped', 0)
+    if thresholds.rate_level(snapshot.received_rate)[0] is not Level.OK:
+        cause = f'only {snapshot.received_rate:.1f} images/s arrive; {upstream_advice}'
+    elif skipped > (snapshot.received - snapshot.processed) / 2:
+        cause = f'frame_skip skips {skipped} of {snapshot.received} images; lower it'
     else:
-        why = f'{figures.received_rate:.1f} come, and are dropped; {advice}'
+        cause = f'{snapshot.received_rate:.1f} images/s arrive and are dropped; {advice}'
     yield CheckResult(
-        level, 'the rate is low', f'{figures.rate:.1f} pictures/s are below {limit}; {why}')
+        level, 'the rate is low', f'{snapshot.rate:.1f} images/s are below {limit}; {cause}')
 
 
-def check_clocks(figures: StageSnapshot, sim_time: bool) -> Iterator[CheckResult]:
-    """Tell of stamps that are not of this machine's time.
+def check_clocks(snapshot: StageSnapshot, sim_time: bool) -> Iterator[CheckResult]:
+    """Report stamps that do not match this machine's clock.
 
-    :param sim_time: whether the time is that of /clock.
+    :param sim_time: whether the time comes from /clock.
     """
-    age = figures.age_percentile(50)
+    age = snapshot.age_percentile(50)
     if abs(age) > MAX_PLAUSIBLE_AGE:
         hours = f'{abs(age) / 3600:.1f} h {"old" if age > 0 else "in the future"}'
-        yield CheckResult(Level.WARN, 'stamps of another time', f'pictures are {hours}; ' + (
-            'use_sim_time is set: does /clock come, and is it of the same bag' if sim_time else
-            'a bag is played with --clock, and to nodes with use_sim_time'))
-    elif age < -(_SIM_FUTURE if sim_time else _FUTURE):
+        yield CheckResult(Level.WARN, 'stamps of another clock', f'images are {hours}; ' + (
+            'use_sim_time is set: check that /clock is published, and by the same bag' if sim_time
+            else 'play bags with --clock, and set use_sim_time on the nodes'))
+    elif age < -(_MAX_FUTURE_SIM if sim_time else _MAX_FUTURE):
         yield CheckResult(
-            Level.WARN, 'the clocks differ',
-            f"pictures are stamped {format_ms(-age)} in the future; set the camera's and this machine's "
-            'clock by each other (chrony, PTP)')
+            Level.WARN, 'clock offset',
+            f'images are stamped {format_ms(-age)} in the future; synchronize the clocks of the '
+            'camera and of this machine (chrony, PTP)')

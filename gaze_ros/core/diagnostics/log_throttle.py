@@ -1,34 +1,33 @@
-"""What is worth a line in the log, and what would only fill it."""
+"""Keeps repeated log lines from filling the log."""
 import re
 from time import monotonic
 
-#: So many kinds of things are told in so many seconds at most.
-_MOST, _SECONDS = 16, 60.0
+#: At most this many kinds of messages are logged within this many seconds.
+_MAX_KINDS, _SECONDS = 16, 60.0
 
-#: What two things of one kind may differ in: numbers and sizes, but not 8UC2 and 16UC2.
+#: Numbers and sizes in which messages of one kind may differ; 8UC2 and 16UC2 are two kinds.
 _NUMBERS = re.compile(r'\b\d+(x\d+)?\b')
 
 
 class LogThrottle:
-    """Says whether to tell a thing: once, until it has not come for a minute.
+    """Decides whether to log a message: once, and again after a minute without it.
 
-    Reasons may hold what every message has another value of, and come with every message, in
-    turns: what differs only in its numbers is the same thing, and of others a few a minute are
-    told at most.
+    Messages that differ only in numbers are of one kind. Every received ROS message may cause a
+    different error, so the number of kinds logged per minute is limited, too.
     """
 
     def __init__(self) -> None:
-        #: When each kind came last, the latest at the end.
-        self._came: dict[str, float] = {}
+        #: When each kind occurred last, the latest at the end.
+        self._last_seen: dict[str, float] = {}
 
-    def should_log(self, what: str) -> bool:
-        """Return whether to tell it; then it counts as told."""
-        now, kind = monotonic(), _NUMBERS.sub('#', what[:500])
-        came = self._came.pop(kind, None)
-        if came is None and len(self._came) >= _MOST:
-            oldest = next(iter(self._came))
-            if now - self._came[oldest] < _SECONDS:
+    def should_log(self, message: str) -> bool:
+        """Return whether to log a message, and count it as logged."""
+        now, kind = monotonic(), _NUMBERS.sub('#', message[:500])
+        last = self._last_seen.pop(kind, None)
+        if last is None and len(self._last_seen) >= _MAX_KINDS:
+            oldest = next(iter(self._last_seen))
+            if now - self._last_seen[oldest] < _SECONDS:
                 return False
-            del self._came[oldest]
-        self._came[kind] = now
-        return came is None or now - came >= _SECONDS
+            del self._last_seen[oldest]
+        self._last_seen[kind] = now
+        return last is None or now - last >= _SECONDS

@@ -1,82 +1,110 @@
-"""What the nodes know of themselves beside their figures, and the rules that go by it."""
+"""Status of each node: its state beside the stage statistics, its checks and key-value pairs."""
 from collections.abc import Iterator
 from dataclasses import dataclass
 import math
-from typing import Optional
+from typing import ClassVar, Optional
 
 from gaze_ros.core.diagnostics import checks
 from gaze_ros.core.diagnostics.stage_stats import StageSnapshot
 from gaze_ros.core.diagnostics.status import CheckResult, format_ms, InputTopic, Level, Thresholds
 
-_SMALLER = 'take smaller pictures'
+#: Share of its expected rate below which a camera is slow.
+_MIN_RATE_SHARE = 0.9
+
+_SMALLER = 'use smaller images'
 
 
-@dataclass(frozen=True)
-class InferenceStatus:
-    """Of the gaze node.
+@dataclass(frozen=True, kw_only=True)
+class StageStatus:
+    """Base of the statuses: what a node receives, and the checks that most nodes have.
 
-    :ivar inputs: the images' topic.
-    :ivar detection: seconds a picture to find the faces, mean; NaN where not known.
-    :ivar estimation: seconds a picture for the gaze of all faces, likewise.
-    :ivar model: its name.
-    :ivar running: runtime, device and precision of the model, as
-        :attr:`gaze_ros.core.estimators.Estimator.running` has them.
-    :ivar detector: its name.
-    :ivar device: what was asked for; only 'auto' and 'cuda' want the GPU.
-    :ivar gpu: whether there is one, of :func:`gaze_ros.core.diagnostics.status.gpu_present`.
-    :ivar calibrated: whether directions go by camera_info, else horizontal_fov; None: no picture
-        yet.
-    :ivar uncalibrated: why the calibration in camera_info cannot be used, or ''.
-    :ivar queue_depth: pictures that may wait at present.
-    :ivar max_age: seconds; 0 for any.
-    :ivar failure: why the last picture that failed did, or ''.
-    :ivar sim_time: whether the time is that of /clock.
+    :ivar inputs: the subscribed topics that the node depends on.
+    :ivar queue_depth: maximum number of queued images at present.
+    :ivar failure: reason of the last failed image, or ''.
+    :ivar sim_time: whether the time comes from /clock.
     """
 
-    inputs: tuple[InputTopic, ...]
-    detection: float = math.nan
-    estimation: float = math.nan
+    #: Key of :data:`.status.PROBLEMS` for images that are dropped for newer ones.
+    slow_problem: ClassVar[str] = ''
+    #: What to do if images arrive old, and if too few arrive.
+    latency_advice: ClassVar[str] = ''
+    rate_advice: ClassVar[str] = ''
+
+    inputs: tuple[InputTopic, ...] = ()
+    queue_depth: int = 1
+    failure: str = ''
+    sim_time: bool = False
+
+    def checks(self, snapshot: StageSnapshot, thresholds: Thresholds) -> Iterator[CheckResult]:
+        """Yield every problem of the node."""
+        advice = self._speed_advice(snapshot)
+        yield from checks.check_input(snapshot, self.inputs)
+        yield from self._failure_checks(snapshot)
+        overload = [*checks.check_overload(snapshot, self.slow_problem, advice)]
+        yield from overload
+        yield from checks.check_latency(
+            snapshot, thresholds, self.latency_advice, advice, self.queue_depth)
+        yield from checks.check_rate(snapshot, thresholds, self.rate_advice, advice)
+        yield from checks.check_clocks(snapshot, self.sim_time)
+        yield from self._own_checks(bool(overload))
+
+    def key_values(self) -> dict[str, str]:
+        """Return the state as diagnostic key-value pairs."""
+        return {'queue depth': str(self.queue_depth), **checks.publisher_counts(self.inputs)}
+
+    def _speed_advice(self, snapshot: StageSnapshot) -> str:
+        """Return what makes the node faster."""
+        return ''
+
+    def _failure_checks(self, snapshot: StageSnapshot) -> Iterator[CheckResult]:
+        """Yield the problems of images that were not processed."""
+        return checks.check_failures(snapshot, self.failure)
+
+    def _own_checks(self, overloaded: bool) -> Iterator[CheckResult]:
+        """Yield the problems that only this node has."""
+        return iter(())
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceStatus(StageStatus):
+    """Status of the gaze node.
+
+    :ivar detection_time: mean seconds of face detection per image; NaN if unknown.
+    :ivar estimation_time: mean seconds of gaze estimation of all faces per image; NaN if unknown.
+    :ivar model: name of the model.
+    :ivar running: runtime, device and precision of the model, see
+        :attr:`gaze_ros.core.estimators.Estimator.running`.
+    :ivar detector: name of the detector.
+    :ivar device: the parameter ``device``; only 'auto' and 'cuda' request the GPU.
+    :ivar gpu: whether there is a GPU, see :func:`gaze_ros.core.diagnostics.status.has_nvidia_gpu`.
+    :ivar calibrated: whether camera_info, not horizontal_fov, gives the directions; None before
+        the first image.
+    :ivar calibration_problem: why the calibration in camera_info is unusable, or ''.
+    :ivar max_age: the parameter ``max_age``, seconds; 0 = off.
+    """
+
+    slow_problem = 'inference is slow'
+    latency_advice = ("the latency is the camera's or the network's; use smaller images, or set "
+                      'image_transport to compressed')
+    rate_advice = "see the camera's status"
+
+    detection_time: float = math.nan
+    estimation_time: float = math.nan
     model: str = ''
     running: str = ''
     detector: str = ''
     device: str = 'auto'
     gpu: bool = False
     calibrated: Optional[bool] = None
-    uncalibrated: str = ''
-    queue_depth: int = 1
+    calibration_problem: str = ''
     max_age: float = 0.0
-    failure: str = ''
-    sim_time: bool = False
-
-    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
-        """Tell all that is the matter."""
-        yield from checks.check_input(figures, self.inputs)
-        yield from checks.check_failures(figures, self.failure)
-        yield from self._old(figures)
-        slow = [*checks.check_overload(figures, 'inference is slow', self._faster(figures))]
-        yield from slow
-        yield from checks.check_latency(
-            figures, limits, "the lag is the camera's or the network's; take smaller pictures, "
-            'or set image_transport to compressed', self._faster(figures), self.queue_depth)
-        yield from checks.check_rate(
-            figures, limits, "see the camera's status", self._faster(figures))
-        yield from checks.check_clocks(figures, self.sim_time)
-        if self.uncalibrated:
-            yield CheckResult(
-                Level.WARN, 'the calibration cannot be used',
-                f'{self.uncalibrated}; horizontal_fov is assumed: calibrate the camera anew')
-        if self.gpu and self.device in ('auto', 'cuda') and self._running[1] == 'cpu':
-            yield CheckResult(
-                Level.WARN if slow else Level.OK, 'a GPU lies idle',
-                f'{self.model} runs on the CPU; install torch or onnxruntime-gpu for CUDA and '
-                'take a model that they run, or set device to cpu if that is what you want')
 
     def key_values(self) -> dict[str, str]:
-        """Return the facts by name."""
-        runtime, device, precision = self._running
+        """Return the state as diagnostic key-value pairs."""
+        runtime, device, precision = self._running_parts
         return {
-            'detection [ms]': f'{1e3 * self.detection:.1f}',
-            'estimation [ms]': f'{1e3 * self.estimation:.1f}',
+            'detection [ms]': f'{1e3 * self.detection_time:.1f}',
+            'estimation [ms]': f'{1e3 * self.estimation_time:.1f}',
             'queue depth': str(self.queue_depth), 'max_age [s]': f'{self.max_age:g}',
             'model': self.model, 'runtime': runtime, 'device': device, 'precision': precision,
             'detector': self.detector,
@@ -84,267 +112,243 @@ class InferenceStatus:
             **checks.publisher_counts(self.inputs)}
 
     @property
-    def _running(self) -> list[str]:
+    def _running_parts(self) -> list[str]:
         return [*self.running.split(', '), '', '', ''][:3]
 
-    def _old(self, figures: StageSnapshot) -> Iterator[CheckResult]:
-        old = figures.dropped.get('old', 0)
+    def _failure_checks(self, snapshot: StageSnapshot) -> Iterator[CheckResult]:
+        yield from super()._failure_checks(snapshot)
+        old = snapshot.dropped.get('old', 0)
         if old > 0:
             yield CheckResult(
-                Level.WARN if figures.processed > 0 else Level.ERROR, 'older than max_age',
-                f'{old} of {figures.received} pictures were over {format_ms(self.max_age)} old; '
-                'max_age is shorter than the lag of the camera and the network, or they have '
-                'another clock')
+                Level.WARN if snapshot.processed > 0 else Level.ERROR, 'older than max_age',
+                f'{old} of {snapshot.received} images were over {format_ms(self.max_age)} old; '
+                'max_age is shorter than the latency of the camera and the network, or their '
+                'clocks differ')
 
-    def _faster(self, figures: StageSnapshot) -> str:
+    def _own_checks(self, overloaded: bool) -> Iterator[CheckResult]:
+        if self.calibration_problem:
+            yield CheckResult(
+                Level.WARN, 'calibration unusable',
+                f'{self.calibration_problem}; horizontal_fov is assumed: calibrate the camera '
+                'again')
+        if self.gpu and self.device in ('auto', 'cuda') and self._running_parts[1] == 'cpu':
+            yield CheckResult(
+                Level.WARN if overloaded else Level.OK, 'GPU idle',
+                f'{self.model} runs on the CPU; install torch or onnxruntime-gpu for CUDA and '
+                'choose a model that they run, or set device to cpu to silence this')
+
+    def _speed_advice(self, snapshot: StageSnapshot) -> str:
         detection, estimation = (
-            0.0 if math.isnan(part) else part for part in (self.detection, self.estimation))
-        rest = figures.work - detection - estimation
+            0.0 if math.isnan(part) else part
+            for part in (self.detection_time, self.estimation_time))
+        rest = snapshot.work - detection - estimation
         if rest > max(detection, estimation) > 0:
-            return f'{format_ms(rest)} go into reading and publishing; {_SMALLER}'
+            return f'reading and publishing take {format_ms(rest)}; {_SMALLER}'
         if estimation > detection:
-            return (f'{format_ms(estimation)} go into the gaze; lower max_faces or input_size, '
-                    'take a faster model, or raise frame_skip; runtime, precision and device are '
-                    'fastest as auto')
-        found = f'{format_ms(detection)} go into finding faces; ' if detection else ''
-        return f'{found}set detect_interval to 0, raise frame_skip, or take a faster detector'
+            return (f'gaze estimation takes {format_ms(estimation)}; lower max_faces or '
+                    'input_size, choose a faster model, or raise frame_skip; runtime, precision '
+                    'and device are fastest at auto')
+        share = f'face detection takes {format_ms(detection)}; ' if detection else ''
+        return f'{share}set detect_interval to 0, raise frame_skip, or choose a faster detector'
 
 
-@dataclass(frozen=True)
-class DisplayStatus:
-    """Of the visualizer.
+@dataclass(frozen=True, kw_only=True)
+class DisplayStatus(StageStatus):
+    """Status of the visualizer.
 
-    :ivar inputs: the topics of images and gaze.
-    :ivar window: whether one is open.
-    :ivar video: whether one is saved.
-    :ivar unsaved: why none is at present, though it should, or ''.
-    :ivar listeners: to the annotated images.
-    :ivar missed: results that came after their picture was given up, since last asked.
-    :ivar queue_depth: pictures that may wait at present.
-    :ivar failure: why the last picture that failed did, or ''.
-    :ivar sim_time: whether the time is that of /clock.
+    :ivar window: whether a window is open.
+    :ivar video: whether a video is saved.
+    :ivar recording_failure: why the video is not written at present, or ''.
+    :ivar subscribers: number of subscribers to the annotated images.
+    :ivar late_results: results since the last status whose image had been discarded before.
     """
 
-    inputs: tuple[InputTopic, ...]
+    slow_problem = 'display is slow'
+    latency_advice = "the latency is the other nodes' or the network's: see their status"
+    rate_advice = "see the other nodes' status"
+
     window: bool = False
     video: bool = False
-    unsaved: str = ''
-    listeners: int = 0
-    missed: int = 0
-    queue_depth: int = 1
-    failure: str = ''
-    sim_time: bool = False
-
-    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
-        """Tell all that is the matter."""
-        yield from checks.check_input(figures, self.inputs)
-        yield from checks.check_failures(figures, self.failure)
-        yield from checks.check_recording(self.unsaved)
-        yield from checks.check_overload(figures, 'display is slow', self._faster())
-        yield from checks.check_latency(
-            figures, limits, "the lag is the other nodes' or the network's: see their status",
-            self._faster(), self.queue_depth)
-        yield from checks.check_rate(figures, limits, "see the other nodes' status", self._faster())
-        yield from checks.check_clocks(figures, self.sim_time)
-        if self.missed > 0:
-            yield CheckResult(
-                Level.WARN, 'results miss their pictures',
-                f'{self.missed} of late; make the gaze faster, or {_SMALLER}: more of them are '
-                'kept')
-        if not (self.window or self.video or self.listeners > 0):
-            yield CheckResult(Level.OK, 'nobody looks', 'nothing is drawn')
+    recording_failure: str = ''
+    subscribers: int = 0
+    late_results: int = 0
 
     def key_values(self) -> dict[str, str]:
-        """Return the facts by name."""
+        """Return the state as diagnostic key-value pairs."""
         return {
             'window': str(self.window).lower(), 'video': str(self.video).lower(),
-            'listeners': str(self.listeners), 'results too late': str(self.missed),
-            'queue depth': str(self.queue_depth), **checks.publisher_counts(self.inputs)}
+            'listeners': str(self.subscribers), 'results too late': str(self.late_results),
+            **super().key_values()}
 
-    def _faster(self) -> str:
+    def _failure_checks(self, snapshot: StageSnapshot) -> Iterator[CheckResult]:
+        yield from super()._failure_checks(snapshot)
+        yield from checks.check_recording(self.recording_failure)
+
+    def _own_checks(self, overloaded: bool) -> Iterator[CheckResult]:
+        if self.late_results > 0:
+            yield CheckResult(
+                Level.WARN, 'results miss their images',
+                f'{self.late_results} recently; make inference faster, or {_SMALLER}: then more '
+                'of them are kept')
+        if not (self.window or self.video or self.subscribers > 0):
+            yield CheckResult(Level.OK, 'no viewers', 'nothing is drawn')
+
+    def _speed_advice(self, snapshot: StageSnapshot) -> str:
         return ' or '.join([
-            *['leave the window away (view)'] * self.window,
+            *['close the window (view)'] * self.window,
             *['save no video (output)'] * self.video,
-            *['unsubscribe from the annotated pictures'] * (self.listeners > 0), _SMALLER])
+            *['unsubscribe from the annotated images'] * (self.subscribers > 0), _SMALLER])
 
 
-#: Share of the wanted rate below which a camera is slow.
-_FAST_ENOUGH = 0.9
+@dataclass(frozen=True, kw_only=True)
+class PeopleStatus(StageStatus):
+    """Status of the people node.
 
-
-
-
-@dataclass(frozen=True)
-class CameraStatus:
-    """Of the camera.
-
-    :ivar source: its name.
-    :ivar wanted: pictures a second it should give; 0 where that is not known.
-    :ivar recent: pictures a second over its last ones: what it waited for at first is not in it;
-        NaN where that is not known.
-    :ivar live: whether it sets its own pace: a webcam or a stream. The figures' work is reading a
-        picture, its age when it is published what that took from its capture on.
-    :ivar failure: why it gives nothing at present, or ''.
-    :ivar idle: why it is right that it gives nothing at present, or ''.
-    :ivar last: why the last picture that failed did, or ''.
-    """
-
-    source: str
-    wanted: float = 0.0
-    recent: float = math.nan
-    live: bool = True
-    failure: str = ''
-    idle: str = ''
-    last: str = ''
-
-    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
-        """Tell all that is the matter."""
-        begun = figures.seconds >= checks.STARTUP_GRACE
-        rate = max(figures.rate, self.recent)
-        if self.idle:
-            yield CheckResult(Level.STALE, 'waiting', self.idle)
-        elif self.failure or begun and figures.processed <= 0:
-            yield CheckResult(
-                Level.ERROR, 'the camera gives nothing',
-                self.failure or f"'{self.source}' is open and no picture comes of it; plug it in "
-                'anew, or end what else uses it')
-        elif figures.processed <= 0:
-            yield CheckResult(Level.STALE, 'waiting', 'for the first picture')
-        elif begun and rate < _FAST_ENOUGH * self.wanted:
-            yield CheckResult(
-                Level.WARN, 'the camera is slow', f'{rate:.1f} of {self.wanted:.1f} '
-                f'pictures/s; {self._faster(figures)}')
-        if figures.processed > 0 and not (self.idle or self.failure):
-            yield from checks.check_failures(figures, self.last)
-        yield from checks.check_latency(
-            figures, limits, 'its driver or the stream keeps old ones', 'lower width and height')
-        if not self.idle:
-            yield from checks.check_rate(figures, limits, *[self._faster(figures)] * 2)
-
-    def key_values(self) -> dict[str, str]:
-        """Return the facts by name."""
-        return {'source': self.source, 'wanted [Hz]': f'{self.wanted:.2f}'}
-
-    def _faster(self, figures: StageSnapshot) -> str:
-        if not self.live:
-            return (f'reading takes {format_ms(figures.work)} and publishing '
-                    f'{format_ms(figures.age_percentile(50))}; lower rate, or {_SMALLER}')
-        if figures.age_percentile(50) * self.wanted > _FAST_ENOUGH:
-            return f'decoding and publishing take {format_ms(figures.age_percentile(50))}; {_SMALLER}'
-        return ('lower width and height, give it more light (a long exposure costs pictures) and '
-                'a USB port of its own')
-
-
-_PEOPLE_FASTER = 'lower max_faces of the gaze node, or unsubscribe from gaze/markers'
-
-
-@dataclass(frozen=True)
-class PeopleStatus:
-    """Of the people node.
-
-    :ivar inputs: the topics of gaze, and of images where they are listened to.
-    :ivar people: present now.
-    :ivar events: of attention, so far.
-    :ivar tf: whether frames are broadcast.
-    :ivar listeners: to the markers.
+    :ivar people: number of people at present.
+    :ivar events: number of attention events so far.
+    :ivar tf: whether TF frames are published.
+    :ivar subscribers: number of subscribers to the markers.
     :ivar humans: whether /humans is published.
-    :ivar queue_depth: results that may wait at present.
-    :ivar failure: why the last one that failed did, or ''.
-    :ivar sim_time: whether the time is that of /clock.
     """
 
-    inputs: tuple[InputTopic, ...]
+    slow_problem = 'the people node is slow'
+    latency_advice = "the latency is the gaze node's: see its status"
+    rate_advice = "see the gaze node's status"
+
     people: int = 0
     events: int = 0
     tf: bool = True
-    listeners: int = 0
+    subscribers: int = 0
     humans: bool = False
-    queue_depth: int = 1
-    failure: str = ''
-    sim_time: bool = False
-
-    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
-        """Tell all that is the matter."""
-        yield from checks.check_input(figures, self.inputs)
-        yield from checks.check_failures(figures, self.failure)
-        yield from checks.check_overload(figures, 'the people node is slow', _PEOPLE_FASTER)
-        yield from checks.check_latency(
-            figures, limits, "the lag is the gaze node's: see its status", _PEOPLE_FASTER,
-            self.queue_depth)
-        yield from checks.check_rate(figures, limits, "see the gaze node's status", _PEOPLE_FASTER)
-        yield from checks.check_clocks(figures, self.sim_time)
 
     def key_values(self) -> dict[str, str]:
-        """Return the facts by name."""
+        """Return the state as diagnostic key-value pairs."""
         return {
             'people': str(self.people), 'events': str(self.events), 'tf': str(self.tf).lower(),
-            'listeners': str(self.listeners), 'humans': str(self.humans).lower(),
-            'queue depth': str(self.queue_depth),
-            **checks.publisher_counts(self.inputs)}
+            'listeners': str(self.subscribers), 'humans': str(self.humans).lower(),
+            **super().key_values()}
+
+    def _speed_advice(self, snapshot: StageSnapshot) -> str:
+        return 'lower max_faces of the gaze node, or unsubscribe from gaze/markers'
 
 
-#: What helps the recorder.
-_RECORDER_FASTER = 'a faster disk, or images false'
+@dataclass(frozen=True, kw_only=True)
+class RecorderStatus(StageStatus):
+    """Status of the recorder; its statistics count messages, not images.
+
+    :ivar output: path of the bag.
+    :ivar failure: why nothing is recorded at present, or ''.
+    """
+
+    slow_problem = 'the recorder is slow'
+    latency_advice = "the latency is the other nodes' or the disk's: see the nodes' status"
+    rate_advice = "see the gaze node's status"
+
+    output: str
+    queue_depth: int = 0
+
+    def key_values(self) -> dict[str, str]:
+        """Return the state as diagnostic key-value pairs."""
+        return {'output': self.output}
+
+    def _failure_checks(self, snapshot: StageSnapshot) -> Iterator[CheckResult]:
+        if self.failure:
+            return checks.check_recording(self.failure)
+        return checks.check_failures(snapshot, 'see its log')
+
+    def _speed_advice(self, snapshot: StageSnapshot) -> str:
+        return 'use a faster disk, or set images to false'
 
 
-@dataclass(frozen=True)
-class ReplayStatus:
-    """Of the replay node; the ages are those at which pictures were recorded.
+@dataclass(frozen=True, kw_only=True)
+class CameraStatus(StageStatus):
+    """Status of the camera node.
 
-    :ivar bag: its path.
-    :ivar failure: why the last picture that failed did, or ''.
-    :ivar idle: why it is right that it gives nothing at present, or ''.
+    The work of its snapshots is the time to read an image; the ages are from capture to
+    publication.
+
+    :ivar source: name of the source.
+    :ivar expected_rate: images per second that it should deliver; 0 if unknown.
+    :ivar recent_rate: images per second over the latest images, without the wait before the first;
+        NaN if unknown.
+    :ivar live: whether it is a webcam or stream, which sets its own pace.
+    :ivar failure: why it delivers no images at present, or ''.
+    :ivar idle: reason for intentionally delivering no images at present, or ''.
+    :ivar last_failure: reason of the last failed image, or ''.
+    """
+
+    source: str
+    expected_rate: float = 0.0
+    recent_rate: float = math.nan
+    live: bool = True
+    idle: str = ''
+    last_failure: str = ''
+
+    def checks(self, snapshot: StageSnapshot, thresholds: Thresholds) -> Iterator[CheckResult]:
+        """Yield every problem of the node."""
+        started = snapshot.seconds >= checks.STARTUP_GRACE
+        rate = max(snapshot.rate, self.recent_rate)
+        if self.idle:
+            yield CheckResult(Level.STALE, 'waiting', self.idle)
+        elif self.failure or started and snapshot.processed <= 0:
+            yield CheckResult(
+                Level.ERROR, 'no images from the camera',
+                self.failure or f"'{self.source}' is open but delivers no image; unplug it and "
+                'plug it in again, or stop the other program that uses it')
+        elif snapshot.processed <= 0:
+            yield CheckResult(Level.STALE, 'waiting', 'for the first image')
+        elif started and rate < _MIN_RATE_SHARE * self.expected_rate:
+            yield CheckResult(
+                Level.WARN, 'the camera is slow', f'{rate:.1f} of {self.expected_rate:.1f} '
+                f'images/s; {self._speed_advice(snapshot)}')
+        if snapshot.processed > 0 and not (self.idle or self.failure):
+            yield from checks.check_failures(snapshot, self.last_failure)
+        yield from checks.check_latency(
+            snapshot, thresholds, 'its driver or the stream buffers old images',
+            'lower width and height')
+        if not self.idle:
+            yield from checks.check_rate(
+                snapshot, thresholds, *[self._speed_advice(snapshot)] * 2)
+
+    def key_values(self) -> dict[str, str]:
+        """Return the state as diagnostic key-value pairs."""
+        return {'source': self.source, 'wanted [Hz]': f'{self.expected_rate:.2f}'}
+
+    def _speed_advice(self, snapshot: StageSnapshot) -> str:
+        age = snapshot.age_percentile(50)
+        if not self.live:
+            return (f'reading takes {format_ms(snapshot.work)} and publishing {format_ms(age)}; '
+                    f'lower rate, or {_SMALLER}')
+        if age * self.expected_rate > _MIN_RATE_SHARE:
+            return f'decoding and publishing take {format_ms(age)}; {_SMALLER}'
+        return ('lower width and height, add light (a long exposure lowers the rate), and use a '
+                'separate USB port')
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayStatus(StageStatus):
+    """Status of the replay node; the ages are those at which images were recorded.
+
+    :ivar bag: path of the bag.
+    :ivar idle: reason for intentionally publishing no images at present, or ''.
     """
 
     bag: str
-    failure: str = ''
     idle: str = ''
 
-    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
-        """Tell all that is the matter."""
-        yield from checks.check_failures(figures, self.failure)
-        if self.idle or figures.received <= 0:
+    def checks(self, snapshot: StageSnapshot, thresholds: Thresholds) -> Iterator[CheckResult]:
+        """Yield every problem of the node."""
+        yield from self._failure_checks(snapshot)
+        if self.idle or snapshot.received <= 0:
             yield CheckResult(
-                Level.STALE, 'waiting', self.idle or 'for the next picture: the bag has none here')
+                Level.STALE, 'waiting',
+                self.idle or 'for the next image: the bag has none at this time')
             return
         yield from checks.check_latency(
-            figures, limits, 'they were so when they were recorded', 'lower rate')
-        yield from checks.check_rate(figures, limits, 'the bag has no more: raise rate', 'lower rate')
+            snapshot, thresholds, 'they were this old when recorded', 'lower rate')
+        yield from checks.check_rate(
+            snapshot, thresholds, 'the bag has no more: raise rate', 'lower rate')
 
     def key_values(self) -> dict[str, str]:
-        """Return the facts by name."""
+        """Return the state as diagnostic key-value pairs."""
         return {'source': self.bag}
-
-
-@dataclass(frozen=True)
-class RecorderStatus:
-    """Of the recorder; its figures count messages, not pictures.
-
-    :ivar inputs: the topic of the gaze.
-    :ivar place: what is written to.
-    :ivar failure: why nothing is recorded at present, or ''.
-    :ivar sim_time: whether the time is that of /clock.
-    """
-
-    inputs: tuple[InputTopic, ...]
-    place: str
-    failure: str = ''
-    sim_time: bool = False
-
-    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
-        """Tell all that is the matter."""
-        yield from checks.check_input(figures, self.inputs)
-        if self.failure:
-            yield from checks.check_recording(self.failure)
-        else:
-            yield from checks.check_failures(figures, 'see its log')
-        yield from checks.check_overload(figures, 'the recorder is slow', _RECORDER_FASTER)
-        yield from checks.check_latency(
-            figures, limits, "the lag is the other nodes': see their status; or the disk's",
-            _RECORDER_FASTER)
-        yield from checks.check_rate(figures, limits, "see the gaze node's status", _RECORDER_FASTER)
-        yield from checks.check_clocks(figures, self.sim_time)
-
-    def key_values(self) -> dict[str, str]:
-        """Return the facts by name."""
-        return {'output': self.place}

@@ -1,15 +1,15 @@
-"""Rates and means: counters of fixed size, each fed by one thread."""
+"""Rates and means of recent values, in constant memory."""
 from collections import deque
 import math
 from threading import Lock
 from time import monotonic
 
-#: Seconds from where on, past or future, an age is that of another clock: no figure to print.
+#: Seconds. An age beyond this, past or future, comes from another clock and is not reported.
 MAX_PLAUSIBLE_AGE = 60.0
 
 
 class RateCounter:
-    """Counts events, and how many a second there were, overall and of late."""
+    """Counts events and computes their rate, overall and recent. Not thread-safe."""
 
     def __init__(self, window: int = 60) -> None:
         self._times: deque[float] = deque(maxlen=window)
@@ -18,7 +18,7 @@ class RateCounter:
         self.count = 0
 
     def tick(self) -> None:
-        """Count one event, now."""
+        """Count an event at the current time."""
         now = monotonic()
         if not self.count:
             self._first = now
@@ -28,68 +28,70 @@ class RateCounter:
 
     @property
     def overall(self) -> float:
-        """Events a second from the first to the last; 0 for fewer than two."""
+        """Events per second from the first to the last event; 0 for fewer than two."""
         span = self._last - self._first
         return (self.count - 1) / span if span > 0 else 0.0
 
     @property
     def recent(self) -> float:
-        """Events a second over the last window of them; 0 for fewer than two."""
+        """Events per second over the last ``window`` events; 0 for fewer than two."""
         times = list(self._times)
         span = times[-1] - times[0] if times else 0
         return (len(times) - 1) / span if span > 0 else 0.0
 
 
 class IntervalMean:
-    """Mean of what came since it was last taken."""
+    """Mean of the values since the last :meth:`pop`. Not thread-safe."""
 
     def __init__(self) -> None:
         self._sum = 0.0
         self._count = 0
 
     def add(self, value: float) -> None:
-        """Count a value; NaN is passed over."""
+        """Add a value; NaN is ignored."""
         if not math.isnan(value):
             self._sum += value
             self._count += 1
 
     def pop(self) -> float:
-        """Return the mean and start anew; NaN if nothing came."""
+        """Return the mean and start over; NaN without values."""
         mean = self._sum / self._count if self._count else math.nan
         self._sum, self._count = 0.0, 0
         return mean
 
 
 class RollingMean:
-    """Mean of the last values. Added to and read from any thread."""
+    """Mean of the last ``window`` values. Thread-safe."""
 
     def __init__(self, window: int = 60) -> None:
         self._values: deque[float] = deque(maxlen=window)
         self._lock = Lock()
 
     def add(self, value: float) -> None:
-        """Count a value; what is not finite is passed over."""
+        """Add a value; a value that is not finite is ignored."""
         if math.isfinite(value):
             with self._lock:
                 self._values.append(value)
 
     @property
     def mean(self) -> float:
-        """Of the last values; NaN for none."""
+        """Mean of the last values; NaN without values."""
         with self._lock:
             return sum(self._values) / len(self._values) if self._values else math.nan
 
 
 class FrameTimings:
-    """Latency and durations of the last ``every`` frames, as the line printed for them."""
+    """Formats the statistics line of every ``every`` frames: rate, latency, durations."""
 
     def __init__(self, every: int = 30) -> None:
         self.every = every
         self._rate = RateCounter(every + 1)
-        self._latency, self._detection, self._estimation = IntervalMean(), IntervalMean(), IntervalMean()
+        self._latency = IntervalMean()
+        self._detection = IntervalMean()
+        self._estimation = IntervalMean()
 
     def add(self, latency: float, detection: float, estimation: float) -> str:
-        """Count a frame, all in seconds; return the line when it is due, else ''."""
+        """Add a frame, all times in seconds; return the line if it is due, else ''."""
         self._rate.tick()
         self._latency.add(latency if abs(latency) < MAX_PLAUSIBLE_AGE else math.nan)
         self._detection.add(detection)
@@ -97,9 +99,10 @@ class FrameTimings:
         if self._rate.count % self.every:
             return ''
         latency, face, gaze = (
-            mean.pop() for mean in (self._latency, self._detection, self._estimation))
-        return (f'Overall FPS: {self._rate.recent:.2f}, Latency: {_milliseconds(latency)}, '
-                f'Face: {_milliseconds(face)}, Gaze: {_milliseconds(gaze)}')
+            _milliseconds(mean.pop())
+            for mean in (self._latency, self._detection, self._estimation))
+        return (f'Overall FPS: {self._rate.recent:.2f}, Latency: {latency}, Face: {face}, '
+                f'Gaze: {gaze}')
 
 
 def _milliseconds(value: float) -> str:

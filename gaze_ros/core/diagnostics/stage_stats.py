@@ -1,4 +1,4 @@
-"""What a stage of the pipeline did: pictures in, out and dropped, their ages, the time it took."""
+"""Statistics of a pipeline stage: images received, processed and dropped, latency, work time."""
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,21 +10,21 @@ from typing import Optional
 from gaze_ros.core.diagnostics.rolling import RateCounter
 import numpy as np
 
-#: Why a picture is dropped, and what that means.
+#: Reasons for dropping an image, and their meaning.
 DROP_REASONS = {
-    'newer': 'a newer picture came before its turn',
+    'newer': 'a newer image arrived first',
     'old': 'it was older than max_age',
-    'skipped': 'frame_skip left it out',
-    'failed': 'it could not be worked on',
+    'skipped': 'frame_skip skipped it',
+    'failed': 'it could not be processed',
 }
 
-#: Pictures whose age is kept: a minute at 60 a second.
-_KEPT = 3600
+#: Number of latest images whose age is kept: a minute at 60 Hz.
+_MAX_AGES = 3600
 
 
 @dataclass(frozen=True)
 class StageMark:
-    """The counters of a stage at one time, to begin :class:`Figures` from."""
+    """The counters of a stage at one time, the start of a :class:`StageSnapshot`."""
 
     time: float
     received: int = 0
@@ -35,14 +35,16 @@ class StageMark:
 
 @dataclass(frozen=True)
 class StageSnapshot:
-    """What a stage did between two times.
+    """Statistics of a stage between two times.
 
-    :ivar seconds: between them.
-    :ivar came: pictures it was given.
-    :ivar done: pictures it finished.
-    :ivar dropped: pictures it did not, by the reasons of :data:`DROPS` that occurred.
-    :ivar work: seconds it took for a picture, mean; NaN if it finished none.
-    :ivar ages: seconds from capture to its end of each picture finished, those that are known.
+    :ivar seconds: length of the interval.
+    :ivar received: number of images received.
+    :ivar processed: number of images processed.
+    :ivar dropped: number of images dropped, by reason (a key of :data:`DROP_REASONS`); reasons
+        that did not occur are absent.
+    :ivar work: mean seconds of work per processed image; NaN if there is none.
+    :ivar ages: seconds from capture to the end of processing, of each processed image whose age is
+        known.
     """
 
     seconds: float
@@ -54,24 +56,24 @@ class StageSnapshot:
 
     @property
     def rate(self) -> float:
-        """Pictures finished a second."""
+        """Images processed per second."""
         return self.processed / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def received_rate(self) -> float:
-        """Pictures given a second."""
+        """Images received per second."""
         return self.received / self.seconds if self.seconds > 0 else 0.0
 
     def age_percentile(self, percent: float) -> float:
-        """Return a percentile of the ages, seconds; NaN if none is known."""
+        """Return a percentile (0..100) of the ages in seconds; NaN if none is known."""
         return float(np.percentile(self.ages, percent)) if self.ages else math.nan
 
 
 class StageStats:
-    """Counters of fixed size. Given to, finished and dropped from any thread.
+    """Counters of a stage, in constant memory. Thread-safe.
 
-    :param name: as it stands in the closing block.
-    :ivar rate: of the pictures finished.
+    :param name: name of the stage in /diagnostics and in the final statistics.
+    :ivar rate: rate of the processed images.
     """
 
     def __init__(self, name: str) -> None:
@@ -82,23 +84,23 @@ class StageStats:
         self._busy = 0.0
         self._dropped: dict[str, int] = {}
         self._failure: Optional[tuple[float, str]] = None
-        self._ages: deque[tuple[float, float]] = deque(maxlen=_KEPT)
+        self._ages: deque[tuple[float, float]] = deque(maxlen=_MAX_AGES)
 
     @property
     def drop_count(self) -> int:
-        """Pictures dropped so far, for whatever reason."""
+        """Number of images dropped so far, for any reason."""
         return sum(self._dropped.values())
 
     def received(self) -> None:
-        """Count a picture given to this stage."""
+        """Count a received image."""
         with self._lock:
             self._received += 1
 
     def processed(self, age: float = math.nan, work: float = 0.0) -> None:
-        """Count a picture finished.
+        """Count a processed image.
 
-        :param age: seconds since its capture; NaN where that is not known.
-        :param work: seconds it took here.
+        :param age: seconds since its capture; NaN if unknown.
+        :param work: seconds of work that it took in this stage.
         """
         with self._lock:
             self.rate.tick()
@@ -106,49 +108,54 @@ class StageStats:
             if math.isfinite(age):
                 self._ages.append((monotonic(), age))
 
-    def dropped(self, why: str) -> None:
-        """Count a picture dropped, and why: a node's reasons are those of :data:`DROPS`."""
+    def dropped(self, reason: str) -> None:
+        """Count a dropped image.
+
+        :param reason: a key of :data:`DROP_REASONS` in the nodes.
+        """
         with self._lock:
-            self._dropped[why] = self._dropped.get(why, 0) + 1
+            self._dropped[reason] = self._dropped.get(reason, 0) + 1
 
     def failed(self, reason: str) -> None:
-        """Keep a failure as the last one; a picture that it costs is to be dropped as well."""
+        """Store the last failure; the caller also counts the image as dropped."""
         with self._lock:
             self._failure = monotonic(), ' '.join(reason.split())
 
     @property
     def last_error(self) -> str:
-        """The last failure and how long ago it was: ``REASON (12 s ago)``; '' for none."""
+        """The last failure and its age: ``REASON (12 s ago)``; '' without one."""
         with self._lock:
             failure = self._failure
         return f'{failure[1]} ({monotonic() - failure[0]:.0f} s ago)' if failure else ''
 
     def mark(self) -> StageMark:
-        """Return the counters as they are."""
+        """Return the current counters."""
         with self._lock:
             return StageMark(
                 monotonic(), self._received, self.rate.count, self._busy, dict(self._dropped))
 
     def snapshot(self, since: StageMark) -> StageSnapshot:
-        """Return what was done since a mark."""
+        """Return the statistics since a mark."""
         now = self.mark()
         with self._lock:
             ages = tuple(age for time, age in self._ages if since.time < time <= now.time)
-        done = now.processed - since.processed
+        processed = now.processed - since.processed
+        dropped = {reason: count - since.dropped.get(reason, 0)
+                   for reason, count in now.dropped.items()}
         return StageSnapshot(
-            now.time - since.time, now.received - since.received, done,
-            {why: count - since.dropped.get(why, 0) for why, count in now.dropped.items()
-             if count > since.dropped.get(why, 0)},
-            (now.busy - since.busy) / done if done else math.nan, ages)
+            now.time - since.time, now.received - since.received, processed,
+            {reason: count for reason, count in dropped.items() if count > 0},
+            (now.busy - since.busy) / processed if processed else math.nan, ages)
 
     def summary(self) -> str:
-        """Return the stage's line of the closing block."""
+        """Return the stage's line of the final statistics."""
         dropped = f'{self.drop_count} dropped'
-        if reasons := ', '.join(f'{n} {why}' for why, n in sorted(self._dropped.items())):
-            dropped += f': {reasons}'
+        if self._dropped:
+            dropped += ': ' + ', '.join(
+                f'{count} {reason}' for reason, count in sorted(self._dropped.items()))
         return f'{self.name} FPS: {self.rate.overall:.2f} ({self.rate.count} frames, {dropped})'
 
 
 def statistics_block(stages: list[StageStats]) -> str:
-    """Return the lines printed when the pipeline ends."""
+    """Return the statistics printed when the pipeline stops."""
     return '\n'.join(['=== Pipeline Statistics ===', *(s.summary() for s in stages)])

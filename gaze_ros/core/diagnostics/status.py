@@ -1,4 +1,4 @@
-"""How a stage of the pipeline fares: its figures and a few facts to a level and a sentence."""
+"""Turns the statistics and the status of a node into a diagnostic level and message."""
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -9,35 +9,35 @@ from typing import NamedTuple, Protocol
 
 from gaze_ros.core.diagnostics.stage_stats import DROP_REASONS, StageSnapshot
 
-#: What can be the matter, as the message begins, and what that means.
+#: Problems with which a diagnostic message starts, and their meaning.
 PROBLEMS = {
-    'the camera gives nothing': 'no picture could be read',
-    'the camera is slow': 'it gives less than 90 % of the pictures it should',
-    'nothing publishes': 'a topic that the node listens to has no publisher',
-    'nothing arrives': 'the topics have publishers, but nothing came for seconds',
-    'pictures fail': 'they came, and could not be worked on',
-    'nothing is recorded': 'the video or the bag cannot be written at present',
-    'older than max_age': 'pictures were dropped because their turn came too late',
-    'inference is slow': 'pictures come faster than they are worked on; the rest is dropped',
-    'display is slow': 'likewise',
-    'the people node is slow': 'likewise',
-    'the recorder is slow': 'likewise',
-    'pictures come in bursts': 'some are dropped, although there is time for all of them',
-    'results are late': 'one of 20 is older than `warn_age` when it is done',
-    'the rate is low': 'fewer pictures a second are done than `warn_rate`',
-    'the clocks differ': 'pictures arrive before they were taken',
-    'stamps of another time': 'pictures are more than a minute older or younger than now',
-    'results miss their pictures': 'they come after the picture was given up',
-    'the calibration cannot be used': 'what is in camera_info is wrong, or of other pictures',
-    'a GPU lies idle': 'there is one, and the model runs on the CPU',
-    'nobody looks': 'nobody shows, saves or subscribes to annotated pictures: none is drawn',
-    'no time': '`use_sim_time` is set, and there is no /clock',
-    'waiting': 'there was no picture yet, there will be no more, or the node is not active',
+    'no images from the camera': 'no image could be read',
+    'the camera is slow': 'it delivers less than 90 % of the expected rate',
+    'no publisher': 'a subscribed topic has no publisher',
+    'no messages': 'the topics have publishers, but no message came for seconds',
+    'images fail': 'images arrived and could not be processed',
+    'not recording': 'the video or bag cannot be written',
+    'older than max_age': 'images were dropped because they were too old when their turn came',
+    'inference is slow': 'images arrive faster than they are processed; the rest is dropped',
+    'display is slow': 'images arrive faster than they are drawn; the rest is dropped',
+    'the people node is slow': 'gaze arrives faster than it is processed; the rest is dropped',
+    'the recorder is slow': 'messages arrive faster than they are written; the rest is dropped',
+    'images come in bursts': 'some images are dropped although the average load is low',
+    'results are late': 'the p95 latency exceeds `warn_age`',
+    'the rate is low': 'the processed rate is below `warn_rate`',
+    'clock offset': 'images arrive before their capture time',
+    'stamps of another clock': 'image stamps differ from now by more than a minute',
+    'results miss their images': 'results arrive after their image was discarded',
+    'calibration unusable': 'camera_info is invalid or belongs to other images',
+    'GPU idle': 'the machine has a GPU, but the model runs on the CPU',
+    'no viewers': 'annotated images are not shown, saved or subscribed to, so none is drawn',
+    'no /clock': '`use_sim_time` is set, but `/clock` has no message',
+    'waiting': 'no image yet, no further image, or the node is not active',
 }
 
 
 class Level(IntEnum):
-    """As in diagnostic_msgs/msg/DiagnosticStatus."""
+    """The levels of diagnostic_msgs/msg/DiagnosticStatus."""
 
     OK = 0
     WARN = 1
@@ -45,26 +45,32 @@ class Level(IntEnum):
     STALE = 3
 
 
-#: From bad to good: who waits has no complaint.
+#: From worst to best: a node that waits has no problem.
 _ORDER = (Level.ERROR, Level.WARN, Level.STALE, Level.OK)
 
 
 class CheckResult(NamedTuple):
-    """One thing that is the matter: a level, a key of :data:`MEANINGS`, and what to do."""
+    """A problem that a check found.
+
+    :ivar problem: a key of :data:`PROBLEMS`.
+    :ivar detail: the values, the cause and the remedy.
+    """
 
     level: Level
-    what: str
+    problem: str
     detail: str
 
     def __str__(self) -> str:
-        return f'{self.what}: {self.detail}'
+        return f'{self.problem}: {self.detail}'
 
 
 class Thresholds(NamedTuple):
-    """From where on ages and rates are a matter: 0 for never. The worse level wins.
+    """Limits of latency and rate; 0 = off. If several are exceeded, the worst level wins.
 
-    :ivar warn_age: seconds, of the 95th percentile of the ages; error_age likewise.
-    :ivar warn_rate: pictures a second; error_rate likewise.
+    :ivar warn_age: p95 latency in seconds above which the level is WARN.
+    :ivar error_age: p95 latency in seconds above which the level is ERROR.
+    :ivar warn_rate: processed images per second below which the level is WARN.
+    :ivar error_rate: processed images per second below which the level is ERROR.
     """
 
     warn_age: float = 0.5
@@ -73,7 +79,7 @@ class Thresholds(NamedTuple):
     error_rate: float = 0.0
 
     def age_level(self, age: float) -> tuple[Level, str]:
-        """Return the level of an age in seconds, and the limit it is beyond, in words."""
+        """Return the level of an age in seconds, and a text naming the exceeded limit."""
         if 0 < self.error_age < age:
             return Level.ERROR, f'error_age ({self.error_age:g} s)'
         if 0 < self.warn_age < age:
@@ -81,7 +87,7 @@ class Thresholds(NamedTuple):
         return Level.OK, ''
 
     def rate_level(self, rate: float) -> tuple[Level, str]:
-        """Return the level of pictures a second, and the limit they are below, in words."""
+        """Return the level of a rate in Hz, and a text naming the limit it falls below."""
         if rate < self.error_rate:
             return Level.ERROR, f'error_rate ({self.error_rate:g})'
         if rate < self.warn_rate:
@@ -90,9 +96,9 @@ class Thresholds(NamedTuple):
 
 
 class DiagnosticSummary(NamedTuple):
-    """How a stage fares: the worst finding's level and sentence, and the sentences of the others.
+    """Level and message of a node: its worst problem, or rate and median age without one.
 
-    Where nothing is the matter the sentence gives the rate and the median age.
+    :ivar also: the other problems, joined by '; '.
     """
 
     level: Level
@@ -101,18 +107,22 @@ class DiagnosticSummary(NamedTuple):
 
 
 class NodeStatus(Protocol):
-    """What is known of a stage beside its figures; see :mod:`.node_status`."""
+    """State of a node beside its stage statistics; see :mod:`.node_status`."""
 
-    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
-        """Tell all that is the matter, in any order."""
+    def checks(self, snapshot: StageSnapshot, thresholds: Thresholds) -> Iterator[CheckResult]:
+        """Yield every problem, in any order."""
 
     def key_values(self) -> dict[str, str]:
-        """Return the facts by name."""
+        """Return the state as diagnostic key-value pairs."""
 
 
 @dataclass(frozen=True)
 class InputTopic:
-    """A topic a stage listens to, as it is called after remapping, and who publishes it."""
+    """A subscribed topic.
+
+    :ivar topic: its name after remapping.
+    :ivar publishers: number of its publishers.
+    """
 
     topic: str
     publishers: int
@@ -120,81 +130,85 @@ class InputTopic:
 
 @dataclass(frozen=True)
 class InactiveStatus:
-    """Of a managed node that does nothing at present.
+    """Status of a managed node that is not active.
 
-    :ivar configured: whether it is inactive; else unconfigured.
-    :ivar moving: whether it is being moved to another state, or changed.
+    :ivar configured: whether it is inactive rather than unconfigured.
+    :ivar in_transition: whether a lifecycle transition or a parameter change is in progress.
     """
 
     configured: bool
     in_transition: bool = False
 
-    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
-        """Tell what it waits for."""
+    def checks(self, snapshot: StageSnapshot, thresholds: Thresholds) -> Iterator[CheckResult]:
+        """Yield what the node waits for."""
         if self.in_transition:
-            yield CheckResult(Level.STALE, 'waiting', 'a change of state is under way')
+            yield CheckResult(Level.STALE, 'waiting', 'a state transition is in progress')
             return
         state, next_step = ('inactive', 'activate') if self.configured else (
             'unconfigured', 'configure')
         yield CheckResult(Level.STALE, 'waiting', f'the node is {state}: {next_step} it')
 
     def key_values(self) -> dict[str, str]:
-        """Return the facts by name."""
+        """Return no key-value pairs."""
         return {}
 
 
 @dataclass(frozen=True)
 class NoClockStatus:
-    """Of a node that takes its time from /clock, and none has come: pictures have no stamps.
+    """Status of a node with use_sim_time while /clock has no message: images get no stamps.
 
-    :ivar facts: what else is known of it.
+    :ivar status: the status without regard to the clock.
     """
 
     status: NodeStatus
 
-    def checks(self, figures: StageSnapshot, limits: Thresholds) -> Iterator[CheckResult]:
-        """Tell all that is the matter."""
+    def checks(self, snapshot: StageSnapshot, thresholds: Thresholds) -> Iterator[CheckResult]:
+        """Yield the missing clock and all other problems."""
         yield CheckResult(
-            Level.WARN, 'no time', 'use_sim_time is set, and nothing has come on /clock: play a '
-            'bag with --clock, start the simulator, or set use_sim_time to false')
-        yield from self.status.checks(figures, limits)
+            Level.WARN, 'no /clock', 'use_sim_time is set, but no message arrived on /clock: play '
+            'a bag with --clock, start the simulator, or set use_sim_time to false')
+        yield from self.status.checks(snapshot, thresholds)
 
     def key_values(self) -> dict[str, str]:
-        """Return the facts by name."""
+        """Return the key-value pairs of the wrapped status."""
         return self.status.key_values()
 
 
-def summarize(figures: StageSnapshot, facts: NodeStatus, limits: Thresholds) -> DiagnosticSummary:
-    """Return how a stage fares, for any figures, facts and limits."""
-    found = sorted(facts.checks(figures, limits), key=lambda found: _ORDER.index(found.level))
-    level = found[0].level if found else Level.OK
-    sentences = [str(finding) for finding in found]
+def summarize(
+        snapshot: StageSnapshot, status: NodeStatus, thresholds: Thresholds) -> DiagnosticSummary:
+    """Return the diagnostic level and message of a node."""
+    results = sorted(
+        status.checks(snapshot, thresholds), key=lambda result: _ORDER.index(result.level))
+    level = results[0].level if results else Level.OK
+    texts = [str(result) for result in results]
     if level is Level.OK:
-        age = figures.age_percentile(50)
-        words = f'{figures.rate:.1f} pictures/s' + (
+        age = snapshot.age_percentile(50)
+        rate = f'{snapshot.rate:.1f} images/s' + (
             f', {format_ms(age)} old' if math.isfinite(age) else '')
-        return DiagnosticSummary(level, '; '.join([words, *sentences]), '')
-    return DiagnosticSummary(level, sentences[0], '; '.join(sentences[1:]))
+        return DiagnosticSummary(level, '; '.join([rate, *texts]), '')
+    return DiagnosticSummary(level, texts[0], '; '.join(texts[1:]))
 
 
-def key_values(figures: StageSnapshot, facts: NodeStatus, limits: Thresholds) -> dict[str, str]:
-    """Return figures, facts and limits by name; numbers as such, nan where unknown."""
+def key_values(
+        snapshot: StageSnapshot, status: NodeStatus, thresholds: Thresholds) -> dict[str, str]:
+    """Return statistics, status and thresholds as key-value pairs; unknown numbers are nan."""
     return {
-        'period [s]': f'{figures.seconds:.1f}',
-        'rate [Hz]': f'{figures.rate:.2f}',
-        'pictures came [Hz]': f'{figures.received_rate:.2f}',
-        'work a picture [ms]': f'{1e3 * figures.work:.1f}',
-        'age p50 [ms]': f'{1e3 * figures.age_percentile(50):.1f}',
-        'age p95 [ms]': f'{1e3 * figures.age_percentile(95):.1f}',
-        **{f'dropped: {why}': str(figures.dropped.get(why, 0)) for why in DROP_REASONS},
-        **facts.key_values(),
-        'warn_age [s]': f'{limits.warn_age:g}', 'error_age [s]': f'{limits.error_age:g}',
-        'warn_rate [Hz]': f'{limits.warn_rate:g}', 'error_rate [Hz]': f'{limits.error_rate:g}',
+        'period [s]': f'{snapshot.seconds:.1f}',
+        'rate [Hz]': f'{snapshot.rate:.2f}',
+        'images received [Hz]': f'{snapshot.received_rate:.2f}',
+        'work per image [ms]': f'{1e3 * snapshot.work:.1f}',
+        'age p50 [ms]': f'{1e3 * snapshot.age_percentile(50):.1f}',
+        'age p95 [ms]': f'{1e3 * snapshot.age_percentile(95):.1f}',
+        **{f'dropped: {reason}': str(snapshot.dropped.get(reason, 0)) for reason in DROP_REASONS},
+        **status.key_values(),
+        'warn_age [s]': f'{thresholds.warn_age:g}', 'error_age [s]': f'{thresholds.error_age:g}',
+        'warn_rate [Hz]': f'{thresholds.warn_rate:g}',
+        'error_rate [Hz]': f'{thresholds.error_rate:g}',
     }
 
 
 def has_nvidia_gpu() -> bool:
-    """Return whether this machine has an NVIDIA GPU; never imports torch to find out."""
+    """Return whether this machine has an NVIDIA GPU; torch is not imported to find out."""
     if Path('/proc/driver/nvidia').exists():
         return True
     cuda = getattr(sys.modules.get('torch'), 'cuda', None)
@@ -202,5 +216,5 @@ def has_nvidia_gpu() -> bool:
 
 
 def format_ms(seconds: float) -> str:
-    """Return a time in words."""
+    """Return a time as text, in milliseconds."""
     return f'{1e3 * seconds:.0f} ms'

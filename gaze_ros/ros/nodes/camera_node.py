@@ -43,8 +43,9 @@ class CameraNode(ManagedNode):
         player, v = self._player, self.values
         rate = player.source.rate
         return CameraStatus(
-            self.hardware_id, rate and v['rate'] or rate or v['fps'], self.stats.rate.recent,
-            not rate, player.failure, player.idle, self.stats.last_error)
+            source=self.hardware_id, expected_rate=rate and v['rate'] or rate or v['fps'],
+            recent_rate=self.stats.rate.recent, live=not rate, failure=player.failure,
+            idle=player.idle, last_failure=self.stats.last_error)
 
     def configure(self) -> None:
         """Open the source and the calibration, and create the topics.

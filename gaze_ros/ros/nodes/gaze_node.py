@@ -58,10 +58,11 @@ class GazeNode(ImageConsumerNode):
         """Return what is known beside the stage's figures."""
         v, engine = self.values, self._engine
         return InferenceStatus(
-            input_topics(self, self.managed_subscriptions[1]), self._detection.mean, self._estimation.mean,
+            inputs=input_topics(self, self.managed_subscriptions[1]),
+            detection_time=self._detection.mean, estimation_time=self._estimation.mean,
             model=engine.estimator.name, running=engine.estimator.running,
             detector=engine.detector.name, device=v['device'], gpu=self._gpu,
-            calibrated=engine.calibrated, uncalibrated=self._why_uncalibrated(),
+            calibrated=engine.calibrated, calibration_problem=self._why_uncalibrated(),
             queue_depth=self.workers[0].queue_depth, max_age=v['max_age'],
             failure=self._failure, sim_time=uses_sim_time(self))
 

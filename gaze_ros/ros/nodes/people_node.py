@@ -50,10 +50,11 @@ class PeopleNode(ImageConsumerNode):
     def status(self) -> PeopleStatus:
         """Return what is known beside the stage's figures."""
         return PeopleStatus(
-            input_topics(self, *self.managed_subscriptions), self._people, self._events,
-            self.values['publish_tf'], self._markers_topic.get_subscription_count(),
-            self._humans is not None, self.workers[0].queue_depth, self._failure,
-            uses_sim_time(self))
+            inputs=input_topics(self, *self.managed_subscriptions), people=self._people,
+            events=self._events, tf=self.values['publish_tf'],
+            subscribers=self._markers_topic.get_subscription_count(),
+            humans=self._humans is not None, queue_depth=self.workers[0].queue_depth,
+            failure=self._failure, sim_time=uses_sim_time(self))
 
     def configure(self) -> None:
         """Create the topics.

@@ -64,8 +64,8 @@ class RecorderNode(ManagedNode):
         """Return what is known beside the stage's figures."""
         gaze = self._gaze
         return RecorderStatus(
-            (InputTopic(gaze, self.count_publishers(gaze)),), self.hardware_id, self._failure,
-            uses_sim_time(self))
+            inputs=(InputTopic(gaze, self.count_publishers(gaze)),), output=self.hardware_id,
+            failure=self._failure, sim_time=uses_sim_time(self))
 
     def configure(self) -> None:
         """Create the bag, and subscribe.

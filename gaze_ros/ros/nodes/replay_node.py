@@ -55,7 +55,7 @@ class ReplayNode(ManagedNode):
     def status(self) -> ReplayStatus:
         """Return what is known beside the stage's figures."""
         left = self._player.left
-        return ReplayStatus(self.values['bag'], self._failure, self._idle or (
+        return ReplayStatus(bag=self.values['bag'], failure=self._failure, idle=self._idle or (
             f'the next message comes in {left:.0f} s' if left > _GAP else ''))
 
     def configure(self) -> None:

@@ -45,10 +45,12 @@ class VisualizerNode(ImageConsumerNode):
         late = self._synchronizer.late
         missed, self._late = late - self._late, late
         return DisplayStatus(
-            input_topics(self, *self.managed_subscriptions), bool(self.window), bool(self._recorder),
-            self._recorder.failure if self._recorder else '',
-            self._annotated.get_subscription_count(), missed,
-            self.workers[0].queue_depth, self._failure, uses_sim_time(self))
+            inputs=input_topics(self, *self.managed_subscriptions),
+            window=bool(self.window), video=bool(self._recorder),
+            recording_failure=self._recorder.failure if self._recorder else '',
+            subscribers=self._annotated.get_subscription_count(), late_results=missed,
+            queue_depth=self.workers[0].queue_depth, failure=self._failure,
+            sim_time=uses_sim_time(self))
 
     def configure(self) -> None:
         """Begin the video, see whether there is a screen, and create the topics.

@@ -26,7 +26,7 @@ def test_a_camera_that_fails_says_so_once_and_comes_back(seen, tmp_path, rounds)
             process.put(fault)
             wait_until(lambda: len(process.lines_with('[ERROR]')) == n, 10, fault)  # noqa: B023
             assert FAULTS[fault] in process.lines_with('[ERROR]')[-1]
-            seen.wait_for(ERROR, 'the camera gives nothing: source')
+            seen.wait_for(ERROR, 'no images from the camera: source')
             assert seen.status().hardware_id == '0'
             still = len(seen.images)
             # Every second it is opened anew: that leaves none open, and nothing more is said.
@@ -40,7 +40,7 @@ def test_a_camera_that_fails_says_so_once_and_comes_back(seen, tmp_path, rounds)
 
         # A single picture that cannot be decoded costs itself only.
         process.put('spoilt')
-        seen.wait_for(WARN, 'pictures fail: ')
+        seen.wait_for(WARN, 'images fail: ')
         seen.wait_for_more(30)
         assert len(process.lines_with('an empty picture: it, and others like it, are')) == 1
         assert len(process.lines_with('[ERROR]')) == n
@@ -53,7 +53,7 @@ def test_a_read_that_hangs_is_left_and_the_camera_opened_anew(seen, tmp_path):
         process.put('stuck')
         process.wait_for("source '0' hangs: no answer for 1 s; opening it anew beside")
         wait_until(lambda: process.told['readers'] == 2, 10, 'another thread')
-        seen.wait_for(ERROR, 'the camera gives nothing: source')
+        seen.wait_for(ERROR, 'no images from the camera: source')
         process.put('good')  # as another device of the same name; the first one stays stuck
         seen.wait_for_more()
         assert len(process.lines_with('[ERROR]')) == len(process.lines_with("'0' is back")) == 1

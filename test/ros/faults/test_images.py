@@ -302,7 +302,7 @@ def test_a_stream_of_good_and_bad_pictures_loses_the_bad_ones_only(listener, pic
         small = topics.create_publisher(listener.node, CompressedImage, '/camera/image_raw/compressed')
         both(process, small, more := bad_compressed(picture),
              CompressedImage(format='png, it says', data=jpeg(picture)))
-        wait_until(lambda: any('depth map' in s['last error'] and 'pictures fail' in s['said']
+        wait_until(lambda: any('depth map' in s['last error'] and 'images fail' in s['said']
                                and int(s['dropped: failed']) > 0 for s in states), 20, 'a warning')
     lines = [line for line in process.lines if 'an image was left out' in line]
     kinds = {words for words, _ in (*bad, *more)}

@@ -107,8 +107,8 @@ def test_what_is_saved_ends_before_the_disk_is_full_and_goes_on_when_there_is_ro
         small.fill()
         for process in (visualizer, recorder):
             process.send(signal.SIGCONT)
-        drawing.wait(ERROR, 'nothing is recorded')
-        writing.wait(ERROR, 'nothing is recorded')
+        drawing.wait(ERROR, 'not recording')
+        writing.wait(ERROR, 'not recording')
         later(heard)
         for process in (visualizer, recorder):
             process.wait_for("saved '")
@@ -225,7 +225,7 @@ def test_a_message_that_is_none_is_told_and_left_out(listener, tmp_path):
     with publishing(listener, short), running(
             'recorder_node', f'output:={tmp_path}/rec') as process:
         process.wait_for('a message was left out: /gaze: a message of 4 bytes has no header')
-        told.wait(ERROR, 'pictures fail')
+        told.wait(ERROR, 'images fail')
     assert process.text.count('left out') == 1, process.text
     assert gazes(tmp_path / 'rec') == 0
 

@@ -1,4 +1,4 @@
-"""Camera calibration: CameraInfo from the YAML of camera_calibration, and back to a Calibration."""
+"""Camera calibration: from the YAML of camera_calibration to CameraInfo to Calibration."""
 from collections.abc import Callable
 from copy import copy, deepcopy
 from functools import lru_cache

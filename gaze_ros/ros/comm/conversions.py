@@ -147,7 +147,7 @@ def compressed_to_bgr(message: CompressedImage) -> np.ndarray:
 def _is_truncated(data: np.ndarray) -> bool:
     """Return whether data is a JPEG or PNG without its end marker; other bytes may follow it.
 
-    OpenCV 4 shows as grey what is missing, and both libraries print a line for each picture.
+    OpenCV 4 fills the missing part with grey, and both libraries print a line for each image.
     """
     end = _END_MARKERS.get(data[:3].tobytes())
     return end is not None and end not in data[-65536:].tobytes()

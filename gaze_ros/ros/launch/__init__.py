@@ -1,1 +1,1 @@
-"""What the launch files do."""
+"""The code of the launch files: arguments, processes and the respawn policy."""

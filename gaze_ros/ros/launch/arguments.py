@@ -1,4 +1,4 @@
-"""Values of launch arguments, and the processes they make; without importing launch, for tests."""
+"""Parses launch arguments and parameter files; it does not import launch, so tests need none."""
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 import json
@@ -10,7 +10,7 @@ from gaze_ros.core.parameters import BAG_NODES, NODES, Spec, Value
 from gaze_ros.core.system.resources import share_path
 from gaze_ros.core.system.safe_files import parse_yaml, read_text
 
-#: The parameter file that is taken where none is given.
+#: The default parameter file.
 PARAMS_FILE = str(share_path('config') / 'pipeline.yaml')
 
 _SPECS = {**NODES, **BAG_NODES}
@@ -21,8 +21,8 @@ _BOOLEANS = {'true': True, '1': True, 'yes': True, 'false': False, '0': False, '
 class ProcessSpec:
     """A process to start.
 
-    :ivar parameters: what the arguments set of its nodes.
-    :ivar arguments: words of its command line, beside those of ROS.
+    :ivar parameters: parameters of its nodes that launch arguments set.
+    :ivar arguments: command line arguments beside those of ROS.
     """
 
     executable: str
@@ -31,98 +31,105 @@ class ProcessSpec:
     arguments: tuple[str, ...] = ()
 
 
-def one_process(namespace: str, of_node: Mapping[str, dict[str, Value]]) -> ProcessSpec:
-    """Return the process that runs some of the pipeline's nodes.
+def process_for_nodes(
+        namespace: str, parameters_by_node: Mapping[str, dict[str, Value]]) -> ProcessSpec:
+    """Return the process that runs some nodes of the pipeline.
 
-    :param of_node: the nodes, and what the arguments set of each; those of one name are the same.
+    :param parameters_by_node: the nodes, and the parameters that launch arguments set of each;
+        a parameter of several nodes has the same value in all of them.
     """
-    every = {name: value for own in of_node.values() for name, value in own.items()}
-    if len(of_node) == 1:
-        return ProcessSpec(f'{next(iter(of_node))}_node', namespace, every)
-    words = () if set(of_node) == set(NODES) else ('--nodes', ','.join(of_node))
-    return ProcessSpec('pipeline', namespace, every, words)
+    nodes = parameters_by_node.keys()
+    merged = {name: value for parameters in parameters_by_node.values()
+              for name, value in parameters.items()}
+    if len(nodes) == 1:
+        return ProcessSpec(f'{next(iter(nodes))}_node', namespace, merged)
+    arguments = () if set(nodes) == set(NODES) else ('--nodes', ','.join(nodes))
+    return ProcessSpec('pipeline', namespace, merged, arguments)
 
 
 def parameter_spec(node: str, parameter: str) -> Spec:
-    """Return what is known of a parameter."""
-    return next(one for one in _SPECS[node] if one.name == parameter)
+    """Return the spec of a parameter of a node."""
+    return next(spec for spec in _SPECS[node] if spec.name == parameter)
 
 
-def parse_value(argument: str, of: Spec, text: str) -> Value:
-    """Return the value of an argument that sets a parameter.
+def parse_value(argument: str, spec: Spec, text: str) -> Value:
+    """Return the value of a launch argument that sets a parameter.
 
-    :raises ValueError: for one that the parameter does not take, in one line.
+    :raises ValueError: for an invalid value; the text is one line.
     """
-    kind = type(of.default)
-    if kind is bool:
+    value_type = type(spec.default)
+    if value_type is bool:
         return parse_bool(argument, text)
     try:
-        value = kind(text)
+        value = value_type(text)
     except ValueError:
-        raise ValueError(f"{argument} is '{text}'; a {'whole ' * (kind is int)}number was "
-                         'expected') from None
-    if why := replace(of, name=argument).problem(value):
-        raise ValueError(why)
+        raise ValueError(f"{argument} is '{text}'; expected "
+                         f"{'an integer' if value_type is int else 'a number'}") from None
+    if problem := replace(spec, name=argument).problem(value):
+        raise ValueError(problem)
     return value
 
 
 def parse_bool(argument: str, text: str) -> bool:
-    """Return the value of an argument that is true or false.
+    """Return the value of a boolean launch argument.
 
-    :raises ValueError: for another, in one line.
+    :raises ValueError: for anything but true or false; the text is one line.
     """
     try:
         return _BOOLEANS[text.lower()]
     except KeyError:
-        raise ValueError(f"{argument} is '{text}'; true or false was expected") from None
+        raise ValueError(f"{argument} is '{text}'; expected true or false") from None
 
 
-def subscribers_to_wait_for(player: str, namespace: str, others: Iterable[str],
-                given: Mapping[str, str]) -> dict[str, Value]:
-    """Return wait_for_subscribers: as many as the nodes started beside it that take pictures.
+def subscribers_to_wait_for(player: str, namespace: str, nodes: Iterable[str],
+                            arguments: Mapping[str, str]) -> dict[str, Value]:
+    """Return the parameter wait_for_subscribers: the number of started nodes that take images.
 
-    Nothing where params_file says another number than the package's own file.
+    Empty if params_file sets another number than the package's own file, or if it is right.
 
     :param player: camera or replay.
-    :param others: the nodes that are started beside it.
-    :param given: the arguments params_file and humans.
+    :param nodes: the nodes that are started with it.
+    :param arguments: the launch arguments params_file and humans.
     """
     name = 'wait_for_subscribers'
-    theirs = parameter_sections(given['params_file'])
-    said = parameters_in_file(theirs, namespace, player).get(name)
-    if said != parameters_in_file(parameter_sections(PARAMS_FILE), namespace, player).get(name):
+    sections = parameter_sections(arguments['params_file'])
+    in_file = parameters_in_file(sections, namespace, player).get(name)
+    default = parameters_in_file(parameter_sections(PARAMS_FILE), namespace, player).get(name)
+    if in_file != default:
         return {}
-    count = sum(node in ('gaze', 'visualizer') for node in others)
-    if 'people' in others:
-        humans = parameters_in_file(theirs, namespace, 'people').get('humans') is True
-        count += parse_bool('humans', given['humans']) if given['humans'] else humans
-    return {} if said == max(1, count) else {name: max(1, count)}
+    count = sum(node in ('gaze', 'visualizer') for node in nodes)
+    if 'people' in nodes:
+        humans = parameters_in_file(sections, namespace, 'people').get('humans') is True
+        count += parse_bool('humans', arguments['humans']) if arguments['humans'] else humans
+    return {} if in_file == max(1, count) else {name: max(1, count)}
 
 
-def overriding_parameter_file(parameters: Mapping[str, Value], before: str) -> str:
-    """Return the text of a parameter file that wins over another that is read before it.
+def overriding_parameter_file(parameters: Mapping[str, Value], overridden: str) -> str:
+    """Return the text of a parameter file that overrides another one.
 
-    rcl merges the sections of all files by their names, in the order in which the names first
-    come, and lets later ones win. Hence a name that matches every node and is not in the other.
+    rcl merges the sections of all files by name, in the order in which the names first appear, and
+    later sections override earlier ones. Hence it uses a section name that matches every node and
+    does not occur in the other file.
 
-    :param before: the other's text.
+    :param overridden: text of the other file, which rcl reads first.
     """
     name = '/**'
-    while name in before:
+    while name in overridden:
         name += '/**'
-    # rcl takes 1e3 and .5 for numbers where yaml does not; JSON quotes every text.
+    # JSON, since it quotes every string: rcl reads 1e3 and .5 as numbers where PyYAML does not.
     return json.dumps({name: {'ros__parameters': dict(parameters)}}, ensure_ascii=False)
 
 
-def parameters_in_file(of_file: Mapping[str, dict[str, Any]], namespace: str, node: str) -> dict[str, Any]:
-    """Return the parameters that a file gives a node.
+def parameters_in_file(
+        sections: Mapping[str, dict[str, Any]], namespace: str, node: str) -> dict[str, Any]:
+    """Return the parameters that a file sets for a node.
 
-    :param of_file: its :func:`sections`.
+    :param sections: of the file, see :func:`parameter_sections`.
     """
     full = f'/{namespace}/{node}' if namespace else f'/{node}'
     result: dict[str, Any] = {}
-    for name, values in of_file.items():
-        # As rcl has it: * is one name, ** any number of them.
+    for name, values in sections.items():
+        # As in rcl: * matches one name, ** any number of names.
         pattern = ''.join({'*': r'/\w+', '**': r'(/\w+)*'}.get(word, f'/{re.escape(word)}')
                           for word in name.split('/'))
         if re.fullmatch(pattern, full):
@@ -131,9 +138,9 @@ def parameters_in_file(of_file: Mapping[str, dict[str, Any]], namespace: str, no
 
 
 def parameter_sections(path: str) -> dict[str, dict[str, Any]]:
-    """Return the parameters in a file by the name of the node, without its first slash.
+    """Return the parameters in a file by node name, without its leading slash.
 
-    :raises ValueError: as :func:`parsed`.
+    :raises ValueError: as :func:`read_parameter_file`.
     """
     result: dict[str, dict[str, Any]] = {}
 
@@ -144,7 +151,7 @@ def parameter_sections(path: str) -> dict[str, dict[str, Any]]:
             if key == 'ros__parameters':
                 if not isinstance(value or {}, dict):
                     raise ValueError(f"params_file '{path}': ros__parameters of '{name}' is "
-                                     f'{value!r}; names and values were expected')
+                                     f'{value!r}; expected parameter names and values')
                 result.setdefault(name, {}).update(value or {})
             else:
                 visit(f'{name}/{str(key).strip("/")}'.lstrip('/'), value)
@@ -154,16 +161,16 @@ def parameter_sections(path: str) -> dict[str, dict[str, Any]]:
 
 
 def read_parameter_file(path: str) -> tuple[str, Any]:
-    """Return the text of a parameter file and what is in it.
+    """Return the text of a parameter file and its parsed content.
 
-    :raises ValueError: if it cannot be read, in one line.
+    :raises ValueError: if it cannot be read; the text is one line.
     """
     try:
         text = read_text(Path(path))
         content = parse_yaml(text)
         if not isinstance(content, (dict, type(None))):
-            raise ValueError('it holds no names of nodes')
+            raise ValueError('it has no node names')
         return text, content
     except (OSError, ValueError) as e:
-        raise ValueError(f"params_file '{path}' cannot be read: {' '.join(str(e).split())}; a "
-                         'YAML file was expected, as config/pipeline.yaml is') from None
+        raise ValueError(f"params_file '{path}' cannot be read: {' '.join(str(e).split())}; "
+                         'expected a YAML file such as config/pipeline.yaml') from None

@@ -1,4 +1,4 @@
-"""What the arguments of pipeline.launch.py mean."""
+"""The arguments of pipeline.launch.py, and the processes they start."""
 from collections.abc import Iterator, Mapping
 import csv
 import re
@@ -7,12 +7,12 @@ from typing import Any
 from gaze_ros.core.parameters import NODES, Value
 from gaze_ros.ros.comm import dds_profile
 from gaze_ros.ros.launch.arguments import (
-    one_process,
     parameter_sections,
     parameter_spec,
     PARAMS_FILE,
     parse_bool,
     parse_value,
+    process_for_nodes,
     ProcessSpec,
     subscribers_to_wait_for,
 )
@@ -23,8 +23,8 @@ from gaze_ros.ros.launch.respawn_policy import (
     STARTUP_TIME,
 )
 
-#: Arguments that set the parameter of the same name of these nodes; '' leaves the parameter as
-#: params_file has it.
+#: Arguments that set the parameter of the same name of these nodes; '' keeps the value in
+#: params_file.
 PARAMETERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(('source', 'frame_id', 'loop', 'exit_on_end', 'camera_info_url'),
                     ('camera',)),
@@ -37,18 +37,18 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     'autostart': tuple(NODES),
 }
 
-#: Those of which each camera has its own: with cameras, a list with commas between.
+#: Arguments that are comma-separated lists, one value per camera, if cameras is given.
 OF_ONE_CAMERA = ('source', 'frame_id', 'camera_info_url', 'track_prefix', 'output')
 
 
 def _description(name: str) -> str:
     nodes = PARAMETERS[name]
-    whose = 'all nodes' if nodes == tuple(NODES) else (
+    owners = 'all nodes' if nodes == tuple(NODES) else (
         f"{', '.join(nodes)} node{'s' * (len(nodes) > 1)}")
-    return f'{parameter_spec(nodes[0], name).description} ({whose})'
+    return f'{parameter_spec(nodes[0], name).description} ({owners})'
 
 
-#: Name of each launch argument: its default and what it is.
+#: Launch argument: (default, description).
 ARGUMENTS: dict[str, tuple[str, str]] = {
     **{name: ('', _description(name)) for name in PARAMETERS},
     'params_file': (PARAMS_FILE, 'parameters of all nodes'),
@@ -68,91 +68,94 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
 }
 
 
-def programs(given: Mapping[str, str]) -> list[ProcessSpec]:
+def programs(arguments: Mapping[str, str]) -> list[ProcessSpec]:
     """Return the processes to start.
 
-    :param given: all of :data:`ARGUMENTS`, as strings.
-    :raises ValueError: for an argument that cannot be what was meant, in one line.
+    :param arguments: all of :data:`ARGUMENTS`, as strings.
+    :raises ValueError: for an invalid argument; the text is one line.
     """
-    nodes = _names(given, 'nodes', 'a node')
+    nodes = _names(arguments, 'nodes', 'node')
     for name in nodes:
-        _one_of('nodes', name, NODES)
-    if given['link']:
-        _one_of('link', given['link'], dds_profile.LINKS)
+        _check_choice('nodes', name, NODES)
+    if arguments['link']:
+        _check_choice('link', arguments['link'], dds_profile.LINKS)
     for name, owners in PARAMETERS.items():
-        if given[name] and not set(owners).intersection(nodes):
-            raise ValueError(f'{name} is of the {owners[0]} node, which nodes:='
-                             f"{given['nodes']} does not start")
-    together = not parse_bool('processes', given['processes'])
-    own: dict[str, Value] = {}
-    # A camera of the same process hands its pictures over, which is cheaper than any message.
-    if (given['link'] or dds_profile.link()) == 'network' and not (together and 'camera' in nodes):
-        own['image_transport'] = 'compressed'
-    if given['use_sim_time']:
-        own['use_sim_time'] = parse_bool('use_sim_time', given['use_sim_time'])
+        if arguments[name] and not set(owners).intersection(nodes):
+            raise ValueError(f'{name} belongs to the {owners[0]} node, which nodes:='
+                             f"{arguments['nodes']} does not start")
+    one_process = not parse_bool('processes', arguments['processes'])
+    common: dict[str, Value] = {}
+    # A camera in the same process passes images directly, which is cheaper than any message.
+    if (arguments['link'] or dds_profile.link()) == 'network' and not (
+            one_process and 'camera' in nodes):
+        common['image_transport'] = 'compressed'
+    if arguments['use_sim_time']:
+        common['use_sim_time'] = parse_bool('use_sim_time', arguments['use_sim_time'])
     result = []
-    for namespace, arguments in _pipelines(given):
-        of_node = {node: _parameters(node, arguments, own) for node in nodes}
+    for namespace, own_arguments in _pipelines(arguments):
+        parameters = {node: _parameters(node, own_arguments, common) for node in nodes}
         if 'camera' in nodes:
-            of_node['camera'].update(subscribers_to_wait_for('camera', namespace, nodes, given))
-        groups = [of_node] if together else [{node: of_node[node]} for node in nodes]
-        result += [one_process(namespace, group) for group in groups]
+            parameters['camera'].update(
+                subscribers_to_wait_for('camera', namespace, nodes, arguments))
+        groups = [parameters] if one_process else [{node: parameters[node]} for node in nodes]
+        result += [process_for_nodes(namespace, group) for group in groups]
     return result
 
 
-def _pipelines(given: Mapping[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
+def _pipelines(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the namespace and the arguments of each pipeline."""
-    namespace = given['namespace'].strip('/')
-    if not given['cameras']:
-        yield namespace, dict(given)
+    namespace = arguments['namespace'].strip('/')
+    if not arguments['cameras']:
+        yield namespace, dict(arguments)
         return
-    cameras = _names(given, 'cameras', 'a camera')
-    own = {name: _list(given[name]) for name in OF_ONE_CAMERA if given[name]}
-    for name, values in own.items():
+    cameras = _names(arguments, 'cameras', 'camera')
+    lists = {name: _split(arguments[name]) for name in OF_ONE_CAMERA if arguments[name]}
+    for name, values in lists.items():
         if len(values) != len(cameras):
             raise ValueError(
-                f"{name} is '{given[name]}', that is {len(values)} for {len(cameras)} cameras; "
-                'one for each was expected, with commas between (one with a comma in it in "")')
-    of_file = parameter_sections(given['params_file'])
-    for number, camera in enumerate(cameras):
+                f"{name} is '{arguments[name]}': {len(values)} values for {len(cameras)} cameras; "
+                'expected a comma-separated list with one for each (values with commas in "")')
+    sections = parameter_sections(arguments['params_file'])
+    for index, camera in enumerate(cameras):
         if not re.fullmatch('[a-zA-Z][a-zA-Z0-9_]*', camera):
-            raise ValueError(f"cameras has '{camera}'; a name of letters, digits and _ was "
-                             'expected, with a letter at its beginning')
-        place = f'{namespace}/{camera}'.lstrip('/')
-        arguments = {**given, **{name: values[number] for name, values in own.items()}}
-        # What the file says of every camera would be the same for each: TF has one such frame.
+            raise ValueError(f"cameras has '{camera}'; expected a name of letters, digits and _ "
+                             'that starts with a letter')
+        camera_namespace = f'{namespace}/{camera}'.lstrip('/')
+        own = {**arguments, **{name: values[index] for name, values in lists.items()}}
+        # Values in the file that hold for all cameras would give several of them the same TF frame
+        # and track ids.
         for name, node, value in (('frame_id', 'camera', f'{camera}_camera_optical'),
                                   ('track_prefix', 'gaze', f'{camera}_f')):
-            if name not in of_file.get(f'{place}/{node}', {}):
-                arguments[name] = arguments[name] or value
-        yield place, arguments
+            if name not in sections.get(f'{camera_namespace}/{node}', {}):
+                own[name] = own[name] or value
+        yield camera_namespace, own
 
 
 def _parameters(
-        node: str, arguments: Mapping[str, str], own: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the parameters that the arguments set of a node.
+        node: str, arguments: Mapping[str, str], common: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the parameters of a node that the arguments set.
 
-    :param own: those that no argument of the same name sets.
+    :param common: parameters of all nodes that have them; arguments of the same name override.
     """
-    result = {name: value for name, value in own.items()
+    result = {name: value for name, value in common.items()
               if node in PARAMETERS.get(name, NODES)}
     result.update({name: parse_value(name, parameter_spec(node, name), arguments[name])
                    for name, nodes in PARAMETERS.items() if arguments[name] and node in nodes})
     return result
 
 
-def _list(text: str) -> list[str]:
-    return [word.strip() for word in next(csv.reader([text], skipinitialspace=True))]
+def _split(text: str) -> list[str]:
+    return [item.strip() for item in next(csv.reader([text], skipinitialspace=True))]
 
 
-def _names(given: Mapping[str, str], argument: str, what: str) -> list[str]:
-    names = _list(given[argument]) if given[argument] else []
+def _names(arguments: Mapping[str, str], argument: str, kind: str) -> list[str]:
+    names = _split(arguments[argument]) if arguments[argument] else []
     if not all(names) or not names or len(set(names)) < len(names):
-        raise ValueError(f"{argument} is '{given[argument]}'; {what} or several were expected, "
-                         'with commas between, each once')
+        raise ValueError(f"{argument} is '{arguments[argument]}'; expected a comma-separated list "
+                         f'of {kind} names, each once')
     return names
 
 
-def _one_of(argument: str, value: str, choices: Any) -> None:
+def _check_choice(argument: str, value: str, choices: Any) -> None:
     if value not in choices:
         raise ValueError(f"{argument} has '{value}', which is not one of: {', '.join(choices)}")

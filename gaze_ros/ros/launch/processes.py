@@ -1,4 +1,4 @@
-"""Starting processes by launch, which is in no package registry: only launch files import this."""
+"""Starts processes with launch. Only launch files import this: no package registry has launch."""
 from collections.abc import Callable, Mapping
 import os
 from pathlib import Path
@@ -13,8 +13,13 @@ from gaze_ros.ros.launch.arguments import (
     ProcessSpec,
     read_parameter_file,
 )
-from gaze_ros.ros.launch.respawn_policy import describe_exit, RESPAWN_DELAY, RespawnPolicy, SINCE
-from gaze_ros.ros.process.shutdown import LAUNCH
+from gaze_ros.ros.launch.respawn_policy import (
+    describe_exit,
+    LAUNCH_TIME,
+    RESPAWN_DELAY,
+    RespawnPolicy,
+)
+from gaze_ros.ros.process.shutdown import LAUNCH_PID
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnShutdown
 from launch.events.process import ProcessExited
@@ -28,12 +33,12 @@ def description(arguments: Mapping[str, tuple[Optional[str], str]],
                 programs: Callable[[Mapping[str, str]], list[ProcessSpec]]) -> LaunchDescription:
     """Return the description of a launch file.
 
-    :param arguments: the default of each, None where one has to be given, and what it is.
-    :param programs: makes the processes of the values of all of them.
+    :param arguments: default (None if required) and description of each launch argument.
+    :param programs: returns the processes to start for the values of all arguments.
     """
     def start(context: LaunchContext) -> list:
-        given = {name: context.launch_configurations[name] for name in arguments}
-        return actions(programs(given), given)
+        values = {name: context.launch_configurations[name] for name in arguments}
+        return actions(programs(values), values)
 
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=text)
@@ -42,16 +47,16 @@ def description(arguments: Mapping[str, tuple[Optional[str], str]],
     ])
 
 
-def actions(programs: list[ProcessSpec], given: Mapping[str, str]) -> list:
-    """Return what starts processes, and removes the files they are given when all have ended.
+def actions(programs: list[ProcessSpec], arguments: Mapping[str, str]) -> list:
+    """Return the actions that start processes and, when all have ended, remove temporary files.
 
-    :param given: the arguments params_file and log_level, and link and respawn where there are.
+    :param arguments: the launch arguments params_file and log_level, and link and respawn if any.
     """
-    text, _ = read_parameter_file(given['params_file'])
-    again = parse_bool('respawn', given.get('respawn', 'false'))
-    environment = {LAUNCH: str(os.getpid()), SINCE: f'{time.time():.3f}'}
-    if given.get('link'):
-        environment[LINK] = given['link']
+    text, _ = read_parameter_file(arguments['params_file'])
+    respawn = parse_bool('respawn', arguments.get('respawn', 'false'))
+    environment = {LAUNCH_PID: str(os.getpid()), LAUNCH_TIME: f'{time.time():.3f}'}
+    if arguments.get('link'):
+        environment[LINK] = arguments['link']
     files = []
     for program in programs:
         with NamedTemporaryFile(
@@ -68,34 +73,34 @@ def actions(programs: list[ProcessSpec], given: Mapping[str, str]) -> list:
         *(Node(
             package='gaze_ros', executable=program.executable, namespace=program.namespace,
             output='screen', arguments=list(program.arguments),
-            ros_arguments=['--log-level', given['log_level']],
+            ros_arguments=['--log-level', arguments['log_level']],
             additional_env=environment,
-            parameters=[given['params_file'], file],
-            respawn=again, respawn_delay=RESPAWN_DELAY, on_exit=OnProcessExit(again))
+            parameters=[arguments['params_file'], file],
+            respawn=respawn, respawn_delay=RESPAWN_DELAY, on_exit=OnProcessExit(respawn))
           for program, file in zip(programs, files))]
 
 
 class OnProcessExit:
-    """What is done when a process has ended; launch starts it again unless the others end, too.
+    """Handles the exit of a process; launch restarts it unless all are shut down.
 
-    :param again: whether one that died is to be started again.
+    :param respawn: whether a failed process may be restarted.
     """
 
-    def __init__(self, again: bool) -> None:
-        self._lives = RespawnPolicy(time.monotonic()) if again else None
+    def __init__(self, respawn: bool) -> None:
+        self._policy = RespawnPolicy(time.monotonic()) if respawn else None
 
     def __call__(self, event: ProcessExited, context: LaunchContext) -> Optional[Shutdown]:
-        """End the other processes, too, when one is at its end: q pressed, file over.
+        """Shut down all processes when one has finished: q was pressed, or the file ended.
 
-        :raises RuntimeError: if it failed, and is not to be started again: this ends the others,
-            too, and makes launch exit with 1.
+        :raises RuntimeError: if it failed and is not restarted: launch then shuts down all
+            processes and exits with 1.
         """
         if not event.returncode or context.is_shutdown:
             return Shutdown()
         failure = f'{event.process_name} {describe_exit(event.returncode)}'
-        if self._lives is None:
+        if self._policy is None:
             raise RuntimeError(failure)
-        if why_not := self._lives.record_exit(event.returncode, time.monotonic()):
-            raise RuntimeError(f'{failure}{why_not}')
-        get_logger('gaze_ros').error(f'{failure}: it is started again in {RESPAWN_DELAY:g} s')
+        if refusal := self._policy.record_exit(event.returncode, time.monotonic()):
+            raise RuntimeError(f'{failure}{refusal}')
+        get_logger('gaze_ros').error(f'{failure}; restarting it in {RESPAWN_DELAY:g} s')
         return None

@@ -1,18 +1,18 @@
-"""What the arguments of replay.launch.py mean."""
+"""The arguments of replay.launch.py, and the processes they start."""
 from collections.abc import Mapping
 from typing import Optional
 
 from gaze_ros.core.parameters import Value
 from gaze_ros.ros.launch.arguments import (
-    one_process,
     parameter_spec,
     PARAMS_FILE,
     parse_value,
+    process_for_nodes,
     ProcessSpec,
     subscribers_to_wait_for,
 )
 
-#: Arguments that set a parameter of a node; '' leaves the parameter as params_file has it.
+#: Arguments that set a parameter of a node; '' keeps the value in params_file.
 PARAMETERS = {
     'bag': ('replay', 'bag'), 'rate': ('replay', 'rate'), 'loop': ('replay', 'loop'),
     'image_topic': ('replay', 'image_topic'), 'record': ('recorder', 'output'),
@@ -24,10 +24,10 @@ PARAMETERS = {
     'humans': ('people', 'humans'),
 }
 
-#: Nodes of the one process beside the bag's.
-_TOGETHER = ('gaze', 'people', 'visualizer')
+#: Nodes that share one process; replay and recorder have their own.
+_PIPELINE_NODES = ('gaze', 'people', 'visualizer')
 
-#: Name of each launch argument: its default, None where one has to be given, and what it is.
+#: Launch argument: (default or None if it is required, description).
 ARGUMENTS: dict[str, tuple[Optional[str], str]] = {
     **{name: ('', f'{parameter_spec(node, parameter).description} ({node} node)')
        for name, (node, parameter) in PARAMETERS.items()},
@@ -39,24 +39,25 @@ ARGUMENTS: dict[str, tuple[Optional[str], str]] = {
 }
 
 
-def programs(given: Mapping[str, str]) -> list[ProcessSpec]:
-    """Return the processes to start: replay, the nodes that work, and the recorder if asked for.
+def programs(arguments: Mapping[str, str]) -> list[ProcessSpec]:
+    """Return the processes to start: replay, the pipeline, and the recorder if requested.
 
-    Replay and recorder have parameters that are called as those of other nodes, and times of
-    their own.
+    Replay and recorder have processes of their own, since their parameters have the same names as
+    those of other nodes, with other values.
 
-    :param given: all of :data:`ARGUMENTS`, as strings.
-    :raises ValueError: for an argument that cannot be what was meant, in one line.
+    :param arguments: all of :data:`ARGUMENTS`, as strings.
+    :raises ValueError: for an invalid argument; the text is one line.
     """
-    namespace = given['namespace'].strip('/')
-    # The replay node makes the time.
+    namespace = arguments['namespace'].strip('/')
+    # The replay node publishes /clock.
     values: dict[str, dict[str, Value]] = {
         'replay': {'use_sim_time': False,
-                   **subscribers_to_wait_for('replay', namespace, _TOGETHER, given)},
-        **{node: {'use_sim_time': True} for node in (*_TOGETHER, 'recorder')}}
+                   **subscribers_to_wait_for('replay', namespace, _PIPELINE_NODES, arguments)},
+        **{node: {'use_sim_time': True} for node in (*_PIPELINE_NODES, 'recorder')}}
     for argument, (node, parameter) in PARAMETERS.items():
-        if given[argument]:
-            values[node][parameter] = parse_value(argument, parameter_spec(node, parameter), given[argument])
-    alone = ['replay', 'recorder'] if given['record'] else ['replay']
-    return [*(one_process(namespace, {node: values[node]}) for node in alone),
-            one_process(namespace, {node: values[node] for node in _TOGETHER})]
+        if text := arguments[argument]:
+            values[node][parameter] = parse_value(
+                argument, parameter_spec(node, parameter), text)
+    separate = ['replay', 'recorder'] if arguments['record'] else ['replay']
+    return [*(process_for_nodes(namespace, {node: values[node]}) for node in separate),
+            process_for_nodes(namespace, {node: values[node] for node in _PIPELINE_NODES})]

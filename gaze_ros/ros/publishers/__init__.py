@@ -1,1 +1,1 @@
-"""Publishers of TF frames, markers, ROS4HRI topics and snapshots."""
+"""Publishers of TF frames, markers and ROS4HRI topics, and the snapshot service."""

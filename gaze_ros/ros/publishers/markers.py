@@ -1,4 +1,4 @@
-"""What RViz and Foxglove show of people: heads, gazes, ids, and who look at each other."""
+"""Markers for RViz and Foxglove: heads, gazes, ids, and lines between people in eye contact."""
 from collections.abc import Iterable
 from zlib import crc32
 
@@ -12,95 +12,97 @@ import numpy as np
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-#: Namespaces, one for each kind of marker: RViz lets each be hidden.
+#: Marker namespaces, one for each kind: RViz can hide each.
 FACE, GAZE, ID, MUTUAL = NAMESPACES = ('face', 'gaze', 'id', 'mutual')
 
-#: As in annotated images: at the camera, elsewhere, gaze not known; and who look at each other.
-AT_CAMERA, ELSEWHERE, UNKNOWN, EACH_OTHER = (
+#: Colours: looking at the camera, elsewhere, gaze unknown (as in annotated images), eye contact.
+AT_CAMERA, ELSEWHERE, UNKNOWN, EYE_CONTACT = (
     ColorRGBA(r=r, g=g, b=b, a=1.0) for r, g, b in (
         (0.31, 0.86, 0.31), (1.0, 0.67, 0.24), (0.67, 0.67, 0.67), (0.93, 0.35, 0.85)))
 
-#: Meters: of an arrow, and its shaft's, its head's diameter and its head's length.
-ARROW, _ARROW = 0.5, Vector3(x=0.025, y=0.06, z=0.1)
-#: A head from front to back, from side to side and from top to bottom, and how far behind the eyes
-#: its middle is (means of adults, to the centimeter), meters.
-_HEAD, _BEHIND = Vector3(x=0.19, y=0.15, z=0.23), 0.09
-#: How far above the eyes the id is, and its height, meters; the width of a line.
-_ABOVE, _TEXT, _LINE = 0.22, Vector3(z=0.1), Vector3(x=0.015)
+#: Length of an arrow; diameter of its shaft, diameter and length of its head; metres.
+ARROW_LENGTH, _ARROW_SCALE = 0.5, Vector3(x=0.025, y=0.06, z=0.1)
+#: Depth, width and height of a head, and the distance of its centre behind the eyes; metres.
+#: Means of adults, rounded to the centimetre.
+_HEAD_SCALE, _HEAD_OFFSET = Vector3(x=0.19, y=0.15, z=0.23), 0.09
+#: Height of the id above the eyes, and its text height; width of a line; metres.
+_TEXT_OFFSET, _TEXT_SCALE, _LINE_SCALE = 0.22, Vector3(z=0.1), Vector3(x=0.015)
 
-#: A marker vanishes after that if nothing more comes. Lost faces are deleted at once: this is for
-#: a node that ends, and must not make those of a slow one blink.
+#: A marker disappears after this time without an update. Markers of lost faces are deleted at
+#: once; the lifetime is for a node that exits, and long enough that those of a slow node do not
+#: flicker.
 _LIFETIME = Duration(sec=1)
 
 
 class MarkerBuilder:
-    """Makes the markers of one picture after another, and deletes those that have no successor."""
+    """Builds the markers of each image, and deletes those of the image before that disappeared."""
 
     def __init__(self) -> None:
-        self._last: set[tuple[str, int]] = set()
+        self._shown: set[tuple[str, int]] = set()
 
     def reset(self) -> None:
-        """Nobody has seen a marker: none needs to be deleted."""
-        self._last = set()
+        """Forget the last markers: nobody received them, so none needs to be deleted."""
+        self._shown = set()
 
     def build(self, frame: FrameGaze, header: Header, attentions: Iterable[Attention]
-           ) -> MarkerArray:
-        """Return the markers of a picture.
+              ) -> MarkerArray:
+        """Return the markers of an image.
 
-        :param header: the picture's.
-        :param attentions: of everybody who is there, as far as it is known.
+        :param header: of the image.
+        :param attentions: of all people present, as far as known.
         """
         markers = [marker for gaze in frame.gazes if np.isfinite(gaze.origin).all()
                    for marker in _markers(gaze, header)]
         eyes = {gaze.track_id: gaze.origin for gaze in frame.gazes
                 if np.isfinite(gaze.origin).all()}
         markers += [
-            _marker(MUTUAL, f'{one.track_id} {one.target_id}', header, EACH_OTHER,
-                    type=Marker.LINE_LIST, scale=_LINE,
-                    points=[_point(eyes[one.track_id]), _point(eyes[one.target_id])])
-            for one in attentions
-            if one.mutual and one.track_id < one.target_id and one.track_id in eyes
-            and one.target_id in eyes]
+            _marker(MUTUAL, f'{a.track_id} {a.target_id}', header, EYE_CONTACT,
+                    type=Marker.LINE_LIST, scale=_LINE_SCALE,
+                    points=[_point(eyes[a.track_id]), _point(eyes[a.target_id])])
+            for a in attentions
+            if a.mutual and a.track_id < a.target_id and a.track_id in eyes
+            and a.target_id in eyes]
         shown = {(marker.ns, marker.id) for marker in markers}
         markers += [Marker(header=header, ns=ns, id=number, action=Marker.DELETE)
-                    for ns, number in sorted(self._last - shown)]
-        self._last = shown
+                    for ns, number in sorted(self._shown - shown)]
+        self._shown = shown
         return MarkerArray(markers=markers)
 
 
 def _markers(gaze: Gaze, header: Header) -> list[Marker]:
-    """Return those of one person."""
+    """Return the markers of one person."""
     known = bool(np.isfinite(gaze.direction).all())
     colour = UNKNOWN if not known else AT_CAMERA if gaze.looking_at_camera else ELSEWHERE
-    eyes, above = gaze.origin, np.array([0.0, -_ABOVE, 0.0])
+    eyes, above = gaze.origin, np.array([0.0, -_TEXT_OFFSET, 0.0])
     markers = [_marker(ID, gaze.track_id, header, colour, type=Marker.TEXT_VIEW_FACING,
-                       pose=Pose(position=_point(eyes + above)), scale=_TEXT, text=gaze.track_id)]
+                       pose=Pose(position=_point(eyes + above)), scale=_TEXT_SCALE,
+                       text=gaze.track_id)]
     rotation = normalised(gaze.orientation)
     if rotation is not None:
-        middle = eyes - _BEHIND * face_forward_axis(rotation)
+        center = eyes - _HEAD_OFFSET * face_forward_axis(rotation)
         markers.append(_marker(
             FACE, gaze.track_id, header, ColorRGBA(r=colour.r, g=colour.g, b=colour.b, a=0.5),
-            type=Marker.SPHERE, scale=_HEAD,
-            pose=Pose(position=_point(middle), orientation=quaternion_message(rotation))))
+            type=Marker.SPHERE, scale=_HEAD_SCALE,
+            pose=Pose(position=_point(center), orientation=quaternion_message(rotation))))
     if known:
         markers.append(_marker(
-            GAZE, gaze.track_id, header, colour, type=Marker.ARROW, scale=_ARROW,
-            points=[_point(eyes), _point(eyes + ARROW * gaze.direction)]))
+            GAZE, gaze.track_id, header, colour, type=Marker.ARROW, scale=_ARROW_SCALE,
+            points=[_point(eyes), _point(eyes + ARROW_LENGTH * gaze.direction)]))
     return markers
 
 
 def _marker(ns: str, name: str, header: Header, colour: ColorRGBA, **fields: object) -> Marker:
-    # RViz goes by the picture's stamp to place it, so a robot that turns does not drag it along.
+    # RViz places it at the time of the image's stamp, so it stays in place when the robot turns.
     return Marker(
         header=header, ns=ns, id=marker_id(name), action=Marker.ADD, color=colour,
         lifetime=_LIFETIME, **fields)
 
 
 def marker_id(name: str) -> int:
-    """Return a marker's id, 0..2**31 - 1: the same for a track, whatever its id looks like."""
+    """Return the marker id of a track id, 0..2**31 - 1; the same for each image."""
     return crc32(name.encode()) & 0x7fffffff
 
 
-def _point(place: np.ndarray) -> Point:
-    x, y, z = place.tolist()
+def _point(position: np.ndarray) -> Point:
+    x, y, z = position.tolist()
     return Point(x=x, y=y, z=z)

@@ -1,6 +1,6 @@
-"""Faces, and who looks at whom, as REP-155 has them: for libhri and the nodes of ROS4HRI.
+"""Publishes faces and their gaze targets as REP-155 (ROS4HRI) defines, for libhri and others.
 
-Importing it needs hri_msgs; without, it raises GazeRosError.
+Importing it needs hri_msgs; without hri_msgs it raises GazeRosError.
 """
 from collections.abc import Iterable
 import os
@@ -30,43 +30,43 @@ try:
 except ImportError as e:
     raise GazeRosError(
         f'humans:=true needs the package hri_msgs, which cannot be imported: {e}. Install '
-        f"ros-{os.environ.get('ROS_DISTRO', '<distro>')}-hri-msgs where there is one, else "
-        'build ros4hri/hri_msgs in your workspace, and source its setup file; or leave humans '
-        'false') from e
+        f"ros-{os.environ.get('ROS_DISTRO', '<distro>')}-hri-msgs if it exists; otherwise build "
+        'ros4hri/hri_msgs in your workspace and source its setup file, or set humans to false'
+        ) from e
 
-#: REP-155's topics. Those of a face lie beside the first: <folder of TRACKED>/<id>/roi.
+#: Topics of REP-155. Those of a face are next to the first: <folder of TRACKED>/<id>/roi.
 TRACKED = '/humans/faces/tracked'
 GAZING = '/humans/interactions/gazing'
 
-#: Messages kept for who has not got them yet: several of GAZING come with each picture.
+#: QoS depth: each image gives several messages on GAZING.
 DEPTH = 10
 
-#: Side of /cropped and /aligned in pixels, REP-155's default.
+#: Side of the images on /cropped and /aligned in pixels, the default of REP-155.
 SIZE = 128
 
-#: Seconds a face may stay unseen and be listed: listeners leave its topics when it is not, and
-#: would need discovery again for each picture in which the detector missed it.
+#: Seconds a face stays listed after it was detected last: subscribers leave the topics of a face
+#: that is not listed, and would have to discover them again after each missed detection.
 HOLD = 1.0
 
-#: Where REP-155's 70 landmarks have ours, in the order of LANDMARK_NAMES. Detectors mark the
-#: middle of the eye, and there is no other place for that than the pupil.
+#: Indices of our landmarks among the 70 of REP-155, in the order of LANDMARK_NAMES. Detectors mark
+#: the centre of the eye; the pupil is the closest of the 70.
 LANDMARKS = dict(zip(LANDMARK_NAMES, (
     FacialLandmarks.RIGHT_PUPIL, FacialLandmarks.LEFT_PUPIL, FacialLandmarks.NOSE,
     FacialLandmarks.MOUTH_OUTER_RIGHT, FacialLandmarks.MOUTH_OUTER_LEFT)))
 
-#: Seconds the last list may take to arrive.
-_LAST_WORD = 0.3
+#: Seconds to wait for subscribers to acknowledge the last list.
+_ACK_TIMEOUT = 0.3
 
-_COUNT = 70
+_LANDMARK_COUNT = 70
 _UNKNOWN = NormalizedPointOfInterest2D()  # confidence 0
 
 
 class Ros4HriPublisher:
-    """Publishes /humans of a node's pictures.
+    """Publishes the topics under /humans.
 
-    A face has publishers from the picture in which it appears until it is gone for :data:`HOLD`.
-    Of a face, what nobody subscribes to is not made. All is reliable: some of ROS4HRI's nodes ask
-    for that.
+    A face has publishers from its first image until :data:`HOLD` after its last one. Messages of a
+    face are only created for topics with subscribers. All topics are reliable, as some ROS4HRI
+    nodes require.
     """
 
     def __init__(self, node: Node) -> None:
@@ -75,88 +75,87 @@ class Ros4HriPublisher:
         self._gazing = topics.create_publisher(node, Gaze, GAZING, topics.reliable_qos(DEPTH))
         self._folder = self._tracked.topic_name.rpartition('/')[0]
         self._faces: dict[str, _FaceTopics] = {}
-        self._told = False
-        self._begun = 0
+        self._warned = False
+        self._restart_count = 0
 
-    def publish(self, frame: FrameGaze, header: Header, bgr: Optional[np.ndarray],
-                attentions: Iterable[Attention], begun: int = 0) -> None:
-        """Publish what was seen in a picture.
+    def publish(self, frame: FrameGaze, header: Header, image: Optional[np.ndarray],
+                attentions: Iterable[Attention], restart_count: int = 0) -> None:
+        """Publish the faces and gazes of an image.
 
-        :param header: the picture's.
-        :param bgr: (H, W, 3) uint8, the picture, only read; None for no pictures of faces.
-        :param attentions: of everybody who is there, as far as it is known.
-        :param begun: how often everybody began anew, as AttentionWatch counts it: with another
-            number than before nobody is there any more first, for f1 is another one.
-        :raises InvalidTopicNameException: for a track id that is no part of a topic's name.
+        :param header: of the image.
+        :param image: (H, W, 3) uint8 BGR, read-only; None to publish no face images.
+        :param attentions: of all people present, as far as known.
+        :param restart_count: of the AttentionTracker. When it changes, all faces are removed
+            first, since track ids now mean other people.
+        :raises InvalidTopicNameException: for a track id that cannot be part of a topic name.
         """
-        if begun != self._begun:
-            self._begun = begun
+        if restart_count != self._restart_count:
+            self._restart_count = restart_count
             self.clear()
         now = seconds(header.stamp)
-        seen = {gaze.track_id for gaze in frame.gazes}
+        detected = {gaze.track_id for gaze in frame.gazes}
         for track_id in [
                 track_id for track_id, face in self._faces.items()
-                if track_id not in seen and not 0 < now - face.seen <= HOLD]:
+                if track_id not in detected and not 0 < now - face.last_seen <= HOLD]:
             self._faces.pop(track_id).close()
         for gaze in frame.gazes:
             if gaze.track_id not in self._faces:
-                self._appear(gaze.track_id)
-            self._faces[gaze.track_id].seen = now
+                self._add_face(gaze.track_id)
+            self._faces[gaze.track_id].last_seen = now
         self._tracked.publish(IdsList(header=header, ids=list(self._faces)))
         for gaze in frame.gazes:
             self._faces[gaze.track_id].publish(
-                gaze.face, frame.width, frame.height, header, bgr)
+                gaze.face, frame.width, frame.height, header, image)
         for attention in attentions:
             if attention.target in (Target.CAMERA, Target.PERSON):
-                # An empty receiver is the robot.
+                # An empty receiver means the robot.
                 self._gazing.publish(Gaze(
                     header=header, sender=attention.track_id, receiver=attention.target_id))
 
     def clear(self) -> None:
-        """Tell that no face is tracked any more, and leave their topics."""
+        """Publish an empty list of faces and destroy the publishers of all faces."""
         if not self._faces:
             return
         self._tracked.publish(IdsList(
             header=Header(stamp=self._node.get_clock().now().to_msg())))
-        # What a publisher has not sent yet goes with it.
-        self._tracked.wait_for_all_acked(Duration(seconds=_LAST_WORD))
+        # A destroyed publisher drops what it has not sent yet.
+        self._tracked.wait_for_all_acked(Duration(seconds=_ACK_TIMEOUT))
         for face in self._faces.values():
             face.close()
         self._faces = {}
 
     def close(self) -> None:
-        """Clear, and destroy the publishers."""
+        """Clear the faces and destroy all publishers."""
         self.clear()
         self._node.destroy_publisher(self._tracked)
         self._node.destroy_publisher(self._gazing)
 
-    def _appear(self, track_id: str) -> None:
+    def _add_face(self, track_id: str) -> None:
         self._faces[track_id] = _FaceTopics(self._node, f'{self._folder}/{track_id}')
         topic = self._tracked.topic_name
-        if not self._told and self._node.count_publishers(topic) > 1:
-            self._told = True
+        if not self._warned and self._node.count_publishers(topic) > 1:
+            self._warned = True
             self._node.get_logger().warning(
-                f'another node publishes {topic}, too. Listeners take each list for the whole '
-                f'and lose the faces of the other: remap one of them, as in --ros-args -r '
-                f'{topic}:=/front{topic}, and its listeners')
+                f'another node publishes {topic} as well. Subscribers take each list as complete '
+                f'and lose the faces of the other node; remap one of them and its subscribers, '
+                f'for example with --ros-args -r {topic}:=/front{topic}')
 
 
 class _FaceTopics:
     """The publishers of one face.
 
-    :ivar seen: stamp of the picture in which it was seen last, seconds.
+    :ivar last_seen: stamp of the last image with the face, seconds.
     """
 
     def __init__(self, node: Node, folder: str) -> None:
-        self.seen = 0.0
+        self.last_seen = 0.0
         self._node = node
-        # Nothing that outlives them: parameters to override their quality of service would, and
-        # what rclpy notes of the handlers of their events.
+        # No QoS overriding parameters and no event handlers: both would outlive the publishers.
         events = PublisherEventCallbacks(use_default_callbacks=False)
         self._roi, self._landmarks, self._cropped, self._aligned = self._publishers = [
             node.create_publisher(
-                kind, f'{folder}/{name}', topics.reliable_qos(DEPTH), event_callbacks=events)
-            for kind, name in (
+                msg_type, f'{folder}/{name}', topics.reliable_qos(DEPTH), event_callbacks=events)
+            for msg_type, name in (
                 (NormalizedRegionOfInterest2D, 'roi'), (FacialLandmarks, 'landmarks'),
                 (Image, 'cropped'), (Image, 'aligned'))]
 
@@ -166,8 +165,8 @@ class _FaceTopics:
             self._node.destroy_publisher(publisher)
 
     def publish(self, face: Face, width: int, height: int, header: Header,
-                bgr: Optional[np.ndarray]) -> None:
-        """Publish the face as it is in a picture of that size."""
+                image: Optional[np.ndarray]) -> None:
+        """Publish a face in an image of ``width`` x ``height`` pixels."""
         box = x, y, w, h = face.clipped(width, height)
         points = face.landmarks
         if self._roi.get_subscription_count():
@@ -178,23 +177,23 @@ class _FaceTopics:
             self._landmarks.publish(FacialLandmarks(
                 header=header, width=width, height=height,
                 landmarks=_landmarks(points / (width, height), float(face.score))))
-        if bgr is None or not (w and h):
+        if image is None or not (w and h):
             return
         if self._cropped.get_subscription_count():
-            self._cropped.publish(bgr_to_image(face_crop(bgr, box, SIZE), header))
+            self._cropped.publish(bgr_to_image(face_crop(image, box, SIZE), header))
         if points is not None and self._aligned.get_subscription_count():
             self._aligned.publish(bgr_to_image(
-                aligned_face_crop(bgr, box, points[0], points[1], SIZE), header))
+                aligned_face_crop(image, box, points[0], points[1], SIZE), header))
 
 
 def _landmarks(points: np.ndarray, score: float) -> list[NormalizedPointOfInterest2D]:
-    """Return REP-155's landmarks.
+    """Return the 70 landmarks of REP-155.
 
-    :param points: (5, 2) in the order of LANDMARK_NAMES, 0..1 in the picture. One that lies
-        outside is left unknown, since the message has no coordinates for it.
+    :param points: (5, 2) in the order of LANDMARK_NAMES, 0..1 in the image. A point outside the
+        image stays unknown, since the message has no coordinates for it.
     """
-    landmarks = [_UNKNOWN] * _COUNT
-    for at, (x, y) in zip(LANDMARKS.values(), points.tolist()):
+    landmarks = [_UNKNOWN] * _LANDMARK_COUNT
+    for index, (x, y) in zip(LANDMARKS.values(), points.tolist()):
         if 0 <= x <= 1 and 0 <= y <= 1:
-            landmarks[at] = NormalizedPointOfInterest2D(x=x, y=y, c=score)
+            landmarks[index] = NormalizedPointOfInterest2D(x=x, y=y, c=score)
     return landmarks

@@ -1,4 +1,4 @@
-"""The service ~/save_snapshot: the next picture as a file."""
+"""The service ~/save_snapshot: saves the next annotated image as a PNG file."""
 from pathlib import Path
 from threading import Condition
 from typing import Optional
@@ -10,72 +10,76 @@ from gaze_ros.ros.base.services import create_trigger_service
 import numpy as np
 from std_msgs.msg import Header
 
-#: Seconds a picture has to come.
-_PATIENCE = 2.0
+#: Seconds to wait for the next image.
+_IMAGE_TIMEOUT = 2.0
 
 
 def snapshot_folder(path: str) -> Path:
-    """Return a folder for snapshots, made where it is not there, as outputs.folder does.
+    """Return the folder for snapshots; it is created if missing, see safe_paths.safe_folder.
 
-    :raises GazeRosError: if there is none, and none can be made.
+    :raises GazeRosError: if it is not a folder and cannot be created.
     """
     try:
         return safe_paths.safe_folder(path)
     except (OSError, GazeRosError) as e:
         raise GazeRosError(
-            f"snapshot_folder '{path}' is no folder and cannot be made: {e}; set it to a folder "
-            'that can be written') from e
+            f"snapshot_folder '{path}' is not a folder and cannot be created: {e}; set it to a "
+            'writable folder') from e
 
 
 class SnapshotService:
-    """Saves the next picture that a node draws, whenever it is asked to.
+    """Saves the next image that a node draws, on request.
 
     :param node: a ManagedNode with the parameter snapshot_folder.
     """
 
     def __init__(self, node) -> None:
         self._node = node
-        self._moved = Condition()
-        self._wanted = False
-        self._taken: Optional[tuple[np.ndarray, Header]] = None
+        self._condition = Condition()
+        self._pending = False
+        self._offered: Optional[tuple[np.ndarray, Header]] = None
         create_trigger_service(node, '~/save_snapshot', self._save)
 
     @property
     def pending(self) -> bool:
-        """Whether the next picture is to be offered."""
-        return self._wanted
+        """Whether a request waits for the next image."""
+        return self._pending
 
-    def offer(self, bgr: np.ndarray, header: Header) -> None:
-        """Give a picture, from any thread; it must not change afterwards."""
-        with self._moved:
-            if self._wanted:
-                self._wanted = False
-                self._taken = bgr, header
-                self._moved.notify()
+    def offer(self, image: np.ndarray, header: Header) -> None:
+        """Pass an annotated image, from any thread; it must not change afterwards.
+
+        :param image: (H, W, 3) uint8 BGR.
+        """
+        with self._condition:
+            if self._pending:
+                self._pending = False
+                self._offered = image, header
+                self._condition.notify()
 
     def _save(self) -> str:
-        """Return the file; raises GazeRosError with the reason where there is none."""
+        """Save the next image and return the path of the file; raise GazeRosError on failure."""
         if not self._node.active:
-            raise GazeRosError('the node is not active: it draws no picture')
+            raise GazeRosError('the node is not active: it draws no images')
         folder = snapshot_folder(self._node.values['snapshot_folder'])
-        picture, header = self._next()
+        image, header = self._next()
         path = folder / f'gaze_{header.stamp.sec}_{header.stamp.nanosec:09d}.png'
         try:
             with safe_paths.open_output(path) as file:
-                file.write(cv2.imencode('.png', picture)[1].tobytes())
+                file.write(cv2.imencode('.png', image)[1].tobytes())
         except OSError as e:
-            path.unlink(missing_ok=True)  # half of it
+            path.unlink(missing_ok=True)  # incomplete
             raise GazeRosError(f"'{path}' cannot be written: {e}; set snapshot_folder") from e
         return str(path)
 
     def _next(self) -> tuple[np.ndarray, Header]:
-        with self._moved:
-            self._taken, self._wanted = None, True
+        with self._condition:
+            self._offered, self._pending = None, True
             try:
-                if not self._moved.wait_for(lambda: self._taken is not None, _PATIENCE):
+                if not self._condition.wait_for(
+                        lambda: self._offered is not None, _IMAGE_TIMEOUT):
                     raise GazeRosError(
-                        f'no picture and its gaze came within {_PATIENCE:g} s: do the camera and '
-                        'the gaze node run?')
-                return self._taken
+                        f'no image with its gaze arrived within {_IMAGE_TIMEOUT:g} s; check that '
+                        'the camera and the gaze node run')
+                return self._offered
             finally:
-                self._taken, self._wanted = None, False
+                self._offered, self._pending = None, False

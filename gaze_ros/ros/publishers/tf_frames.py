@@ -1,4 +1,4 @@
-"""Faces and gazes as frames of tf2, by REP-155."""
+"""Publishes faces and gazes as TF frames, as REP-155 defines them."""
 from collections.abc import Iterator
 
 from gaze_ros.core.geometry.rotations import gaze_quaternion, normalised
@@ -17,9 +17,10 @@ except ImportError:  # no package registry has it
 
 
 class TfFramePublisher:
-    """Broadcasts the frames of pictures, one message each: by tf2_ros where it is installed.
+    """Broadcasts the TF frames of each image in one message.
 
-    Else to /tf as tf2_ros does: absolute, reliable, volatile, keep last 100.
+    It uses tf2_ros where that is installed; otherwise it publishes on /tf with the same QoS:
+    reliable, volatile, keep last 100.
     """
 
     def __init__(self, node: Node) -> None:
@@ -30,10 +31,10 @@ class TfFramePublisher:
             self._send = lambda transforms: publisher.publish(TFMessage(transforms=transforms))
 
     def publish(self, frame: FrameGaze, header: Header) -> None:
-        """Broadcast what is known of a picture's faces and gazes.
+        """Broadcast the frames of the faces and gazes in an image.
 
-        :param header: the picture's. Without a frame, or with a stamp that is none, nothing is
-            sent: tf2 could not tell where or when that was, and ends where it is before 1970.
+        :param header: of the image. Without a frame_id or a valid stamp nothing is published: tf2
+            could not place the frames, and it crashes on times before 1970.
         """
         stamp = header.stamp
         if header.frame_id and stamp.sec >= 0 and 0 < stamp.sec + stamp.nanosec and (
@@ -43,11 +44,11 @@ class TfFramePublisher:
 
 
 def gaze_transforms(frame: FrameGaze, header: Header) -> Iterator[TransformStamped]:
-    """Yield the frames of each person whose place is known.
+    """Yield the TF frames of each person whose position is known.
 
-    face_<id> is in the middle between the eyes, x out of the face, y to the person's left, z up.
-    gaze_<id> is there, too, z along the gaze, x level and y downward; only where the gaze is
-    known. The parent is the frame of the picture.
+    face_<id>: origin midway between the eyes, x out of the face, y to the person's left, z up.
+    gaze_<id>: same origin, z along the gaze, x horizontal, y downward; only if the gaze is known.
+    The parent is the frame of the image.
     """
     for gaze in frame.gazes:
         if not np.isfinite(gaze.origin).all():
@@ -63,6 +64,6 @@ def gaze_transforms(frame: FrameGaze, header: Header) -> Iterator[TransformStamp
 
 
 def quaternion_message(rotation: np.ndarray) -> Quaternion:
-    """Return the message of a quaternion (4,) x, y, z, w."""
+    """Return the message of a quaternion (4,): x, y, z, w."""
     x, y, z, w = rotation.tolist()
     return Quaternion(x=x, y=y, z=z, w=w)

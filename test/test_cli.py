@@ -71,7 +71,7 @@ def test_no_face_is_an_empty_list_and_no_error(tmp_path):
     (['CLIP', '--json', '/proc/nowhere/x'], '/proc/nowhere/x'),
     (['CLIP', '--device', 'cuda'], 'CPU only'),
     (['CLIP', '--output', 'CLIP'], 'it would be overwritten'),
-    (['EMPTY'], 'is no video OpenCV can decode'),
+    (['EMPTY'], 'is not a video that OpenCV can decode'),
     (['FOLDER'], 'folder without images'),
 ])
 def test_wrong_input_is_told_in_one_line(clip, tmp_path, words, reason):

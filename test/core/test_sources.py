@@ -28,7 +28,7 @@ def grey(level):
 
 
 def save_video(path, count=12, codec='mp4v', rate=25):
-    """Save a video, each picture brighter than the one before."""
+    """Save a video, each image brighter than the one before."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, (64, 48))
     for i in range(count):
         writer.write(grey(20 + 10 * i))
@@ -37,19 +37,19 @@ def save_video(path, count=12, codec='mp4v', rate=25):
 
 
 def levels(source, most=100):
-    """Return which pictures a source gives until its end."""
+    """Return which images a source delivers until its end."""
     found = []
-    while len(found) < most and (picture := source.read()) is not None:
-        assert picture.ndim == 3
-        assert picture.shape[2] == 3
-        assert picture.dtype == np.uint8
-        found.append(round((float(picture.mean()) - 20) / 10))
+    while len(found) < most and (image := source.read()) is not None:
+        assert image.ndim == 3
+        assert image.shape[2] == 3
+        assert image.dtype == np.uint8
+        found.append(round((float(image.mean()) - 20) / 10))
     source.close()
     return found
 
 
 @pytest.mark.parametrize(('name', 'codec'), [('a.mp4', 'mp4v'), ('a.avi', 'MJPG')])
-def test_a_video_plays_each_frame_once_at_its_rate(tmp_path, name, codec):
+def test_video_plays_each_frame_once_at_its_rate(tmp_path, name, codec):
     path = save_video(tmp_path / name, codec=codec)
     source = open_source(str(path))
     assert (source.rate, source.count) == (pytest.approx(25), 12)
@@ -68,10 +68,10 @@ def test_a_looped_video_starts_again(tmp_path):
 
 
 @pytest.mark.parametrize('loop', [False, True])
-def test_images_of_a_folder_come_by_name_without_the_corrupt(tmp_path, caplog, loop):
+def test_folder_images_are_sorted_and_corrupt_ones_skipped(tmp_path, caplog, loop):
     for name, level in (('b.png', 30), ('a.JPG', 20), ('d.bmp', 40)):
         cv2.imwrite(str(tmp_path / name), grey(level))
-    (tmp_path / 'c.png').write_bytes(b'no picture')
+    (tmp_path / 'c.png').write_bytes(b'no image')
     (tmp_path / 'e.png').write_bytes((tmp_path / 'b.png').read_bytes()[:40])
     (tmp_path / 'notes.txt').write_text('not looked at')
     source = open_source(str(tmp_path), loop=loop)
@@ -82,7 +82,7 @@ def test_images_of_a_folder_come_by_name_without_the_corrupt(tmp_path, caplog, l
 
 
 @pytest.mark.parametrize(('loop', 'found'), [(False, [3]), (True, [3] * 100)])
-def test_a_single_image_is_a_picture(tmp_path, loop, found):
+def test_single_image_is_played_once_or_looped(tmp_path, loop, found):
     cv2.imwrite(str(tmp_path / 'a.png'), grey(50))
     assert levels(open_source(str(tmp_path / 'a.png'), loop=loop)) == found
 
@@ -92,66 +92,66 @@ def test_a_single_image_is_a_picture(tmp_path, loop, found):
     np.full((8, 9), 77 * 257, np.uint16)])
 def test_grey_and_alpha_become_bgr(tmp_path, stored):
     cv2.imwrite(str(tmp_path / 'a.png'), stored)
-    picture = open_source(str(tmp_path / 'a.png')).read()
-    assert picture.shape == (8, 9, 3)
-    assert picture.dtype == np.uint8
-    assert (picture == 77).all()
+    image = open_source(str(tmp_path / 'a.png')).read()
+    assert image.shape == (8, 9, 3)
+    assert image.dtype == np.uint8
+    assert (image == 77).all()
 
 
 @pytest.mark.parametrize('name', ['a.png', 'a.mp4'])
-def test_colours_come_as_blue_green_red(tmp_path, name):
-    picture = np.full((48, 64, 3), BLUE, np.uint8)
+def test_channel_order_is_bgr(tmp_path, name):
+    image = np.full((48, 64, 3), BLUE, np.uint8)
     if name == 'a.png':
-        cv2.imwrite(str(tmp_path / name), picture)
+        cv2.imwrite(str(tmp_path / name), image)
     else:
         writer = cv2.VideoWriter(
             str(tmp_path / name), cv2.VideoWriter_fourcc(*'mp4v'), 30, (64, 48))
-        writer.write(picture)
+        writer.write(image)
         writer.release()
     assert open_source(str(tmp_path / name)).read().mean(axis=(0, 1)) == pytest.approx(BLUE, abs=9)
 
 
 @pytest.mark.parametrize('name', ['/no/such/file.mp4', 'webcam', '', '-1', 'file:///nope'])
-def test_a_missing_source_is_named_with_what_there_is(name):
-    with pytest.raises(SourceError) as told:
+def test_missing_source_error_lists_the_accepted_forms(name):
+    with pytest.raises(SourceError) as error:
         open_source(name)
     for word in (f"'{name}'", 'webcam', 'video', 'image', 'folder', 'http', 'rtsp', "'sample'"):
-        assert word in str(told.value)
+        assert word in str(error.value)
 
 
 @pytest.mark.parametrize('name', ['empty.mp4', 'text.mp4', 'text.txt', 'cut.mp4', 'cut.avi',
                                   'empty.png', 'text.png'])
-def test_a_file_without_pictures_is_told(tmp_path, name):
+def test_file_without_images_is_refused(tmp_path, name):
     kind, path = name.partition('.')[0], tmp_path / name
     if kind == 'cut':
         codec = 'MJPG' if path.suffix == '.avi' else 'mp4v'
         whole = save_video(tmp_path / f'whole{path.suffix}', codec=codec)
         path.write_bytes(whole.read_bytes()[:700])
     else:
-        path.write_bytes(b'no picture here\n' * 50 if kind == 'text' else b'')
+        path.write_bytes(b'no image here\n' * 50 if kind == 'text' else b'')
     with pytest.raises(SourceError, match=f'{name}.*{path.stat().st_size} bytes'):
         open_source(str(path))
 
 
-def test_a_folder_without_images_is_told(tmp_path):
+def test_folder_without_images_is_refused(tmp_path):
     (tmp_path / 'a.txt').touch()
     with pytest.raises(SourceError, match='without images'):
         open_source(str(tmp_path))
 
 
-@pytest.mark.parametrize(('asked', 'size'), [
+@pytest.mark.parametrize(('requested', 'size'), [
     ({}, (480, 640)), ({'width': 320, 'height': 240}, (240, 320)),
     ({'width': 1281, 'height': 721, 'fps': 15}, (721, 1281))])
-def test_the_sample_is_a_moving_picture_of_the_asked_size(asked, size):
-    source = open_source('sample', **asked)
-    pictures = [source.read() for _ in range(10)]
-    assert source.rate == asked.get('fps', 30)
-    assert {p.shape for p in pictures} == {(*size, 3)}
-    assert all(np.abs(a.astype(int) - b).mean() > 0.3 for a, b in zip(pictures, pictures[1:]))
-    assert pictures[0].std() > 30
+def test_sample_moves_and_has_the_requested_size(requested, size):
+    source = open_source('sample', **requested)
+    images = [source.read() for _ in range(10)]
+    assert source.rate == requested.get('fps', 30)
+    assert {image.shape for image in images} == {(*size, 3)}
+    assert all(np.abs(a.astype(int) - b).mean() > 0.3 for a, b in zip(images, images[1:]))
+    assert images[0].std() > 30
 
 
-def test_the_sample_without_its_package_says_what_to_install(monkeypatch):
+def test_sample_without_its_package_names_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'skimage', None)
     with pytest.raises(GazeRosError, match=r'gaze_ros\[sample\]'):
         open_source('sample')
@@ -159,26 +159,26 @@ def test_the_sample_without_its_package_says_what_to_install(monkeypatch):
 
 @pytest.mark.parametrize('name', ['97', '/dev/video97', '99999999999', 'http://127.0.0.1:9/x',
                                   'rtsp://[bad/x', 'x' * 300])
-def test_what_cannot_be_opened_is_a_source_error(name):
-    with pytest.raises(SourceError, match='source') as told:
+def test_source_that_cannot_be_opened_raises_source_error(name):
+    with pytest.raises(SourceError, match='source') as error:
         open_source(name)
-    assert name in str(told.value)
+    assert name in str(error.value)
 
 
 @pytest.mark.parametrize('password', ['secret', 'se:cret', 's@secret', 'sec/ret', 'sec#ret',
                                       'sec?ret'])
-def test_a_password_is_told_nowhere(password, capfd):
-    with pytest.raises(SourceError) as told:
+def test_password_is_never_printed(password, capfd):
+    with pytest.raises(SourceError) as error:
         open_source(f'rtsp://user:{password}@127.0.0.1:9/x')
     out, err = capfd.readouterr()
-    for text in (str(told.value), out, err):
+    for text in (str(error.value), out, err):
         assert 'ret' not in text
         assert 'user' not in text.replace('may this user', '')
-    assert '127.0.0.1:9/x' in str(told.value)
+    assert '127.0.0.1:9/x' in str(error.value)
 
 
 @pytest.mark.parametrize('url', ['http://a.b/c?d=1#e', 'rtsp://1.2.3.4:554/x', '/dev/video0', '0'])
-def test_urls_without_password_are_told_whole(url):
+def test_urls_without_password_are_printed_unchanged(url):
     assert redact_url(url) == url
 
 
@@ -192,7 +192,7 @@ def server(tmp_path):
         def do_GET(self):
             if self.path != '/camera':
                 return super().do_GET()
-            # A network camera: JPEG after JPEG, without an end that is told.
+            # A network camera: JPEG after JPEG, without a known end.
             self.send_response(200)
             self.send_header('Content-Type', 'multipart/x-mixed-replace; boundary=frame')
             self.end_headers()
@@ -208,7 +208,7 @@ def server(tmp_path):
         thread.join()
 
 
-def test_a_file_behind_a_url_plays_like_a_file(tmp_path, server):
+def test_file_behind_a_url_plays_like_a_file(tmp_path, server):
     save_video(tmp_path / 'a.mp4', 6)
     source = open_source(f'http://user:secret@{server}/a.mp4')
     assert source.name == f'http://***@{server}/a.mp4'
@@ -217,7 +217,7 @@ def test_a_file_behind_a_url_plays_like_a_file(tmp_path, server):
     assert levels(open_source(f'http://{server}/a.mp4', loop=True), 8) == [*range(6), 0, 1]
 
 
-def test_a_stream_is_live_and_opened_anew_when_it_breaks_off(server):
+def test_stream_is_live_and_reopened_after_a_break(server):
     source = open_source(f'http://user:secret@{server}/camera')
     assert isinstance(source, LiveCapture)
     assert source.rate == 0
@@ -225,21 +225,21 @@ def test_a_stream_is_live_and_opened_anew_when_it_breaks_off(server):
         before = monotonic()
         assert abs(float(source.read().mean()) - 20) < 3
         assert before <= source.capture_time <= monotonic()
-        with pytest.raises(SourceError, match='gives no picture') as told:
+        with pytest.raises(SourceError, match='delivers no image') as error:
             for _ in range(60):
                 source.read()
-        assert 'secret' not in str(told.value)
+        assert 'secret' not in str(error.value)
     source.close()
 
 
-def test_a_looped_file_that_goes_away_is_a_source_error_and_may_come_back(tmp_path):
+def test_removed_looped_file_raises_source_error_until_restored(tmp_path):
     path = save_video(tmp_path / 'a.mp4', 3)
     source = open_source(str(path), loop=True)
     for _ in range(3):
         source.read()
     path.rename(tmp_path / 'b.mp4')
     for _ in range(2):
-        with pytest.raises(SourceError, match='not there'):
+        with pytest.raises(SourceError, match='does not exist'):
             source.read()
     (tmp_path / 'b.mp4').rename(path)
     assert levels(source, 4) == [0, 1, 2, 0]
@@ -251,7 +251,7 @@ def test_a_missing_page_is_a_source_error(server):
 
 
 class Clock:
-    """Time that passes only while one waits for an event that never comes."""
+    """A clock that advances only while a test waits for an event that is never set."""
 
     def __init__(self, monkeypatch):
         self.now = 1000.0
@@ -262,7 +262,7 @@ class Clock:
         return False
 
 
-def test_frames_come_at_their_rate_whatever_they_cost(monkeypatch):
+def test_frames_keep_their_rate_whatever_processing_takes(monkeypatch):
     clock, pacer = Clock(monkeypatch), Pacer(10)
     for _ in range(21):
         assert pacer.wait(clock)
@@ -270,7 +270,7 @@ def test_frames_come_at_their_rate_whatever_they_cost(monkeypatch):
     assert clock.now - 1000 == pytest.approx(2.03)
 
 
-def test_a_player_that_fell_behind_does_not_hurry(monkeypatch):
+def test_late_pacer_does_not_catch_up(monkeypatch):
     clock, pacer = Clock(monkeypatch), Pacer(10)
     pacer.wait(clock)
     clock.now += 5
@@ -281,7 +281,7 @@ def test_a_player_that_fell_behind_does_not_hurry(monkeypatch):
     assert due == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
 
 
-def test_a_frame_is_approached_and_then_waited_for(monkeypatch):
+def test_pacer_approaches_a_frame_and_waits_for_it(monkeypatch):
     clock, pacer = Clock(monkeypatch), Pacer(10)
     pacer.wait(clock)
     assert pacer.approach(clock, 0.02)
@@ -293,7 +293,7 @@ def test_a_frame_is_approached_and_then_waited_for(monkeypatch):
     assert clock.now - 1000 == pytest.approx(0.3)
 
 
-def test_a_stop_ends_the_wait():
+def test_stop_ends_the_wait():
     stop = Event()
     pacer = Pacer(0.001)
     assert pacer.wait(stop)
@@ -308,7 +308,7 @@ def cut(path, share):
 
 
 def with_index_first(path):
-    """Move the moov atom of an MP4 before its pictures, as ``-movflags faststart`` does."""
+    """Move the moov atom of an MP4 before its images, as ``-movflags faststart`` does."""
     data, atoms, at = path.read_bytes(), {}, 0
     while at < len(data):
         size = int.from_bytes(data[at:at + 4], 'big')
@@ -324,7 +324,7 @@ def with_index_first(path):
 
 
 def rest(source):
-    """Return how many pictures there are to the end."""
+    """Return the number of images to the end."""
     count = 0
     while source.read() is not None:
         count += 1
@@ -332,39 +332,39 @@ def rest(source):
 
 
 @pytest.mark.parametrize('name', ['a.avi', 'a.mkv', 'a.mp4'])
-def test_a_file_cut_in_half_plays_to_there_and_says_so(tmp_path, caplog, name):
+def test_truncated_file_plays_to_its_end_and_is_logged(tmp_path, caplog, name):
     path = save_sample(tmp_path / name, 'MJPG' if name == 'a.avi' else 'mp4v', 30.0, 60)
     cut(with_index_first(path) if name == 'a.mp4' else path, 0.5)
     source = open_source(str(path))
     count = rest(source)
     assert 20 <= count <= 40
     assert source.read() is None
-    assert caplog.text.count(f'ends after {count} of 60 pictures: is the file whole?') == 1
+    assert caplog.text.count(f'ends after {count} of 60 images: is the file complete?') == 1
 
 
-def test_a_whole_file_says_nothing_at_its_end(tmp_path, caplog):
+def test_complete_file_logs_nothing_at_its_end(tmp_path, caplog):
     for name, codec in (('a.avi', 'MJPG'), ('a.mkv', 'mp4v'), ('a.mp4', 'mp4v')):
         levels(open_source(str(save_video(tmp_path / name, 20, codec))))
     assert caplog.text == ''
 
 
 def test_an_mp4_without_its_index_is_refused(tmp_path):
-    with pytest.raises(SourceError, match=r'a\.mp4.*is it whole'):
+    with pytest.raises(SourceError, match=r'a\.mp4.*complete video'):
         open_source(str(cut(save_video(tmp_path / 'a.mp4'), 0.5)))
 
 
-def test_what_cannot_be_decoded_costs_itself_only(tmp_path, caplog):
+def test_undecodable_frames_are_skipped_and_logged_once(tmp_path, caplog):
     path = save_sample(tmp_path / 'a.mp4', 'mp4v', 30.0, 120)
     data = bytearray(path.read_bytes())
     data[len(data) // 3:len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
     path.write_bytes(data)
     source = open_source(str(path), loop=True)
-    pictures = [source.read() for _ in range(250)]
-    assert all(picture.shape == (480, 640, 3) for picture in pictures)
+    images = [source.read() for _ in range(250)]
+    assert all(image.shape == (480, 640, 3) for image in images)
     assert caplog.text.count('cannot be decoded') == 1
 
 
-def test_a_file_cut_or_deleted_while_it_plays_costs_its_end_only(tmp_path):
+def test_file_truncated_or_deleted_while_playing_only_ends_early(tmp_path):
     for n, change in enumerate((lambda path: os.truncate(path, path.stat().st_size // 2),
                                 lambda path: path.unlink())):
         path = save_sample(tmp_path / f'{n}.avi', 'MJPG', 30.0, 60)
@@ -376,7 +376,7 @@ def test_a_file_cut_or_deleted_while_it_plays_costs_its_end_only(tmp_path):
         source.close()
 
 
-def test_images_that_vanish_are_told_once_and_a_looped_folder_may_come_back(tmp_path, caplog):
+def test_removed_images_are_logged_once_and_a_looped_folder_recovers(tmp_path, caplog):
     for n in range(3):
         cv2.imwrite(str(tmp_path / f'{n}.png'), grey(20))
     source = open_source(str(tmp_path), loop=True)
@@ -391,19 +391,19 @@ def test_images_that_vanish_are_told_once_and_a_looped_folder_may_come_back(tmp_
     assert levels(source, 2) == [3, 3]
 
 
-@pytest.mark.parametrize(('given', 'told'), [
+@pytest.mark.parametrize(('image', 'reason'), [
     (None, 'empty'), (np.zeros((0, 0, 3), np.uint8), 'empty'), (np.zeros(9, np.uint8), 'shape'),
     (np.zeros((4, 4, 2), np.uint8), 'shape'), (np.zeros((4, 4, 3)), 'float64')])
-def test_what_is_no_picture_is_refused(given, told):
-    with pytest.raises(ImageError, match=f"source 'x' gives .*{told}"):
-        as_bgr(given, 'x')
+def test_as_bgr_refuses_invalid_images(image, reason):
+    with pytest.raises(ImageError, match=f"source 'x' delivers .*{reason}"):
+        as_bgr(image, 'x')
 
 
 @given(st.sampled_from([(5, 7), (5, 7, 1), (5, 7, 3), (5, 7, 4)]),
        st.sampled_from([np.uint8, np.uint16]), st.integers(0, 255))
-def test_whatever_a_decoder_gives_becomes_bgr(shape, kind, level):
-    picture = as_bgr(np.full(shape, level * (257 if kind == np.uint16 else 1), kind), 'x')
-    assert picture.shape == (5, 7, 3) and picture.dtype == np.uint8 and (picture == level).all()
+def test_as_bgr_converts_every_decoder_format(shape, kind, level):
+    image = as_bgr(np.full(shape, level * (257 if kind == np.uint16 else 1), kind), 'x')
+    assert image.shape == (5, 7, 3) and image.dtype == np.uint8 and (image == level).all()
 
 
 def handles():
@@ -411,14 +411,14 @@ def handles():
 
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='counts handles in /proc')
-def test_200_failed_opens_leave_nothing():
+def test_failed_opens_leak_nothing():
     with network_camera() as camera:
         source = open_source(f'http://127.0.0.1:{camera.port}/')
         assert source.read().shape == (480, 640, 3)
     counts, sizes = [], []
     for n in range(220):
         with pytest.raises(SourceError):
-            for _ in range(500):  # what was sent before may still be under way
+            for _ in range(500):  # data sent before may still arrive
                 source.read()
         if n in (20, 219):
             counts.append(handles())
@@ -432,7 +432,7 @@ def test_200_failed_opens_leave_nothing():
 
 
 @pytest.mark.parametrize('size', [(320, 240), (640, 480)])
-def test_a_stream_that_changes_its_size_goes_on(size):
+def test_stream_that_changes_its_size_continues(size):
     with network_camera() as camera:
         camera.size = (480, 360)
         source = open_source(f'http://127.0.0.1:{camera.port}/')

@@ -74,7 +74,7 @@ def test_each_node_ends_when_told_twice(node, number):
 
 
 @pytest.mark.parametrize('words,reason', [
-    (('camera_node', 'source:=/nowhere.mp4'), "source '/nowhere.mp4' is no file or folder"),
+    (('camera_node', 'source:=/nowhere.mp4'), "source '/nowhere.mp4' is not a file, folder"),
     (('camera_node', 'source:=97'), "source '97' cannot be opened"),
     (('camera_node', 'source:=sample', 'camera_info_url:=/nowhere.yaml'), '/nowhere.yaml'),
     (('camera_node', 'rate:=-1.0'), 'rate'),
@@ -87,7 +87,7 @@ def test_each_node_ends_when_told_twice(node, number):
     (('gaze_node', 'track_prefix:="1"'), 'track_prefix'),
     (('visualizer_node', 'output:=picture.gif'), "output 'picture.gif'"),
     (('visualizer_node', 'output:=/proc/nowhere/out.mp4'), "output '/proc/nowhere/out.mp4'"),
-    (('pipeline', 'source:=/nowhere.mp4'), "source '/nowhere.mp4' is no file or folder"),
+    (('pipeline', 'source:=/nowhere.mp4'), "source '/nowhere.mp4' is not a file, folder"),
 ])
 def test_what_cannot_work_ends_with_one_clear_line(words, reason):
     process = Process(*words)

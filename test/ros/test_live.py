@@ -151,7 +151,7 @@ def wait_for_subscribers(p):
     assert 'at its end' not in process.text
     assert put(p.listener, 'waits', wait_for_subscribers=0) == ''
     assert process.end(10) == 0, process.text
-    assert 'starting all the same' not in process.text
+    assert 'starting anyway' not in process.text
 
 
 def exit_on_end(p):

@@ -1,4 +1,4 @@
-"""Where pictures come from: a webcam, a file, images, a URL, or the sample."""
+"""Image sources: webcam, video file, image files, URL or the built-in sample."""
 from pathlib import Path
 from typing import Optional, Protocol
 
@@ -13,49 +13,50 @@ _URL_SCHEMES = ('http://', 'https://', 'rtsp://', 'rtsps://', 'rtmp://', 'srt://
 
 
 class Source(Protocol):
-    """What a source has to offer."""
+    """Interface of every source."""
 
-    #: Pictures a second as they should be played; 0 for a live source, which sets its own pace.
+    #: Playback rate in images per second; 0 for a live source, which sets its own pace.
     rate: float
-    #: How many pictures there are in one pass, 0 where that is not known.
+    #: Number of images in one pass; 0 if unknown.
     count: int
-    #: time.monotonic() at which the last picture was taken; NaN for what is played.
+    #: time.monotonic() at which the last image was captured; NaN if the source is not live.
     capture_time: float
-    #: Whether it starts again at its end; without effect on what has none.
+    #: Whether to restart at the end; no effect on a source without an end.
     loop: bool
-    #: What the source is, for messages; never with a password.
+    #: Name for messages, without any password.
     name: str
 
     def read(self) -> Optional[np.ndarray]:
-        """Return the next (H, W, 3) uint8 BGR picture, or None at the end.
+        """Return the next (H, W, 3) uint8 BGR image, or None at the end.
 
-        :raises PictureError: for one that cannot be decoded.
-        :raises SourceError: where a live or a looped source fails; the next call may succeed.
+        :raises ImageError: if this image cannot be decoded.
+        :raises SourceError: if a live or looped source fails; the next call may succeed.
         """
 
     def close(self) -> None:
-        """Let go of the device or file; a live source opens it again when it is read."""
+        """Release the device or file; reading a live source opens it again."""
 
 
 class LiveSource(Source, Protocol):
-    """What a source of :attr:`rate` 0 has to offer beside."""
+    """Interface of a source whose :attr:`rate` is 0."""
 
     def reopened(self) -> 'LiveSource':
-        """Return another one for the same device, which it opens when it is read."""
+        """Return a new source of the same device, which it opens at the first read."""
 
 
 def open_source(
         source: str, *, width: int = 0, height: int = 0, fps: float = 0.0,
         loop: bool = False) -> Source:
-    """Return the source of that name.
+    """Return the source with this name.
 
-    :param source: a webcam's index or /dev/video*, a video file, an image, a folder of images, an
+    :param source: a webcam index or /dev/video*, a video file, an image, a folder of images, an
         http or rtsp URL, or ``sample``.
-    :param width: asked of a webcam; the sample is drawn so. 0 for its own.
-    :param height: likewise.
-    :param fps: likewise.
-    :param loop: start a file again when it ends.
-    :raises SourceError: naming the source and why it cannot be opened.
+    :param width: requested width of a webcam or of the sample in pixels; 0 = the default.
+    :param height: requested height of a webcam or of the sample in pixels; 0 = the default.
+    :param fps: requested images per second of a webcam, the sample or image files; 0 = the
+        default.
+    :param loop: restart a file at its end.
+    :raises SourceError: naming the source and the reason if it cannot be opened.
     """
     source = str(source).strip()
     if source == 'sample':
@@ -66,14 +67,14 @@ def open_source(
         return open_url(source, loop=loop)
     try:
         path = Path(source.removeprefix('file://')).expanduser()
-        there = source.startswith('/dev/video') or bool(source) and path.exists()
-    except (OSError, RuntimeError, ValueError):  # too long for a name; the home of nobody; a zero
-        there = False
-    if not there:
+        exists = source.startswith('/dev/video') or bool(source) and path.exists()
+    except (OSError, RuntimeError, ValueError):  # name too long, unknown user after ~, NUL
+        exists = False
+    if not exists:
         raise SourceError(
-            f"source '{redact_url(source)}' is no file or folder; it may be "
-            "a webcam's index (0), a video file, an image, a folder of images, an http or rtsp "
-            "URL, or 'sample'")
+            f"source '{redact_url(source)}' is not a file, folder, webcam index or URL; expected "
+            'a webcam index (0), a video file, an image, a folder of images, an http or rtsp URL, '
+            "or 'sample'")
     if source.startswith('/dev/video') or path.is_char_device():
         return LiveCapture(str(path), width=width, height=height, fps=fps)
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:

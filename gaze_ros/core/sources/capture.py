@@ -1,4 +1,4 @@
-"""Webcams, streams and video files, through OpenCV."""
+"""Webcams, network streams and video files, read by OpenCV."""
 from contextlib import suppress
 from copy import copy
 import logging
@@ -18,26 +18,25 @@ import numpy as np
 
 _log = logging.getLogger(__name__)
 
-#: Seconds after which a stream or a webcam that cannot be opened, or gives nothing, has failed.
-#: OpenCV waits 30 s for a stream, and 10 s for a webcam. One that is triggered less often needs
-#: OpenCV's own OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT, and at most 10 there.
+#: Seconds after which opening or reading a stream or a webcam has failed. OpenCV's own limits are
+#: 30 s for a stream and 10 s for a webcam. A webcam that is triggered less often needs OpenCV's
+#: variable OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT, at most 10.
 _TIMEOUT = 5
 
-#: Pictures of a file in a row that may be beyond decoding, and it goes on with those behind them.
-_LOST = 300
+#: Consecutive undecodable images of a file after which it counts as ended.
+_MAX_UNDECODABLE = 300
 
-#: Share of its pictures that a file may lack without a word: some formats only estimate how many
-#: there are.
-_LACKING = 0.1
+#: Tolerated share of missing images at the end of a file: some formats only estimate the count.
+_MAX_MISSING_SHARE = 0.1
 
 
 class VideoFile:
-    """A video file, here or behind a URL, played at its own rate.
+    """A video file, local or behind a URL, with its own rate.
 
-    What cannot be decoded is left out, and told once; so is that a file ends early.
+    Undecodable images are skipped. The first ones and an early end are logged once.
 
     :param location: path or URL.
-    :raises SourceError: if it holds no video OpenCV can decode.
+    :raises SourceError: if OpenCV cannot decode it as a video.
     """
 
     capture_time = math.nan
@@ -46,75 +45,81 @@ class VideoFile:
         self.name = redact_url(location)
         self._location = location
         self.loop = loop
-        self._told_lost = self._told_short = False
+        self._undecodable_logged = self._early_end_logged = False
         self._open()
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 0 < rate <= 1000 else 30.0
 
     def read(self) -> Optional[np.ndarray]:
-        """Return the next picture, or None at the end of a file that is not looped.
+        """Return the next image, or None at the end of a file that is not looped.
 
-        :raises SourceError: if a looped file is gone, or has no picture.
+        :raises SourceError: if a looped file was removed or has no image.
         """
-        picture = self._next()
-        if picture is None and self.loop:
-            # Opened anew: seeking to 0 is not exact in every container.
+        image = self._next()
+        if image is None and self.loop:
+            # Opened again: seeking to 0 is not exact in every container.
             self._capture.release()
             self._open()
-            picture = self._next()
-            if picture is None:
-                raise SourceError(f"source '{self.name}' has no picture OpenCV can decode")
-        return picture
+            image = self._next()
+            if image is None:
+                raise SourceError(f"source '{self.name}' has no image that OpenCV can decode")
+        return image
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         self._capture.release()
 
     def _next(self) -> Optional[np.ndarray]:
-        """Return the next picture that can be decoded, or None at the end."""
-        # A read may fail in the middle, too. A server that stalled is not waited for again.
-        here = '://' not in self._location
-        for lost in range(min(_LOST, max(0, self.count - self._played)) + 1 if here else 1):
+        """Return the next image that can be decoded, or None at the end."""
+        # A read may fail in the middle of a file, too. A stalled server is not retried: each
+        # attempt would wait for its timeout.
+        local = '://' not in self._location
+        attempts = min(_MAX_UNDECODABLE, max(0, self.count - self._position)) + 1 if local else 1
+        for skipped in range(attempts):
             try:
-                ok, picture = self._capture.read()
+                ok, image = self._capture.read()
             except cv2.error:
                 continue
             if ok:
-                if lost and not self._told_lost:
-                    self._told_lost = True
+                if skipped and not self._undecodable_logged:
+                    self._undecodable_logged = True
                     _log.warning(
-                        "source '%s': %d pictures from the %d. on cannot be decoded: they, and "
-                        'others like them, are left out', self.name, lost, self._played + 1)
-                self._played += lost + 1
-                return as_bgr(picture, self.name)
-        if self._played < (1 - _LACKING) * self.count and not self._told_short:
-            self._told_short = True
-            _log.warning("source '%s' ends after %d of %d pictures: is the file whole?",
-                         self.name, self._played, self.count)
+                        "source '%s': %d images from number %d on cannot be decoded; these and "
+                        'later ones are skipped', self.name, skipped, self._position + 1)
+                self._position += skipped + 1
+                return as_bgr(image, self.name)
+        early = self._position < (1 - _MAX_MISSING_SHARE) * self.count
+        if early and not self._early_end_logged:
+            self._early_end_logged = True
+            _log.warning("source '%s' ends after %d of %d images: is the file complete?",
+                         self.name, self._position, self.count)
         return None
 
     def _open(self) -> None:
         self._capture = _open_url(self._location) if '://' in self._location else (
             _open(self._location, cv2.CAP_ANY))
-        # FFmpeg plays text, too: as a terminal that shows it.
+        # FFmpeg renders text files as video, too.
         text = int(self._capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter_fourcc(*'ansi')
         if text or not self._capture.isOpened():
             self._capture.release()
             path = Path(self._location)
-            what = f'{path.stat().st_size} bytes' if path.is_file() else 'not there'
+            size = f'{path.stat().st_size} bytes' if path.is_file() else 'does not exist'
             raise SourceError(
-                f"source '{self.name}' ({what}) is no video OpenCV can decode: is it whole, and a "
-                'video?')
+                f"source '{self.name}' ({size}) is not a video that OpenCV can decode; expected a "
+                'complete video file')
         self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        #: Pictures of this pass that are behind.
-        self._played = 0
+        #: Number of images of this pass already read or skipped.
+        self._position = 0
 
 
 class LiveCapture:
-    """A webcam or a network stream: pictures come at its own pace.
+    """A webcam or a network stream, which sets its own pace.
 
     :param device: index, device path or URL.
-    :param width: asked of a webcam, as are height and fps; it may give others. 0 for its own.
+    :param width: requested width of a webcam in pixels; 0 = the driver's default. The driver may
+        choose other values than the requested ones.
+    :param height: requested height of a webcam in pixels; 0 = the driver's default.
+    :param fps: requested images per second of a webcam; 0 = the driver's default.
     :raises SourceError: if it cannot be opened.
     """
 
@@ -126,7 +131,7 @@ class LiveCapture:
     def __init__(self, device: Union[int, str], *, width: int = 0, height: int = 0,
                  fps: float = 0.0) -> None:
         self._device = device
-        self._wanted = {
+        self._requested = {
             cv2.CAP_PROP_FRAME_WIDTH: width, cv2.CAP_PROP_FRAME_HEIGHT: height,
             cv2.CAP_PROP_FPS: fps}
         self.name = redact_url(str(device))
@@ -134,40 +139,40 @@ class LiveCapture:
         self._open()
 
     def read(self) -> np.ndarray:
-        """Return the next picture; after a failure, open the device anew first.
+        """Return the next image; after a failure, open the device again first.
 
-        :raises PictureError: if one comes that cannot be decoded.
-        :raises SourceError: if none comes.
+        :raises ImageError: if this image cannot be decoded.
+        :raises SourceError: if the device delivers no image.
         """
         if self._capture is None:
             self._open()
-        picture, words = None, ''
-        # Taken when it was grabbed; decoding can take as long as the picture's way here.
+        image, reason = None, ''
+        # The capture time is that of the grab: decoding may take as long as the transfer.
         try:
             ok = self._capture.grab()
         except cv2.error as e:
-            ok, words = False, f': {e.err}'
+            ok, reason = False, f': {e.err}'
         self.capture_time = time.monotonic()
         if not ok:
             self.close()
-            raise SourceError(f"source '{self.name}' gives no picture{words}")
+            raise SourceError(f"source '{self.name}' delivers no image{reason}")
         with suppress(cv2.error):
-            picture = self._capture.retrieve()[1]
-        return as_bgr(picture, self.name)
+            image = self._capture.retrieve()[1]
+        return as_bgr(image, self.name)
 
     @property
     def finite(self) -> bool:
-        """Whether this is a file after all."""
+        """Whether this is in fact a file."""
         return self._capture is not None and self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
 
     def close(self) -> None:
-        """Let go of the device; to read opens it again."""
+        """Release the device; reading opens it again."""
         capture, self._capture = self._capture, None
         if capture is not None:
             capture.release()
 
     def reopened(self) -> 'LiveCapture':
-        """Return another one for the same device, which it opens when it is read."""
+        """Return a new capture of the same device, which it opens at the first read."""
         other = copy(self)
         other._capture = None
         return other
@@ -176,7 +181,7 @@ class LiveCapture:
         if isinstance(self._device, str) and '://' in self._device:
             capture = _open_url(self._device)
         else:
-            # On Linux only its own back end: the others try in vain, and print pages.
+            # Only the native backend on Linux: the others fail and print pages of messages.
             linux = sys.platform.startswith('linux')
             capture = _open(self._device, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
         if not capture.isOpened():
@@ -184,16 +189,16 @@ class LiveCapture:
             raise SourceError(
                 f"source '{self.name}' cannot be opened: is it plugged in or reachable, not in "
                 'use by another program, and may this user read it?')
-        for key, value in self._wanted.items():
+        for key, value in self._requested.items():
             if value:
                 capture.set(key, value)
-        # The newest picture, not the oldest of a driver's queue; not every back end listens.
+        # The newest image, not the oldest of the driver's queue; not every backend supports it.
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         self._capture = capture
 
 
 def open_url(url: str, *, loop: bool = False) -> Union[VideoFile, LiveCapture]:
-    """Return the video file or the live stream behind a URL: a file has an end.
+    """Return the video file or the live stream at a URL; only a file has an end.
 
     :raises SourceError: if it cannot be opened.
     """
@@ -211,8 +216,8 @@ def _open_url(url: str) -> cv2.VideoCapture:
         cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1000 * _TIMEOUT])
 
 
-def _open(what: Union[int, str], *how: object) -> cv2.VideoCapture:
+def _open(device: Union[int, str], *options: object) -> cv2.VideoCapture:
     os.environ.setdefault('OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT', str(_TIMEOUT))
     native_threads.configure_opencv_logging()
     native_threads.silence_opencv()
-    return cv2.VideoCapture(what, *how)
+    return cv2.VideoCapture(device, *options)

@@ -1,4 +1,4 @@
-"""A thread whose calls may hang, and the one that takes its place then."""
+"""The capture thread, whose reads may hang, and the watchdog that replaces it then."""
 from collections.abc import Callable
 from threading import Event, Lock, Thread
 import time
@@ -8,37 +8,39 @@ from gaze_ros.core.sources import Source
 
 _T = TypeVar('_T')
 
-#: Seconds after which a call hangs: the driver or the disk does, for OpenCV gives up a webcam or
-#: a stream after 5 s, and after twice that one that has to be opened first. And how often it is
-#: looked after, in seconds.
-HANG_TIMEOUT, _LOOK = 12.0, 0.5
+#: Seconds after which a call counts as hanging in a driver or a disk: OpenCV gives up a webcam or
+#: a stream after 5 s, or after twice that if it has to open it first.
+HANG_TIMEOUT = 12.0
+#: Seconds between two checks of the watchdog.
+_CHECK_PERIOD = 0.5
 
 
 class AbandonedError(Exception):
-    """Ends a thread whose place another one has taken."""
+    """Ends a thread that another one has replaced."""
 
 
 class CaptureThread:
-    """A thread that plays, until it is left behind.
+    """A thread that plays sources until it is abandoned.
 
-    :ivar source: what it plays; None between two.
-    :ivar left: whether another thread has taken its place.
+    :ivar source: the source being played; None between two sources.
+    :ivar abandoned: whether another thread has replaced this one.
     """
 
     def __init__(self, run: Callable[['CaptureThread'], None]) -> None:
         self.source: Optional[Source] = None
         self.abandoned = False
-        #: time.monotonic() at which a call began that is under way, and whether that was told.
+        #: time.monotonic() at which the current call started; None without one.
         self.since: Optional[float] = None
+        #: Whether the current call was reported as hanging.
         self.reported = False
         self.lock = Lock()
         self.thread = Thread(target=run, args=(self,), name='camera', daemon=True)
         self.thread.start()
 
     def call(self, function: Callable[[], _T]) -> _T:
-        """Return what a call returns that may hang.
+        """Return the result of a call that may hang.
 
-        :raises LeftBehindError: if it hung, and another thread has gone on.
+        :raises AbandonedError: if it hung and another thread took over.
         """
         self.reported, self.since = False, time.monotonic()
         try:
@@ -51,62 +53,63 @@ class CaptureThread:
 
 
 class CaptureWatchdog:
-    """Has turns run one after the other, and the next take over from one that hangs.
+    """Runs one capture thread and starts a new one when it hangs.
 
-    One that was left behind ends when its call returns, if it ever does. Until then the next one
-    is not left behind: threads do not pile up.
+    An abandoned thread ends when its call returns, if ever. Until then its successor is not
+    abandoned, so threads do not accumulate.
 
-    :param run: what a turn runs, in its thread.
-    :param hangs: called once for a call that hangs.
-    :param hand_over: whether another turn can go on in place of one that hangs; called with its
-        lock held.
+    :param run: function that a capture thread runs.
+    :param on_hang: called once per hanging call.
+    :param hand_over: returns whether a new thread can replace the hanging one; called with the
+        lock of the hanging thread held.
     """
 
-    def __init__(self, run: Callable[[CaptureThread], None], hangs: Callable[[CaptureThread], None],
-                 hand_over: Callable[[CaptureThread], bool]) -> None:
+    def __init__(
+            self, run: Callable[[CaptureThread], None], on_hang: Callable[[CaptureThread], None],
+            hand_over: Callable[[CaptureThread], bool]) -> None:
         self._run = run
-        self._hangs = hangs
+        self._on_hang = on_hang
         self._hand_over = hand_over
-        self._ending = Event()
+        self._stopping = Event()
         self._current: Optional[CaptureThread] = None
         self._abandoned: Optional[CaptureThread] = None
-        self._watch: Optional[Thread] = None
+        self._watch_thread: Optional[Thread] = None
 
     def start(self) -> None:
-        """Begin the first turn."""
-        self._ending = Event()
+        """Start the first capture thread."""
+        self._stopping = Event()
         self._current = CaptureThread(self._run)
-        self._watch = Thread(
-            target=self._look, args=(self._ending,), name='camera_watch', daemon=True)
-        self._watch.start()
+        self._watch_thread = Thread(
+            target=self._watch, args=(self._stopping,), name='camera_watch', daemon=True)
+        self._watch_thread.start()
 
     def stop(self) -> None:
-        """Have no turn follow; to end the one at work is the owner's."""
-        self._ending.set()
+        """Start no further capture thread; the owner ends the running one."""
+        self._stopping.set()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the turn, in seconds; False where it hangs."""
+        """Wait at most ``timeout`` seconds for the thread; return False if it still runs."""
         if self._current is None:
             return True
         until = time.monotonic() + timeout
-        self._watch.join(timeout)
+        self._watch_thread.join(timeout)
         self._current.thread.join(max(0.0, until - time.monotonic()))
         return not self._current.thread.is_alive()
 
-    def _look(self, ending: Event) -> None:
-        while not ending.wait(_LOOK):
-            turn = self._current
-            since = turn.since
+    def _watch(self, stopping: Event) -> None:
+        while not stopping.wait(_CHECK_PERIOD):
+            current = self._current
+            since = current.since
             if since is None or time.monotonic() - since < HANG_TIMEOUT:
                 continue
-            if not turn.reported:
-                turn.reported = True
-                self._hangs(turn)
+            if not current.reported:
+                current.reported = True
+                self._on_hang(current)
             if self._abandoned is not None and self._abandoned.thread.is_alive():
                 continue
-            with turn.lock:
-                # Another call than the one that hung is none of its.
-                if turn.since != since or not self._hand_over(turn):
+            with current.lock:
+                # The hanging call may have returned meanwhile.
+                if current.since != since or not self._hand_over(current):
                     continue
-                turn.abandoned = True
-            self._abandoned, self._current = turn, CaptureThread(self._run)
+                current.abandoned = True
+            self._abandoned, self._current = current, CaptureThread(self._run)

@@ -18,10 +18,10 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.p
 
 
 class ImageFiles:
-    """Still pictures played as a video; one that cannot be decoded is skipped and told.
+    """Image files played as a video; an undecodable one is skipped and logged once.
 
     :param path: an image or a folder of images.
-    :param rate: pictures a second.
+    :param rate: images per second.
     :raises SourceError: if there is no image.
     """
 
@@ -37,20 +37,20 @@ class ImageFiles:
         self.count = len(self._paths)
         self.capture_time = math.nan
         self._next = 0
-        self._still: Optional[np.ndarray] = None
-        #: Those that could not be decoded.
-        self._told: set[Path] = set()
+        self._single_image: Optional[np.ndarray] = None
+        #: Undecodable files that were logged.
+        self._logged: set[Path] = set()
         native_threads.silence_opencv()
         if self.count == 1 and self._decode(self._paths[0]) is None:
             raise SourceError(
-                f"source '{self._paths[0]}' ({self._paths[0].stat().st_size} bytes) is no image "
-                f'OpenCV can decode: one that is whole, of at most {MAX_PIXELS} pixels, was '
-                'expected')
+                f"source '{self._paths[0]}' ({self._paths[0].stat().st_size} bytes) is not an "
+                f'image that OpenCV can decode; expected a complete image of at most {MAX_PIXELS} '
+                'pixels')
 
     def read(self) -> Optional[np.ndarray]:
-        """Return the next picture, or None at the end.
+        """Return the next (H, W, 3) uint8 BGR image, or None at the end.
 
-        :raises SourceError: if it is looped and there is none that can be decoded.
+        :raises SourceError: if the files are looped and none can be decoded.
         """
         for _ in range(self.count):
             if self._next == self.count:
@@ -59,31 +59,31 @@ class ImageFiles:
                 self._next = 0
             path = self._paths[self._next]
             self._next += 1
-            picture = self._decode(path)
-            if picture is not None:
-                return picture
-            if path not in self._told:
-                self._told.add(path)
-                _log.warning("'%s' is no image OpenCV can decode: skipped", path)
+            image = self._decode(path)
+            if image is not None:
+                return image
+            if path not in self._logged:
+                self._logged.add(path)
+                _log.warning("'%s' is not an image that OpenCV can decode: skipped", path)
         if self.loop:
-            raise SourceError(f"source '{self.name}' has no image OpenCV can decode")
+            raise SourceError(f"source '{self.name}' has no image that OpenCV can decode")
         return None
 
     def close(self) -> None:
-        """Let go of the picture in memory."""
-        self._still = None
+        """Release the image in memory."""
+        self._single_image = None
 
     def _decode(self, path: Path) -> Optional[np.ndarray]:
-        if self._still is not None:
-            return self._still
-        picture = None
-        with suppress(cv2.error, OSError):  # one too large to be true, or gone
-            if not path.is_file():  # a pipe that never ends
+        if self._single_image is not None:
+            return self._single_image
+        image = None
+        with suppress(cv2.error, OSError):  # implausibly large, or removed
+            if not path.is_file():  # reading a pipe might never end
                 return None
             with open(path, 'rb') as file:
                 if png_too_large(file.read(24)):
                     return None
-            picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if self.count == 1:
-            self._still = picture
-        return picture
+            self._single_image = image
+        return image

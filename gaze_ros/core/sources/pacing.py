@@ -1,4 +1,4 @@
-"""Playing a file as a camera would."""
+"""Plays a file at a constant rate, as a camera delivers it."""
 from threading import Event
 from time import monotonic
 
@@ -6,9 +6,9 @@ from time import monotonic
 class Pacer:
     """Waits for the time of each frame of a constant rate.
 
-    A player that falls behind goes on from where it is: it never hurries to catch up.
+    A late player continues from the current time and does not catch up.
 
-    :param rate: frames a second, > 0.
+    :param rate: frames per second, > 0.
     """
 
     def __init__(self, rate: float) -> None:
@@ -16,7 +16,7 @@ class Pacer:
         self._due = 0.0
 
     def approach(self, stop: Event, lead: float) -> bool:
-        """Wait until ``lead`` seconds before the next frame is due; False if ``stop`` was set."""
+        """Wait until ``lead`` seconds before the next frame; return False if ``stop`` was set."""
         return not stop.wait(max(0.0, self._due - lead - monotonic()))
 
     def wait(self, stop: Event) -> bool:

@@ -1,4 +1,4 @@
-"""Playing a source: each picture at its time, in a thread that other sources can be given to."""
+"""Plays the source of the camera node: each image at its time, in a thread of its own."""
 from collections.abc import Callable
 import logging
 from threading import Event, Lock
@@ -22,224 +22,233 @@ import numpy as np
 
 _log = logging.getLogger(__name__)
 
-#: Seconds a file waits for those who are to see it, a failed camera until it is tried again, and
-#: the last picture of a file has to get through.
-_WAIT, _RETRY, _LINGER = 15.0, 1.0, 1.0
+#: Seconds that a file waits for its subscribers.
+_SUBSCRIBER_TIMEOUT = 15.0
+#: Seconds between two attempts to read a failed source.
+_RETRY_PERIOD = 1.0
+#: Seconds that the last image of a file has to pass through the pipeline.
+_LINGER = 1.0
 
-#: A file is read this many times earlier than reading the last picture took.
+#: A file is read this many times the last read's duration before the image is due.
 _LEAD = 2.0
 
-#: Pictures in a row that cannot be decoded, after which a camera is opened anew.
-_SPOILT = 30
+#: Consecutive undecodable images after which a camera is opened again.
+_MAX_UNDECODABLE = 30
 
 
 def wait_for_subscribers(missing: Callable[[], str], woken: Event) -> bool:
-    """Wait for those who are to see a file, 15 s at most; return False if woken meanwhile.
+    """Wait for the subscribers of a file, 15 s at most; return False if woken meanwhile.
 
-    :param missing: asked again and again: what is waited for, or '' where it may start.
+    :param missing: polled: what is still missing, or '' to start.
     """
-    until = time.monotonic() + _WAIT
-    while words := missing():
+    until = time.monotonic() + _SUBSCRIBER_TIMEOUT
+    while state := missing():
         if woken.wait(0.02):
             return False
         if time.monotonic() > until:
-            _log.warning('%s, after %g s: starting all the same', words, _WAIT)
+            _log.warning('timed out waiting for subscribers (%s after %g s); starting anyway',
+                         state, _SUBSCRIBER_TIMEOUT)
             break
     return True
 
 
 class Player:
-    """Plays a source for as long as it is begun.
+    """Plays a source from :meth:`start` to :meth:`request_stop`.
 
-    A live source whose read hangs is left to its thread, which closes it if it ever returns, and
-    opened anew in another one. A file that hangs is waited for: it would begin at its start.
-    Either is left for a source that is put in its place.
+    A live source whose read hangs is left to its thread, which closes it if the read ever returns;
+    a new thread opens the device again. A file that hangs is waited for, because opened again it
+    would start over. Either is abandoned when :meth:`replace` gives another source.
 
-    :param source: the player's from here on; :meth:`close` closes it.
-    :param stage: counts the pictures that come and those that cannot be read.
-    :param publish: gets each (H, W, 3) uint8 picture, its source, and the seconds reading it took.
-    :param missing: asked before a file starts: what it waits for, or '' where it may start.
-    :param at_end: called when the last picture of a file has got through; it may be called again.
-    :param failed: called with what ends the thread against all expectation.
-    :ivar rate: pictures a second at which a file is played; 0 for its own. To be changed followed
-        by :meth:`wake`.
-    :ivar failure: why the source gives nothing at present, or ''.
-    :ivar idle: why it is right that it gives nothing at present, or ''.
+    :param source: owned by the player; :meth:`close` closes it.
+    :param stats: counts the images received and those that cannot be read.
+    :param publish: called with each (H, W, 3) uint8 BGR image, its source, and the seconds that
+        reading it took.
+    :param missing: called before a file starts: which subscribers are missing, or '' to start.
+    :param on_end: called after the last image of a file had time to pass through the pipeline; may
+        be called again.
+    :param on_failure: called with an unexpected exception that ends the thread.
+    :ivar rate: playback rate of a file in images per second; 0 = its own. Call :meth:`wake` after
+        a change.
+    :ivar failure: why the source delivers no images at present, or ''.
+    :ivar idle: reason for intentionally delivering no images at present, or ''.
     """
 
     def __init__(
-            self, source: Source, stage: StageStats,
+            self, source: Source, stats: StageStats,
             publish: Callable[[np.ndarray, Source, float], None], missing: Callable[[], str],
-            at_end: Callable[[], None], failed: Callable[[Exception], None]) -> None:
+            on_end: Callable[[], None], on_failure: Callable[[Exception], None]) -> None:
         self._sources = HotSwap(source)
-        #: While a source is put in, or the place of the sources is taken by another.
-        self._putting = Lock()
-        self._stage = stage
+        #: Held while a source is replaced, or the HotSwap itself.
+        self._replacing = Lock()
+        self._stats = stats
         self._publish = publish
         self._missing = missing
-        self._at_end = at_end
-        self._failed = failed
+        self._on_end = on_end
+        self._on_failure = on_failure
         self.rate = 0.0
         self.failure = self.idle = ''
-        #: Set wherever the thread waits: it is to end, or to mind what has changed.
+        #: Wakes the waiting thread, so that it stops or applies a change.
         self._woken = Event()
-        self._ending = False
-        self._begun: Optional[Source] = None
-        #: What was played last, and how many pictures had been published before it.
-        self._played, self._before = source, stage.rate.count
-        #: Pictures in a row that could not be decoded, and of which source that was told.
+        self._stopping = False
+        #: Source whose subscribers were waited for.
+        self._started: Optional[Source] = None
+        #: The source played last, and the number of images published before it.
+        self._played, self._count_before = source, stats.rate.count
+        #: Number of consecutive undecodable images.
         self._undecodable = 0
-        self._reported: Optional[Source] = None
-        self._watchdog = CaptureWatchdog(self._run, self._hangs, self._hand_over)
+        #: Source for which an undecodable image was logged.
+        self._logged: Optional[Source] = None
+        self._watchdog = CaptureWatchdog(self._run, self._report_hang, self._hand_over)
 
     @property
     def source(self) -> Source:
-        """What is played, or is about to be."""
+        """The source that is played, or will be next."""
         return self._sources.newest
 
     def replace(self, source: Source) -> None:
-        """Go on with another source after the picture that is being read; close the old one."""
-        with self._putting:
+        """Continue with another source after the current read; close the old one."""
+        with self._replacing:
             self._sources.replace(source)
         self._woken.set()
 
     def wake(self) -> None:
-        """Mind what was changed at once, not at the time of the next picture."""
+        """Apply a change at once, not at the time of the next image."""
         self._woken.set()
 
     def start(self) -> None:
-        """Begin to play, or go on where it was ended."""
+        """Start or resume playing."""
         self.failure = self.idle = ''
-        self._ending = False
-        self._begun = None
+        self._stopping = False
+        self._started = None
         self._watchdog.start()
 
     def request_stop(self) -> None:
-        """Tell the thread to end."""
-        self._ending = True
+        """Ask the thread to stop; return at once."""
+        self._stopping = True
         self._watchdog.stop()
         self._woken.set()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread, in seconds; False where a read hangs."""
+        """Wait at most ``timeout`` seconds for the thread; return False if a read hangs."""
         return self._watchdog.join(timeout)
 
     def close(self) -> None:
-        """Let go of the source; the thread has ended."""
+        """Release the source; call after the thread has stopped."""
         self._sources.close()
 
-    def _run(self, turn: CaptureThread) -> None:
+    def _run(self, thread: CaptureThread) -> None:
         try:
-            while not self._ending:
+            while not self._stopping:
                 self._woken.clear()
-                if self._ending:  # told between the two lines above
+                if self._stopping:  # requested between the two lines above
                     return
-                turn.source = None
-                turn.source = turn.call(self._sources.acquire)
-                self._play(turn, turn.source)
+                thread.source = None
+                thread.source = thread.call(self._sources.acquire)
+                self._play(thread, thread.source)
         except AbandonedError:
-            if turn.source is not None:
-                turn.source.close()
+            if thread.source is not None:
+                thread.source.close()
         except Exception as e:
-            if not self._ending:
-                self._failed(e)
+            if not self._stopping:
+                self._on_failure(e)
 
-    def _hangs(self, turn: CaptureThread) -> None:
-        source = turn.source or self.source
-        self._report(f"source '{source.name}' hangs: no answer for {HANG_TIMEOUT:g} s",
-                   'waiting for it' if source.rate else 'opening it anew beside')
+    def _report_hang(self, thread: CaptureThread) -> None:
+        source = thread.source or self.source
+        self._report(
+            f"source '{source.name}' hangs: no answer for {HANG_TIMEOUT:g} s",
+            'waiting for it' if source.rate else 'opening it again in another thread')
 
-    def _hand_over(self, turn: CaptureThread) -> bool:
-        """Give the next turn another source than the one that hangs, if there can be one."""
-        with self._putting:
+    def _hand_over(self, thread: CaptureThread) -> bool:
+        """Give the next thread another source than the hanging one, if possible."""
+        with self._replacing:
             source = self.source
-            if source is turn.source:
+            if source is thread.source:
                 if source.rate:
                     return False
-                source = self._begun = source.reopened()
+                source = self._started = source.reopened()
             self._sources = HotSwap(source)
         return True
 
-    def _play(self, turn: CaptureThread, source: Source) -> None:
-        """Publish what a source gives until woken."""
+    def _play(self, thread: CaptureThread, source: Source) -> None:
+        """Publish the images of a source until woken."""
         if source is not self._played:
-            self._played, self._before = source, self._stage.rate.count
+            self._played, self._count_before = source, self._stats.rate.count
             self._undecodable = 0
         rate = source.rate and (self.rate or source.rate)
         pacer = Pacer(rate) if rate else None
-        if source is not self._begun:
+        if source is not self._started:
             self.failure = self.idle = ''
-            if pacer and not wait_for_subscribers(self._waiting, self._woken):
+            if pacer and not wait_for_subscribers(self._missing_subscribers, self._woken):
                 return
             self.idle = ''
-            self._begun = source
-        reading = 0.0
+            self._started = source
+        read_time = 0.0
         while not self._woken.is_set():
-            # A file is read no sooner than need be: till then the cores are the other nodes'.
-            if pacer and not pacer.approach(self._woken, _LEAD * reading):
+            # A file is read as late as possible, to leave the processor to the other nodes.
+            if pacer and not pacer.approach(self._woken, _LEAD * read_time):
                 return
             start = time.monotonic()
             try:
-                picture = turn.call(source.read)
+                image = thread.call(source.read)
             except ImageError as e:
-                self._skip_image(turn, source, str(e))
+                self._skip_image(thread, source, str(e))
                 continue
             except SourceError as e:
                 self._fail(str(e))
                 continue
             except (ArithmeticError, LookupError, MemoryError, OSError, TypeError, ValueError,
-                    cv2.error) as e:  # of a driver or a decoder: the next one may come
+                    cv2.error) as e:  # of a driver or a decoder: the next read may succeed
                 self._fail(f"source '{source.name}': {e!r}")
                 continue
-            reading = time.monotonic() - start
+            read_time = time.monotonic() - start
             self._undecodable = 0
             if self.failure:
                 _log.info("source '%s' is back", source.name)
                 self.failure = ''
-            if picture is None:
-                self._end(source)
+            if image is None:
+                self._finish(source)
                 return
             self.idle = ''
-            self._stage.received()
-            if pacer and not pacer.wait(self._woken) and self._ending:
+            self._stats.received()
+            if pacer and not pacer.wait(self._woken) and self._stopping:
                 return
-            self._publish(picture, source, reading)
+            self._publish(image, source, read_time)
 
-    def _waiting(self) -> str:
+    def _missing_subscribers(self) -> str:
         self.idle = self._missing()
         return self.idle
 
-    def _skip_image(self, turn: CaptureThread, source: Source, reason: str) -> None:
-        """Leave out a picture; where there are many in a row, the source has failed."""
+    def _skip_image(self, thread: CaptureThread, source: Source, reason: str) -> None:
+        """Skip an undecodable image; after many in a row, the source has failed."""
         self._undecodable += 1
-        if self._undecodable < _SPOILT:
-            self._stage.dropped('failed')
-            self._stage.failed(reason)
-            if self._reported is not source:
-                self._reported = source
-                _log.warning('%s: it, and others like it, are left out', reason)
+        if self._undecodable < _MAX_UNDECODABLE:
+            self._stats.dropped('failed')
+            self._stats.failed(reason)
+            if self._logged is not source:
+                self._logged = source
+                _log.warning('%s; this image and later ones like it are skipped', reason)
             return
         if not source.rate:
-            turn.call(source.close)
+            thread.call(source.close)
         self._fail(reason)
 
     def _fail(self, reason: str) -> None:
-        self._report(reason, f'trying again every {_RETRY:g} s')
-        self._woken.wait(_RETRY)
+        self._report(reason, f'trying again every {_RETRY_PERIOD:g} s')
+        self._woken.wait(_RETRY_PERIOD)
 
-    def _report(self, reason: str, doing: str) -> None:
-        """Say why there are no pictures, and what is done about it: once until there are."""
-        self._stage.dropped('failed')
-        self._stage.failed(reason)
+    def _report(self, reason: str, action: str) -> None:
+        """Store why there are no images; log it and the reaction once, until images return."""
+        self._stats.dropped('failed')
+        self._stats.failed(reason)
         if not self.failure:
-            _log.error('%s; %s', reason, doing)
+            _log.error('%s; %s', reason, action)
         self.failure = reason
 
-    def _end(self, source: Source) -> None:
+    def _finish(self, source: Source) -> None:
         if not self.idle:
             _log.info("source '%s' is at its end after %d frames", source.name,
-                      self._stage.rate.count - self._before)
+                      self._stats.rate.count - self._count_before)
         self.idle = 'the source is at its end'
         if not self._woken.wait(_LINGER):
-            self._at_end()
+            self._on_end()
             self._woken.wait()

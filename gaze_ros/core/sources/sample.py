@@ -1,4 +1,4 @@
-"""A photographed face that moves through the picture: no camera and no file needed."""
+"""The built-in sample: a photographed face that moves, without a camera or file."""
 import math
 
 import cv2
@@ -6,15 +6,16 @@ from gaze_ros.core.errors import SourceError
 from gaze_ros.core.model_zoo.registry import package_file
 import numpy as np
 
-#: Middle of the face in astronaut.png (512 x 512), pixels.
+#: Center of the face in astronaut.png (512 x 512), pixels.
 _FACE = (224.0, 125.0)
 
 
 class Sample:
-    """Eileen Collins, by NASA (public domain), from scikit-image, panned and zoomed without end.
+    """Eileen Collins, by NASA (public domain), from scikit-image, panned and zoomed endlessly.
 
-    :param width: of the pictures, pixels; height likewise.
-    :param rate: pictures a second.
+    :param width: width of the images, pixels.
+    :param height: height of the images, pixels.
+    :param rate: images per second.
     :raises SourceError: if scikit-image is not installed.
     """
 
@@ -26,17 +27,17 @@ class Sample:
     def __init__(self, width: int = 640, height: int = 480, rate: float = 30.0) -> None:
         path = package_file(
             'skimage', 'data/astronaut.png',
-            "source 'sample' shows a photograph from it: pip install 'gaze_ros[sample]'")
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if picture is None:
+            "source 'sample' uses its photograph: pip install 'gaze_ros[sample]'")
+        photo = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if photo is None:
             raise SourceError(f"source 'sample': '{path}' cannot be decoded")
-        self._picture = picture
+        self._photo = photo
         self._size = (width, height)
         self.rate = rate
         self._index = 0
 
     def read(self) -> np.ndarray:
-        """Return the next picture; there is always one."""
+        """Return the next (H, W, 3) uint8 BGR image; there is no end."""
         t = self._index / self.rate
         self._index += 1
         width, height = self._size
@@ -45,7 +46,7 @@ class Sample:
         y = height * (0.48 + 0.12 * math.sin(2 * math.pi * t / 5))
         matrix = np.array([[zoom, 0, x - zoom * _FACE[0]], [0, zoom, y - zoom * _FACE[1]]])
         return cv2.warpAffine(
-            self._picture, matrix, self._size, borderMode=cv2.BORDER_REPLICATE)
+            self._photo, matrix, self._size, borderMode=cv2.BORDER_REPLICATE)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: the sample holds no device."""

@@ -7,8 +7,8 @@ from support import wait_until
 
 #: What a device does, and what is said of it.
 FAULTS = {
-    'gone': 'gives no picture', 'empty': 'gives an empty picture',
-    'none': 'gives an empty picture', 'odd': 'shape (480, 640, 2)', 'raises': 'gives no picture: '}
+    'gone': 'delivers no image', 'empty': 'delivers an empty image',
+    'none': 'delivers an empty image', 'odd': 'shape (480, 640, 2)', 'raises': 'delivers no image: '}
 
 #: Seconds after which a read hangs, in these tests.
 HANGS = 1.0
@@ -38,11 +38,11 @@ def test_a_camera_that_fails_says_so_once_and_comes_back(seen, tmp_path, rounds)
         seen.wait_for_more()
         assert process.told == {'open': 1, 'stuck': 0, 'readers': 1}
 
-        # A single picture that cannot be decoded costs itself only.
+        # A single undecodable image is skipped.
         process.put('spoilt')
         seen.wait_for(WARN, 'images fail: ')
         seen.wait_for_more(30)
-        assert len(process.lines_with('an empty picture: it, and others like it, are')) == 1
+        assert len(process.lines_with('an empty image; this image and later ones like it are')) == 1
         assert len(process.lines_with('[ERROR]')) == n
         assert {*seen.images} == {(640, 480, 'bgr8', 640 * 480 * 3)}
 
@@ -51,7 +51,7 @@ def test_a_read_that_hangs_is_left_and_the_camera_opened_anew(seen, tmp_path):
     with rigged(tmp_path, 'source:=0', hangs=HANGS, number=signal.SIGTERM) as process:
         seen.wait_for_more()
         process.put('stuck')
-        process.wait_for("source '0' hangs: no answer for 1 s; opening it anew beside")
+        process.wait_for("source '0' hangs: no answer for 1 s; opening it again in another thread")
         wait_until(lambda: process.told['readers'] == 2, 10, 'another thread')
         seen.wait_for(ERROR, 'no images from the camera: source')
         process.put('good')  # as another device of the same name; the first one stays stuck

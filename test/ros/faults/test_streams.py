@@ -102,7 +102,7 @@ def test_a_file_cut_off_while_it_plays_ends_and_says_so(seen, tmp_path):
     os.truncate(path, path.stat().st_size // 2)
     assert process.end(30) == 0, process.text
     short, whole = re.search(
-        r"a.avi' ends after (\d+) of (\d+) pictures: is the file whole", process.text).groups()
+        r"a.avi' ends after (\d+) of (\d+) images: is the file complete", process.text).groups()
     assert 10 < int(short) < int(whole) == 60
     assert f"a.avi' is at its end after {short} frames" in process.text
 

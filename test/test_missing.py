@@ -127,7 +127,7 @@ def test_without_windows_the_view_says_what_to_do(monkeypatch):
     import cv2
     build = cv2.getBuildInformation()
     monkeypatch.setattr(cv2, 'getBuildInformation', lambda: build + '\n  GUI:           NONE\n')
-    with pytest.raises(GazeRosError, match=r'no windows.*going on without.*docs/install.md'):
+    with pytest.raises(GazeRosError, match=r'no windows.*continuing without.*docs/install.md'):
         Window('test')
 
 

@@ -11,39 +11,39 @@ import pytest
 
 def drawn(box=(270, 190, 100, 100), pitch=0.0, yaw=0.0, size=(640, 480), at_camera=False,
           **corner):
-    """Return what is drawn into a black picture."""
-    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    """Return a black image with the drawing."""
+    image = np.zeros((size[1], size[0], 3), np.uint8)
     gaze = Gaze('f1', Face(box, 0.9), pitch, yaw, looking_at_camera=at_camera)
-    draw(picture, FrameGaze(*size, 'm', [gaze]), **corner)
-    return picture
+    draw(image, FrameGaze(*size, 'm', [gaze]), **corner)
+    return image
 
 
 def test_nothing_is_drawn_without_faces():
-    picture = np.zeros((48, 64, 3), np.uint8)
-    draw(picture, FrameGaze(64, 48, 'm', []))
-    assert not picture.any()
+    image = np.zeros((48, 64, 3), np.uint8)
+    draw(image, FrameGaze(64, 48, 'm', []))
+    assert not image.any()
 
 
-def test_the_box_is_drawn_where_the_face_is():
-    picture = drawn(pitch=math.nan, yaw=math.nan)
-    assert picture[190, 280:360].any(axis=1).all()
-    assert picture[200:280, 370].any(axis=1).all()
-    assert not picture[200:280, 280:360].any()
+def test_box_is_drawn_around_the_face():
+    image = drawn(pitch=math.nan, yaw=math.nan)
+    assert image[190, 280:360].any(axis=1).all()
+    assert image[200:280, 370].any(axis=1).all()
+    assert not image[200:280, 280:360].any()
 
 
-@pytest.mark.parametrize(('pitch', 'yaw', 'there', 'elsewhere'), [
+@pytest.mark.parametrize(('pitch', 'yaw', 'drawn_area', 'empty_area'), [
     (0, 1.2, np.s_[220:260, 390:405], np.s_[220:260, :265]),
     (0, -1.2, np.s_[220:260, 235:250], np.s_[220:260, 375:]),
     (1.2, 0, np.s_[148:162, 305:335], np.s_[300:, :]),
     (-1.2, 0, np.s_[318:332, 305:335], np.s_[:165, :])])
-def test_the_arrow_goes_where_the_gaze_goes(pitch, yaw, there, elsewhere):
-    picture = drawn(pitch=pitch, yaw=yaw)
-    assert picture[there].any()
-    assert not picture[elsewhere].any()
+def test_arrow_points_along_the_gaze(pitch, yaw, drawn_area, empty_area):
+    image = drawn(pitch=pitch, yaw=yaw)
+    assert image[drawn_area].any()
+    assert not image[empty_area].any()
 
 
-def test_at_the_camera_elsewhere_and_unknown_differ_in_colour():
-    edges = [tuple(picture[250, 270]) for picture in (
+def test_gaze_states_differ_in_colour():
+    edges = [tuple(image[250, 270]) for image in (
         drawn(), drawn(at_camera=True), drawn(pitch=math.nan, yaw=math.nan))]
     assert len(set(edges)) == 3
 
@@ -51,17 +51,17 @@ def test_at_the_camera_elsewhere_and_unknown_differ_in_colour():
 @given(st.tuples(*[st.floats(-3000, 3000)] * 2, *[st.floats(0, 4000)] * 2),
        st.sampled_from([(1, 1), (2, 200), (300, 3), (160, 120)]),
        st.sampled_from([(0.1, 0.2), (1.5, -3.1), (math.nan, math.nan)]))
-def test_boxes_anywhere_are_drawn_into_pictures_of_any_size(box, size, angles):
-    picture = drawn(box, *angles, size, fps=30.0, latency=0.1)
-    assert picture.shape == (size[1], size[0], 3)
+def test_boxes_anywhere_are_drawn_into_images_of_any_size(box, size, angles):
+    image = drawn(box, *angles, size, fps=30.0, latency=0.1)
+    assert image.shape == (size[1], size[0], 3)
 
 
 @pytest.mark.parametrize('box', [(0, 0, 640, 480), (-50, -50, 100, 100), (600, 440, 100, 100)])
-def test_a_face_at_the_border_is_drawn_too(box):
+def test_face_at_the_border_is_drawn(box):
     assert drawn(box).any()
 
 
-def test_all_text_is_ascii_and_tells_who_and_where(monkeypatch):
+def test_text_is_ascii_with_id_and_angles(monkeypatch):
     texts = []
     monkeypatch.setattr(drawing.cv2, 'putText', lambda _, text, *__: texts.append(text))
     drawn(pitch=0.5, yaw=-0.25, fps=29.97, latency=0.0421)
@@ -77,6 +77,6 @@ def test_all_text_is_ascii_and_tells_who_and_where(monkeypatch):
 
 @pytest.mark.parametrize('corner', [{'fps': 25.0}, {'latency': 0.05}, {'latency': -0.05}])
 def test_rate_and_latency_are_in_the_corner_if_known(corner):
-    picture = drawn(**corner)
-    assert picture[:25, :120].any()
+    image = drawn(**corner)
+    assert image[:25, :120].any()
     assert not drawn()[:25, :120].any()

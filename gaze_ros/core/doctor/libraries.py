@@ -98,7 +98,7 @@ def window() -> Report:
     except ImportError:  # told of OpenCV
         return found
     except GazeRosError as e:
-        why = str(e).removeprefix('view: ').partition('; going on')[0]
+        why = str(e).removeprefix('view: ').partition('; continuing')[0]
         found.add_fact('view:=true', f'shows nothing: {why}')
         if screens:
             found.add_warning(why, 'leave view away, or mind the display: xhost, ssh -X, a container '

@@ -1,1 +1,1 @@
-"""What is written or shown: videos, JSON lines, drawings, windows."""
+"""Output other than ROS messages: videos, JSON lines, drawings, windows."""

@@ -1,4 +1,4 @@
-"""Files that are written for hours: is there room to end them, and are they still there."""
+"""Guards files that are written for hours: disk space left to finish them, and removal."""
 from collections.abc import Callable
 from contextlib import suppress
 import errno
@@ -16,32 +16,33 @@ if sys.platform != 'win32':
     import fcntl
     import resource
 
-#: Bytes kept on the disk for a file's end, by a file without a name.
+#: Bytes reserved on the disk, by an unnamed file, to finish the guarded file.
 RESERVE_BYTES = 2 << 20
-#: Bytes free below which a file is ended: more than what is written from one look to the next.
+#: Free bytes below which the file is finished: more than is written between two checks.
 MIN_FREE_BYTES = 4 << 20
-#: Bytes free from which on another file is begun: between the two a disk could fill every second.
+#: Free bytes from which another file is started; the gap keeps a full disk from causing a new
+#: file every second.
 RESUME_BYTES = 32 << 20
-#: Bytes that may wait in the memory of what writes.
-_WAITING = 1 << 20
-#: Seconds from one look at the file to the next; and until another file is tried.
-_LOOK = RETRY_PERIOD = 1.0
+#: Bytes that the writer may buffer in memory.
+_MAX_BUFFERED = 1 << 20
+#: Seconds between two checks of the file.
+_CHECK_PERIOD = 1.0
+#: Seconds between two attempts to start another file.
+RETRY_PERIOD = 1.0
 
 
 class DiskSpaceGuard:
-    """Watches a file that somebody writes, so that it can be ended before its disk is full.
+    """Watches a file that a library writes, so that it can be finished before its disk is full.
 
-    What encodes a video tells nobody that its disk is full, and one whose index found no room
-    does not play.
+    Video encoders do not report a full disk, and a video without its index does not play.
 
-    :param path: of the file; made where it is not there.
-    :raises GazeRosError: if it cannot be written, its disk is full, or another process that has
-        such a watch writes it.
+    :param path: path of the file; created if missing.
+    :raises GazeRosError: if it cannot be written, its disk is full, or another process guards it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._looked = 0.0
+        self._last_check = 0.0
         self._size = 0
         try:
             self._file = safe_paths.open_output(path, keep=True)
@@ -51,7 +52,7 @@ class DiskSpaceGuard:
         try:
             self._lock()
             locked = True
-            self._reserve = self._reserved()
+            self._reserve = self._create_reserve()
         except BaseException:
             if locked:
                 self.remove_empty()
@@ -60,85 +61,86 @@ class DiskSpaceGuard:
 
     @property
     def in_place(self) -> bool:
-        """Whether what has the file's name is the file that is written."""
+        """Whether the path still leads to the file that is written."""
         try:
             return os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno()))
         except OSError:
             return False
 
     def check(self, end: int = 0, written: int = 0) -> None:
-        """Look whether what is written arrives; to be called before each write.
+        """Check that written data arrives on the disk; call before each write.
 
-        :param end: bytes it takes to end the file.
-        :param written: bytes that have been written at least.
-        :raises GazeRosError: if it has to be ended now; there is room to do so.
+        :param end: bytes needed to finish the file.
+        :param written: lower bound of the bytes written so far.
+        :raises GazeRosError: if the file must be finished now; there is space to do so.
         """
         try:
             free = free_bytes(self._path.parent, os.fstat(self._file.fileno()).st_size)
         except OSError as e:
             raise GazeRosError(f"'{self._path}': its folder was removed while it was written: "
-                               f'{e.strerror or e}; make it again') from e
+                               f'{e.strerror or e}; create it again') from e
         if free < MIN_FREE_BYTES + end:
             raise GazeRosError(
-                f"'{self._path}': its disk is full, {free >> 20} MB are left of which the end of "
-                f'the file takes some; free {RESUME_BYTES >> 20} MB, or set output to another disk')
-        if (now := monotonic()) >= self._looked + _LOOK:
-            self._looked = now
-            self._look(written)
+                f"'{self._path}': its disk is full ({free >> 20} MB left, some of it needed to "
+                f'finish the file); free {RESUME_BYTES >> 20} MB, or set output to another disk')
+        if (now := monotonic()) >= self._last_check + _CHECK_PERIOD:
+            self._last_check = now
+            self._check_file(written)
 
     def remove_empty(self) -> None:
-        """Remove the file if nothing has been written."""
-        # Gone, in a folder from which nothing may be removed, or closed.
+        """Remove the file if nothing was written."""
+        # Fails if it was removed or closed, or if its folder is read-only.
         with suppress(OSError, ValueError):
             if self.in_place and not os.fstat(self._file.fileno()).st_size:
                 self._path.unlink()
 
-    def restarted(self) -> None:
-        """Take it that the file has just been begun anew: what was in it before is gone."""
+    def reset(self) -> None:
+        """Expect the file to start again from size 0: its writer has just truncated it."""
         self._size = 0
 
     def release_reserve(self) -> None:
-        """Give back what is kept for the end, which is written next; more than once if need be."""
+        """Release the reserved space before the file is finished; may be called repeatedly."""
         if self._reserve is not None:
             self._reserve.close()
             self._reserve = None
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching the file."""
         self.release_reserve()
         self._file.close()
 
-    def _look(self, written: int) -> None:
+    def _check_file(self, written: int) -> None:
         if not self.in_place:
-            happened = 'replaced' if os.path.lexists(self._path) else 'removed'
-            raise GazeRosError(f"'{self._path}' was {happened} while it was written: what was in "
-                               'it is lost; leave files alone that are being written')
+            action = 'replaced' if os.path.lexists(self._path) else 'removed'
+            raise GazeRosError(f"'{self._path}' was {action} while it was written, and its "
+                               'content is lost; do not touch files that are being written')
         size = os.fstat(self._file.fileno()).st_size
         if size < self._size:
-            raise GazeRosError(f"'{self._path}' was cut short while it was written: does another "
-                               'process write it? Give each a name of its own')
+            raise GazeRosError(f"'{self._path}' was truncated while it was written: does another "
+                               'process write it? Use different names')
         self._size = size
-        if written > self._size + _WAITING:
-            raise GazeRosError(f"'{self._path}' grows no more: is a quota used up, or is it as "
-                               'large as its file system has them? Set output to another disk')
+        if written > self._size + _MAX_BUFFERED:
+            raise GazeRosError(f"'{self._path}' no longer grows: is a quota used up, or the "
+                               'largest file size of its file system reached? Set output to '
+                               'another disk')
 
     def _lock(self) -> None:
-        """Refuse what another process writes; a file system without locks has none to tell."""
+        """Refuse a file that another process writes; without effect if locks are unsupported."""
         if sys.platform == 'win32':
             return
         try:
             fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as e:
             raise GazeRosError(f"'{self._path}' cannot be written: it is being written already; "
-                               'give each writer a name of its own') from e
+                               'give each writer its own file name') from e
         except OSError:
             pass
 
-    def _reserved(self):
-        """Return a file without a name, so that nothing is left of it whatever happens."""
+    def _create_reserve(self):
+        """Return an unnamed file, which disappears with the process in any case."""
         try:
             reserve = tempfile.TemporaryFile(dir=self._path.parent, buffering=0)
-        except OSError:  # the file may be written and its folder not
+        except OSError:  # the file may be writable while its folder is not
             return None
         try:
             if hasattr(os, 'posix_fallocate'):
@@ -148,17 +150,18 @@ class DiskSpaceGuard:
         except OSError as e:
             reserve.close()
             if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise GazeRosError(f"'{self._path}' cannot be written: its disk is full; free "
-                                   f'{RESUME_BYTES >> 20} MB, or set output to another disk') from e
+                raise GazeRosError(
+                    f"'{self._path}' cannot be written: its disk is full; free "
+                    f'{RESUME_BYTES >> 20} MB, or set output to another disk') from e
             return None
         return reserve
 
 
 def free_bytes(folder: Path, size: int = 0) -> int:
-    """Return how many bytes a file may still grow by: of the disk, and of this process's limit.
+    """Return how many bytes a file may still grow: limited by the disk and by RLIMIT_FSIZE.
 
-    :param size: of the file.
-    :raises OSError: if the folder is not there.
+    :param size: present size of the file, bytes.
+    :raises OSError: if the folder does not exist.
     """
     free = shutil.disk_usage(folder).free
     if sys.platform != 'win32':
@@ -169,30 +172,31 @@ def free_bytes(folder: Path, size: int = 0) -> int:
 
 
 def device_of(folder: Path) -> int:
-    """Return the disk that a folder is on, or would be if it were made; 0 where that fails."""
-    for one in (folder, *folder.parents):
+    """Return the device number of a folder or of its first existing parent; 0 on failure."""
+    for candidate in (folder, *folder.parents):
         with suppress(OSError):
-            return os.stat(one).st_dev
+            return os.stat(candidate).st_dev
     return 0
 
 
-def can_resume(folder: Path, disk: int) -> bool:
-    """Return whether another file may be begun in a folder: as much room as is worth it.
+def can_resume(folder: Path, device: int) -> bool:
+    """Return whether a folder has enough space to start another file.
 
-    :param disk: of :func:`device` when the first one was begun: an empty mount point is no place.
+    :param device: result of :func:`device_of` when the first file was started; another device
+        means that the disk was unmounted.
     """
-    if device_of(folder) != disk:
+    if device_of(folder) != device:
         return False
     with suppress(OSError):
-        there = next(one for one in (folder, *folder.parents) if one.is_dir())
-        return free_bytes(there) >= RESUME_BYTES
+        existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+        return free_bytes(existing) >= RESUME_BYTES
     return False
 
 
 def next_free_path(path: Path, taken: Callable[[Path], bool] = os.path.lexists) -> Path:
-    """Return the path, or the first of PATH_2, PATH_3, ... with its ending that is not taken."""
-    number, one = 1, path
-    while taken(one):
+    """Return the first of PATH, PATH_2, PATH_3, ... (before the suffix) that is not taken."""
+    number, candidate = 1, path
+    while taken(candidate):
         number += 1
-        one = path.with_name(f'{path.stem}_{number}{path.suffix}')
-    return one
+        candidate = path.with_name(f'{path.stem}_{number}{path.suffix}')
+    return candidate

@@ -1,4 +1,4 @@
-"""What a person sees: boxes, ids, arrows, angles. Text is ASCII: cv2.putText draws no more."""
+"""Draws results into an image: boxes, ids, arrows, angles, rate and latency."""
 import math
 
 import cv2
@@ -7,57 +7,60 @@ from gaze_ros.core.geometry.camera_model import arrow
 from gaze_ros.core.types import FrameGaze, Gaze
 import numpy as np
 
-#: BGR. At the camera, elsewhere, gaze not told.
+#: BGR colours: gaze at the camera, gaze elsewhere, gaze unknown.
 _AT_CAMERA, _ELSEWHERE, _UNKNOWN = (80, 220, 80), (60, 170, 255), (170, 170, 170)
+#: Text must be ASCII: cv2.putText cannot draw other characters.
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def draw(bgr: np.ndarray, frame: FrameGaze, fps: float = 0.0, latency: float = math.nan) -> None:
-    """Draw all gazes into a (H, W, 3) uint8 BGR picture, in place.
+def draw(image: np.ndarray, frame: FrameGaze, fps: float = 0.0, latency: float = math.nan) -> None:
+    """Draw all gazes into a (H, W, 3) uint8 BGR image, in place.
 
-    :param fps: shown in the corner if above 0.
-    :param latency: seconds from capture to result, shown there too where below a minute.
+    :param fps: rate in the corner; 0 = not shown.
+    :param latency: seconds from capture to result, in the corner; not shown if NaN or beyond a
+        minute.
     """
-    scale = max(bgr.shape[:2]) / 1000
+    scale = max(image.shape[:2]) / 1000
     for gaze in frame.gazes:
-        _draw_gaze(bgr, gaze, scale)
-    words = []
+        _draw_gaze(image, gaze, scale)
+    labels = []
     if fps > 0:
-        words.append(f'{fps:.1f} FPS')
-    if abs(latency) < MAX_PLAUSIBLE_AGE:  # which NaN is not
-        words.append(f'{1e3 * latency:.0f} ms')
-    if words:
-        _text(bgr, '  '.join(words), (round(10 * scale), round(28 * scale)), scale, _ELSEWHERE)
+        labels.append(f'{fps:.1f} FPS')
+    if abs(latency) < MAX_PLAUSIBLE_AGE:  # False for NaN
+        labels.append(f'{1e3 * latency:.0f} ms')
+    if labels:
+        _draw_text(
+            image, '  '.join(labels), (round(10 * scale), round(28 * scale)), scale, _ELSEWHERE)
 
 
-def _draw_gaze(bgr: np.ndarray, gaze: Gaze, scale: float) -> None:
-    height, width = bgr.shape[:2]
+def _draw_gaze(image: np.ndarray, gaze: Gaze, scale: float) -> None:
+    height, width = image.shape[:2]
     x, y, w, h = gaze.face.clipped(width, height)
     known = math.isfinite(gaze.pitch)
     colour = _UNKNOWN if not known else _AT_CAMERA if gaze.looking_at_camera else _ELSEWHERE
     line = max(1, round(2 * scale))
-    cv2.rectangle(bgr, (x, y), (x + w, y + h), colour, line)
+    cv2.rectangle(image, (x, y), (x + w, y + h), colour, line)
     label = f'{gaze.track_id}'
     if known:
         label += f' p {math.degrees(gaze.pitch):+.0f} y {math.degrees(gaze.yaw):+.0f} deg'
         cx, cy = gaze.face.center
         dx, dy = arrow(gaze.pitch, gaze.yaw, gaze.face.box[2])
         cv2.arrowedLine(
-            bgr, (round(cx), round(cy)), (round(cx + dx), round(cy + dy)), colour,
+            image, (round(cx), round(cy)), (round(cx + dx), round(cy + dy)), colour,
             max(2, round(3 * scale)), cv2.LINE_AA, tipLength=0.2)
     bottom = y - round(6 * scale)
     if bottom < 20 * scale:
         bottom = y + h + round(20 * scale)
-    _text(bgr, label, (x, bottom), scale, colour)
+    _draw_text(image, label, (x, bottom), scale, colour)
 
 
-def _text(bgr: np.ndarray, text: str, place: tuple[int, int], scale: float,
-          colour: tuple[int, int, int]) -> None:
-    """Draw text on a dark ground; place is the left end of its base line."""
+def _draw_text(image: np.ndarray, text: str, origin: tuple[int, int], scale: float,
+               colour: tuple[int, int, int]) -> None:
+    """Draw text on a dark background; ``origin`` is the left end of its baseline, pixels."""
     size, line = max(0.45, 0.6 * scale), max(1, round(1.5 * scale))
     (w, h), below = cv2.getTextSize(text, _FONT, size, line)
-    x, y = place
-    x = max(0, min(x, bgr.shape[1] - w))
-    y = max(h + 2, min(y, bgr.shape[0] - below))
-    cv2.rectangle(bgr, (x, y - h - 2), (x + w, y + below), (30, 30, 30), cv2.FILLED)
-    cv2.putText(bgr, text, (x, y), _FONT, size, colour, line, cv2.LINE_AA)
+    x, y = origin
+    x = max(0, min(x, image.shape[1] - w))
+    y = max(h + 2, min(y, image.shape[0] - below))
+    cv2.rectangle(image, (x, y - h - 2), (x + w, y + below), (30, 30, 30), cv2.FILLED)
+    cv2.putText(image, text, (x, y), _FONT, size, colour, line, cv2.LINE_AA)

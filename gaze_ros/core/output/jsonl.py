@@ -1,4 +1,4 @@
-"""Gaze as JSON lines."""
+"""Formats results as JSON lines."""
 import json
 import math
 
@@ -6,17 +6,18 @@ from gaze_ros.core.types import FrameGaze
 
 
 def _number(value: float, digits: int = 5):
-    """Return a rounded number, or None for what cannot be told: NaN is no JSON."""
+    """Return a rounded number, or None if it is not finite: JSON has no NaN."""
     return round(float(value), digits) if math.isfinite(value) else None
 
 
 def json_line(frame: int, stamp: float, result: FrameGaze) -> str:
     """Return one frame as a JSON object on one line.
 
-    Angles in radians, null where the gaze cannot be told; box as x, y, w, h in whole pixels
-    inside the picture.
+    Angles are in radians, null where the gaze is unknown; a box is x, y, w, h in whole pixels
+    inside the image.
 
-    :param stamp: seconds.
+    :param frame: index of the image, from 0.
+    :param stamp: time of the image, seconds.
     """
     return json.dumps({
         'frame': frame, 'stamp': round(stamp, 6),

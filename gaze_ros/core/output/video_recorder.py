@@ -1,4 +1,4 @@
-"""Videos that play, and play at the speed things happened."""
+"""Records a video at its true speed that stays playable when the disk fills up."""
 import logging
 import math
 from pathlib import Path
@@ -12,65 +12,65 @@ import numpy as np
 
 _log = logging.getLogger(__name__)
 
-#: Bytes a frame takes in a file's index, more or less: 16 in an .avi.
-_INDEX = 20
+#: Approximate bytes per frame in the index of a file: 16 in an .avi.
+_INDEX_BYTES = 20
 
 
 class ResumingVideoRecorder:
-    """A video that goes on in another file where its own cannot be written any more.
+    """Records a video and continues in another file when the current one cannot be written.
 
-    What was written plays, unless it was removed. As soon as there is room again the video goes on
-    in PATH, or PATH_2, PATH_3, ... where that is there: a robot that runs unattended is to record
-    again when somebody has made room, and not to overwrite what it has.
+    The finished file plays, unless it was removed. When there is space again, the video continues
+    in PATH, or in PATH_2, PATH_3, ... if that exists: a robot that runs unattended records again
+    as soon as possible and never overwrites its recordings.
 
-    :param path: of the file, see :class:`VideoRecorder`.
-    :param kept: the time, in seconds, from which on a file is kept that was written then or later:
-        this one's process may have been killed, and started again.
+    :param path: path of the file, see :class:`VideoRecorder`.
+    :param keep_since: an existing file modified at or after this time (seconds) is kept: this
+        process may have been killed and restarted.
     :raises GazeRosError: if the file cannot be written.
-    :ivar asked: the path as it was given.
+    :ivar requested_path: the path as given.
     :ivar failure: why nothing is saved at present, or ''.
     """
 
-    def __init__(self, path: str, fps: float = 30.0, kept: float = math.inf) -> None:
+    def __init__(self, path: str, fps: float = 30.0, keep_since: float = math.inf) -> None:
         self.requested_path, self._fps = path, fps
-        # First: what another process writes at present is refused, not gone on with elsewhere.
+        # First: a file that another process is writing is refused rather than kept.
         self._recorder: Optional[VideoRecorder] = VideoRecorder(path, fps)
-        self._again = 0.0
+        self._retry_time = 0.0
         self.failure = ''
         try:
             self._path = self._recorder.path
-            self._disk = disk_guard.device_of(self._path.parent)
-            written = self._path.stat()
-            if written.st_size and written.st_mtime >= kept:
+            self._device = disk_guard.device_of(self._path.parent)
+            existing = self._path.stat()
+            if existing.st_size and existing.st_mtime >= keep_since:
                 self._recorder.close()
                 self._recorder = VideoRecorder(str(disk_guard.next_free_path(self._path)), fps)
-                _log.info("'%s' was saved before this process was started again, and is kept; the "
-                          "video goes on in '%s'", self._path, self._recorder.path)
-        except BaseException:  # a signal, too: nothing empty is left behind
+                _log.info("'%s' was saved before this process restarted, and is kept; the video "
+                          "continues in '%s'", self._path, self._recorder.path)
+        except BaseException:  # including a signal: leave no empty file
             self.close()
             raise
 
-    def add(self, bgr: np.ndarray, stamp: float) -> None:
-        """Add a picture as :meth:`VideoRecorder.add` does; what fails is told, not raised."""
-        if self._recorder is None and monotonic() >= self._again:
-            self._go_on()
+    def add(self, image: np.ndarray, stamp: float) -> None:
+        """Add an image as :meth:`VideoRecorder.add` does; a failure is logged, not raised."""
+        if self._recorder is None and monotonic() >= self._retry_time:
+            self._resume()
         if self._recorder is None:
             return
         try:
-            self._recorder.add(bgr, stamp)
+            self._recorder.add(image, stamp)
         except GazeRosError as e:
             if not self.failure:
-                _log.error('%s; the video goes on in another file when it can', e)
+                _log.error('%s; the video continues in another file when possible', e)
             self.failure = str(e)
             self.close()
-            self._again = monotonic() + disk_guard.RETRY_PERIOD
+            self._retry_time = monotonic() + disk_guard.RETRY_PERIOD
             return
-        if self.failure:  # not before: the next file may fail at its first picture, too
+        if self.failure:  # cleared only now: the next file may fail at its first image, too
             self.failure = ''
-            _log.info("the video goes on in '%s'", self._recorder.path)
+            _log.info("the video continues in '%s'", self._recorder.path)
 
     def close(self) -> None:
-        """End the file so that it plays, and say where it is."""
+        """Finish the file so that it plays, and log its path."""
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             return
@@ -80,26 +80,25 @@ class ResumingVideoRecorder:
         except GazeRosError as e:
             _log.error('%s', e)
 
-    def _go_on(self) -> None:
-        self._again = monotonic() + disk_guard.RETRY_PERIOD
-        if not disk_guard.can_resume(self._path.parent, self._disk):
+    def _resume(self) -> None:
+        self._retry_time = monotonic() + disk_guard.RETRY_PERIOD
+        if not disk_guard.can_resume(self._path.parent, self._device):
             return
         try:
             self._recorder = VideoRecorder(str(disk_guard.next_free_path(self._path)), self._fps)
-        except GazeRosError:  # as told before
+        except GazeRosError:  # the failure was logged
             return
 
 
 class VideoRecorder:
-    """Writes an .mp4 or .avi file at a constant rate from frames that come when they come.
+    """Writes an .mp4, .avi or .mkv file at a constant rate from images at irregular times.
 
-    A frame is repeated until the next one's time, and one that shares its slot with a later one
-    is left out. The first frame sets the size; later ones are scaled to it.
+    An image is repeated until the time of the next one. Of several images within one frame
+    period only the last is kept. The first image sets the size; later ones are scaled to it. The
+    file is finished before its disk is full.
 
-    It is ended before its disk is full.
-
-    :param path: of the file; its folder is made.
-    :param fps: frames a second of the file.
+    :param path: path of the file; its folder is created.
+    :param fps: frames per second of the file.
     :raises GazeRosError: if the file cannot be written.
     """
 
@@ -111,49 +110,50 @@ class VideoRecorder:
             self.path = safe_paths.safe_path(path)
         except OSError as e:
             raise GazeRosError(f"output '{path}' cannot be written: {e}") from e
-        self._disk_guard = disk_guard.DiskSpaceGuard(self.path)  # told now, not at the first frame
+        # Created here, so that a failure is reported now and not at the first image.
+        self._disk_guard = disk_guard.DiskSpaceGuard(self.path)
         self.fps = fps
         self._writer: Optional[cv2.VideoWriter] = None
         self._size = (0, 0)
-        #: Bytes that a frame takes at least: a bit for each block of 16 x 16 pixels.
-        self._least = 0
+        #: Minimum bytes per frame: one bit per block of 16 x 16 pixels.
+        self._min_frame_bytes = 0
         self._start = 0.0
         self._written = 0
         self._saved = False
-        self._held: Optional[np.ndarray] = None
+        self._pending: Optional[np.ndarray] = None
 
-    def add(self, bgr: np.ndarray, stamp: float) -> None:
-        """Add a (H, W, 3) uint8 BGR picture, which must not change afterwards.
+    def add(self, image: np.ndarray, stamp: float) -> None:
+        """Add a (H, W, 3) uint8 BGR image, which must not change afterwards.
 
-        :param stamp: seconds; a stamp that jumps by more than 2 s, or back, is taken as the next
-            slot.
-        :raises GazeRosError: if the file cannot be written, or has to be ended now: close it.
+        :param stamp: seconds; after a jump back, or forward by more than 2 s, the image takes the
+            next frame.
+        :raises GazeRosError: if the file cannot be written, or must be finished now: close it.
         """
         if self._writer is None:
             self._check()
-            self._open(bgr, stamp)
+            self._open(image, stamp)
         slot = round((stamp - self._start) * self.fps)
         gap = slot - self._written
         if not 0 <= gap <= 2 * self.fps:
             self._start = stamp - (self._written + 1) / self.fps
             gap = 1
-        for _ in range(gap if self._held is not None else 0):
+        for _ in range(gap if self._pending is not None else 0):
             self._check()
             self._write()
-        self._held = bgr
+        self._pending = image
 
     def close(self) -> bool:
-        """Write the last frame and the file's index: without it the file does not play.
+        """Write the last frame and the index, without which the file does not play.
 
         :returns: whether there is a file.
-        :raises GazeRosError: if there should be one, and it does not play.
+        :raises GazeRosError: if there should be a file and it does not play.
         """
         self._disk_guard.release_reserve()
         if self._writer is not None:
-            if self._held is not None:
+            if self._pending is not None:
                 self._write()
             self._writer.release()
-            self._writer = self._held = None
+            self._writer = self._pending = None
             self._saved = self._disk_guard.in_place and cv2.VideoCapture(str(self.path)).grab()
         elif not self._written:
             self._disk_guard.remove_empty()
@@ -161,32 +161,33 @@ class VideoRecorder:
         self._disk_guard.close()
         if lost:
             raise GazeRosError(
-                f"'{self.path}' does not play: its disk was full before it could be ended")
+                f"'{self.path}' does not play: its disk was full before it could be finished")
         return self._saved
 
-    def _open(self, bgr: np.ndarray, stamp: float) -> None:
-        height, width = bgr.shape[:2]
-        # Encoders of 4:2:0 want even sides.
+    def _open(self, image: np.ndarray, stamp: float) -> None:
+        height, width = image.shape[:2]
+        # 4:2:0 encoders need even sides.
         self._size = max(2, width // 2 * 2), max(2, height // 2 * 2)
-        self._least = self._size[0] * self._size[1] // (16 * 16 * 8)
+        self._min_frame_bytes = self._size[0] * self._size[1] // (16 * 16 * 8)
         codec = 'MJPG' if self.path.suffix.lower() == '.avi' else 'mp4v'
         writer = cv2.VideoWriter(
             str(self.path), cv2.VideoWriter_fourcc(*codec), self.fps, self._size)
         if not writer.isOpened():
             raise GazeRosError(
                 f"output '{self.path}' cannot be written as {codec} of {width}x{height}: are the "
-                'pictures too large for it, or is its folder not writable?')
+                'images too large for it, or is its folder not writable?')
         self._writer = writer
-        self._disk_guard.restarted()
+        self._disk_guard.reset()
         self._start = stamp
 
     def _check(self) -> None:
-        # The encoder says nothing of a full disk, and its file does not play then.
-        self._disk_guard.check(_INDEX * self._written, self._written * self._least)
+        # The encoder does not report a full disk, and its file does not play then.
+        self._disk_guard.check(
+            _INDEX_BYTES * self._written, self._written * self._min_frame_bytes)
 
     def _write(self) -> None:
-        picture = self._held
-        if (picture.shape[1], picture.shape[0]) != self._size:
-            picture = cv2.resize(picture, self._size)
-        self._writer.write(picture)
+        image = self._pending
+        if (image.shape[1], image.shape[0]) != self._size:
+            image = cv2.resize(image, self._size)
+        self._writer.write(image)
         self._written += 1

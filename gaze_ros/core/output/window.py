@@ -1,4 +1,4 @@
-"""A window on the screen, where there is a screen."""
+"""Shows images in a window, if there is a display."""
 import os
 import re
 import subprocess
@@ -12,9 +12,9 @@ import numpy as np
 
 
 class Window:
-    """Shows the newest picture offered; all but :meth:`offer` belongs to the main thread.
+    """Shows the newest image. Call everything but :meth:`show` from the main thread.
 
-    :raises GazeRosError: if there is no display, or OpenCV has no windows.
+    :raises GazeRosError: if there is no display, or OpenCV was built without windows.
     """
 
     def __init__(self, name: str) -> None:
@@ -23,22 +23,22 @@ class Window:
         self._shown = False
         _check_display()
 
-    def show(self, bgr: np.ndarray) -> None:
-        """Leave a picture to be shown next, from any thread; it must not change afterwards."""
-        self._newest = bgr
+    def show(self, image: np.ndarray) -> None:
+        """Set the image to show next, from any thread; it must not change afterwards."""
+        self._newest = image
 
     def poll(self, wait: int = 15) -> bool:
-        """Show what was offered; return False once q or Esc was pressed or the window closed.
+        """Show the newest image; return False once q or Esc is pressed or the window is closed.
 
-        :param wait: milliseconds to mind the window.
+        :param wait: milliseconds to process window events.
         """
-        picture, self._newest = self._newest, None
-        if picture is not None:
+        image, self._newest = self._newest, None
+        if image is not None:
             if not self._shown:
                 cv2.namedWindow(self.name, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-                cv2.resizeWindow(self.name, picture.shape[1], picture.shape[0])
+                cv2.resizeWindow(self.name, image.shape[1], image.shape[0])
                 self._shown = True
-            cv2.imshow(self.name, picture)
+            cv2.imshow(self.name, image)
         if not self._shown:
             time.sleep(wait / 1000)
             return True
@@ -50,22 +50,22 @@ class Window:
         """Close the window."""
         if self._shown:
             cv2.destroyAllWindows()
-            cv2.waitKey(1)  # it is gone when the screen's events were minded
+            cv2.waitKey(1)  # closes when window events are processed
             self._shown = False
 
 
 def _check_display() -> None:
-    """Try a window in another process: OpenCV's Qt ends the process that finds no display."""
+    """Open a window in another process: OpenCV's Qt aborts a process without a display."""
     if re.search(r'GUI:\s+NONE', cv2.getBuildInformation()):
         raise GazeRosError(
-            'view: this OpenCV has no windows (opencv-python-headless); going on without one. '
-            'docs/install.md tells how to exchange it')
+            'view: this OpenCV has no windows (opencv-python-headless); continuing without one. '
+            'docs/install.md describes how to replace it')
     if sys.platform.startswith('linux') and not (
             os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
         raise GazeRosError(
-            'view: there is no display (DISPLAY and WAYLAND_DISPLAY are not set); going on '
+            'view: there is no display (DISPLAY and WAYLAND_DISPLAY are not set); continuing '
             'without a window. The annotated image is on its topic, and output saves a video.')
-    # Without what -c puts first: modules of the folder that it happens to be started in.
+    # -c puts the current folder first in sys.path; its modules must not be imported.
     code = ('import sys; sys.path[:] = filter(None, sys.path); '
             'import cv2; cv2.namedWindow("gaze_ros"); cv2.waitKey(1)')
     try:
@@ -73,10 +73,10 @@ def _check_display() -> None:
             [sys.executable, '-c', code], capture_output=True, timeout=20, check=False)
     except subprocess.TimeoutExpired:
         raise GazeRosError(
-            f"view: the display '{os.environ.get('DISPLAY')}' does not answer; going on without "
+            f"view: the display '{os.environ.get('DISPLAY')}' does not answer; continuing without "
             'a window') from None
     if done.returncode:
-        words = done.stderr.decode(errors='replace').strip().splitlines()
+        lines = done.stderr.decode(errors='replace').strip().splitlines()
         raise GazeRosError(
             f"view: no window could be opened on '{os.environ.get('DISPLAY')}' "
-            f'({words[-1] if words else "no reason given"}); going on without a window')
+            f'({lines[-1] if lines else "no reason given"}); continuing without a window')

@@ -123,7 +123,7 @@ def test_what_is_saved_ends_before_the_disk_is_full_and_goes_on_when_there_is_ro
         assert not answer.success and 'No space left' in answer.message, answer.message
         assert not [*small.here.glob('*.png')], 'half a picture is left'
         small.clear()
-        visualizer.wait_for(f"the video goes on in '{place}/a_2{video}'")
+        visualizer.wait_for(f"the video continues in '{place}/a_2{video}'")
         recorder.wait_for(f"to '{place}/b_2{bag}'")
         drawing.wait(OK)
         later(heard)
@@ -167,7 +167,7 @@ def test_a_video_that_is_taken_away_is_told_and_begins_anew(listener, tmp_path, 
 
 def goes_on(process, path, number):
     """Wait until a video has gone on so often."""
-    words = f"the video goes on in '{path}'"
+    words = f"the video continues in '{path}'"
     wait_until(lambda: process.text.count(words) == number, 20, words)
 
 
@@ -210,7 +210,7 @@ def test_what_launch_starts_again_overwrites_nothing_of_its_former_life(
         writing = Told(listener, 'recorder: Recorder')
         with running('visualizer_node', f'output:={video}', env=env) as visualizer, \
                 running('recorder_node', f'output:={bag}', env=env) as recorder:
-            visualizer.wait_for(f"the video goes on in '{tmp_path}/a_2.avi'")
+            visualizer.wait_for(f"the video continues in '{tmp_path}/a_2.avi'")
             recorder.wait_for(f"'{bag}' was recorded before this process was started again")
             writing.wait(OK)
             later(drawn)

@@ -1,4 +1,4 @@
-"""What is written where a parameter says stays where it may be."""
+"""Output paths stay below their root."""
 import os
 
 from gaze_ros.bags.writing import BagWriter
@@ -31,7 +31,7 @@ def shot(path):
     safe_paths.open_output(path).close()
 
 
-#: What writes where a parameter or an option says, and the ending it wants.
+#: Writers to a path of a parameter or an option, and the suffix each needs.
 WRITERS = [(video, '.mp4'), (text, '.jsonl'), (bag, ''), (bag, '.mcap'), (shot, '.png')]
 
 
@@ -42,7 +42,7 @@ def no_root(monkeypatch):
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """Return a folder that all has to be written below, beside one that is not to be."""
+    """Return the output root, beside a folder that must not be written."""
     folder = tmp_path / 'root'
     folder.mkdir()
     (tmp_path / 'precious').mkdir()
@@ -50,11 +50,11 @@ def root(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.mark.parametrize('write,ending', WRITERS)
-def test_a_link_in_the_files_place_is_not_written_through(tmp_path, write, ending):
-    precious = tmp_path / f'precious{ending}'
+@pytest.mark.parametrize('write,suffix', WRITERS)
+def test_link_is_not_written_through(tmp_path, write, suffix):
+    precious = tmp_path / f'precious{suffix}'
     precious.write_bytes(b'precious')
-    for link, to in ((f'link{ending}', precious), (f'dangling{ending}', tmp_path / 'absent')):
+    for link, to in ((f'link{suffix}', precious), (f'dangling{suffix}', tmp_path / 'absent')):
         (tmp_path / link).symlink_to(to)
         with pytest.raises(GazeRosError, match='is a link to .*links are not written through'):
             write(tmp_path / link)
@@ -62,20 +62,20 @@ def test_a_link_in_the_files_place_is_not_written_through(tmp_path, write, endin
     assert precious.read_bytes() == b'precious' and not (tmp_path / 'absent').exists()
 
 
-@pytest.mark.parametrize('write,ending', WRITERS)
-@pytest.mark.parametrize('place', [
+@pytest.mark.parametrize('write,suffix', WRITERS)
+@pytest.mark.parametrize('path', [
     '../precious/x', '/{}/precious/x', '{root}/../precious/x', 'link/x', 'link/new/x',
     '../root2/x', 'new/../../precious/x'])
-def test_nothing_is_written_beside_the_root(tmp_path, root, write, ending, place):
+def test_nothing_is_written_outside_the_root(tmp_path, root, write, suffix, path):
     (root / 'link').symlink_to(tmp_path / 'precious')
-    given = place.format(str(tmp_path).strip('/'), root=root) + ending
+    given = path.format(str(tmp_path).strip('/'), root=root) + suffix
     with pytest.raises(GazeRosError, match='not below .GAZE_ROS_OUTPUT_ROOT'):
         write(root / given)
     assert os.listdir(tmp_path / 'precious') == [] and not (tmp_path / 'root2').exists()
     assert sorted(os.listdir(root)) in (['link'], ['link', 'new'])
 
 
-def test_below_the_root_relative_paths_begin_there(root, tmp_path, monkeypatch):
+def test_relative_paths_start_at_the_root(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / 'precious')
     assert safe_paths.safe_folder('') == root == snapshot_folder('')
     assert safe_paths.safe_path('a/b.mp4') == root / 'a' / 'b.mp4'
@@ -86,7 +86,7 @@ def test_below_the_root_relative_paths_begin_there(root, tmp_path, monkeypatch):
     assert os.listdir() == []
 
 
-def test_a_root_that_is_itself_reached_by_a_link_is_one(root, tmp_path, monkeypatch):
+def test_root_may_be_a_link(root, tmp_path, monkeypatch):
     (tmp_path / 'alias').symlink_to(root)
     monkeypatch.setenv(safe_paths.VARIABLE, str(tmp_path / 'alias'))
     assert safe_paths.safe_path('x.mp4').resolve() == root / 'x.mp4'
@@ -94,17 +94,18 @@ def test_a_root_that_is_itself_reached_by_a_link_is_one(root, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize('value', ['relative', '/nowhere/at/all', '/etc/hostname'])
-def test_a_root_that_is_no_folder_stops_all_writing(monkeypatch, value):
+def test_invalid_root_refuses_all_output(monkeypatch, value):
     monkeypatch.setenv(safe_paths.VARIABLE, value)
-    with pytest.raises(GazeRosError, match=f"GAZE_ROS_OUTPUT_ROOT '{value}' is no absolute path"):
+    message = f"GAZE_ROS_OUTPUT_ROOT '{value}' is not the absolute path"
+    with pytest.raises(GazeRosError, match=message):
         safe_paths.safe_folder('x')
 
 
-def test_a_folder_of_everybody_is_refused_below_the_root_only(root, tmp_path):
+def test_world_writable_folder_is_refused_below_the_root_only(root, tmp_path):
     for folder in (root / 'open', tmp_path / 'stick'):
         folder.mkdir()
         folder.chmod(0o777)
-    with pytest.raises(GazeRosError, match='may be written by everybody'):
+    with pytest.raises(GazeRosError, match='is world-writable'):
         safe_paths.open_output(root / 'open' / 'x.mp4')
     (root / 'open').chmod(0o1777)
     safe_paths.open_output(root / 'open' / 'x.mp4').close()
@@ -114,7 +115,7 @@ def test_a_folder_of_everybody_is_refused_below_the_root_only(root, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['pipe', '/dev/null'])
-def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, name):
+def test_pipe_or_device_is_refused_without_blocking(tmp_path, name):
     os.mkfifo(tmp_path / 'pipe')
     with pytest.raises((GazeRosError, OSError), match='not a file|No such device'):
         safe_paths.open_output(tmp_path / name)
@@ -123,7 +124,7 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, name):
             safe_paths.open_output(tmp_path / 'pipe')
 
 
-def test_a_file_begins_anew_unless_it_is_kept(tmp_path):
+def test_file_is_emptied_unless_keep_is_set(tmp_path):
     path = tmp_path / 'new' / 'x.jsonl'
     for keep, wanted in ((False, b'a'), (True, b'aa'), (False, b'a')):
         with safe_paths.open_output(path, keep=keep) as file:
@@ -134,16 +135,16 @@ def test_a_file_begins_anew_unless_it_is_kept(tmp_path):
 
 @pytest.mark.parametrize('path', [
     '', '.', '..', 'a/..', 'a\0b', 'a\0b/c', '~nobody_of_that_name/x'])
-def test_what_is_no_path_is_told(tmp_path, monkeypatch, path):
+def test_invalid_path_is_refused(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(GazeRosError, match='names no file|is no path'):
+    with pytest.raises(GazeRosError, match='does not name a file|is not a valid'):
         safe_paths.open_output(path)
     assert os.listdir(tmp_path) == []
 
 
 @given(parts=st.lists(st.sampled_from(['..', '.', '', 'a', 'link', 'up', '~', '/', 'ü']),
                       min_size=1, max_size=8))
-def test_whatever_the_path_it_lies_below_the_root(tmp_path_factory, parts):
+def test_any_path_stays_below_the_root(tmp_path_factory, parts):
     top = tmp_path_factory.mktemp('top')
     root = top / 'root'
     (root / 'a').mkdir(parents=True)

@@ -11,14 +11,14 @@ NUMBERS = ('score', 'pitch', 'yaw', 'raw_pitch', 'raw_yaw', 'confidence')
 
 
 def strict(line):
-    """Parse JSON as the standard has it, without NaN and Infinity."""
+    """Parse standard JSON, without NaN and Infinity."""
     def refuse(word):
-        raise AssertionError(f'{word} is no JSON')
+        raise AssertionError(f'{word} is not JSON')
     assert '\n' not in line
     return json.loads(line, parse_constant=refuse)
 
 
-def test_a_frame_is_one_line_with_all_there_is_to_tell():
+def test_frame_is_one_line_with_all_fields():
     gaze = Gaze('f1', Face((10, 20, 30, 40), 0.9), 0.1, -0.2, 0.3, -0.4, 0.5)
     assert strict(json_line(7, 1.25, FrameGaze(640, 480, 'm', [gaze]))) == {
         'frame': 7, 'stamp': 1.25, 'width': 640, 'height': 480, 'gazes': [{
@@ -30,19 +30,19 @@ def test_no_face_is_an_empty_list():
     assert strict(json_line(0, 0.0, FrameGaze(64, 48, 'm', [])))['gazes'] == []
 
 
-def test_a_stamp_of_today_keeps_its_microseconds():
+def test_current_stamp_keeps_its_microseconds():
     assert strict(json_line(0, 1790000000.123456, FrameGaze(64, 48, 'm', [])))['stamp'] == (
         1790000000.123456)
 
 
 def test_unknown_gaze_is_null():
-    told = strict(json_line(0, 0.0, FrameGaze(64, 48, 'm', [Gaze('f1', Face((0, 0, 9, 9), 1.0))])))
-    gaze, = told['gazes']
+    line = json_line(0, 0.0, FrameGaze(64, 48, 'm', [Gaze('f1', Face((0, 0, 9, 9), 1.0))]))
+    gaze, = strict(line)['gazes']
     assert [gaze[k] for k in ('pitch', 'yaw', 'raw_pitch', 'raw_yaw')] == [None] * 4
     assert gaze['confidence'] == 0
 
 
-def test_numbers_of_numpy_are_numbers():
+def test_numpy_numbers_become_json_numbers():
     face = Face(tuple(np.float32([1.4, 2.6, 3, 4])), np.float32(0.5))
     gaze, = strict(json_line(0, 0.0, FrameGaze(
         64, 48, 'm', [Gaze('f1', face, *np.float32([0.5, 0.25, 0.5, 0.25, 1]))])))['gazes']
@@ -52,7 +52,7 @@ def test_numbers_of_numpy_are_numbers():
 @example((0, 0, 9, 9), [math.inf, -math.inf, math.nan, 1e308, -0.0, 5e-324], 0.0)
 @given(st.tuples(*[st.floats(-1e6, 1e6)] * 4), st.lists(st.floats(), min_size=6, max_size=6),
        st.floats(allow_nan=False, allow_infinity=False))
-def test_any_numbers_make_valid_json_with_the_box_in_the_picture(box, numbers, stamp):
+def test_any_numbers_make_valid_json_with_the_box_inside_the_image(box, numbers, stamp):
     score, *rest = numbers
     gaze = Gaze('f1', Face(box, score), *rest)
     gaze, = strict(json_line(3, stamp, FrameGaze(320, 200, 'm', [gaze])))['gazes']

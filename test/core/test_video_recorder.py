@@ -15,7 +15,7 @@ def grey(level, width=64, height=48):
 
 
 def save(path, stamps, fps=30.0):
-    """Record grey pictures, each brighter than the one before."""
+    """Record grey images, each brighter than the one before."""
     recorder = VideoRecorder(str(path), fps)
     for i, stamp in enumerate(stamps):
         recorder.add(grey(20 + 10 * i), stamp)
@@ -24,57 +24,57 @@ def save(path, stamps, fps=30.0):
 
 
 def play(path):
-    """Return the file's rate and its pictures."""
+    """Return the rate and the images of a file."""
     capture = cv2.VideoCapture(str(path))
     assert capture.isOpened()
-    pictures = []
-    while (got := capture.read())[0]:
-        pictures.append(got[1])
-    return capture.get(cv2.CAP_PROP_FPS), pictures
+    images = []
+    while (result := capture.read())[0]:
+        images.append(result[1])
+    return capture.get(cv2.CAP_PROP_FPS), images
 
 
-def levels(pictures):
-    """Return which picture each frame shows."""
-    return [round((float(p.mean()) - 20) / 10) for p in pictures]
+def levels(images):
+    """Return which image each frame shows."""
+    return [round((float(image.mean()) - 20) / 10) for image in images]
 
 
 @pytest.mark.parametrize('suffix', ['mp4', 'avi', 'mkv', 'MP4'])
-def test_frames_as_fast_as_the_file_are_each_in_it_once(tmp_path, suffix):
-    rate, pictures = save(tmp_path / f'a.{suffix}', [100 + i / 30 for i in range(12)])
+def test_frames_at_the_rate_of_the_file_are_written_once_each(tmp_path, suffix):
+    rate, images = save(tmp_path / f'a.{suffix}', [100 + i / 30 for i in range(12)])
     assert rate == pytest.approx(30)
-    assert levels(pictures) == list(range(12))
-    assert pictures[0].shape == (48, 64, 3)
+    assert levels(images) == list(range(12))
+    assert images[0].shape == (48, 64, 3)
 
 
-def test_slow_frames_are_repeated_so_that_the_speed_is_right(tmp_path):
-    _, pictures = save(tmp_path / 'a.mp4', [5 + i / 10 for i in range(10)])
-    assert levels(pictures) == [i for i in range(9) for _ in range(3)] + [9]
+def test_slow_frames_are_repeated_to_keep_the_speed(tmp_path):
+    _, images = save(tmp_path / 'a.mp4', [5 + i / 10 for i in range(10)])
+    assert levels(images) == [i for i in range(9) for _ in range(3)] + [9]
 
 
-def test_fast_frames_that_share_a_slot_are_left_out(tmp_path):
-    _, pictures = save(tmp_path / 'a.mp4', [i / 90 for i in range(19)])
-    assert len(pictures) == 7
-    assert levels(pictures) == sorted(set(levels(pictures)))
+def test_fast_frames_that_share_a_slot_are_dropped(tmp_path):
+    _, images = save(tmp_path / 'a.mp4', [i / 90 for i in range(19)])
+    assert len(images) == 7
+    assert levels(images) == sorted(set(levels(images)))
 
 
-def test_the_last_of_frames_with_one_stamp_stays(tmp_path):
-    _, pictures = save(tmp_path / 'a.mp4', [1.0, 1.0, 1.0, 1 + 1 / 30])
-    assert levels(pictures) == [2, 3]
+def test_last_of_several_frames_with_one_stamp_is_kept(tmp_path):
+    _, images = save(tmp_path / 'a.mp4', [1.0, 1.0, 1.0, 1 + 1 / 30])
+    assert levels(images) == [2, 3]
 
 
-def test_uneven_frames_drift_nowhere(tmp_path):
+def test_uneven_frames_do_not_drift(tmp_path):
     stamps = [0, 0.31, 0.35, 0.9, 1.0, 1.72, 2.0]
-    _, pictures = save(tmp_path / 'a.mp4', stamps)
-    assert len(pictures) == 61
-    shown = levels(pictures)
+    _, images = save(tmp_path / 'a.mp4', stamps)
+    assert len(images) == 61
+    shown = levels(images)
     assert [shown.index(i) for i in range(7)] == pytest.approx([30 * s for s in stamps], abs=1)
 
 
 @pytest.mark.parametrize('jump', [1e6, -1e6, 2.2, -0.5])
-def test_a_jump_of_the_stamps_is_one_step(tmp_path, jump):
+def test_stamp_jump_advances_one_frame(tmp_path, jump):
     stamps = [2e6 + i / 30 for i in range(4)] + [2e6 + jump + i / 30 for i in range(4)]
-    _, pictures = save(tmp_path / 'a.mp4', stamps)
-    assert levels(pictures) == list(range(8))
+    _, images = save(tmp_path / 'a.mp4', stamps)
+    assert levels(images) == list(range(8))
 
 
 @pytest.mark.parametrize(('given', 'written'), [
@@ -84,22 +84,22 @@ def test_odd_sizes_become_even(tmp_path, given, written):
     for i in range(3):
         recorder.add(grey(100, *given), i / 30)
     assert recorder.close()
-    _, pictures = play(tmp_path / 'a.mp4')
-    assert [p.shape[1::-1] for p in pictures] == [written] * 3
+    _, images = play(tmp_path / 'a.mp4')
+    assert [p.shape[1::-1] for p in images] == [written] * 3
 
 
-def test_a_change_of_size_is_scaled_to_the_first(tmp_path):
+def test_images_of_another_size_are_scaled_to_the_first(tmp_path):
     recorder = VideoRecorder(str(tmp_path / 'a.mp4'))
     for i, size in enumerate([(64, 48), (32, 24), (640, 100), (64, 48)]):
         recorder.add(grey(100, *size), i / 30)
     recorder.close()
-    _, pictures = play(tmp_path / 'a.mp4')
-    assert [p.shape for p in pictures] == [(48, 64, 3)] * 4
+    _, images = play(tmp_path / 'a.mp4')
+    assert [p.shape for p in images] == [(48, 64, 3)] * 4
 
 
-def test_missing_folders_are_made(tmp_path):
-    _, pictures = save(tmp_path / 'b' / 'c' / 'a.mp4', [0, 1 / 30])
-    assert len(pictures) == 2
+def test_missing_folders_are_created(tmp_path):
+    _, images = save(tmp_path / 'b' / 'c' / 'a.mp4', [0, 1 / 30])
+    assert len(images) == 2
 
 
 @pytest.mark.parametrize('name', ['a.gif', 'a', 'mp4'])
@@ -109,27 +109,28 @@ def test_other_suffixes_are_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize('name', ['file/a.mp4', 'folder.mp4', 'file/b/a.avi'])
-def test_a_file_that_cannot_be_written_is_told_at_once(tmp_path, name):
+def test_unwritable_file_is_refused_at_once(tmp_path, name):
     (tmp_path / 'file').touch()
     (tmp_path / 'folder.mp4').mkdir()
     with pytest.raises(GazeRosError, match=f'{name}.*cannot be written'):
         VideoRecorder(str(tmp_path / name))
 
 
-def test_without_frames_there_is_no_file(tmp_path):
+def test_no_file_without_frames(tmp_path):
     assert VideoRecorder(str(tmp_path / 'a.mp4')).close() is False
     assert not (tmp_path / 'a.mp4').exists()
 
 
-@pytest.mark.parametrize('where', ['_reserved', '_lock', 'device'])
-def test_a_start_that_a_signal_breaks_off_leaves_no_file(tmp_path, monkeypatch, where):
+@pytest.mark.parametrize('where', ['_create_reserve', '_lock', 'device_of'])
+def test_start_interrupted_by_a_signal_leaves_no_file(tmp_path, monkeypatch, where):
     def signalled(*_):
         assert (tmp_path / 'a.mp4').exists()
         raise SystemExit
-    monkeypatch.setattr(disk_guard if where == 'device' else disk_guard.DiskSpaceGuard, where, signalled)
+    owner = disk_guard if where == 'device_of' else disk_guard.DiskSpaceGuard
+    monkeypatch.setattr(owner, where, signalled)
     with pytest.raises(SystemExit):
         ResumingVideoRecorder(str(tmp_path / 'a.mp4'))
-    assert (tmp_path / 'a.mp4').exists() == (where == '_lock')  # it may be another one's
+    assert (tmp_path / 'a.mp4').exists() == (where == '_lock')  # it may belong to another process
 
 
 def test_closing_twice_changes_nothing(tmp_path):
@@ -140,7 +141,7 @@ def test_closing_twice_changes_nothing(tmp_path):
     assert len(play(tmp_path / 'a.mp4')[1]) == 1
 
 
-FULL = """
+FILLING = """
 import resource, sys
 import numpy as np
 from gaze_ros.core.errors import GazeRosError
@@ -159,18 +160,18 @@ print(recorder.close())
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='needs a limit on files')
 @pytest.mark.parametrize('suffix', ['mp4', 'avi', 'mkv'])
-def test_a_video_is_ended_before_there_is_no_room_for_its_end(tmp_path, suffix):
-    """By a limit of the process, which needs no root; test_outputs fills a disk."""
+def test_video_is_finished_before_the_disk_is_full(tmp_path, suffix):
+    """With a process limit, which needs no root; ros/faults/test_outputs.py fills a disk."""
     path = tmp_path / f'a.{suffix}'
     done = subprocess.run(
-        [sys.executable, '-c', FULL, str(path)], capture_output=True, text=True)
+        [sys.executable, '-c', FILLING, str(path)], capture_output=True, text=True)
     assert done.stdout.count('its disk is full') == 1, done.stdout + done.stderr
     assert done.stdout.endswith('True\n')
     assert 'Failed to write' not in done.stderr
     assert len(play(path)[1]) >= 5
 
 
-NO_ROOM = """
+FULL_DISK = """
 import resource, sys
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output.video_recorder import ResumingVideoRecorder
@@ -183,22 +184,22 @@ except GazeRosError as e:
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='needs a limit on files')
-def test_a_disk_that_is_full_from_the_start_is_told_and_no_file_is_left(tmp_path):
+def test_disk_full_at_the_start_is_an_error_and_leaves_no_file(tmp_path):
     path = tmp_path / 'a.mp4'
     for before in (None, b'an older one'):
         if before:
             path.write_bytes(before)
         done = subprocess.run(
-            [sys.executable, '-c', NO_ROOM, str(path)], capture_output=True, text=True)
+            [sys.executable, '-c', FULL_DISK, str(path)], capture_output=True, text=True)
         assert 'its disk is full' in done.stdout, done.stdout + done.stderr
         assert path.exists() == bool(before)
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize('happens', ['removed', 'replaced', 'cut short'])
-def test_a_file_that_is_taken_away_is_told_and_another_one_begun(
+@pytest.mark.parametrize('happens', ['removed', 'replaced', 'truncated'])
+def test_removed_or_changed_file_is_reported_and_another_started(
         tmp_path, caplog, monkeypatch, happens):
-    monkeypatch.setattr(disk_guard, '_LOOK', 0.0)
+    monkeypatch.setattr(disk_guard, '_CHECK_PERIOD', 0.0)
     monkeypatch.setattr(disk_guard, 'RETRY_PERIOD', 0.0)
     path = tmp_path / 'a.avi'
     recording = ResumingVideoRecorder(str(path))
@@ -217,24 +218,24 @@ def test_a_file_that_is_taken_away_is_told_and_another_one_begun(
                     assert path.stat().st_size > 1000
                     path.write_bytes(b'mine')
             if i == 21:
-                assert happens in recording.failure
+                assert f'was {happens}' in recording.failure
         recording.close()
-    said = [record.getMessage() for record in caplog.records]
-    assert sum(happens in line for line in said) == 1
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum(f'was {happens}' in line for line in messages) == 1
     second = path if happens == 'removed' else tmp_path / 'a_2.avi'
-    assert f"the video goes on in '{second}'" in said
-    assert said[-1] == f"saved '{second}'"
+    assert f"the video continues in '{second}'" in messages
+    assert messages[-1] == f"saved '{second}'"
     assert len(play(second)[1]) == 18
     if happens == 'replaced':
         assert path.read_text() == 'mine'
 
 
-def test_an_empty_mount_point_is_no_place_to_go_on(tmp_path):
+def test_recording_does_not_resume_on_an_empty_mount_point(tmp_path):
     assert disk_guard.can_resume(tmp_path / 'not' / 'made', disk_guard.device_of(tmp_path))
     assert not disk_guard.can_resume(tmp_path, disk_guard.device_of(tmp_path) + 1)
 
 
-def test_names_of_files_that_are_there_are_passed_over(tmp_path):
+def test_next_free_path_skips_existing_files(tmp_path):
     path = tmp_path / 'a.mp4'
     assert disk_guard.next_free_path(path) == path
     for name in ('a.mp4', 'a_2.mp4'):
@@ -242,14 +243,14 @@ def test_names_of_files_that_are_there_are_passed_over(tmp_path):
     assert disk_guard.next_free_path(path) == tmp_path / 'a_3.mp4'
 
 
-def test_what_was_saved_since_a_time_is_kept(tmp_path, caplog):
+def test_file_saved_since_a_time_is_kept(tmp_path, caplog):
     path = tmp_path / 'a.avi'
-    picture = np.zeros((48, 64, 3), np.uint8)
+    image = np.zeros((48, 64, 3), np.uint8)
 
-    def record(kept):
+    def record(keep_since):
         with caplog.at_level('INFO'):
-            recording = ResumingVideoRecorder(str(path), kept=kept)
-        recording.add(picture, 0.0)
+            recording = ResumingVideoRecorder(str(path), keep_since=keep_since)
+        recording.add(image, 0.0)
         recording.close()
         return sorted(p.name for p in tmp_path.iterdir())
 
@@ -259,30 +260,30 @@ def test_what_was_saved_since_a_time_is_kept(tmp_path, caplog):
     assert not caplog.records
     os.utime(path, (102, 102))
     before = path.read_bytes()
-    for lives in (['a.avi', 'a_2.avi'], ['a.avi', 'a_2.avi', 'a_3.avi']):
+    for files in (['a.avi', 'a_2.avi'], ['a.avi', 'a_2.avi', 'a_3.avi']):
         caplog.clear()
-        assert record(101.0) == lives
-        assert 'is kept; the video goes on in' in caplog.text
+        assert record(101.0) == files
+        assert 'is kept; the video continues in' in caplog.text
     assert path.read_bytes() == before
-    # What is empty holds nothing, and what is written at present is not passed by.
+    # An empty file is overwritten, and a file being written is refused, not skipped.
     path.write_bytes(b'')
-    assert record(101.0) == lives and len(play(path)[1]) == 1
+    assert record(101.0) == files and len(play(path)[1]) == 1
     writing = VideoRecorder(str(path))
     with pytest.raises(GazeRosError, match='is being written already'):
-        ResumingVideoRecorder(str(path), kept=0.0)
+        ResumingVideoRecorder(str(path), keep_since=0.0)
     writing.close()
 
 
-def test_a_quota_that_nobody_tells_of_is_found_by_the_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(disk_guard, '_LOOK', 0.0)
-    room = disk_guard.DiskSpaceGuard(tmp_path / 'a.mp4')
-    room.check(written=1000)
-    with pytest.raises(GazeRosError, match='grows no more'):
-        room.check(written=2 << 20)
-    room.close()
+def test_silent_quota_is_detected_by_the_file_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk_guard, '_CHECK_PERIOD', 0.0)
+    guard = disk_guard.DiskSpaceGuard(tmp_path / 'a.mp4')
+    guard.check(written=1000)
+    with pytest.raises(GazeRosError, match='no longer grows'):
+        guard.check(written=2 << 20)
+    guard.close()
 
 
-def test_two_do_not_write_one_file(tmp_path):
+def test_one_file_has_one_writer(tmp_path):
     path = tmp_path / 'a.mp4'
     first = VideoRecorder(str(path))
     with pytest.raises(GazeRosError, match='is being written already'):
@@ -291,8 +292,8 @@ def test_two_do_not_write_one_file(tmp_path):
     VideoRecorder(str(path)).close()
 
 
-def test_an_older_video_is_overwritten_however_large_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(disk_guard, '_LOOK', 0.0)
+def test_older_video_is_overwritten_whatever_its_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk_guard, '_CHECK_PERIOD', 0.0)
     path = tmp_path / 'a.avi'
     path.write_bytes(bytes(1 << 20))
     recording = ResumingVideoRecorder(str(path))
@@ -304,7 +305,7 @@ def test_an_older_video_is_overwritten_however_large_it_is(tmp_path, monkeypatch
     assert path.stat().st_size < 1 << 20 and len(play(path)[1]) == 5
 
 
-def test_pictures_no_encoder_takes_are_told_once(tmp_path, monkeypatch, caplog):
+def test_images_too_large_for_the_encoder_are_reported_once(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(disk_guard, 'RETRY_PERIOD', 0.0)
     recording = ResumingVideoRecorder(str(tmp_path / 'a.mp4'))
     with caplog.at_level('INFO'):
@@ -314,6 +315,7 @@ def test_pictures_no_encoder_takes_are_told_once(tmp_path, monkeypatch, caplog):
         recording.add(grey(100), 1.0)
         assert not recording.failure
         recording.close()
-    said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 3 and 'cannot be written' in said[0], said
-    assert said[1:] == [f"the video goes on in '{tmp_path}/a.mp4'", f"saved '{tmp_path}/a.mp4'"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 3 and 'cannot be written' in messages[0], messages
+    path = f'{tmp_path}/a.mp4'
+    assert messages[1:] == [f"the video continues in '{path}'", f"saved '{path}'"]

@@ -141,7 +141,7 @@ def test_a_broken_message_costs_one_picture_and_is_told(tmp_path, capsys):
     write(tmp_path / 'in', content)
     assert bag(tmp_path / 'in', tmp_path / 'out') == 0
     err = capsys.readouterr().err
-    assert "an image was left out: encoding 'odd8' is not one of" in err
+    assert "image skipped: encoding 'odd8' is not one of" in err
     assert '2 of 10 images were left out' in err
     stamps = [stamp_of(cdr) for _, cdr, _ in read(tmp_path / 'out')]
     assert stamps == [START + n * PERIOD for n in range(10) if n not in (4, 7)]

@@ -1,1 +1,1 @@
-"""The nodes: parameters, topics and callbacks around gaze_ros.core."""
+"""The ROS nodes: parameters, topics and callbacks around gaze_ros.core."""

@@ -1,4 +1,4 @@
-"""The pictures of a bag, one after the other, and the gaze in them; no running ROS is needed."""
+"""Estimates gaze in the images of a bag, one after the other, without running nodes."""
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -22,35 +22,36 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-#: Types of what is written.
+#: Message types that are written.
 GAZE, ANNOTATED = 'gaze_ros/msg/GazeArray', COMPRESSED
 
-#: Of annotated pictures.
+#: JPEG quality of annotated images.
 _QUALITY = 90
 
 
 class BagImages:
-    """Yields when each picture was recorded (ns), its header, the (H, W, 3) uint8 BGR, its gaze.
+    """Iterates over the images of a bag: time of recording (ns), header, image and gaze.
 
-    The picture may be drawn into. One that cannot be worked on is left out.
+    The image is (H, W, 3) uint8 BGR and may be drawn into. Images that cannot be processed are
+    skipped.
 
-    :param engine: gets the bag's calibration, too.
-    :param tell: takes why a picture or a calibration is left out, each reason once.
-    :ivar failed: pictures left out.
-    :raises SourceError: while iterated, where the bag is broken.
+    :param engine: the calibration in the bag is set on it.
+    :param warn: called with the reason why an image or calibration is skipped, once per reason.
+    :ivar failed: number of skipped images.
+    :raises SourceError: during iteration, if the bag is broken.
     """
 
     def __init__(self, engine: Engine, reader: BagReader, streams: Streams,
-                 tell: Callable[[str], None]) -> None:
+                 warn: Callable[[str], None]) -> None:
         self.failed = 0
-        self._engine, self._reader, self._streams, self._tell = engine, reader, streams, tell
-        self._told: set[str] = set()
+        self._engine, self._reader, self._streams, self._warn = engine, reader, streams, warn
+        self._warned: set[str] = set()
 
     def __iter__(self) -> Iterator[tuple[int, Header, np.ndarray, FrameGaze]]:
-        """Begin with the first picture of the bag."""
+        """Start with the first image of the bag."""
         images, info = self._streams.images, self._streams.info
-        # It holds for the pictures before it, too: a camera's two messages are recorded in any
-        # order.
+        # The first calibration also holds for earlier images: a camera's image and camera_info
+        # may be recorded in either order.
         if info and (first := self._reader.first(info)):
             self._calibrate(first)
         for record in self._reader.records([images, info]):
@@ -58,49 +59,52 @@ class BagImages:
                 self._calibrate(record)
                 continue
             try:
-                header, bgr = self._decoded(record.cdr)
-                # Who stamps nothing still gets tracking and smoothing, as from the node.
-                frame = self._engine.process(bgr, seconds(header.stamp) or 1e-9 * record.time)
-            except Exception as e:  # of whatever is in the bag
+                header, image = self._decode(record.cdr)
+                # Tracking and smoothing also work without stamps, as in the gaze node.
+                frame = self._engine.process(image, seconds(header.stamp) or 1e-9 * record.time)
+            except Exception as e:  # a bag may contain anything
                 self.failed += 1
-                self._say(f'an image was left out: {e}')
+                self._warn_once(f'image skipped: {e}')
                 continue
-            yield record.time, header, bgr, frame
+            yield record.time, header, image, frame
 
-    def _decoded(self, cdr: bytes) -> tuple[Header, np.ndarray]:
-        kind, to_bgr = (Image, image_to_bgr) if self._streams.raw else (
+    def _decode(self, cdr: bytes) -> tuple[Header, np.ndarray]:
+        msg_type, to_bgr = (Image, image_to_bgr) if self._streams.raw else (
             CompressedImage, compressed_to_bgr)
-        message = deserialize_message(cdr, kind)
+        message = deserialize_message(cdr, msg_type)
         return message.header, to_bgr(message)
 
     def _calibrate(self, record: Record) -> None:
         try:
             info = deserialize_message(record.cdr, CameraInfo)
             self._engine.calibration, reason = calibration_from_camera_info(info)
-        except Exception as e:  # likewise
-            self._say(f'a calibration was left out: {e}')
+        except Exception as e:  # a bag may contain anything
+            self._warn_once(f'calibration skipped: {e}')
             return
         if reason:
-            self._say(f'the calibration in {record.topic} cannot be used: {reason}; '
-                      'horizontal_fov is assumed instead')
+            self._warn_once(f'the calibration in {record.topic} cannot be used: {reason}; '
+                            'horizontal_fov is assumed instead')
 
-    def _say(self, words: str) -> None:
-        words = ' '.join(words.split())
-        if len(self._told) < 10 and words not in self._told:
-            self._told.add(words)
-            self._tell(words)
+    def _warn_once(self, text: str) -> None:
+        text = ' '.join(text.split())
+        if len(self._warned) < 10 and text not in self._warned:
+            self._warned.add(text)
+            self._warn(text)
 
 
 def gaze_cdr(frame: FrameGaze, header: Header) -> memoryview:
-    """Return a GazeArray, serialized. What it took is 0: it is never twice the same."""
+    """Return a serialized GazeArray; durations are 0, so that results are reproducible."""
     return to_cdr(
         gaze_array(replace(frame, detection_time=0.0, estimation_time=0.0), header), GAZE)
 
 
-def annotated_cdr(bgr: np.ndarray, frame: FrameGaze, header: Header) -> memoryview:
-    """Return a picture with its gaze drawn in as CompressedImage, serialized; it is drawn into."""
-    draw(bgr, frame)
-    message = bgr_to_compressed(bgr, header, _QUALITY)
+def annotated_cdr(image: np.ndarray, frame: FrameGaze, header: Header) -> memoryview:
+    """Draw gaze into an image and return it as a serialized CompressedImage.
+
+    :param image: (H, W, 3) uint8 BGR; it is changed.
+    """
+    draw(image, frame)
+    message = bgr_to_compressed(image, header, _QUALITY)
     return to_cdr(SimpleNamespace(
         header=header, format=message.format, data=np.frombuffer(message.data, np.uint8)),
         ANNOTATED)

@@ -1,4 +1,4 @@
-"""The camera: pictures from a source, stamped when they are taken."""
+"""The camera node: publishes images of a source, stamped with their time of capture."""
 import math
 import time
 from typing import Optional
@@ -23,15 +23,15 @@ from std_msgs.msg import Header
 class CameraNode(ManagedNode):
     """Publishes camera/image_raw and camera/camera_info from a thread of its own.
 
-    :param stop: asked to end the process when a file ends and exit_on_end is set.
+    :param shutdown: requested when a file ends and exit_on_end is set.
     """
 
-    def __init__(self, stop: Shutdown) -> None:
-        super().__init__('camera', NODES['camera'], StageStats('Camera'), stop)
+    def __init__(self, shutdown: Shutdown) -> None:
+        super().__init__('camera', NODES['camera'], StageStats('Camera'), shutdown)
         self._player: Optional[Player] = None
-        #: Opened and loaded for new values, until they are taken.
-        self._opened: Optional[Source] = None
-        self._loaded: Optional[CameraInfoManager] = None
+        #: Prepared for new parameter values, until they are applied.
+        self._prepared_source: Optional[Source] = None
+        self._prepared_camera_info: Optional[CameraInfoManager] = None
 
     @property
     def hardware_id(self) -> str:
@@ -39,7 +39,7 @@ class CameraNode(ManagedNode):
         return self._player.source.name if self._player else ''
 
     def status(self) -> CameraStatus:
-        """Return what is known beside the stage's figures."""
+        """Return the state of the node beside its statistics."""
         player, v = self._player, self.values
         rate = player.source.rate
         return CameraStatus(
@@ -53,53 +53,53 @@ class CameraNode(ManagedNode):
         :raises SourceError: if the source or the calibration cannot be opened.
         """
         v = self.values
-        self._infos = CameraInfoManager(v['camera_info_url'])
+        self._camera_info = CameraInfoManager(v['camera_info_url'])
         self._player = Player(
             self._open(v), self.stats, self._publish, self._missing, self._at_end, self._failed)
         self._player.rate = v['rate']
         self._images = ImagePublisher(self, topics.IMAGE, v['jpeg_quality'])
-        self._camera_info = IntraProcessPublisher(self, CameraInfo, topics.CAMERA_INFO)
+        self._camera_info_publisher = IntraProcessPublisher(self, CameraInfo, topics.CAMERA_INFO)
 
     def activate(self) -> None:
-        """Begin to publish."""
+        """Start to publish."""
         self.get_logger().info(f"publishing '{self.hardware_id}' on {self._images.topic_name}")
         self._player.start()
 
     def request_stop(self) -> None:
-        """Tell the thread to end."""
+        """Ask the thread to stop."""
         if self._player is not None:
             self._player.request_stop()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread, in seconds; False where a read hangs."""
+        """Wait up to ``timeout`` s for the thread; return False if a read hangs."""
         return self._player is None or self._player.join(timeout)
 
     def cleanup(self) -> None:
-        """Let go of the source."""
+        """Close the source."""
         player, self._player = self._player, None
         if player is not None:
             player.close()
-        self._drop_opened()
+        self._close_prepared()
 
     def prepare_parameters(self, values: dict[str, Value]) -> None:
-        """Open the source and the calibration that new values ask for.
+        """Open the source and the calibration that new values name.
 
         :raises SourceError: if one cannot be opened.
         """
-        self._drop_opened()
-        self._loaded = CameraInfoManager(values['camera_info_url']) if (
+        self._close_prepared()
+        self._prepared_camera_info = CameraInfoManager(values['camera_info_url']) if (
             'camera_info_url' in values) else None
         if 'source' in values:
-            self._opened = self._open({**self.values, **values})
+            self._prepared_source = self._open({**self.values, **values})
 
     def apply_parameters(self, values: dict[str, Value]) -> None:
-        """Take new values."""
+        """Apply new values."""
         player = self._player
-        if self._loaded is not None:
-            self._infos, self._loaded = self._loaded, None
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            player.replace(opened)
+        if self._prepared_camera_info is not None:
+            self._camera_info, self._prepared_camera_info = self._prepared_camera_info, None
+        source, self._prepared_source = self._prepared_source, None
+        if source is not None:
+            player.replace(source)
             self.get_logger().info(f"publishing '{self.hardware_id}' on {self._images.topic_name}")
         player.source.loop = self.values['loop']
         player.rate = self.values['rate']
@@ -111,35 +111,36 @@ class CameraNode(ManagedNode):
             values['source'], width=values['width'], height=values['height'], fps=values['fps'],
             loop=values['loop'])
 
-    def _drop_opened(self) -> None:
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.close()
+    def _close_prepared(self) -> None:
+        source, self._prepared_source = self._prepared_source, None
+        if source is not None:
+            source.close()
 
     def _missing(self) -> str:
-        wanted, there = self.values['wait_for_subscribers'], self._images.get_subscription_count()
-        return f'{there} of {wanted} subscribers to {self._images.topic_name}' if (
-            there < wanted) else ''
+        expected = self.values['wait_for_subscribers']
+        count = self._images.get_subscription_count()
+        return f'{count} of {expected} subscribers to {self._images.topic_name}' if (
+            count < expected) else ''
 
     def _at_end(self) -> None:
         if self.values['exit_on_end']:
             self.shutdown.request()
 
     def _failed(self, error: Exception) -> None:
-        if self.context.ok():  # it ends under the thread when the process does
+        if self.context.ok():  # else the process is shutting down
             self.get_logger().fatal(f'{type(error).__name__}: {error}')
             self.shutdown.request(1)
 
-    def _publish(self, picture: np.ndarray, source: Source, reading: float) -> None:
-        taken = self.get_clock().now()
+    def _publish(self, image: np.ndarray, source: Source, read_time: float) -> None:
+        captured = self.get_clock().now()
         age = time.monotonic() - source.capture_time
-        if math.isfinite(age) and taken.nanoseconds > 1e9 * age:  # else no /clock has come yet
-            taken -= Duration(seconds=age)
-        header = Header(stamp=taken.to_msg(), frame_id=self.values['frame_id'])
-        height, width = picture.shape[:2]
-        info = self._infos.for_size(width, height, self.get_logger().warning)
+        if math.isfinite(age) and captured.nanoseconds > 1e9 * age:  # else no /clock received yet
+            captured -= Duration(seconds=age)
+        header = Header(stamp=captured.to_msg(), frame_id=self.values['frame_id'])
+        height, width = image.shape[:2]
+        info = self._camera_info.for_size(width, height, self.get_logger().warning)
         info.header = header
-        self._camera_info.publish(info)
-        self._images.publish(picture, header)
-        age = 1e-9 * (self.get_clock().now() - taken).nanoseconds
-        self.stats.processed(age, reading)
+        self._camera_info_publisher.publish(info)
+        self._images.publish(image, header)
+        age = 1e-9 * (self.get_clock().now() - captured).nanoseconds
+        self.stats.processed(age, read_time)

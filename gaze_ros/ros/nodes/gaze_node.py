@@ -1,4 +1,4 @@
-"""The gaze node: images in, everybody's gaze out."""
+"""The gaze node: detects faces in images and publishes the gaze of each."""
 import time
 from typing import Optional
 
@@ -27,42 +27,44 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-#: Cores from which on faces are looked for while gaze is estimated. On 2 it makes neither faster
-#: (docs/performance.md). Both take all threads: with half of them each, one face alone is slower.
-_MANY_CORES = 4
+#: Minimum number of threads to detect faces while gaze is estimated (overlap:=auto). With 2,
+#: neither is faster (docs/performance.md). Both use all threads: with half of them each, a single
+#: face takes longer.
+_MIN_OVERLAP_THREADS = 4
 
 
 class GazeNode(ImageConsumerNode):
-    """Publishes gaze for the newest image, from one thread of its own, or from two."""
+    """Publishes the gaze in the newest image, from one or two threads of its own."""
 
-    def __init__(self, stop: Shutdown) -> None:
-        super().__init__('gaze', StageStats('Inference'), stop)
-        self._statistics = FrameTimings()
+    def __init__(self, shutdown: Shutdown) -> None:
+        super().__init__('gaze', StageStats('Inference'), shutdown)
+        self._timings = FrameTimings()
         self._engine: Optional[Engine] = None
-        self._loaded = Models()
-        #: Ids that engines before this one gave.
+        #: Prepared for new parameter values, until they are applied.
+        self._prepared = Models()
+        #: Track ids given by earlier engines; they are not given again.
         self._ids_given = 0
-        self._came = 0
+        self._image_count = 0
         #: Why the calibration in camera_info cannot be used, or ''.
-        self._uncalibrated, self._log_throttle = '', LogThrottle()
+        self._calibration_problem, self._log_throttle = '', LogThrottle()
         self._failure = ''
         self._gpu = False
         create_trigger_service(self, '~/reset_tracks', self._reset_tracks)
 
     @property
     def hardware_id(self) -> str:
-        """What does the work: model, runtime, device, precision, detector."""
+        """Model, runtime, device, precision and detector."""
         return self._engine.description if self._engine else ''
 
     def status(self) -> InferenceStatus:
-        """Return what is known beside the stage's figures."""
+        """Return the state of the node beside its statistics."""
         v, engine = self.values, self._engine
         return InferenceStatus(
             inputs=input_topics(self, self.managed_subscriptions[1]),
             detection_time=self._detection.mean, estimation_time=self._estimation.mean,
             model=engine.estimator.name, running=engine.estimator.running,
             detector=engine.detector.name, device=v['device'], gpu=self._gpu,
-            calibrated=engine.calibrated, calibration_problem=self._why_uncalibrated(),
+            calibrated=engine.calibrated, calibration_problem=self._why_not_calibrated(),
             queue_depth=self.workers[0].queue_depth, max_age=v['max_age'],
             failure=self._failure, sim_time=uses_sim_time(self))
 
@@ -71,123 +73,129 @@ class GazeNode(ImageConsumerNode):
 
         :raises ModelError: if the detector or the model cannot be loaded.
         """
-        self._uncalibrated = ''
+        self._calibration_problem = ''
         self._engine = create_engine(self.values)
         self._engine.tracker.ids_given = self._ids_given
         self._engine.warm_up()
-        self._gpu = has_nvidia_gpu()  # after loading the model: torch is asked where it is loaded
+        self._gpu = has_nvidia_gpu()  # after the model: it asks torch only if torch is loaded
         self._results = IntraProcessPublisher(self, GazeArray, topics.GAZE)
         self.managed_subscriptions = [
-            IntraProcessSubscription(self, CameraInfo, topics.CAMERA_INFO, self._on_info,
-                   MutuallyExclusiveCallbackGroup()), self.subscribe_to_images()]
+            IntraProcessSubscription(
+                self, CameraInfo, topics.CAMERA_INFO, self._on_camera_info,
+                MutuallyExclusiveCallbackGroup()),
+            self.subscribe_to_images()]
         self.get_logger().info(self.hardware_id)
 
     def activate(self) -> None:
-        """Begin to work."""
+        """Start the threads."""
         v = self.values
         self._detection, self._estimation, self._failure = RollingMean(), RollingMean(), ''
-        self.workers = [Worker('gaze', self._work, self.stats, self._report_error, v['queue_depth'])]
+        self.workers = [Worker(
+            'gaze', self._detect, self.stats, self._report_error, v['queue_depth'])]
         if v['overlap'] == 'always' or (
-                v['overlap'] == 'auto' and native_threads.thread_count() >= _MANY_CORES):
+                v['overlap'] == 'auto' and native_threads.thread_count() >= _MIN_OVERLAP_THREADS):
             self.workers.append(Worker(
-                'estimation', self._finish, self.stats, self._report_error, v['queue_depth']))
+                'estimation', self._estimate, self.stats, self._report_error, v['queue_depth']))
         for worker in self.workers:
             worker.start()
 
     def cleanup(self) -> None:
-        """Free the model."""
+        """Close the models."""
         engine, self._engine = self._engine, None
         if engine is not None:
             self._ids_given = engine.tracker.ids_given
             engine.close()
-        self._drop_loaded()
+        self._close_prepared()
 
     def prepare_parameters(self, values: dict[str, Value]) -> None:
-        """Load the detector and the model that new values ask for.
+        """Load the detector and the model that new values name.
 
         :raises ModelError: if they cannot be loaded.
         """
-        self._drop_loaded()
-        self._loaded = load_models({**self.values, **values}, values)
-        self._loaded.warm_up()
+        self._close_prepared()
+        self._prepared = load_models({**self.values, **values}, values)
+        self._prepared.warm_up()
 
     def apply_parameters(self, values: dict[str, Value]) -> None:
-        """Take new values before the next picture."""
+        """Apply new values before the next image."""
         super().apply_parameters(values)
-        loaded, self._loaded = self._loaded, Models()
-        self._engine.swap_models(loaded)
+        models, self._prepared = self._prepared, Models()
+        self._engine.swap_models(models)
         self._engine.set_parameters(values)
-        if loaded.detector or loaded.estimator:
+        if models.detector or models.estimator:
             self.get_logger().info(self.hardware_id)
 
-    def _drop_loaded(self) -> None:
-        loaded, self._loaded = self._loaded, Models()
-        loaded.close()
+    def _close_prepared(self) -> None:
+        models, self._prepared = self._prepared, Models()
+        models.close()
 
     def _reset_tracks(self) -> str:
         engine = self._engine
         if engine is None:
-            raise GazeRosError('the node is not configured: it has no tracks')
-        return f'tracks forgotten from the next picture on: {engine.reset_tracks()}'
+            raise GazeRosError('the node is not configured; it has no tracks')
+        return f'tracks reset from the next image on: {engine.reset_tracks()}'
 
-    def on_image(self, picture: ReceivedImage) -> None:
-        """Leave an image to be worked on."""
+    def on_image(self, image: ReceivedImage) -> None:
+        """Queue an image, or skip it by frame_skip."""
         if not self.active:
             return
         self.stats.received()
-        if self._came % (self.values['frame_skip'] + 1):
+        if self._image_count % (self.values['frame_skip'] + 1):
             self.stats.dropped('skipped')
         else:
-            self.workers[0].submit(picture)
-        self._came += 1
+            self.workers[0].submit(image)
+        self._image_count += 1
 
-    def _on_info(self, message: CameraInfo) -> None:
+    def _on_camera_info(self, message: CameraInfo) -> None:
         engine = self._engine
         if engine is None:
             return
-        engine.calibration, self._uncalibrated = calibration_from_camera_info(message)
-        if self._uncalibrated and self._log_throttle.should_log(self._uncalibrated):
+        engine.calibration, problem = calibration_from_camera_info(message)
+        self._calibration_problem = problem
+        if problem and self._log_throttle.should_log(problem):
             self.get_logger().warning(
-                f'the calibration in camera_info cannot be used: {self._uncalibrated}; '
+                f'the calibration in camera_info cannot be used: {problem}; '
                 'horizontal_fov is assumed instead')
 
-    def _why_uncalibrated(self) -> str:
-        """Return why directions do not go by the calibration there is, or ''."""
+    def _why_not_calibrated(self) -> str:
+        """Return why the engine does not use the calibration in camera_info, or ''."""
         engine = self._engine
-        made = engine.calibration
-        if made is None or engine.calibrated is not False:
-            return self._uncalibrated
-        return f'it is of pictures of another shape, {made.width}x{made.height}'
+        calibration = engine.calibration
+        if calibration is None or engine.calibrated is not False:
+            return self._calibration_problem
+        return (f'it is for images of another aspect ratio, {calibration.width}x'
+                f'{calibration.height}')
 
     def _report_error(self, reason: str) -> None:
         self._failure = reason
-        self.get_logger().error(f'an image was left out: {reason}')
+        self.get_logger().error(f'image skipped: {reason}')
 
-    def _work(self, picture: ReceivedImage) -> None:
-        header = picture.header
+    def _detect(self, image: ReceivedImage) -> None:
+        header = image.header
         if 0 < self.values['max_age'] < self.age(header):
             self.stats.dropped('old')
             return
         start = time.monotonic()
-        # A publisher that stamps nothing still gets tracking and smoothing.
-        seen = self._engine.detect(picture.decode(), seconds(header.stamp) or start)
-        taken = time.monotonic() - start
+        # Tracking and smoothing also work for a publisher that sets no stamp.
+        faces = self._engine.detect(image.decode(), seconds(header.stamp) or start)
+        detection_time = time.monotonic() - start
         if len(self.workers) == 1:
-            self._finish((header, seen, taken))
+            self._estimate((header, faces, detection_time))
         else:
-            self.workers[1].submit((header, seen, taken))
+            self.workers[1].submit((header, faces, detection_time))
 
-    def _finish(self, sight: tuple[Header, TrackedFaces, float]) -> None:
-        header, seen, taken = sight
+    def _estimate(self, detection: tuple[Header, TrackedFaces, float]) -> None:
+        header, faces, detection_time = detection
         start = time.monotonic()
-        frame = self._engine.estimate(seen)
+        frame = self._engine.estimate(faces)
         self._results.publish(gaze_array(frame, header))
         age = self.age(header)
-        own = time.monotonic() - start
-        # Side by side, the slower half is what a picture takes of the time.
-        self.stats.processed(age, taken + own if len(self.workers) == 1 else max(taken, own))
+        estimation_time = time.monotonic() - start
+        # With two threads, the slower step limits the rate.
+        combine = sum if len(self.workers) == 1 else max
+        self.stats.processed(age, combine((detection_time, estimation_time)))
         self._detection.add(frame.detection_time)
         self._estimation.add(frame.estimation_time)
-        line = self._statistics.add(age, frame.detection_time, frame.estimation_time)
+        line = self._timings.add(age, frame.detection_time, frame.estimation_time)
         if line:
             self.get_logger().info(line)

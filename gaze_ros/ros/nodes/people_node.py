@@ -1,4 +1,4 @@
-"""The people node: what people attend to, and their frames, markers and REP-155 topics."""
+"""The people node: publishes attention events, TF frames, markers and REP-155 topics."""
 import time
 from typing import Optional
 
@@ -25,30 +25,30 @@ from rclpy.duration import Duration
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-#: Events that a late subscriber may ask for: what everybody does at present is in the last ones.
+#: QoS depth of attention events: a late subscriber gets the state of all people from them.
 EVENTS_KEPT = 50
 
-#: Seconds the last events may take to arrive.
-_LAST_WORD = 0.3
+#: Seconds to wait for subscribers to acknowledge the last events.
+_ACK_TIMEOUT = 0.3
 
-#: The last stamp there is, nanoseconds: messages may hold 4 s more, and events could not.
-_LAST = (1 << 31) * 1_000_000_000 - 1
+#: The latest stamp in nanoseconds that an event can hold; stamps of images may be 4 s later.
+_MAX_STAMP = (1 << 31) * 1_000_000_000 - 1
 
-#: What REP-155's part needs of a picture: its gaze, everybody's attention, and how often all began
-#: anew.
+#: What the REP-155 topics need of an image: its gaze, header, the attention of all people, and the
+#: restart count of the AttentionTracker.
 _Result = tuple[FrameGaze, Header, list[Attention], int]
 
 
 class PeopleNode(ImageConsumerNode):
-    """Makes of each picture's gaze what a robot and its tools take, in a thread of its own."""
+    """Publishes what robots and tools use of each image's gaze, in a thread of its own."""
 
-    def __init__(self, stop: Shutdown) -> None:
-        super().__init__('people', StageStats('People'), stop)
+    def __init__(self, shutdown: Shutdown) -> None:
+        super().__init__('people', StageStats('People'), shutdown)
         self._attention_tracker = AttentionTracker()
         self._humans = None
 
     def status(self) -> PeopleStatus:
-        """Return what is known beside the stage's figures."""
+        """Return the state of the node beside its statistics."""
         return PeopleStatus(
             inputs=input_topics(self, *self.managed_subscriptions), people=self._people,
             events=self._events, tf=self.values['publish_tf'],
@@ -65,7 +65,8 @@ class PeopleNode(ImageConsumerNode):
             from gaze_ros.ros.publishers.ros4hri import Ros4HriPublisher
             self._humans = Ros4HriPublisher(self)
         self._attention = topics.create_publisher(
-            self, AttentionMessage, topics.ATTENTION, topics.reliable_qos(EVENTS_KEPT, lasting=True))
+            self, AttentionMessage, topics.ATTENTION,
+            topics.reliable_qos(EVENTS_KEPT, transient_local=True))
         self._markers_topic = topics.create_publisher(
             self, MarkerArray, topics.MARKERS, topics.reliable_qos(10))
         self._frames = TfFramePublisher(self)
@@ -75,58 +76,61 @@ class PeopleNode(ImageConsumerNode):
             self.managed_subscriptions.append(self.subscribe_to_images())
 
     def activate(self) -> None:
-        """Begin to work, with nobody there."""
+        """Start the threads, with no people present."""
         v = self.values
         self._attention_tracker = AttentionTracker(
             v['looking_at_person_angle'], v['looking_at_person_hysteresis'],
             v['looking_at_person_dwell'])
         self._markers, self._header = MarkerBuilder(), Header()
         self._people, self._events, self._failure = 0, 0, ''
-        self.workers = [Worker('people', self._work, self.stats, self._report_error, v['queue_depth'])]
+        self.workers = [Worker(
+            'people', self._work, self.stats, self._report_error, v['queue_depth'])]
         if self._humans is not None:
-            # On its own: cutting out faces must not keep events waiting.
-            portrayer = Worker(
-                'humans', self._portray, self.stats, self._report_error, v['queue_depth'])
-            self.workers.append(portrayer)
-            self._synchronizer: TimeoutSynchronizer[ReceivedImage, _Result] = TimeoutSynchronizer(portrayer.submit)
+            # A separate thread: cropping faces must not delay events.
+            humans = Worker(
+                'humans', self._publish_humans, self.stats, self._report_error, v['queue_depth'])
+            self.workers.append(humans)
+            self._synchronizer: TimeoutSynchronizer[ReceivedImage, _Result] = (
+                TimeoutSynchronizer(humans.submit))
         for worker in self.workers:
             worker.start()
 
     def deactivate(self) -> None:
-        """Tell that nobody is there any more, and drop the pictures."""
+        """Publish that all people are gone, and drop the queued images."""
         self._synchronizer = TimeoutSynchronizer(lambda pair: None)
         if events := self._attention_tracker.clear():
             for event in events:
                 self._attention.publish(attention_message(event, self._header))
-            self._mark(FrameGaze(0, 0, '', []))
+            self._publish_markers(FrameGaze(0, 0, '', []))
         if self._humans is not None:
             self._humans.clear()
         if events:
-            # Their publisher may go next, and what it has not sent yet with it.
-            self._attention.wait_for_all_acked(Duration(seconds=_LAST_WORD))
+            # Cleanup destroys their publisher, which drops what it has not sent yet.
+            self._attention.wait_for_all_acked(Duration(seconds=_ACK_TIMEOUT))
 
     def cleanup(self) -> None:
-        """Leave REP-155's topics."""
+        """Destroy the publishers of the REP-155 topics."""
         humans, self._humans = self._humans, None
         if humans is not None:
             humans.close()
 
     def apply_parameters(self, values: dict[str, Value]) -> None:
-        """Take new values."""
+        """Apply new values."""
         super().apply_parameters(values)
-        self._attention_tracker.angle = self.values['looking_at_person_angle']
-        self._attention_tracker.hysteresis = self.values['looking_at_person_hysteresis']
-        self._attention_tracker.dwell = self.values['looking_at_person_dwell']
+        tracker = self._attention_tracker
+        tracker.angle = self.values['looking_at_person_angle']
+        tracker.hysteresis = self.values['looking_at_person_hysteresis']
+        tracker.dwell = self.values['looking_at_person_dwell']
 
-    def on_image(self, picture: ReceivedImage) -> None:
-        """Bring an image together with its result."""
+    def on_image(self, image: ReceivedImage) -> None:
+        """Pair an image with its result."""
         if self.active:
-            stamp = picture.header.stamp
-            self._synchronizer.add_image((stamp.sec, stamp.nanosec), picture, picture.nbytes)
+            stamp = image.header.stamp
+            self._synchronizer.add_image((stamp.sec, stamp.nanosec), image, image.nbytes)
 
     def _report_error(self, reason: str) -> None:
         self._failure = reason
-        self.get_logger().error(f'the gaze of a picture was left out: {reason}')
+        self.get_logger().error(f'gaze of an image skipped: {reason}')
 
     def _on_gaze(self, message: GazeArray) -> None:
         if self.active:
@@ -135,31 +139,31 @@ class PeopleNode(ImageConsumerNode):
 
     def _work(self, message: GazeArray) -> None:
         start = time.monotonic()
-        header, frame = message.header, frame_gaze(message)
-        stamp = min(1_000_000_000 * header.stamp.sec + header.stamp.nanosec, _LAST)
-        # A publisher that stamps nothing still gets events.
-        events = self._attention_tracker.update(frame, stamp or time.monotonic_ns())
+        header, frame, tracker = message.header, frame_gaze(message), self._attention_tracker
+        stamp = min(1_000_000_000 * header.stamp.sec + header.stamp.nanosec, _MAX_STAMP)
+        # Events also work for a publisher that sets no stamp.
+        events = tracker.update(frame, stamp or time.monotonic_ns())
         for event in events:
             self._attention.publish(attention_message(event, header))
         self._header = header
-        self._people, self._events = len(self._attention_tracker.present), self._events + len(events)
+        self._people, self._events = len(tracker.present), self._events + len(events)
         if self.values['publish_tf']:
             self._frames.publish(frame, header)
-        self._mark(frame)
+        self._publish_markers(frame)
         if self._humans is not None:
             self._synchronizer.add_result(
                 (header.stamp.sec, header.stamp.nanosec),
-                (frame, header, self._attention_tracker.present, self._attention_tracker.restart_count))
+                (frame, header, tracker.present, tracker.restart_count))
         self.stats.processed(self.age(header), time.monotonic() - start)
 
-    def _mark(self, frame: FrameGaze) -> None:
-        """Publish the markers of a picture, that of the last header."""
+    def _publish_markers(self, frame: FrameGaze) -> None:
+        """Publish the markers of an image, with the last header."""
         if self._markers_topic.get_subscription_count():
             self._markers_topic.publish(
                 self._markers.build(frame, self._header, self._attention_tracker.present))
         else:
             self._markers.reset()
 
-    def _portray(self, pair: tuple[Optional[ReceivedImage], _Result]) -> None:
-        picture, (frame, header, present, begun) = pair
-        self._humans.publish(frame, header, picture and picture.decode(), present, begun)
+    def _publish_humans(self, pair: tuple[Optional[ReceivedImage], _Result]) -> None:
+        image, (frame, header, present, restart_count) = pair
+        self._humans.publish(frame, header, image and image.decode(), present, restart_count)

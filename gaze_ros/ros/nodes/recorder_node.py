@@ -1,4 +1,4 @@
-"""The recorder: gaze, attention and annotated images into a bag that every reader takes."""
+"""The recorder node: records gaze, attention and annotated images to a rosbag2 bag."""
 from datetime import datetime
 import math
 from pathlib import Path
@@ -28,10 +28,10 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage
 
-#: Messages that may wait for the disk: 4 s of gaze and images at 30 a second.
-_WAITING = 256
+#: Maximum messages that wait for the disk: 4 s of gaze and images at 30 Hz.
+_QUEUE_SIZE = 256
 
-#: Of subscriptions: a recorder wants them all, not the newest.
+#: QoS depth of the subscriptions: all messages are recorded, not only the newest.
 _DEPTH = 20
 
 _TYPES = {'gaze_ros/msg/GazeArray': GazeArray, 'gaze_ros/msg/Attention': Attention,
@@ -39,29 +39,29 @@ _TYPES = {'gaze_ros/msg/GazeArray': GazeArray, 'gaze_ros/msg/Attention': Attenti
 
 
 class RecorderNode(ManagedNode):
-    """Writes messages as they came, byte by byte, in a thread of its own.
+    """Writes the received messages, serialized and unchanged, in a thread of its own.
 
-    Deactivated it pauses; cleaned up it ends the bag.
+    Deactivation pauses it; cleanup finishes the bag.
 
-    Where its disk is full, or the bag was removed, it goes on in NAME_2, NAME_3, ... as soon as it
-    can.
+    If the disk is full or the bag was removed, it continues in NAME_2, NAME_3, ... as soon as
+    possible.
     """
 
-    def __init__(self, stop: Shutdown) -> None:
-        super().__init__('recorder', BAG_NODES['recorder'], StageStats('Recorder'), stop)
+    def __init__(self, shutdown: Shutdown) -> None:
+        super().__init__('recorder', BAG_NODES['recorder'], StageStats('Recorder'), shutdown)
         self._thread: Optional[Thread] = None
         self._writer: Optional[BagWriter] = None
         self._queue: Queue[Optional[tuple[str, int, bytes]]] = Queue()
-        self._failure, self._again = '', 0.0
-        self._teller = LogThrottle()
+        self._failure, self._retry_at = '', 0.0
+        self._log_throttle = LogThrottle()
 
     @property
     def hardware_id(self) -> str:
-        """What is written to."""
+        """The path of the bag."""
         return str(self._writer.path) if self._writer else ''
 
     def status(self) -> RecorderStatus:
-        """Return what is known beside the stage's figures."""
+        """Return the state of the node beside its statistics."""
         gaze = self._gaze
         return RecorderStatus(
             inputs=(InputTopic(gaze, self.count_publishers(gaze)),), output=self.hardware_id,
@@ -70,49 +70,49 @@ class RecorderNode(ManagedNode):
     def configure(self) -> None:
         """Create the bag, and subscribe.
 
-        :raises GazeRosError: if it cannot be written, or was there before launch began.
+        :raises GazeRosError: if it cannot be written, or existed before launch started.
         """
         name = self.values['output'] or f'gaze_{datetime.now():%Y_%m_%d-%H_%M_%S}'
         self._gaze = self.resolve_topic_name(topics.GAZE)
-        kinds = {self._gaze: 'gaze_ros/msg/GazeArray',
+        types = {self._gaze: 'gaze_ros/msg/GazeArray',
                  self.resolve_topic_name(topics.ATTENTION): 'gaze_ros/msg/Attention'}
         if self.values['images']:
-            kinds[self.resolve_topic_name(topics.IMAGE_ANNOTATED) + '/compressed'] = (
+            types[self.resolve_topic_name(topics.IMAGE_ANNOTATED) + '/compressed'] = (
                 'sensor_msgs/msg/CompressedImage')
         group = MutuallyExclusiveCallbackGroup()
-        for topic, kind in kinds.items():
+        for topic, type_name in types.items():
             self.create_subscription(
-                _TYPES[kind], topic, lambda cdr, topic=topic: self._on_message(topic, cdr),
+                _TYPES[type_name], topic, lambda cdr, topic=topic: self._on_message(topic, cdr),
                 QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
                 callback_group=group, raw=True,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies())
-        # At last: what fails or is broken off before it leaves no bag behind.
-        self._kinds = kinds
+        # Last, so that an earlier failure or interruption leaves no empty bag.
+        self._topics = types
         self._record_to(Path(name), launched_at())
         self._path = self._writer.path.with_name(Path(name).name)
         if self._path != self._writer.path:
             self.get_logger().info(
-                f"'{self._path}' was recorded before this process was started again, and is kept")
+                f"'{self._path}' was recorded before this process was restarted and is kept")
         self._disk = disk_guard.device_of(self._path.parent)
 
     def activate(self) -> None:
-        """Begin to record, or go on."""
-        self._queue = Queue(_WAITING)
+        """Start or resume recording."""
+        self._queue = Queue(_QUEUE_SIZE)
         self._thread = Thread(target=self._run, name='recorder', daemon=True)
         self._thread.start()
 
     def request_stop(self) -> None:
-        """Tell the thread to end when it has written what waits."""
+        """Ask the thread to stop once it has written the queued messages."""
         self._put(None)
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread, in seconds; return whether it has ended, or never began."""
+        """Wait up to ``timeout`` s for the thread; return whether it is not running."""
         if self._thread is not None:
             self._thread.join(timeout)
         return self._thread is None or not self._thread.is_alive()
 
     def cleanup(self) -> None:
-        """End the bag, so that it can be read."""
+        """Finish the bag, so that it can be read."""
         writer, self._writer = self._writer, None
         if writer is None:
             return
@@ -125,9 +125,9 @@ class RecorderNode(ManagedNode):
                 f"saved '{writer.path}' with {self.stats.rate.count - self._before} messages")
 
     def _record_to(self, path: Path, kept: float = math.inf) -> None:
-        self._writer = BagWriter(path, self._kinds, kept)
+        self._writer = BagWriter(path, self._topics, kept)
         self._failure, self._before = '', self.stats.rate.count
-        self.get_logger().info(f"recording {', '.join(self._kinds)} to '{self._writer.path}'")
+        self.get_logger().info(f"recording {', '.join(self._topics)} to '{self._writer.path}'")
 
     def _on_message(self, topic: str, cdr: bytes) -> None:
         if not self.active:
@@ -153,37 +153,37 @@ class RecorderNode(ManagedNode):
             topic, now, cdr = item
             try:
                 if self._writer is None:
-                    self._go_on()
-                # No /clock may have come yet.
+                    self._resume()
+                # Without a /clock message yet, now is 0.
                 stamp = stamp_of(cdr)
                 self._writer.add(topic, now or stamp, cdr)
             except Exception as e:
                 self.stats.dropped('failed')
                 if not isinstance(e, GazeRosError):
-                    self._leave_out(f'{topic}: {format_error(e)}')
+                    self._skip(f'{topic}: {format_error(e)}')
                 elif self._writer is not None:
                     self._fail(format_error(e))
             else:
                 age = 1e-9 * (self.get_clock().now().nanoseconds - stamp) if stamp else math.nan
                 self.stats.processed(age, time.monotonic() - start)
 
-    def _leave_out(self, why: str) -> None:
-        """Tell of a message that cannot be recorded; the next one may be."""
-        self.stats.failed(why)
-        if self._teller.should_log(why):
-            self.get_logger().error(f'a message was left out: {why}')
+    def _skip(self, reason: str) -> None:
+        """Report a message that cannot be recorded."""
+        self.stats.failed(reason)
+        if self._log_throttle.should_log(reason):
+            self.get_logger().error(f'message skipped: {reason}')
 
-    def _fail(self, why: str) -> None:
-        """Give up this bag, not the process: it goes on in another one when it can."""
-        self._failure, self._again = why, time.monotonic() + disk_guard.RETRY_PERIOD
-        self.stats.failed(why)
-        self.get_logger().error(f'{why}; recording goes on in another bag when it can')
+    def _fail(self, reason: str) -> None:
+        """Finish this bag; recording continues in another one when possible."""
+        self._failure, self._retry_at = reason, time.monotonic() + disk_guard.RETRY_PERIOD
+        self.stats.failed(reason)
+        self.get_logger().error(f'{reason}; recording continues in another bag when possible')
         self.cleanup()
 
-    def _go_on(self) -> None:
-        """Begin another bag, if there is room; raises GazeRosError if there is none."""
-        if time.monotonic() >= self._again:
-            self._again = time.monotonic() + disk_guard.RETRY_PERIOD
+    def _resume(self) -> None:
+        """Start another bag if there is disk space; raise GazeRosError if there is none."""
+        if time.monotonic() >= self._retry_at:
+            self._retry_at = time.monotonic() + disk_guard.RETRY_PERIOD
             if disk_guard.can_resume(self._path.parent, self._disk):
                 self._record_to(free_path(self._path))
                 return

@@ -1,4 +1,4 @@
-"""The visualizer: pictures with their gaze drawn in, as a topic, a window or a video."""
+"""The visualizer node: draws gaze into images, for a topic, a window, a video or a snapshot."""
 from threading import Lock
 import time
 from typing import Optional
@@ -25,23 +25,26 @@ from gaze_ros.ros.publishers.snapshots import snapshot_folder, SnapshotService
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 
+_Synchronizer = ExactTimeSynchronizer[ReceivedImage, GazeArray]
+
 
 class VisualizerNode(ImageConsumerNode):
-    """Draws each result into its own picture, found by its stamp, in a thread of its own."""
+    """Draws each result into the image of the same stamp, in a thread of its own."""
 
-    def __init__(self, stop: Shutdown) -> None:
-        super().__init__('visualizer', StageStats('Display'), stop)
-        #: Shown by the main thread: windows belong to it on macOS.
+    def __init__(self, shutdown: Shutdown) -> None:
+        super().__init__('visualizer', StageStats('Display'), shutdown)
+        #: Shown by the main thread, as macOS requires.
         self.window: Optional[Window] = None
         self._recorder: Optional[ResumingVideoRecorder] = None
-        self._opened: Optional[ResumingVideoRecorder] = None
-        #: While a picture is added to the video: it is ended from another thread.
-        self._recording = Lock()
-        self._synchronizer: ExactTimeSynchronizer[ReceivedImage, GazeArray] = ExactTimeSynchronizer()
+        #: Prepared for new parameter values, until they are applied.
+        self._prepared: Optional[ResumingVideoRecorder] = None
+        #: Held while an image is added to the video: another thread may close the video.
+        self._recorder_lock = Lock()
+        self._synchronizer = _Synchronizer()
         self._snapshots = SnapshotService(self)
 
     def status(self) -> DisplayStatus:
-        """Return what is known beside the stage's figures."""
+        """Return the state of the node beside its statistics."""
         late = self._synchronizer.late
         missed, self._late = late - self._late, late
         return DisplayStatus(
@@ -53,123 +56,125 @@ class VisualizerNode(ImageConsumerNode):
             sim_time=uses_sim_time(self))
 
     def configure(self) -> None:
-        """Begin the video, see whether there is a screen, and create the topics.
+        """Open the video and the window, and create the topics.
 
         :raises GazeRosError: if the video or snapshots cannot be saved where asked.
         """
         v = self.values
         snapshot_folder(v['snapshot_folder'])
         self._recorder = (
-            ResumingVideoRecorder(v['output'], kept=launched_at()) if v['output'] else None)
+            ResumingVideoRecorder(v['output'], keep_since=launched_at()) if v['output'] else None)
         if v['view']:
             try:
                 self.window = Window('gaze_ros')
             except GazeRosError as e:
                 self.get_logger().error(str(e))
         self._annotated = ImagePublisher(self, topics.IMAGE_ANNOTATED, v['jpeg_quality'])
-        self._told_late = False
+        self._warned_late = False
         self.managed_subscriptions = [
-            IntraProcessSubscription(self, GazeArray, topics.GAZE, self._on_gaze,
-                   MutuallyExclusiveCallbackGroup()), self.subscribe_to_images()]
+            IntraProcessSubscription(
+                self, GazeArray, topics.GAZE, self._on_gaze, MutuallyExclusiveCallbackGroup()),
+            self.subscribe_to_images()]
 
     def activate(self) -> None:
-        """Begin to work."""
+        """Start the thread."""
         self._late, self._failure = 0, ''
         self.workers = [Worker(
             'visualizer', self._show, self.stats, self._report_error, self.values['queue_depth'])]
         self.workers[0].start()
 
     def deactivate(self) -> None:
-        """Drop the pictures that wait for their results."""
-        self._synchronizer = ExactTimeSynchronizer()
+        """Drop the images that wait for their results."""
+        self._synchronizer = _Synchronizer()
 
     def cleanup(self) -> None:
-        """End the video so that it plays, and let the window go: the main thread closes it."""
+        """Finish the video and release the window, which the main thread closes."""
         self._record_to(None)
-        self._drop_opened()
+        self._close_prepared()
         self.window = None
 
     def prepare_parameters(self, values: dict[str, Value]) -> None:
-        """Begin the video that new values ask for.
+        """Open the video that new values name.
 
-        :raises GazeRosError: if it, or a snapshot, cannot be saved there.
+        :raises GazeRosError: if the video or snapshots cannot be saved there.
         """
-        self._drop_opened()
+        self._close_prepared()
         snapshot_folder(values.get('snapshot_folder', ''))
-        if values.get('output') and not self._records(values['output']):
-            self._opened = ResumingVideoRecorder(values['output'])
+        if values.get('output') and not self._records_to(values['output']):
+            self._prepared = ResumingVideoRecorder(values['output'])
 
     def apply_parameters(self, values: dict[str, Value]) -> None:
-        """Take new values."""
+        """Apply new values."""
         super().apply_parameters(values)
-        if 'output' in values and not self._records(values['output']):
-            opened, self._opened = self._opened, None
-            self._record_to(opened)
+        if 'output' in values and not self._records_to(values['output']):
+            recorder, self._prepared = self._prepared, None
+            self._record_to(recorder)
         self._annotated.jpeg_quality = self.values['jpeg_quality']
 
-    def on_image(self, picture: ReceivedImage) -> None:
-        """Bring an image together with its result."""
+    def on_image(self, image: ReceivedImage) -> None:
+        """Pair an image with its result."""
         if self.active:
-            stamp = picture.header.stamp
-            self._synchronizer.set_image_size(picture.nbytes)
-            self._hand_on(self._synchronizer.add_image((stamp.sec, stamp.nanosec), picture))
+            stamp = image.header.stamp
+            self._synchronizer.set_image_size(image.nbytes)
+            self._submit(self._synchronizer.add_image((stamp.sec, stamp.nanosec), image))
 
-    def _drop_opened(self) -> None:
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.close()
+    def _close_prepared(self) -> None:
+        recorder, self._prepared = self._prepared, None
+        if recorder is not None:
+            recorder.close()
 
-    def _records(self, output: str) -> bool:
-        """Return whether this is the video at present: set once more it goes on."""
+    def _records_to(self, output: str) -> bool:
+        """Return whether this is the present video, which then continues."""
         return self._recorder is not None and self._recorder.requested_path == output
 
     def _record_to(self, recorder: Optional[ResumingVideoRecorder]) -> None:
-        """Go on with another video, or none; the last one plays from here on."""
-        with self._recording:
+        """Switch to another video, or to None; the old one is finished and can be played."""
+        with self._recorder_lock:
             old, self._recorder = self._recorder, recorder
             if old is not None:
                 old.close()
 
     def _report_error(self, reason: str) -> None:
         self._failure = reason
-        self.get_logger().error(f'an image was not shown: {reason}')
+        self.get_logger().error(f'image not shown: {reason}')
 
     def _on_gaze(self, message: GazeArray) -> None:
         if not self.active:
             return
         stamp = message.header.stamp
-        self._hand_on(self._synchronizer.add_result((stamp.sec, stamp.nanosec), message))
-        if self._synchronizer.late and not self._told_late:
-            self._told_late = True
+        self._submit(self._synchronizer.add_result((stamp.sec, stamp.nanosec), message))
+        if self._synchronizer.late and not self._warned_late:
+            self._warned_late = True
             self.get_logger().warning(
-                f'results come more than {self._synchronizer.capacity} images late: those images are '
-                'not kept any more, and are not shown')
+                f'results arrive more than {self._synchronizer.capacity} images late: their '
+                'images were dropped already and are not shown')
 
-    def _hand_on(self, pair: Optional[tuple[ReceivedImage, GazeArray]]) -> None:
+    def _submit(self, pair: Optional[tuple[ReceivedImage, GazeArray]]) -> None:
         if pair is not None:
             self.stats.received()
             self.workers[0].submit(pair)
 
     def _show(self, pair: tuple[ReceivedImage, GazeArray]) -> None:
-        picture, gaze = pair
+        received, gaze = pair
+        header = received.header
         start = time.monotonic()
-        # Of a publisher that stamps nothing a video is of the time it was shown.
-        stamp = seconds(picture.header.stamp) or start
-        listened = self._annotated.get_subscription_count() > 0
-        wanted = self._snapshots.pending
-        if listened or self._recorder or self.window or wanted:
-            bgr = picture.decode_writable()
-            draw(bgr, frame_gaze(gaze), self.stats.rate.recent, self.age(picture.header))
+        # Without a stamp, a video has the time of display.
+        stamp = seconds(header.stamp) or start
+        subscribed = self._annotated.get_subscription_count() > 0
+        snapshot = self._snapshots.pending
+        if subscribed or self._recorder or self.window or snapshot:
+            image = received.decode_writable()
+            draw(image, frame_gaze(gaze), self.stats.rate.recent, self.age(header))
             if self.window is not None:
-                self.window.show(bgr)
-            if listened:
-                self._annotated.publish(bgr, picture.header)
-            if wanted:
-                self._snapshots.offer(bgr, picture.header)
-            self._record(bgr, stamp)
-        self.stats.processed(self.age(picture.header), time.monotonic() - start)
+                self.window.show(image)
+            if subscribed:
+                self._annotated.publish(image, header)
+            if snapshot:
+                self._snapshots.offer(image, header)
+            self._record(image, stamp)
+        self.stats.processed(self.age(header), time.monotonic() - start)
 
-    def _record(self, picture: np.ndarray, stamp: float) -> None:
-        with self._recording:
+    def _record(self, image: np.ndarray, stamp: float) -> None:
+        with self._recorder_lock:
             if self._recorder is not None:
-                self._recorder.add(picture, stamp)
+                self._recorder.add(image, stamp)

@@ -156,7 +156,7 @@ def test_a_zipped_checkpoint_that_would_run_is_refused(tmp_path):
     torch = pytest.importorskip('torch')
     from gaze_ros.core.networks.checkpoints import read_state
     torch.save({'fc_yaw.weight': Bomb(tmp_path / 'ran')}, tmp_path / 'm.pt')
-    with pytest.raises(ModelError, match='no checkpoint that loads without running code'):
+    with pytest.raises(ModelError, match='not a checkpoint that loads without running code'):
         read_state(str(tmp_path / 'm.pt'))
     assert not (tmp_path / 'ran').exists()
 
@@ -179,7 +179,7 @@ def test_an_archive_is_read_and_never_unpacked(tmp_path):
         archive.writestr('../escaped', b'x')
         archive.writestr('/tmp/../escaped', b'x')
         archive.writestr('face_detector.tflite', b'no network')
-    with pytest.raises(ModelError, match='is no face_landmarker.task'):
+    with pytest.raises(ModelError, match='is not a face_landmarker.task'):
         MediaPipeDetector('mediapipe', bundle, min_score=0.5, threads=1)
     assert os.listdir(tmp_path) == [bundle.name]
 

@@ -26,7 +26,7 @@ def intel(shared):
 
 @pytest.fixture
 def mine(intel, tmp_path, monkeypatch):
-    """Return a folder with copies of the files, and hide those this machine has."""
+    """Return a folder with copies of the files; hide the models installed on this machine."""
     monkeypatch.setenv('GAZE_ROS_MODELS', str(tmp_path))
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     for name in (GAZE, *PARTS):
@@ -40,24 +40,24 @@ def angles(estimates):
 
 
 def classroom(every, shared, detector):
-    """Return a picture of a classroom and its faces."""
-    for _, picture in every(shared / 'videos' / 'classroom_720p.mp4', 150):
-        faces = detector.detect(picture)
+    """Return an image of a classroom and its faces."""
+    for _, image in every(shared / 'videos' / 'classroom_720p.mp4', 150):
+        faces = detector.detect(image)
         if len(faces) > 5:
-            return picture, faces
-    raise AssertionError('no picture with six faces')
+            return image, faces
+    raise AssertionError('no image with six faces')
 
 
-def test_the_mirror_negates_yaw_and_keeps_pitch_of_real_gaze(adas, four_targets):
+def test_mirrored_real_gaze_negates_yaw_and_keeps_pitch(adas, four_targets):
     found = np.concatenate([
-        mirror_angles(adas, picture, [face]) for picture, face, _ in four_targets[::2]])
+        mirror_angles(adas, image, [face]) for image, face, _ in four_targets[::2]])
     assert len(found) == len(four_targets[::2])
     assert np.corrcoef(found[:, 0], found[:, 2])[0, 1] > 0.8
     assert np.corrcoef(found[:, 1], found[:, 3])[0, 1] < -0.8
 
 
 def test_known_targets_have_the_right_signs(adas, four_targets):
-    """The mirror cannot tell a sign that is always wrong."""
+    """The mirror test cannot detect a sign that is always wrong."""
     found = np.concatenate([angles(adas.estimate(p, [face])) for p, face, _ in four_targets[::2]])
     true = np.array([angles for *_, angles in four_targets[::2]])
     for axis in (0, 1):
@@ -65,15 +65,15 @@ def test_known_targets_have_the_right_signs(adas, four_targets):
 
 
 @pytest.mark.parametrize('degrees', [20, -20, 45])
-def test_the_gaze_turns_with_the_picture(adas, four_targets, degrees):
-    """Clockwise, what looked to the right looks down."""
+def test_gaze_rotates_with_the_image(adas, four_targets, degrees):
+    """Rotated clockwise, gaze to the right becomes gaze down."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     apart, unturned = [], []
-    for picture, face, _ in four_targets[::6]:
+    for image, face, _ in four_targets[::6]:
         turn = cv2.getRotationMatrix2D(face.center, -degrees, 1)
-        turned = cv2.warpAffine(picture, turn, picture.shape[1::-1],
+        turned = cv2.warpAffine(image, turn, image.shape[1::-1],
                                 borderMode=cv2.BORDER_REPLICATE)
-        before, = adas.estimate(picture, [face])
+        before, = adas.estimate(image, [face])
         after, = adas.estimate(turned, [face])
         x, y, z = angles_to_unit(before.pitch, before.yaw)
         found = angles_to_unit(after.pitch, after.yaw)
@@ -85,8 +85,8 @@ def test_the_gaze_turns_with_the_picture(adas, four_targets, degrees):
     assert np.mean(unturned) > 6
 
 
-def test_shut_eyes_have_no_gaze(adas, shared, detector, every):
-    """They keep their landmarks: the face is there. MediaPipe says they blink in 515, too."""
+def test_closed_eyes_have_no_gaze(adas, shared, detector, every):
+    """The face keeps its landmarks. MediaPipe reports a blink in frame 515, too."""
     shut = dict(every(shared / 'videos' / 'one_person_1080p.mp4', 103))[515]
     found, = adas.estimate(shut, detector.detect(shut))
     assert math.isnan(found.pitch) and math.isnan(found.yaw)
@@ -95,29 +95,29 @@ def test_shut_eyes_have_no_gaze(adas, shared, detector, every):
 
 
 def test_open_eyes_have_a_gaze(adas, four_targets):
-    for picture, face, _ in four_targets[::5]:
-        estimate, = adas.estimate(picture, [face])
+    for image, face, _ in four_targets[::5]:
+        estimate, = adas.estimate(image, [face])
         assert math.isfinite(estimate.pitch) and math.isfinite(estimate.yaw)
         assert 0.5 < estimate.confidence <= 1
 
 
 def test_one_open_eye_is_enough_and_none_is_not(adas, four_targets):
-    picture, face, _ = four_targets[0]
-    estimate, = adas.estimate(picture, [face])
+    image, face, _ = four_targets[0]
+    estimate, = adas.estimate(image, [face])
     right, left = estimate.landmarks[:2]
     radius = int(0.2 * np.hypot(*(left - right)))
     for covered, has in (([right], True), ([left], True), ([right, left], False)):
-        skin = picture.copy()
+        skin = image.copy()
         for x, y in covered:
-            below = picture[int(y) + 2 * radius, int(x)].tolist()
+            below = image[int(y) + 2 * radius, int(x)].tolist()
             cv2.circle(skin, (int(x), int(y)), radius, below, -1)
         found, = adas.estimate(skin, [face])
         assert math.isfinite(found.pitch) is has
         assert (found.confidence > 0) is has
 
 
-def test_the_network_is_given_the_subjects_left_eye_first(intel, adas, four_targets, monkeypatch):
-    """Exchanged they cost 0.8 degrees on 420 pairs of eyes, and gain 1.2 on four_targets."""
+def test_first_input_is_the_subjects_left_eye(intel, adas, four_targets, monkeypatch):
+    """Exchanged, the error rises by 0.8 deg on 420 pairs of eyes (four_targets: falls by 1.2)."""
     import openvino
     graph = openvino.Core().read_model(intel / f'{GAZE}.xml')
     assert [i.get_any_name() for i in graph.inputs] == [
@@ -126,8 +126,8 @@ def test_the_network_is_given_the_subjects_left_eye_first(intel, adas, four_targ
     network = adas._gaze
     monkeypatch.setattr(adas, '_gaze', lambda *inputs: given.append(
         [x.copy() for x in inputs]) or network(*inputs))
-    picture, face, _ = four_targets[0]
-    tinted = picture.copy()
+    image, face, _ = four_targets[0]
+    tinted = image.copy()
     middle = int(face.landmarks[2, 0])
     tinted[:, :middle, 0] //= 4  # less blue where the subject's right eye is
     adas.estimate(tinted, [face])
@@ -138,59 +138,59 @@ def test_the_network_is_given_the_subjects_left_eye_first(intel, adas, four_targ
 
 
 def test_landmarks_are_the_subjects_right_and_left(adas, four_targets):
-    picture, face, _ = four_targets[0]
-    found = adas.estimate(picture, [face])[0].landmarks
+    image, face, _ = four_targets[0]
+    found = adas.estimate(image, [face])[0].landmarks
     assert found == pytest.approx(face.landmarks, abs=0.08 * face.box[2])  # YuNet's
-    there, = adas.estimate(cv2.flip(picture, 1), [mirrored_face(face, picture.shape[1])])
-    expected = mirrored_face(Face(face.box, 1.0, found), picture.shape[1]).landmarks
+    there, = adas.estimate(cv2.flip(image, 1), [mirrored_face(face, image.shape[1])])
+    expected = mirrored_face(Face(face.box, 1.0, found), image.shape[1]).landmarks
     assert there.landmarks == pytest.approx(expected, abs=0.04 * face.box[2])
 
 
-def test_it_hardly_matters_what_a_detector_calls_a_face(adas, four_targets):
-    """YuNet's box, a sixth larger, smaller, or shifted by a tenth."""
+def test_gaze_hardly_depends_on_the_detectors_box(adas, four_targets):
+    """YuNet's box, a sixth larger or smaller, or shifted by a tenth."""
     apart = []
-    for picture, face, _ in four_targets[::9]:
+    for image, face, _ in four_targets[::9]:
         x, y, w, h = face.box
         boxes = [face.box, *((x - k * w, y - k * h, w + 2 * k * w, h + 2 * k * h)
                              for k in (-1 / 12, 1 / 12)), (x + w / 10, y, w, h)]
-        found = np.degrees(angles(adas.estimate(picture, [Face(box, 0.9) for box in boxes])))
+        found = np.degrees(angles(adas.estimate(image, [Face(box, 0.9) for box in boxes])))
         apart.append(np.abs(found[1:] - found[0]))
     assert np.mean(apart) < 1
 
 
-def test_a_batch_is_the_same_as_one_by_one(adas, every, shared, detector):
-    picture, faces = classroom(every, shared, detector)
-    together = adas.estimate(picture, faces)
-    alone = [adas.estimate(picture, [face])[0] for face in faces]
+def test_batch_result_equals_single_results(adas, every, shared, detector):
+    image, faces = classroom(every, shared, detector)
+    together = adas.estimate(image, faces)
+    alone = [adas.estimate(image, [face])[0] for face in faces]
     assert angles(together) == pytest.approx(angles(alone), abs=1e-4, nan_ok=True)
     assert sum(math.isfinite(e.pitch) for e in alone) >= 4
     for a, b in zip(together, alone):
         assert a.confidence == pytest.approx(b.confidence, abs=1e-3)
         assert a.landmarks == pytest.approx(b.landmarks, abs=0.1)
-    assert adas.estimate(picture, []) == []
+    assert adas.estimate(image, []) == []
 
 
-def test_faces_that_are_not_in_the_picture_have_no_gaze_and_disturb_nobody(
+def test_faces_outside_the_image_have_no_gaze_and_do_not_affect_others(
         adas, every, shared, detector):
-    picture, faces = classroom(every, shared, detector)
-    height, width = picture.shape[:2]
+    image, faces = classroom(every, shared, detector)
+    height, width = image.shape[:2]
     nowhere = [Face(box, 0.9) for box in (
         (10, 10, 0, 9), (10, 10, 9, 0), (10, 10, -9, 9), (-90, 10, 80, 90),
         (width, 10, 80, 90), (10, height, 80, 90))]
-    found = adas.estimate(picture, [*nowhere[:3], faces[0], *nowhere[3:], faces[1]])
+    found = adas.estimate(image, [*nowhere[:3], faces[0], *nowhere[3:], faces[1]])
     for i in (0, 1, 2, 4, 5, 6):
         assert math.isnan(found[i].pitch) and math.isnan(found[i].yaw)
         assert found[i].confidence == 0
         assert found[i].landmarks is None
-    expected = angles(adas.estimate(picture, faces[:2]))
+    expected = angles(adas.estimate(image, faces[:2]))
     assert angles([found[3], found[7]]) == pytest.approx(expected, abs=1e-4)
     assert np.isfinite(expected).all()
-    assert [e.confidence for e in adas.estimate(picture, nowhere)] == [0] * 6
+    assert [e.confidence for e in adas.estimate(image, nowhere)] == [0] * 6
 
 
 @pytest.mark.parametrize('box', [(-200, -150, 300, 300), (1100, 600, 300, 300), (5, 5, 1, 1)])
-def test_a_box_that_reaches_outside_is_a_box(adas, four_targets, box):
-    """There is nobody in it, so only its form can be checked."""
+def test_box_partly_outside_the_image_is_accepted(adas, four_targets, box):
+    """The box holds no face, so only the form of the estimate is checked."""
     estimate, = adas.estimate(four_targets[0][0], [Face(box, 0.9)])
     assert math.isfinite(estimate.pitch) is (estimate.confidence > 0)
     assert np.isfinite(estimate.landmarks).all()
@@ -202,17 +202,17 @@ def pairs(shared):
     with zipfile.ZipFile(shared / 'labelled' / 'columbia_eyes_420.zip') as archive:
         rows = archive.read('labels.csv').decode().split()[1::14]
 
-        def picture(name):
+        def image(name):
             return cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
 
         cells = [row.split(',') for row in rows]
-        return [(picture(left), picture(right), float(head))
+        return [(image(left), image(right), float(head))
                 for left, right, _, head, *_ in cells]
 
 
-def test_eyes_alone_in_the_mirror_negate_yaw_and_keep_pitch(adas, pairs):
+def test_mirrored_eye_pairs_negate_yaw_and_keep_pitch(adas, pairs):
     """The subject's left eye becomes the right one, and the head turns the other way."""
-    found, mirror = (angles(told) for told in zip(*[
+    found, mirror = (angles(error) for error in zip(*[
         (adas.estimate_eyes(left, right, (head, 0.0, 0.0)),
          adas.estimate_eyes(cv2.flip(right, 1), cv2.flip(left, 1), (-head, 0.0, 0.0)))
         for left, right, head in pairs]))
@@ -224,7 +224,7 @@ def test_eyes_alone_in_the_mirror_negate_yaw_and_keep_pitch(adas, pairs):
     assert np.corrcoef(found[seen, 1], mirror[seen, 1])[0, 1] < -0.7
 
 
-def test_eyes_alone_that_are_turned_give_a_gaze_that_is_turned(adas, pairs):
+def test_rolled_eye_pairs_give_rolled_gaze(adas, pairs):
     left, right, head = pairs[0]
     upright = adas.estimate_eyes(left, right, (head, 0.0, 0.0))
     x, y, z = angles_to_unit(upright.pitch, upright.yaw)
@@ -232,7 +232,7 @@ def test_eyes_alone_that_are_turned_give_a_gaze_that_is_turned(adas, pairs):
     assert angles_to_unit(turned.pitch, turned.yaw) == pytest.approx((y, -x, z), abs=1e-5)
 
 
-def test_it_is_found_with_its_companions_beside_it(mine, caplog):
+def test_parts_are_found_beside_the_model(mine, caplog):
     estimator = create_estimator('adas', Settings(weight=str(mine / f'{GAZE}.xml'), threads=1))
     assert estimator.name == 'adas'
     assert estimator.running.startswith('openvino, cpu, ')
@@ -241,7 +241,7 @@ def test_it_is_found_with_its_companions_beside_it(mine, caplog):
 
 
 @pytest.mark.parametrize('part', PARTS)
-def test_a_missing_companion_is_told(mine, part):
+def test_missing_part_is_reported(mine, part):
     (mine / f'{part}.xml').unlink()
     with pytest.raises(ModelError, match=rf"part '{part}' needs.*{part}\.xml"):
         create_estimator('adas')
@@ -249,8 +249,8 @@ def test_a_missing_companion_is_told(mine, part):
 
 @pytest.mark.parametrize('part', [GAZE, *PARTS])
 @pytest.mark.parametrize('wrong', ['another', 'html', 'no bin', 'cut bin'])
-def test_a_wrong_file_is_told(mine, part, wrong):
-    """Where a weight is given: files that are looked for are known by their digests."""
+def test_wrong_file_is_reported(mine, part, wrong):
+    """With weight set: files found by the store are checked by digest."""
     path = mine / f'{part}.xml'
     if wrong == 'another':
         other = PARTS[0] if part != PARTS[0] else GAZE
@@ -263,11 +263,11 @@ def test_a_wrong_file_is_told(mine, part, wrong):
     else:
         content = path.with_suffix('.bin').read_bytes()
         path.with_suffix('.bin').write_bytes(content[:len(content) // 2])
-    with pytest.raises(ModelError, match=rf'{part}\.xml') as told:
+    with pytest.raises(ModelError, match=rf'{part}\.xml') as error:
         create_estimator('adas', Settings(weight=str(mine / f'{GAZE}.xml'), threads=1))
-    assert '\n' not in str(told.value)
+    assert '\n' not in str(error.value)
     if wrong == 'another':
-        assert f'it is not {part}' in str(told.value)
+        assert f'it is not {part}' in str(error.value)
 
 
 @pytest.mark.parametrize(('settings', 'words'), [
@@ -276,13 +276,13 @@ def test_a_wrong_file_is_told(mine, part, wrong):
     ({'runtime': 'onnx'}, ['adas', 'OpenVINO only', "'onnx'"]),
     ({'weight': '/no/such.xml'}, ['/no/such.xml', 'No such file']),
     ({'weight': __file__}, [__file__]), ({'precision': 'int8'}, ["'int8'", 'quantised'])])
-def test_settings_that_do_not_fit_are_told(mine, settings, words):
-    with pytest.raises(ModelError) as told:
+def test_invalid_settings_are_reported(mine, settings, words):
+    with pytest.raises(ModelError) as error:
         create_estimator('adas', Settings(**settings))
-    assert [w for w in words if w not in str(told.value)] == []
+    assert [w for w in words if w not in str(error.value)] == []
 
 
-def test_without_openvino_it_is_told_what_to_install(intel, monkeypatch):
+def test_missing_openvino_error_names_what_to_install(intel, monkeypatch):
     monkeypatch.setitem(sys.modules, 'openvino', None)
     with pytest.raises(ModelError, match=r"openvino.*pip install 'gaze_ros\[openvino\]'"):
         create_estimator('adas', Settings(weight=str(intel / f'{GAZE}.xml')))

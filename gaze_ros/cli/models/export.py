@@ -136,7 +136,7 @@ def _quantise(entry, model, clip: Path, target: Path) -> int:
 def _faces(clip: Path) -> list:
     """Return face crops spread over a clip, as the estimator sees them."""
     from gaze_ros.core.detectors import create_detector
-    from gaze_ros.core.estimators.binned_estimator import cut
+    from gaze_ros.core.estimators.binned_estimator import face_input
     from gaze_ros.core.sources import open_source
     from tqdm import tqdm
     detector, faces = create_detector(), []
@@ -147,7 +147,7 @@ def _faces(clip: Path) -> list:
             if (picture := source.read()) is None:
                 break
             if i % step == 0:
-                seen = (cut(picture, face) for face in detector.detect(picture)[:3])
+                seen = (face_input(picture, face) for face in detector.detect(picture)[:3])
                 faces += [face for face in seen if face is not None]
     finally:
         source.close()

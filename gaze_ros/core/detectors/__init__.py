@@ -1,4 +1,4 @@
-"""Face detectors: ``detect(bgr) -> list[Face]``, best score first."""
+"""Face detectors: ``detect(image) -> list[Face]``, best score first."""
 from importlib import import_module
 from importlib.util import find_spec
 import logging
@@ -14,10 +14,9 @@ import numpy as np
 
 _log = logging.getLogger(__name__)
 
-#: Name of each detector: the module and class that has it, and packages any one of which it
-#: needs. ``auto`` takes the first that is here: first those that find the small and turned faces
-#: of a classroom, and among them by the accuracy of the gaze in their boxes and by speed (README,
-#: Face detectors).
+#: For each detector: its module, its class, and packages of which it needs any one. ``auto`` takes
+#: the first that is installed. Order: detectors that find the small and turned faces of a
+#: classroom come first, sorted by gaze accuracy in their boxes and by speed.
 DETECTORS = {
     'yunet': ('yunet_detector', 'YuNetDetector', ('cv2',)),
     'retinaface': ('retinaface_detector', 'RetinaFaceDetector', ('openvino', 'onnxruntime')),
@@ -29,35 +28,36 @@ DETECTORS = {
 
 
 class Detector(Protocol):
-    """What a detector has to offer."""
+    """Interface of a face detector."""
 
     name: str
-    #: Faces scored lower are not returned, 0..1; may be changed between calls.
+    #: Minimum score of returned faces, 0..1; may be changed between calls.
     min_score: float
 
-    def detect(self, bgr: np.ndarray) -> list[Face]:
-        """Return the faces of a (H, W, 3) uint8 BGR picture, best score first."""
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Return the faces in a (H, W, 3) uint8 BGR image, best score first."""
 
     def close(self) -> None:
-        """Free what the network holds; no call may follow."""
+        """Free the network; no call may follow."""
 
 
 def create_detector(
         name: str = 'auto', *, weight: str = '', min_score: float = 0.65,
         threads: int = 0) -> Detector:
-    """Return the detector of that name.
+    """Return a detector by name.
 
-    :param name: a key of :data:`DETECTORS`, or ``auto``: the first of them that is here; with a
-        weight, the one whose file it is.
+    :param name: a key of :data:`DETECTORS`, or ``auto``: the first one installed, or the one to
+        which the weight belongs.
     :param weight: model file; '' for the one the store finds, if the detector needs one.
-    :param min_score: faces scored lower are not returned, 0..1.
-    :param threads: for its arithmetic; 0 for as many as there are cores.
-    :raises ModelError: for an unknown name, a missing package or file, or a file that is another.
+    :param min_score: minimum score of returned faces, 0..1.
+    :param threads: CPU threads of the network; 0 for one per core.
+    :raises ModelError: for an unknown name, a missing package or file, or the file of another
+        network.
     """
-    if weight and (why := weights_problem(Path(weight))):
-        raise ModelError(f"detector_weight '{weight}' is no network: {why}")
+    if weight and (problem := weights_problem(Path(weight))):
+        raise ModelError(f"detector_weight '{weight}' is not a network: {problem}")
     if name == 'auto':
-        name = _of_file(weight) if weight else _best()
+        name = _detector_of_file(weight) if weight else _first_installed()
     if name not in DETECTORS:
         raise ModelError(f"detector '{name}' is not one of: auto, {', '.join(DETECTORS)}")
     path: Optional[Path] = None
@@ -73,27 +73,27 @@ def create_detector(
     return detector(name, path, min_score=min_score, threads=threads)
 
 
-def _of_file(weight: str) -> str:
-    """Return the detector whose file this is."""
+def _detector_of_file(weight: str) -> str:
+    """Return the name of the detector to which a weight file belongs."""
     path = Path(weight)
     if found := registry.identify(path):
         for name in DETECTORS:
             if found[0] in registry.entry(name, 'detector').files:
                 return name
     raise ModelError(
-        f"detector_weight '{weight}' is no file of weights/manifest.yaml, so it does not tell "
-        f"the detector: set detector to one of {', '.join(registry.model_names('detector'))}")
+        f"detector_weight '{weight}' is not listed in weights/manifest.yaml, so its detector is "
+        f"unknown: set detector to one of {', '.join(registry.model_names('detector'))}")
 
 
-def _best() -> str:
-    """Return the first detector whose package and file are here, and say so."""
+def _first_installed() -> str:
+    """Return the first detector whose package and file are installed, and log it."""
     for name, (_, _, packages) in DETECTORS.items():
         if any(find_spec(p) for p in packages) and (
                 not registry.entry(name, 'detector').needs_weight
                 or store.locate(name, 'detector')):
-            _log.info("detector auto: '%s', the first that is here of %s",
+            _log.info("detector auto: '%s', the first installed of %s",
                       name, ', '.join(DETECTORS))
             return name
     raise ModelError(
-        "no face detector is here: pip install 'gaze_ros[mediapipe]' brings one, or "
+        "no face detector is installed: pip install 'gaze_ros[mediapipe]', or run "
         'gaze_ros models fetch yunet')

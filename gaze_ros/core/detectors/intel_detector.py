@@ -11,9 +11,9 @@ import numpy as np
 
 
 class IntelDetector:
-    """Box and score, no landmarks; one box more or less fits every picture's proportions.
+    """Returns box and score, no landmarks. The image is resized to the input size, distorted.
 
-    :raises ModelError: if openvino is missing or the file is no such network.
+    :raises ModelError: if openvino is missing or the file holds another network.
     """
 
     def __init__(self, name: str, weight: Optional[Path], *, min_score: float,
@@ -21,28 +21,29 @@ class IntelDetector:
         self.name = name
         self.min_score = min_score
         self._net = open_network(
-            weight, runtime='openvino', device='cpu', threads=threads, named='detector_weight')
+            weight, runtime='openvino', device='cpu', threads=threads, parameter='detector_weight')
         shape = self._net.shapes[0]
         if len(self._net.shapes) != 1 or shape[:2] != (1, 3) or len(shape) != 4 or min(shape) < 1:
             raise ModelError(
-                f"detector_weight '{weight}' takes inputs of the shapes {self._net.shapes}: it is "
-                f"no network of detector '{name}'")
+                f"detector_weight '{weight}' has inputs of the shapes {self._net.shapes}: it is "
+                f"not the network of detector '{name}'")
         self._size = self._net.shapes[0][:1:-1]
         self._batch = InputBatch()
-        found = self._run(np.zeros((*self._size[::-1], 3), np.uint8))
-        if found.shape[-1] != 7:
+        rows = self._run(np.zeros((*self._size[::-1], 3), np.uint8))
+        if rows.shape[-1] != 7:
             raise ModelError(
-                f"detector_weight '{weight}' gives rows of {found.shape[-1]} numbers, not of 7: "
-                f"it is no network of detector '{name}'")
+                f"detector_weight '{weight}' returns rows of {rows.shape[-1]} numbers, not of 7: "
+                f"it is not the network of detector '{name}'")
 
-    def detect(self, bgr: np.ndarray) -> list[Face]:
-        """Return the faces of a (H, W, 3) uint8 BGR picture, best score first."""
-        height, width = bgr.shape[:2]
-        rows = self._run(cv2.resize(bgr, self._size, interpolation=cv2.INTER_AREA))
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Return the faces in a (H, W, 3) uint8 BGR image, best score first."""
+        height, width = image.shape[:2]
+        rows = self._run(cv2.resize(image, self._size, interpolation=cv2.INTER_AREA))
         faces = []
-        # Each row: picture, class, score, left, top, right, bottom in parts of the picture.
-        for picture, _, score, left, top, right, bottom in rows.reshape(-1, 7).tolist():
-            if picture < 0:
+        # Each row: index in the batch, -1 after the last face; class; score; left, top, right,
+        # bottom as fractions of the image.
+        for index, _, score, left, top, right, bottom in rows.reshape(-1, 7).tolist():
+            if index < 0:
                 break
             if score >= self.min_score and right > left and bottom > top:
                 faces.append(Face(
@@ -54,5 +55,5 @@ class IntelDetector:
         """Free the network."""
         self._net = None
 
-    def _run(self, picture: np.ndarray) -> np.ndarray:
-        return self._net(self._batch.fill([picture]))[0]
+    def _run(self, image: np.ndarray) -> np.ndarray:
+        return self._net(self._batch.fill([image]))[0]

@@ -1,7 +1,7 @@
-"""MediaPipe's short-range face detector, out of the bundle the default gaze model comes in.
+"""MediaPipe's short-range face detector, from the model file of the default gaze model.
 
-It sees faces within some two metres and none of the small ones; it is here for machines that have
-nothing else.
+It finds faces within about 2 m and no small ones. It is the fallback where no other detector is
+installed.
 """
 from pathlib import Path
 from typing import Optional
@@ -16,15 +16,15 @@ from gaze_ros.core.system.safe_files import weights_problem
 from gaze_ros.core.types import Face
 import numpy as np
 
-_INSIDE = 'face_detector.tflite'
-#: Bytes that it may have, packed into less or not: Google's has 0.2 MB.
-_MOST = 64 << 20
+_NETWORK = 'face_detector.tflite'
+#: Maximum unpacked bytes of the network; Google's has 0.2 MB.
+_MAX_BYTES = 64 << 20
 
 
 class MediaPipeDetector:
-    """Box and score, no landmarks.
+    """Returns box and score, no landmarks.
 
-    :raises ModelError: if mediapipe or the bundle is missing, or there is no detector in it.
+    :raises ModelError: if mediapipe or the model file is missing, or the file has no detector.
     """
 
     def __init__(self, name: str, weight: Optional[Path], *, min_score: float,
@@ -44,32 +44,32 @@ class MediaPipeDetector:
             "detector 'mediapipe' takes its network from it: pip install 'gaze_ros[mediapipe]', "
             'or set detector_weight to a face_landmarker.task')
         try:
-            if why := weights_problem(Path(path)):
-                raise ValueError(why)
+            if problem := weights_problem(Path(path)):
+                raise ValueError(problem)
             with ZipFile(path) as bundle:
-                if bundle.getinfo(_INSIDE).file_size > _MOST:
-                    raise ValueError(f'its {_INSIDE} has more than {_MOST} bytes')
-                network = bundle.read(_INSIDE)
+                if bundle.getinfo(_NETWORK).file_size > _MAX_BYTES:
+                    raise ValueError(f'its {_NETWORK} has more than {_MAX_BYTES} bytes')
+                network = bundle.read(_NETWORK)
             with muted_stderr():
                 self._net = vision.FaceDetector.create_from_options(vision.FaceDetectorOptions(
                     base_options=BaseOptions(model_asset_buffer=network),
-                    # Its own least score is fixed once made: ours is applied to what it finds.
+                    # MediaPipe fixes its own minimum at creation; detect() applies min_score.
                     min_detection_confidence=0.1))
-                self._picture, self._format = mediapipe.Image, mediapipe.ImageFormat.SRGB
+                self._to_mediapipe, self._format = mediapipe.Image, mediapipe.ImageFormat.SRGB
                 self.detect(np.zeros((128, 128, 3), np.uint8))
         except (BadZipFile, KeyError, OSError, RuntimeError, ValueError, zlib.error) as e:
             reason = str(e).partition('\n')[0][:200]
             raise ModelError(
-                f"detector_weight '{path}' is no face_landmarker.task with a {_INSIDE}: "
+                f"detector_weight '{path}' is not a face_landmarker.task with a {_NETWORK}: "
                 f'{reason}') from e
 
-    def detect(self, bgr: np.ndarray) -> list[Face]:
-        """Return the faces of a (H, W, 3) uint8 BGR picture, best score first."""
-        rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-        result = self._net.detect(self._picture(image_format=self._format, data=rgb))
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Return the faces in a (H, W, 3) uint8 BGR image, best score first."""
+        rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        result = self._net.detect(self._to_mediapipe(image_format=self._format, data=rgb))
         faces = []
-        for found in result.detections:
-            box, score = found.bounding_box, found.categories[0].score
+        for detection in result.detections:
+            box, score = detection.bounding_box, detection.categories[0].score
             if score >= self.min_score and box.width > 0 and box.height > 0:
                 faces.append(Face(
                     (float(box.origin_x), float(box.origin_y), float(box.width),
@@ -77,5 +77,5 @@ class MediaPipeDetector:
         return sorted(faces, key=lambda face: -face.score)
 
     def close(self) -> None:
-        """Free the network. Its own finaliser prints a traceback when Python ends."""
+        """Free the network: MediaPipe's own finaliser prints a traceback when Python exits."""
         self._net.close()

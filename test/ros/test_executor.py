@@ -60,7 +60,7 @@ def test_three_nodes_at_30_hz_are_not_starved(workers):
     assert shown == sorted(shown, key=int)
 
 
-def test_what_a_callback_raises_is_raised_by_spin():
+def test_callback_error_is_raised_by_spin():
     node = Node('raises')
 
     def fail():
@@ -76,7 +76,7 @@ def test_what_a_callback_raises_is_raised_by_spin():
     node.destroy_node()
 
 
-def test_what_is_destroyed_under_a_callback_ends_nothing():
+def test_entity_destroyed_during_a_callback_is_ignored():
     node = Node('destroys')
     publisher = node.create_publisher(String, 'gone', 1)
     called = []
@@ -110,7 +110,7 @@ class Losing(Node):
             self.destroy_publisher(doomed)
 
 
-def test_what_is_destroyed_while_all_is_gathered_ends_nothing():
+def test_entity_destroyed_while_entities_are_collected_is_ignored():
     """Another thread may do so at any moment, and Kilted's rclpy minds only some of them."""
     node, called = Losing('loses'), []
     node.create_timer(0.01, lambda: called.append(True))
@@ -127,7 +127,7 @@ def test_what_is_destroyed_while_all_is_gathered_ends_nothing():
     node.destroy_node()
 
 
-def test_nothing_is_said_of_what_was_destroyed_as_the_executor_ended(capsys):
+def test_nothing_is_printed_for_entities_destroyed_at_shutdown(capsys):
     node = Node('ends')
     publisher = node.create_publisher(String, 'gone', 1)
     called, go_on, done = Event(), Event(), Event()
@@ -156,7 +156,7 @@ def test_nothing_is_said_of_what_was_destroyed_as_the_executor_ended(capsys):
     assert capsys.readouterr().err == ''
 
 
-def test_what_a_callback_raises_is_told_once_and_costs_what_it_was_called_for():
+def test_callback_error_is_reported_once_and_skips_the_message():
     node, told, got = Node('tells'), [], []
     publisher = node.create_publisher(String, 'tells/words', 10)
 
@@ -196,7 +196,7 @@ class Forgetful(SubmitOnceExecutor):
         raise MemoryError('on purpose')
 
 
-def test_what_cannot_be_taken_leaves_nobody_deaf():
+def test_failed_take_does_not_block_the_callback_group():
     node, told, got = Node('takes'), [], []
     publisher = node.create_publisher(String, 'takes/words', 10)
     node.create_subscription(

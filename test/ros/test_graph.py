@@ -34,7 +34,7 @@ def graph(ros):
         listener.close()
 
 
-def test_nodes_are_those_of_the_table_and_active(graph):
+def test_nodes_match_the_table_and_are_active(graph):
     for row in table('Nodes'):
         for node in names(row[1]):
             if node in NODES:
@@ -42,7 +42,7 @@ def test_nodes_are_those_of_the_table_and_active(graph):
                 assert state.current_state.label == 'active', node
 
 
-def test_topics_are_those_of_the_table(graph):
+def test_topics_match_the_table(graph):
     wanted = {names(row[0])[0]: (names(row[1])[0], names(row[2])) for row in table('Topics')}
 
     def published() -> dict:
@@ -70,7 +70,7 @@ def test_topics_are_those_of_the_table(graph):
     assert compressed == {f'/{topics.IMAGE}/compressed', f'/{topics.IMAGE_ANNOTATED}/compressed'}
 
 
-def test_quality_of_service_is_what_the_readme_says(graph):
+def test_qos_matches_the_documentation(graph):
     text = ' '.join(README.split())
     assert 'Pictures and gaze are best effort, keep last 2, the others reliable' in text
     assert '(`diagnostic_msgs/msg/DiagnosticArray`, reliable,' in text
@@ -87,7 +87,7 @@ def test_quality_of_service_is_what_the_readme_says(graph):
 
 
 @pytest.mark.parametrize('name', BAG_NODES)
-def test_the_nodes_of_bags_wait_with_their_defaults(listener, name):
+def test_bag_nodes_wait_with_their_defaults(listener, name):
     assert name in {''.join(names(row[1])) for row in table('Nodes')}
     with running(f'{name}_node', 'autostart:=false'):
         state = call(listener.node, GetState, f'/{name}/get_state', GetState.Request())
@@ -96,7 +96,7 @@ def test_the_nodes_of_bags_wait_with_their_defaults(listener, name):
             **{spec.name: spec.default for spec in BAG_NODES[name]}, 'autostart': False}
 
 
-def test_services_are_those_of_the_table(graph):
+def test_services_match_the_table(graph):
     wanted = {f'/{names(row[0])[0]}': names(row[1])[0] for row in table('Services')}
 
     def served() -> dict:
@@ -120,7 +120,7 @@ def values(node, name):
     return {one: parameter_value_to_python(value) for one, value in zip(own, told.values)}
 
 
-def test_parameters_are_those_of_the_table(graph):
+def test_parameters_match_the_table(graph):
     for node in NODES:
         told = values(graph.node, node)
         own = set(told)
@@ -138,7 +138,7 @@ def test_parameters_are_those_of_the_table(graph):
 @pytest.mark.parametrize('kind,topic', [
     (Image, topics.IMAGE), (Image, topics.IMAGE_ANNOTATED),
     (CompressedImage, f'{topics.IMAGE_ANNOTATED}/compressed')])
-def test_pictures_come_on_every_documented_topic(graph, kind, topic):
+def test_images_arrive_on_every_documented_topic(graph, kind, topic):
     heard = []
     graph.node.create_subscription(
         kind, topic, lambda m: heard.append(m.header.frame_id), qos_profile_sensor_data)
@@ -146,7 +146,7 @@ def test_pictures_come_on_every_documented_topic(graph, kind, topic):
     assert heard[0] == 'camera_optical'
 
 
-def test_frames_are_those_of_the_table(graph):
+def test_tf_frames_match_the_table(graph):
     wanted = [names(row[0])[0].replace('<id>', '') for row in table('Frames')]
     heard = []
     graph.node.create_subscription(
@@ -162,7 +162,7 @@ def test_frames_are_those_of_the_table(graph):
     assert all(child.startswith(tuple(wanted)) for _, child in heard)
 
 
-def test_markers_come_while_heard(graph):
+def test_markers_are_published_while_subscribed(graph):
     heard = []
     graph.node.create_subscription(
         MarkerArray, topics.MARKERS, heard.append, 10)

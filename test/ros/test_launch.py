@@ -88,7 +88,7 @@ def parameters(**given):
 
 @pytest.mark.parametrize(('name', 'arguments'), [
     ('pipeline', ARGUMENTS), ('replay', replay.ARGUMENTS)])
-def test_the_launch_file_declares_every_argument_with_a_description(launching, name, arguments):
+def test_launch_file_declares_every_argument_with_a_description(launching, name, arguments):
     description = launch_file(name).generate_launch_description()
     if not HAVE_LAUNCH:
         declared = {a.args[0]: a.kwargs for a in description.args[0]
@@ -104,7 +104,7 @@ def test_the_launch_file_declares_every_argument_with_a_description(launching, n
         assert all(a.description for a in declared.values())
 
 
-def test_the_arguments_of_the_issues_are_there():
+def test_requested_arguments_exist():
     assert set(ARGUMENTS) >= {
         'source', 'model', 'weight', 'detector', 'view', 'output', 'device', 'params_file',
         'namespace', 'frame_id', 'use_sim_time', 'log_level', 'processes', 'humans', 'autostart',
@@ -112,7 +112,7 @@ def test_the_arguments_of_the_issues_are_there():
 
 
 @pytest.mark.parametrize('name', PARAMETERS)
-def test_every_argument_reaches_a_parameter_that_exists(name):
+def test_every_argument_reaches_an_existing_parameter(name):
     owners = PARAMETERS[name]
     for owner in owners:
         spec = next(spec for spec in NODES[owner] if spec.name == name)
@@ -129,11 +129,11 @@ def test_every_argument_reaches_a_parameter_that_exists(name):
         assert (name in values) == (executable in {f'{owner}_node' for owner in owners})
 
 
-def test_an_argument_not_given_leaves_the_parameter_file_alone():
+def test_missing_argument_keeps_the_value_of_the_parameter_file():
     assert parameters() == {'pipeline': {}}
 
 
-def test_the_arguments_of_launch_itself_arrive(launching, tmp_path):
+def test_launch_arguments_reach_the_processes(launching, tmp_path):
     file = tmp_path / 'mine.yaml'
     file.write_text('/**/gaze:\n  ros__parameters:\n    max_faces: 5\n')
     given = {'params_file': str(file), 'log_level': 'debug', 'link': 'network'}
@@ -162,7 +162,7 @@ def test_the_arguments_of_launch_itself_arrive(launching, tmp_path):
 
 @pytest.mark.parametrize('again', [True, False])
 @pytest.mark.parametrize('code', [0, 1])
-def test_a_process_that_ends_ends_the_others_and_one_that_failed_makes_launch_fail(
+def test_exited_process_ends_the_others_and_a_failed_one_fails_launch(
         launching, code, again):
     ended = launching.Ended(again)
     event = SimpleNamespace(returncode=code, process_name='gaze_node-1')
@@ -175,7 +175,7 @@ def test_a_process_that_ends_ends_the_others_and_one_that_failed_makes_launch_fa
     assert type(ended(event, ending)).__name__ == 'Shutdown'
 
 
-def test_a_process_that_was_killed_leaves_the_others_alone_until_it_is_given_up(
+def test_killed_process_is_restarted_up_to_the_limit(
         launching, caplog):
     event = SimpleNamespace(returncode=-9, process_name='gaze_node-1')
     running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
@@ -190,7 +190,7 @@ def test_a_process_that_was_killed_leaves_the_others_alone_until_it_is_given_up(
 
 
 @pytest.mark.parametrize(('given', 'again'), [({}, True), ({'respawn': 'no'}, False)])
-def test_a_pipeline_is_started_again_unless_said_otherwise_and_a_replay_never(
+def test_pipeline_respawns_by_default_and_replay_never(
         launching, given, again):
     def got(programs, arguments):
         processes, end = start(launching, programs, **arguments)
@@ -206,7 +206,7 @@ def test_a_pipeline_is_started_again_unless_said_otherwise_and_a_replay_never(
         start(launching, programs_of(), respawn='maybe')
 
 
-def test_some_of_the_nodes_are_one_process_unless_said_otherwise():
+def test_some_nodes_share_one_process_by_default():
     def started(**given):
         return [(p.executable, *p.arguments) for p in programs_of(**given)]
 
@@ -217,7 +217,7 @@ def test_some_of_the_nodes_are_one_process_unless_said_otherwise():
     assert started(nodes=every, processes='yes') == [(f'{n}_node',) for n in reversed(NODES)]
 
 
-def test_pictures_come_compressed_over_a_network_unless_said_otherwise(monkeypatch):
+def test_images_are_compressed_over_a_network_by_default(monkeypatch):
     def transport(**given):
         return {p.executable: p.parameters.get('image_transport') for p in programs_of(**given)}
 
@@ -244,7 +244,7 @@ def test_pictures_come_compressed_over_a_network_unless_said_otherwise(monkeypat
     ({'nodes': 'camera'}, '/*/camera: {ros__parameters: {wait_for_subscribers: 0}}', 0),
     ({'nodes': 'camera'}, '/other/camera: {ros__parameters: {wait_for_subscribers: 0}}', 1)])
 @pytest.mark.parametrize('processes', ['true', 'false'])
-def test_a_file_waits_for_as_many_as_take_pictures(tmp_path, given, file, count, processes):
+def test_file_waits_for_all_nodes_that_take_images(tmp_path, given, file, count, processes):
     path = tmp_path / 'mine.yaml'
     path.write_text(f"{Path(DEFAULTS['params_file']).read_text()}\n{file}\n")
     got = programs_of(params_file=str(path), namespace='ns', processes=processes, **given)
@@ -253,7 +253,7 @@ def test_a_file_waits_for_as_many_as_take_pictures(tmp_path, given, file, count,
     assert {**values, **camera.parameters}['wait_for_subscribers'] == count
 
 
-def test_each_camera_has_a_pipeline_of_its_own_names():
+def test_each_camera_has_its_own_pipeline_and_names():
     got = programs_of(cameras='front,rear', source='0,"http://cam/?size=640,480"', model='adas',
                       namespace='robot1', camera_info_url=',rear.yaml')
     assert got == [
@@ -272,7 +272,7 @@ def test_each_camera_has_a_pipeline_of_its_own_names():
     ('rear:\n  camera:\n    ros__parameters: {frame_id: a}\n', 'front_camera_optical', None),
     ('/front/gaze:\n  ros__parameters: {frame_id: a}\n', 'front_camera_optical',
      'rear_camera_optical')])
-def test_a_camera_keeps_the_frame_that_a_file_gives_it_by_name(tmp_path, text, front, rear):
+def test_frame_id_of_a_named_camera_in_a_file_is_kept(tmp_path, text, front, rear):
     path = tmp_path / 'mine.yaml'
     path.write_text(text)
     got = [p.parameters.get('frame_id') for p in programs_of(
@@ -300,7 +300,7 @@ def test_a_camera_keeps_the_frame_that_a_file_gives_it_by_name(tmp_path, text, f
     ({'cameras': 'front,rear', 'output': 'a,b,c'}, 'that is 3 for 2 cameras'),
     ({'cameras': 'front', 'params_file': '/nowhere.yaml'},
      "params_file '/nowhere.yaml' cannot be read")])
-def test_a_wrong_argument_is_named_in_one_line(given, words):
+def test_invalid_argument_is_named_in_one_line(given, words):
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
         programs_of(**given)
     assert '\n' not in str(caught.value)
@@ -309,7 +309,7 @@ def test_a_wrong_argument_is_named_in_one_line(given, words):
 @pytest.mark.parametrize('programs', [
     lambda file: pipeline.programs({**DEFAULTS, 'params_file': file}),
     lambda file: replay.programs({**OF_REPLAY, 'bag': '/b', 'params_file': file})])
-def test_a_parameter_file_that_is_no_yaml_starts_nothing(programs, tmp_path):
+def test_invalid_parameter_file_starts_nothing(programs, tmp_path):
     path = tmp_path / 'mine.yaml'
     path.write_text('a: [1\nb: }')
     with pytest.raises(ValueError, match=re.escape(f"params_file '{path}' cannot be read")):
@@ -342,7 +342,7 @@ def as_rcl_reads(node, *files):
        number=st.floats(allow_nan=False, allow_infinity=False,
                         allow_subnormal=False))  # Jazzy's parser takes those for texts
 @settings(max_examples=40)
-def test_arguments_win_over_every_kind_of_section(tmp_path_factory, sections, text, number):
+def test_arguments_override_every_kind_of_section(tmp_path_factory, sections, text, number):
     folder = tmp_path_factory.mktemp('files')
     values = {'text': text, 'number': number, 'whole': 3, 'truth': True}
     theirs = '\n'.join(
@@ -360,7 +360,7 @@ def test_arguments_win_over_every_kind_of_section(tmp_path_factory, sections, te
 @given(st.lists(st.sampled_from((*SECTIONS, '/ns/gaze', '/*/*/camera', '/other/**')),
                 min_size=1, unique=True))
 @settings(max_examples=40)
-def test_what_a_file_gives_a_node_is_what_rcl_reads_in_it(tmp_path_factory, names):
+def test_parameters_in_file_match_what_rcl_reads(tmp_path_factory, names):
     path = tmp_path_factory.mktemp('files') / 'theirs.yaml'
     path.write_text('\n'.join(
         f'{name}: {{ros__parameters: {{value: {number}, of_{number}: true}}}}'
@@ -371,7 +371,7 @@ def test_what_a_file_gives_a_node_is_what_rcl_reads_in_it(tmp_path_factory, name
 
 
 @pytest.mark.parametrize('section', SECTIONS)
-def test_the_arguments_of_a_replay_win_and_the_time_is_the_bags(launching, tmp_path, section):
+def test_replay_arguments_override_and_time_is_bag_time(launching, tmp_path, section):
     file = tmp_path / 'mine.yaml'
     file.write_text(f'{section}: {{ros__parameters: {{use_sim_time: false, rate: 5.0}}}}\n'
                     '/**/**/**: {ros__parameters: {rate: 6.0}}\n')
@@ -402,7 +402,7 @@ def test_every_executable_and_file_is_installed():
         assert (share / name).is_file(), name
 
 
-def test_what_launch_passes_is_taken_by_the_executable_in_lib(listener, tmp_path):
+def test_executable_in_lib_takes_what_launch_passes(listener, tmp_path):
     """As launch_ros writes it: a namespace, the parameter file, and a file for the arguments."""
     path = tmp_path / 'launch_params.yaml'
     (program,) = programs_of(source='sample', frame_id='cam7_optical', namespace='r2',
@@ -420,7 +420,7 @@ def test_what_launch_passes_is_taken_by_the_executable_in_lib(listener, tmp_path
     assert (tmp_path / 'o.mp4').is_file()
 
 
-def test_one_process_runs_the_nodes_that_it_is_told(listener):
+def test_one_process_runs_the_requested_nodes(listener):
     executable = Path(get_package_prefix('gaze_ros')) / 'lib' / 'gaze_ros' / 'pipeline'
     others = set(listener.node.get_node_names())
     with running(str(executable), words=('--nodes', 'visualizer,people')):
@@ -431,7 +431,7 @@ def test_one_process_runs_the_nodes_that_it_is_told(listener):
 
 @pytest.mark.parametrize('words', [
     ('--nodes',), ('--nodes', ''), ('--nodes', 'gaze,gase'), ('--nodes', 'replay')])
-def test_nodes_that_are_none_start_nothing(words):
+def test_unknown_nodes_start_nothing(words):
     process = Process('pipeline', words=words)
     assert process.end(30) == 2
     assert 'some of gaze, people, visualizer, camera were expected' in process.text

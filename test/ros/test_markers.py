@@ -44,7 +44,7 @@ def xyz(point):
     return point.x, point.y, point.z
 
 
-def test_a_person_is_a_head_an_arrow_and_an_id():
+def test_person_has_a_head_an_arrow_and_an_id():
     found = by_kind(markers(gaze()))
     assert set(found) == {FACE, GAZE, ID}
     for marker in found.values():
@@ -59,7 +59,7 @@ def test_a_person_is_a_head_an_arrow_and_an_id():
     assert found[ID].text == 'f1'
 
 
-def test_the_head_is_behind_the_eyes_and_the_id_above():
+def test_head_is_behind_the_eyes_and_the_id_above():
     found = by_kind(markers(gaze()))
     np.testing.assert_allclose(xyz(found[FACE].pose.position), (0.1, -0.2, 1.59), atol=1e-9)
     assert found[FACE].pose.position.z > 1.5, 'it faces the lens'
@@ -84,7 +84,7 @@ def test_colours(direction, at_camera, colour, kinds):
         assert marker.color.a > 0
 
 
-def test_two_who_look_at_each_other_are_joined_once():
+def test_eye_contact_is_one_line():
     told = [Attention('f1', Target.PERSON, 0, 'f2', True),
             Attention('f2', Target.PERSON, 0, 'f1', True),
             Attention('f3', Target.PERSON, 0, 'f1', False)]
@@ -96,7 +96,7 @@ def test_two_who_look_at_each_other_are_joined_once():
     assert not [m for m in markers(people[0], attentions=told) if m.ns == MUTUAL]
 
 
-def test_what_is_lost_is_deleted_once():
+def test_markers_of_a_lost_face_are_deleted_once():
     maker = MarkerBuilder()
     told = [Attention('f1', Target.PERSON, 0, 'f2', True),
             Attention('f2', Target.PERSON, 0, 'f1', True)]
@@ -112,7 +112,7 @@ def test_what_is_lost_is_deleted_once():
     assert markers(maker=maker) == []
 
 
-def test_a_gaze_that_is_lost_takes_its_arrow_away():
+def test_arrow_of_a_lost_gaze_is_deleted():
     maker = MarkerBuilder()
     markers(gaze(), maker=maker)
     deleted, = [m for m in markers(gaze(direction=(math.nan,) * 3), maker=maker)
@@ -120,11 +120,11 @@ def test_a_gaze_that_is_lost_takes_its_arrow_away():
     assert (deleted.ns, deleted.id) == (GAZE, marker_id('f1'))
 
 
-def test_who_is_nowhere_has_no_markers():
+def test_face_without_a_position_has_no_markers():
     assert markers(gaze(origin=(math.nan,) * 3)) == []
 
 
-def test_ids_are_the_same_for_a_track_and_differ_between_tracks():
+def test_marker_ids_are_stable_and_unique():
     names = [f'{prefix}{i}' for prefix in ('f', 'front', 'cam2_') for i in range(1, 400)]
     numbers = {marker_id(name) for name in names}
     assert len(numbers) == len(names)

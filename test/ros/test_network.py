@@ -59,7 +59,7 @@ def figures(heard, seconds):
     return len(some) / seconds, float(np.median([age for _, age in some])) if some else np.inf
 
 
-def test_gaze_comes_back_over_a_link_that_loses_packets_and_again_after_an_outage(two, heard):
+def test_gaze_arrives_over_a_lossy_link_and_again_after_an_outage(two, heard):
     with running('gaze_node', 'image_transport:=compressed', prefix=two.prefixes[1]) as gaze:
         gaze.wait_for('model mediapipe')
         with running('camera_node', 'source:=sample', f'rate:={RATE}', prefix=two.prefixes[0]):
@@ -92,7 +92,7 @@ def sent(prefix):
     return int(line.split(':')[1].split()[8])
 
 
-def test_a_picture_crosses_the_link_once_for_all_nodes_of_a_machine(two, heard):
+def test_image_crosses_the_link_once_for_all_nodes_of_a_machine(two, heard):
     two.set_link(0.0, 0.0)
     size = len(bgr_to_compressed(Sample().read(), Header(), 90).data)
     # As nodes:=gaze,people,visualizer starts them: two of them take pictures.

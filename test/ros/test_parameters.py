@@ -40,14 +40,14 @@ def wrong_values(spec):
 
 
 @pytest.mark.parametrize('owner,spec', ALL, ids=IDS)
-def test_wrong_values_are_refused_at_start_naming_the_parameter(owner, spec):
+def test_invalid_values_are_rejected_at_startup_naming_the_parameter(owner, spec):
     for value in wrong_values(spec):
         with pytest.raises(ParameterException, match=spec.name):
             node(spec, **{spec.name: value})
 
 
 @pytest.mark.parametrize('owner,spec', ALL, ids=IDS)
-def test_the_default_and_the_ends_of_the_range_are_good(owner, spec):
+def test_default_and_limits_of_the_range_are_accepted(owner, spec):
     values = [spec.default, *spec.choices]
     if spec.low is not None:
         values += [type(spec.default)(spec.low), type(spec.default)(spec.high)]
@@ -58,7 +58,7 @@ def test_the_default_and_the_ends_of_the_range_are_good(owner, spec):
 
 
 @pytest.mark.parametrize('owner,spec', ALL, ids=IDS)
-def test_each_is_described_with_its_range(owner, spec):
+def test_each_parameter_is_described_with_its_range(owner, spec):
     made, _ = node(spec)
     described = made.describe_parameter(spec.name)
     made.destroy_node()
@@ -83,7 +83,7 @@ def another(spec):
 
 
 @pytest.mark.parametrize('owner,spec', ALL, ids=IDS)
-def test_a_good_change_is_checked_and_told_and_a_wrong_one_is_neither(owner, spec):
+def test_valid_change_is_checked_and_applied_and_an_invalid_one_is_neither(owner, spec):
     checked, told = [], []
     made, _ = node(spec, changed=told.append, check=lambda v: checked.append(v))
     value = another(spec)
@@ -98,7 +98,7 @@ def test_a_good_change_is_checked_and_told_and_a_wrong_one_is_neither(owner, spe
     assert checked == told == [{spec.name: value}]
 
 
-def test_what_the_check_complains_of_is_refused_and_stays_as_it_was():
+def test_value_that_the_check_rejects_is_not_applied():
     told = []
     made, _ = node(Spec('x', 1, 'x', 0, 9), changed=told.append, check=lambda _: 'not today')
     answer = made.set_parameters([Parameter('x', value=2)])[0]
@@ -108,7 +108,7 @@ def test_what_the_check_complains_of_is_refused_and_stays_as_it_was():
     assert told == []
 
 
-def test_several_at_once_are_checked_and_told_together():
+def test_several_parameters_set_at_once_are_checked_and_applied_together():
     checked, told = [], []
     made = Node('test_parameters')
     declare_parameters(made, (Spec('x', 1, 'x', 0, 9), Spec('y', '', 'y')), told.append, checked.append)
@@ -120,21 +120,21 @@ def test_several_at_once_are_checked_and_told_together():
     assert checked == told == [{'x': 2, 'y': 'two'}]
 
 
-def test_a_whole_number_does_for_a_float():
+def test_integer_is_accepted_for_a_float():
     made, values = node(Spec('smoothing_time', 0.1, 'x', 0.0, 60.0, live=True), smoothing_time=0)
     made.destroy_node()
     assert values == {'smoothing_time': 0.0}
     assert isinstance(values['smoothing_time'], float)
 
 
-def test_a_webcam_is_named_by_its_number():
+def test_webcam_index_is_accepted_as_a_source():
     source = next(spec for _, spec in ALL if spec.name == 'source')
     made, values = node(source, source=0)
     made.destroy_node()
     assert values == {'source': '0'}
 
 
-def test_what_has_one_name_in_two_nodes_is_the_same():
+def test_parameters_of_the_same_name_in_two_nodes_are_equal():
     # In one process -p reaches all nodes.
     by_name = {}
     for _, spec in ALL:
@@ -142,7 +142,7 @@ def test_what_has_one_name_in_two_nodes_is_the_same():
         assert replace(spec, description='') == replace(first, description='')
 
 
-def test_the_parameter_file_has_every_default():
+def test_parameter_file_has_every_default():
     with open(share_path('config') / 'pipeline.yaml', encoding='utf-8') as file:
         content = yaml.safe_load(file)
     wanted = {

@@ -27,7 +27,7 @@ def stamp(message):
 
 
 @pytest.mark.parametrize('how', PROCESSES)
-def test_gaze_for_the_sample_with_the_stamps_and_frame_of_the_images(listener, how):
+def test_gaze_has_the_stamps_and_frame_id_of_the_images(listener, how):
     images = listener.hear(Image, '/camera/image_raw', lambda m: (stamp(m), m.header.frame_id))
     infos = listener.hear(CameraInfo, '/camera/camera_info', stamp)
     gazes = listener.hear(GazeArray, '/gaze')
@@ -64,7 +64,7 @@ def test_gaze_for_the_sample_with_the_stamps_and_frame_of_the_images(listener, h
         assert edge.tolist() in ([80, 220, 80], [60, 170, 255], [170, 170, 170])
 
 
-def test_the_gaze_node_receives_the_images_of_another_process(listener):
+def test_gaze_node_receives_images_of_another_process(listener):
     # Fast DDS's default shared memory loses 97 % of them.
     with running('gaze_node') as gaze, running('visualizer_node'):
         gaze.wait_for('model mediapipe')
@@ -85,7 +85,7 @@ def frames(process, stage):
     return int(words[3]), int(words[5])
 
 
-def test_files_play_at_the_rate_asked_for_end_and_leave_a_video_that_plays(tmp_path, clip):
+def test_file_plays_at_the_requested_rate_and_leaves_a_playable_video(tmp_path, clip):
     output = tmp_path / 'made' / 'out.mp4'
     process = Process('pipeline', f'source:={clip}', 'exit_on_end:=true', 'rate:=20.0',
                       f'output:={output}')
@@ -107,7 +107,7 @@ def clip(tmp_path):
     return save_sample(tmp_path / 'clip.avi', 'MJPG', 10.0, 40)
 
 
-def test_a_slow_stage_works_on_the_newest_and_a_bad_image_costs_one_frame(listener):
+def test_slow_stage_processes_the_newest_image_and_skips_an_invalid_one(listener):
     gazes = listener.hear(GazeArray, 'gaze', stamp)
     images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     picture = np.zeros((480, 640, 3), np.uint8)
@@ -140,7 +140,7 @@ def test_a_slow_stage_works_on_the_newest_and_a_bad_image_costs_one_frame(listen
         wait_until(lambda: (1041, 0) in gazes, 20, 'gaze after another size')
 
 
-def test_parameters_are_refused_with_the_reason_and_change_live(listener):
+def test_parameters_are_rejected_with_a_reason_and_change_live(listener):
     gazes = listener.hear(GazeArray, 'gaze')
     with running('pipeline', 'source:=sample') as process:
         wait_until(lambda: gazes and gazes[-1].gazes, 40, 'a face')
@@ -169,7 +169,7 @@ def test_parameters_are_refused_with_the_reason_and_change_live(listener):
         assert process.running
 
 
-def test_best_effort_unless_the_parameters_override_it(listener):
+def test_best_effort_unless_parameters_override_it(listener):
     override = 'qos_overrides./camera/image_raw.publisher.reliability:=reliable'
     with running('pipeline', 'source:=sample', override):
         names = ('/camera/image_raw', '/camera/camera_info', '/gaze', '/gaze/image_annotated')
@@ -193,7 +193,7 @@ def test_best_effort_unless_the_parameters_override_it(listener):
             assert [v.integer_value for v in values] == [2, 2]
 
 
-def test_the_names_follow_a_namespace(listener):
+def test_topics_follow_a_namespace(listener):
     with running('pipeline', 'source:=sample', more=('-r', '__ns:=/robot1')):
         wanted = {'/robot1/camera/image_raw', '/robot1/camera/camera_info', '/robot1/gaze',
                   '/robot1/gaze/image_annotated'}
@@ -204,7 +204,7 @@ def test_the_names_follow_a_namespace(listener):
                    30, 'the nodes of the namespace')
 
 
-def test_calibration_travels_and_turns_the_direction(listener, tmp_path):
+def test_calibration_reaches_the_gaze_node_and_changes_the_direction(listener, tmp_path):
     path = tmp_path / 'camera.yaml'
     path.write_text("""
 image_width: 640

@@ -19,7 +19,7 @@ def seen(listener):
     return Seen(listener)
 
 
-def test_a_camera_that_fails_says_so_once_and_comes_back(seen, tmp_path, rounds):
+def test_failed_camera_is_reported_once_and_recovers(seen, tmp_path, rounds):
     with rigged(tmp_path, 'source:=0') as process:
         for n, fault in enumerate(rounds(['gone'], FAULTS), 1):
             seen.wait_for_more()
@@ -47,7 +47,7 @@ def test_a_camera_that_fails_says_so_once_and_comes_back(seen, tmp_path, rounds)
         assert {*seen.images} == {(640, 480, 'bgr8', 640 * 480 * 3)}
 
 
-def test_a_read_that_hangs_is_left_and_the_camera_opened_anew(seen, tmp_path):
+def test_camera_is_reopened_when_a_read_hangs(seen, tmp_path):
     with rigged(tmp_path, 'source:=0', hangs=HANGS, number=signal.SIGTERM) as process:
         seen.wait_for_more()
         process.put('stuck')
@@ -74,7 +74,7 @@ def test_a_read_that_hangs_is_left_and_the_camera_opened_anew(seen, tmp_path):
         wait_until(lambda: process.told['readers'] == 2, 10, 'another thread')
 
 
-def test_a_signal_while_a_read_hangs_ends_in_order(seen, tmp_path):
+def test_signal_while_a_read_hangs_shuts_down_in_order(seen, tmp_path):
     with rigged(tmp_path, 'source:=0') as process:
         seen.wait_for_more()
         process.put('stuck')

@@ -23,7 +23,7 @@ def cpu_time(process):
                    .split()[11:13]))
 
 
-def test_a_clock_that_pauses_and_begins_anew(listener):
+def test_clock_that_pauses_and_restarts(listener):
     clock = listener.node.create_publisher(Clock, '/clock', 10)
     stamps = listener.hear(GazeArray, topics.GAZE, lambda m: key(m.header.stamp))
     told = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0].name)
@@ -85,7 +85,7 @@ def stepped_clock(folder):
                lambda seconds: struct.pack_into('=q', shared, 0, seconds))
 
 
-def test_a_system_clock_that_is_set(listener, tmp_path, rounds):
+def test_system_clock_that_is_set(listener, tmp_path, rounds):
     if not rounds(0, 1):
         pytest.skip('6 s: only with --full')
     stamps = listener.hear(GazeArray, topics.GAZE, lambda m: m.header.stamp.sec)

@@ -68,7 +68,7 @@ def message_of(encoding, big=False, pad=0, behind=0):
 
 
 @pytest.mark.parametrize('encoding', NAMED)
-def test_each_encoding_is_converted_in_its_colours_or_refused_by_its_name(encoding):
+def test_each_encoding_is_converted_or_rejected_by_name(encoding):
     if encoding not in conversions._ENCODINGS:
         with pytest.raises(ValueError, match=f"^encoding '{encoding}' is not one of: .*; it"):
             image_to_bgr(Image(width=2, height=2, step=32, encoding=encoding, data=bytes(64)))
@@ -84,7 +84,7 @@ def test_each_encoding_is_converted_in_its_colours_or_refused_by_its_name(encodi
                                                       or 'yuv' in encoding else 0), (big, pad)
 
 
-def test_nothing_converted_is_unnamed_by_sensor_msgs():
+def test_all_supported_encodings_are_in_sensor_msgs():
     assert set(conversions._ENCODINGS) <= set(NAMED)
 
 
@@ -99,7 +99,7 @@ def test_nothing_converted_is_unnamed_by_sensor_msgs():
     ({'encoding': 'nv21', 'height': 7}, 'a nv21 image cannot be 12x7'),
     ({'encoding': 'bayer_rggb8', 'width': 1}, 'a bayer_rggb8 image cannot be 1x8'),
     ({'encoding': 'x\n\x1b[31m' + 'y' * 10**6}, r"^encoding 'x\\n\\x1b\[31my{20,60}\.\.\.' is")])
-def test_sizes_that_contradict_each_other_are_named(fields, words):
+def test_inconsistent_sizes_are_named(fields, words):
     message = message_of('bgr8')
     for name, value in fields.items():
         setattr(message, name, value)
@@ -114,14 +114,14 @@ def test_sizes_that_contradict_each_other_are_named(fields, words):
 
 
 @pytest.mark.parametrize('encoding', ['bgr8', 'mono8', 'rgb16', 'rgba8'])
-def test_a_single_pixel_is_a_picture(encoding):
+def test_single_pixel_is_an_image(encoding):
     size = {'bgr8': 3, 'mono8': 1, 'rgb16': 6, 'rgba8': 4}[encoding]
     bgr = image_to_bgr(Image(
         width=1, height=1, step=size, encoding=encoding, data=bytes([200] * size)))
     assert bgr.tolist() == [[[200, 200, 200]]]
 
 
-def test_8k():
+def test_8k_image():
     picture = np.zeros((4320, 7680, 3), np.uint8)
     picture[-1, -1] = 1, 2, 3
     assert image_to_bgr(bgr_to_image(picture, Header()))[-1, -1].tolist() == [1, 2, 3]
@@ -133,7 +133,7 @@ def test_8k():
        encoding=st.one_of(st.sampled_from(NAMED), st.text(max_size=80)),
        big=st.integers(0, 255), data=st.binary(max_size=600))
 @settings(max_examples=400)
-def test_whatever_is_claimed_a_picture_of_that_size_or_a_line_that_says_why(
+def test_any_image_message_gives_an_image_of_its_size_or_a_one_line_reason(
         width, height, step, encoding, big, data):
     message = Image(width=width, height=height, step=step, encoding=encoding,
                     is_bigendian=big, data=array.array('B', data))
@@ -175,14 +175,14 @@ def picture():
 
 
 @pytest.mark.parametrize('size', [9000, 32000, 65500])
-def test_a_size_that_a_head_claims_is_not_made(size):
+def test_size_claimed_in_a_header_is_not_allocated(size):
     for data in (claiming(size), png_claiming(size, size)):
         with pytest.raises(ValueError, match='cannot be decoded; .* at most 67108864 pixels'):
             compressed_to_bgr(CompressedImage(format='jpeg', data=data))
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png'])
-def test_what_is_cut_off_is_no_picture(picture, suffix):
+def test_truncated_image_is_rejected(picture, suffix):
     whole = cv2.imencode(suffix, picture)[1].tobytes()
     for share in (0.1, 0.5, 0.9, 0.999):
         with pytest.raises(ValueError, match='is cut off: its end is missing'):
@@ -193,13 +193,13 @@ def test_what_is_cut_off_is_no_picture(picture, suffix):
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.webp', '.tiff', '.bmp'])
 @pytest.mark.parametrize('format_', ['png', 'jpeg', '', 'x' * 10000, 'bgr8; jpeg compressed bgr8'])
-def test_a_format_that_lies_changes_nothing(picture, suffix, format_):
+def test_wrong_format_field_is_ignored(picture, suffix, format_):
     data = cv2.imencode(suffix, picture)[1].tobytes()
     bgr = compressed_to_bgr(CompressedImage(format=format_, data=data))
     assert cv2.PSNR(bgr, picture) > 30
 
 
-def test_gif_gives_a_picture_or_says_that_it_is_none(picture):
+def test_gif_is_decoded_or_rejected(picture):
     # GIF89a of one red pixel; OpenCV reads it from 4.11 on.
     data = (b'GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\x00\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00'
             b'\x01\x00\x00\x02\x02D\x01\x00;')
@@ -211,7 +211,7 @@ def test_gif_gives_a_picture_or_says_that_it_is_none(picture):
 
 @given(data=st.data(), kind=st.sampled_from(['.jpg', '.png', '.webp', '.tiff', '.bmp']))
 @settings(max_examples=100)
-def test_bytes_changed_anywhere_give_a_picture_or_a_line(data, kind):
+def test_corrupted_bytes_give_an_image_or_a_one_line_reason(data, kind):
     whole = bytearray(cv2.imencode(kind, np.arange(48, dtype=np.uint8).reshape(4, 4, 3))[1])
     for _ in range(data.draw(st.integers(1, 8))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
@@ -254,7 +254,7 @@ def bad_compressed(picture):
             format='16UC1; compressedDepth png', data=b'x'))]
 
 
-def test_a_stream_of_good_and_bad_pictures_loses_the_bad_ones_only(listener, picture, rounds):
+def test_stream_of_valid_and_invalid_images_loses_the_invalid_ones_only(listener, picture, rounds):
     stamps, states = count(1), []
     results = listener.hear(
         GazeArray, '/gaze', lambda m: (m.header.stamp.sec, len(m.gazes), m.image_width))

@@ -26,7 +26,7 @@ def models(shared, tmp_path):
     return tmp_path
 
 
-def test_files_cut_short_or_exchanged_under_a_running_model(listener, models):
+def test_model_files_truncated_or_replaced_while_in_use(listener, models):
     pytest.importorskip('openvino')
     heard = listener.hear(GazeArray, '/gaze', lambda m: (m.model, len(m.gazes)))
 
@@ -61,7 +61,7 @@ def test_files_cut_short_or_exchanged_under_a_running_model(listener, models):
         later('mobileone_s0')
 
 
-def test_a_file_cut_short_while_it_is_loaded_ends_no_process(models):
+def test_model_file_truncated_while_loading_ends_no_process(models):
     """Mapped, it did (SIGBUS) between reading and compiling, a moment nobody hits by chance."""
     pytest.importorskip('openvino')
     code = ("import os, sys\n"
@@ -100,7 +100,7 @@ gaze_node()
 """
 
 
-def test_a_model_that_hangs_is_told_and_does_not_keep_the_node(
+def test_hanging_model_is_reported_and_does_not_block_shutdown(
         listener, tmp_path, rounds):
     """A GPU that is stuck: none can be made to here, so the model's call waits for ever."""
     told = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0])
@@ -127,7 +127,7 @@ def test_a_model_that_hangs_is_told_and_does_not_keep_the_node(
 
 
 @pytest.mark.parametrize('megabytes', [600, 1100, 1400])
-def test_too_little_memory_to_start_is_one_line(shared, rounds, megabytes):
+def test_too_little_memory_at_startup_is_one_line(shared, rounds, megabytes):
     if megabytes not in rounds((600,), (600, 1100, 1400)):
         pytest.skip('in the full suite')
     done = subprocess.run(

@@ -13,7 +13,7 @@ if sys.platform != 'win32':
 
 
 @pytest.mark.skipif(not Path('/dev/full').exists(), reason='there is no /dev/full')
-def test_lines_that_do_not_fit_are_told_in_one_line(tmp_path, rounds):
+def test_jsonl_on_a_full_disk_is_reported_in_one_line(tmp_path, rounds):
     clip = save_sample(tmp_path / 'a.avi', 'MJPG', 10.0, 4)
     labels = tmp_path / 'labels.csv'
     labels.write_text('frame,pitch,yaw\n0,0.1,0.1\n1,0.1,0.2\n2,0.2,0.1\n')
@@ -28,7 +28,7 @@ def test_lines_that_do_not_fit_are_told_in_one_line(tmp_path, rounds):
 
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='needs a limit on files')
-def test_a_video_that_does_not_fit_is_told_in_one_line_and_plays_to_there(tmp_path, rounds):
+def test_video_on_a_full_disk_is_reported_in_one_line_and_plays_so_far(tmp_path, rounds):
     """By a limit of the process, which counts as a disk does and needs no root."""
     clip, out = save_sample(tmp_path / 'a.avi', 'MJPG', 10.0, 60), tmp_path / 'b.avi'
     # Bytes: less than is kept for the end, and a little more than at what it is ended.
@@ -42,7 +42,7 @@ def test_a_video_that_does_not_fit_is_told_in_one_line_and_plays_to_there(tmp_pa
     assert 5 <= sum(1 for _ in iter(capture.grab, False)) < 60
 
 
-def test_the_input_is_not_overwritten_whatever_it_is_called(tmp_path, rounds):
+def test_input_is_never_overwritten(tmp_path, rounds):
     clip = save_sample(tmp_path / 'a.avi', 'MJPG', 10.0, 4)
     before = clip.read_bytes()
     os.link(clip, tmp_path / 'hard.avi')

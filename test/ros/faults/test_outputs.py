@@ -86,7 +86,7 @@ def later(heard, count=10):
     wait_until(lambda: len(heard) > before + count, 20, 'more')
 
 
-def test_what_is_saved_ends_before_the_disk_is_full_and_goes_on_when_there_is_room(
+def test_saving_stops_before_the_disk_is_full_and_resumes_with_space(
         listener, small, rounds):
     video, bag = rounds(('.mp4', '.mcap'), ('.mp4', ''))
     drawing, writing = Told(listener, 'visualizer: Display'), Told(listener, 'recorder: Recorder')
@@ -134,7 +134,7 @@ def test_what_is_saved_ends_before_the_disk_is_full_and_goes_on_when_there_is_ro
         f'a{video}', f'a_2{video}', f'b{bag}', f'b_2{bag}']
 
 
-def test_a_video_that_is_taken_away_is_told_and_begins_anew(listener, tmp_path, rounds):
+def test_removed_video_is_reported_and_started_again(listener, tmp_path, rounds):
     if not rounds(False, True):
         pytest.skip('in the full suite')
     told = Told(listener, 'visualizer: Display')
@@ -190,7 +190,7 @@ def others(listener, process, heard, path, folder):
     assert frames(other) >= 5
 
 
-def test_what_launch_starts_again_overwrites_nothing_of_its_former_life(
+def test_restarted_process_overwrites_nothing_it_wrote_before(
         listener, tmp_path, rounds):
     """As launch starts both: with the time at which it began."""
     if not rounds(False, True):
@@ -219,7 +219,7 @@ def test_what_launch_starts_again_overwrites_nothing_of_its_former_life(
     assert gazes(tmp_path / 'b_2') >= 5
 
 
-def test_a_message_that_is_none_is_told_and_left_out(listener, tmp_path):
+def test_invalid_message_is_reported_and_skipped(listener, tmp_path):
     told = Told(listener, 'recorder: Recorder')
     short = {(topics.GAZE, GazeArray): lambda header: b'\0\1\0\0'}
     with publishing(listener, short), running(
@@ -230,7 +230,7 @@ def test_a_message_that_is_none_is_told_and_left_out(listener, tmp_path):
     assert gazes(tmp_path / 'rec') == 0
 
 
-def test_a_recorder_that_is_killed_leaves_all_but_the_last_seconds(listener, tmp_path, rounds):
+def test_killed_recorder_leaves_all_but_the_last_seconds(listener, tmp_path, rounds):
     if not rounds(False, True):
         pytest.skip('in the full suite')
     from mcap.exceptions import McapError

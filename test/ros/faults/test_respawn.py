@@ -25,29 +25,29 @@ from support import minds_signals, Process, running, wait_until
 LIVES = STARTUP_TIME + 1.0
 
 
-def test_what_a_signal_ended_is_started_again():
+def test_process_ended_by_a_signal_is_restarted():
     assert RespawnPolicy(0.0).record_exit(-signal.SIGKILL, 0.1) == ''
 
 
 @pytest.mark.parametrize('code', [1, 2])
-def test_what_does_not_work_at_all_is_not_started_again(code):
+def test_process_that_fails_during_startup_is_not_restarted(code):
     assert RespawnPolicy(0.0).record_exit(code, STARTUP_TIME - 0.1) == ' as it started'
 
 
-def test_what_has_worked_is_started_again_although_it_fails_at_once_then():
+def test_process_that_worked_once_is_restarted_even_if_it_then_fails_at_once():
     lives = RespawnPolicy(0.0)
     assert lives.record_exit(1, LIVES) == ''
     assert lives.record_exit(1, LIVES + RESPAWN_DELAY + 0.1) == ''
 
 
-def test_what_dies_again_and_again_is_given_up():
+def test_process_that_keeps_dying_is_not_restarted():
     lives = RespawnPolicy(0.0)
     for number in range(MAX_RESPAWNS):
         assert lives.record_exit(-signal.SIGSEGV, number * 2.0) == ''
     assert f'{MAX_RESPAWNS} times' in lives.record_exit(-signal.SIGSEGV, MAX_RESPAWNS * 2.0)
 
 
-def test_what_dies_now_and_then_is_never_given_up():
+def test_process_that_dies_rarely_is_always_restarted():
     lives = RespawnPolicy(0.0)
     assert not any(lives.record_exit(-signal.SIGSEGV, number * RESPAWN_WINDOW / MAX_RESPAWNS)
                    for number in range(1, 100))
@@ -55,11 +55,11 @@ def test_what_dies_now_and_then_is_never_given_up():
 
 @pytest.mark.parametrize(('code', 'words'), [
     (1, 'failed with exit code 1'), (-9, 'was ended by SIGKILL'), (-300, 'signal 300')])
-def test_how_it_ended_is_said(code, words):
+def test_exit_is_described(code, words):
     assert words in describe_exit(code)
 
 
-def test_a_gaze_node_killed_and_started_again_beside_the_others(listener):
+def test_gaze_node_killed_and_restarted_beside_the_others(listener):
     annotated = listener.hear(Image, '/gaze/image_annotated', lambda m: time.monotonic())
     ids = listener.hear(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
     events = []
@@ -87,7 +87,7 @@ def test_a_gaze_node_killed_and_started_again_beside_the_others(listener):
         assert of_one[1] != Attention.GONE
 
 
-def test_a_camera_node_killed_and_started_again_beside_the_others(listener, rounds):
+def test_camera_node_killed_and_restarted_beside_the_others(listener, rounds):
     if not rounds(False, True):
         pytest.skip('8 s: only with --full')
     ids = listener.hear(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
@@ -155,7 +155,7 @@ def gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def test_launch_starts_a_killed_process_again_as_it_was(launched):
+def test_launch_restarts_a_killed_process_with_its_parameters(launched):
     launch = launched('namespace:=robot')
     first = launch.node()
     words = first.cmdline()
@@ -169,7 +169,7 @@ def test_launch_starts_a_killed_process_again_as_it_was(launched):
     assert gone(second)
 
 
-def test_launch_ends_when_a_process_ends_in_order_or_may_not_be_started_again(launched):
+def test_launch_ends_when_a_process_exits_or_may_not_be_restarted(launched):
     launch = launched('respawn:=false')
     launch.node().kill()
     assert launch.process.wait(10) == 1, launch.text
@@ -181,7 +181,7 @@ def test_launch_ends_when_a_process_ends_in_order_or_may_not_be_started_again(la
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
-def test_a_process_does_not_outlive_its_launch(launched, number):
+def test_process_does_not_outlive_its_launch(launched, number):
     launch = launched()
     node = launch.node()
     launch.process.send_signal(number)

@@ -36,7 +36,7 @@ def segments_of(process):
 
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='needs /proc')
-def test_the_next_process_gives_back_what_a_killed_one_left():
+def test_next_process_frees_the_segments_of_a_killed_one():
     with running('visualizer_node') as neighbour:
         killed = Process('people_node')
         wait_until(lambda: len(locks_of(killed)) > 1 and locks_of(neighbour), 30, 'segments')
@@ -72,7 +72,7 @@ def segment(folder, name, nbytes=100_000, age=OLD):
 
 
 @pytest.mark.parametrize('name', ['fastdds_0123456789abcdef', 'fastrtps_0123456789abcdef'])
-def test_a_segment_is_stale_from_when_its_owner_is_killed(folder, name):
+def test_segment_is_stale_once_its_owner_is_killed(folder, name):
     path, lock = segment(folder, name)
     owner = subprocess.Popen([sys.executable, '-c', OWNER, lock], stdout=subprocess.PIPE)
     owner.stdout.readline()
@@ -91,20 +91,20 @@ def test_a_segment_is_stale_from_when_its_owner_is_killed(folder, name):
 @pytest.mark.parametrize('name', [
     'fastdds_port7400', 'fastdds_0123456789abcde', 'fastdds_0123456789ABCDEF', 'other',
     'fast_datasharing_0123456789abcdef', 'fastdds_0123456789abcdef_el'])
-def test_what_is_no_segment_is_left_alone(folder, name):
+def test_other_files_are_kept(folder, name):
     segment(folder, name)
     assert shared_memory.stale_segments() == []
     assert shared_memory.reclaim() == 0
     assert len(list(folder.iterdir())) == 2
 
 
-def test_one_that_is_being_made_is_left_alone(folder):
+def test_segment_under_creation_is_kept(folder):
     segment(folder, 'fastdds_0123456789abcdef', age=0)
     assert shared_memory.reclaim() == 0
     assert len(list(folder.iterdir())) == 2
 
 
-def test_no_link_is_followed(folder, tmp_path_factory):
+def test_symbolic_links_are_not_followed(folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp('elsewhere') / 'precious'
     elsewhere.write_text('of somebody')
     (folder / 'fastdds_0000000000000000_el').symlink_to(elsewhere)
@@ -119,26 +119,26 @@ def test_no_link_is_followed(folder, tmp_path_factory):
     assert len(list(folder.iterdir())) == 5
 
 
-def test_a_lock_without_a_segment_goes_too(folder):
+def test_lock_without_a_segment_is_removed(folder):
     path, lock = segment(folder, 'fastdds_0123456789abcdef')
     path.unlink()
     assert shared_memory.reclaim() == 0
     assert not lock.exists()
 
 
-def test_another_ones_are_left_alone(folder, monkeypatch):
+def test_segments_of_other_users_are_kept(folder, monkeypatch):
     segment(folder, 'fastdds_0123456789abcdef')
     monkeypatch.setattr(os, 'geteuid', lambda: os.getuid() + 1)
     assert shared_memory.stale_segments() == []
 
 
-def test_where_there_is_no_shared_memory_there_is_none_to_give_back(monkeypatch, tmp_path):
+def test_nothing_is_freed_without_a_shared_memory_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(shared_memory, 'FOLDER', tmp_path / 'nowhere')
     assert shared_memory.stale_segments() == []
     assert shared_memory.reclaim() == 0
 
 
-def test_the_lock_is_let_go_of(folder):
+def test_lock_is_released(folder):
     path, lock = segment(folder, 'fastdds_0123456789abcdef')
     assert len(shared_memory.stale_segments()) == 1
     with lock.open() as file:

@@ -176,7 +176,7 @@ def test_signals_at_random_moments_of_start_run_and_stop(lanes, rounds, tmp_path
 
 
 @pytest.mark.parametrize('kind', ['broken pipe', 'full pipe', 'full disk', 'closed'])
-def test_a_process_whose_output_nobody_takes_ends_in_order(kind, lanes, tmp_path):
+def test_process_with_unread_output_exits_in_order(kind, lanes, tmp_path):
     output, folder = tmp_path / 'out.mp4', tmp_path
     here, there = os.pipe()
     more = {'stdout': there, 'stderr': there}
@@ -215,7 +215,7 @@ def test_nohup_outlives_its_terminal(tmp_path):
 
 
 @pytest.mark.parametrize('suffix', ['mkv', 'avi', 'mp4'])
-def test_what_a_kill_leaves_of_a_video(suffix, lanes, tmp_path):
+def test_video_of_a_killed_process(suffix, lanes, tmp_path):
     output = tmp_path / f'out.{suffix}'
     run = Run(lanes[0], tmp_path, 'pipeline', '--nodes', 'visualizer,camera', '--ros-args', '-p',
               'source:=sample', '-p', f'output:={output}')

@@ -38,7 +38,7 @@ def full(request):
         pytest.skip('takes longer: only with --full')
 
 
-def test_a_stream_that_stalls_heals_and_its_password_is_told_nowhere(seen, tmp_path, rounds):
+def test_stalled_stream_recovers_and_its_password_is_never_printed(seen, tmp_path, rounds):
     with network_camera() as camera, rigged(
             tmp_path, f'source:=http://someone:secret@127.0.0.1:{camera.port}/?pwd=secret',
             timeout=1, env=TALKATIVE) as process:
@@ -59,7 +59,7 @@ def test_a_stream_that_stalls_heals_and_its_password_is_told_nowhere(seen, tmp_p
     assert 'secret' not in process.text and 'someone' not in process.text, process.text
 
 
-def test_pictures_of_other_sizes_flow_and_camera_info_fits_each(seen, tmp_path):
+def test_images_of_other_sizes_pass_with_matching_camera_info(seen, tmp_path):
     path = tmp_path / 'camera.yaml'
     path.write_text(CALIBRATION)
     folder = tmp_path / 'pictures'
@@ -79,7 +79,7 @@ def test_pictures_of_other_sizes_flow_and_camera_info_fits_each(seen, tmp_path):
     assert '[ERROR]' not in text, text
 
 
-def test_a_stream_that_changes_its_size_flows_on_to_the_end(seen, listener, full):
+def test_stream_that_changes_its_size_plays_to_the_end(seen, listener, full):
     """OpenCV 4.6 gives pictures as they are, later ones in the size of the stream's first."""
     drawn = listener.hear(Image, '/gaze/image_annotated', lambda m: (m.width, m.height))
     with network_camera() as camera, running(
@@ -95,7 +95,7 @@ def test_a_stream_that_changes_its_size_flows_on_to_the_end(seen, listener, full
     assert '[ERROR]' not in process.text, process.text
 
 
-def test_a_file_cut_off_while_it_plays_ends_and_says_so(seen, tmp_path):
+def test_file_truncated_during_playback_ends_and_is_reported(seen, tmp_path):
     path = save_sample(tmp_path / 'a.avi', 'MJPG', 30.0, 60)
     process = Process('camera_node', f'source:={path}', 'exit_on_end:=true')
     seen.wait_for_more(10)
@@ -107,7 +107,7 @@ def test_a_file_cut_off_while_it_plays_ends_and_says_so(seen, tmp_path):
     assert f"a.avi' is at its end after {short} frames" in process.text
 
 
-def test_a_camera_killed_and_started_again(seen, listener, full):
+def test_camera_killed_and_restarted(seen, listener, full):
     """The gaze goes on by itself; a face that was away for longer than track_timeout is new."""
     gazes = listener.hear(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
     with running('gaze_node') as gaze:

@@ -98,7 +98,7 @@ def memory(pid: int) -> int:
 
 
 @pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='needs /proc')
-def test_subscribers_that_stop_reading_hold_up_nobody(listener, rounds):
+def test_subscribers_that_stop_reading_block_nothing(listener, rounds):
     if not rounds(0, 1):
         pytest.skip('15 s: only with --full')
     stamps = listener.hear(GazeArray, topics.GAZE, lambda m: m.header.stamp)

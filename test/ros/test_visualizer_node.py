@@ -43,7 +43,7 @@ def feed(listener):
 
 
 @pytest.mark.parametrize('first,second', [('image', 'gaze'), ('gaze', 'image')])
-def test_each_result_is_drawn_into_its_own_picture(feed, first, second):
+def test_each_result_is_drawn_into_its_own_image(feed, first, second):
     send, heard, connected = feed
     with running('visualizer_node'):
         wait_until(connected, 20, 'discovery')
@@ -66,7 +66,7 @@ def test_each_result_is_drawn_into_its_own_picture(feed, first, second):
         assert (arrow != stamp).any(), 'no arrow toward the right'
 
 
-def test_deactivated_it_keeps_no_picture():
+def test_deactivated_node_keeps_no_image():
     node = VisualizerNode(Shutdown())
     try:
         node.trigger_configure()
@@ -90,7 +90,7 @@ def test_deactivated_it_keeps_no_picture():
 
 
 @pytest.mark.parametrize('folder', ['/proc/nowhere', '~nobody_has_this_name/shots'])
-def test_a_folder_for_snapshots_that_cannot_be_is_told_at_the_start(folder):
+def test_invalid_snapshot_folder_is_reported_at_startup(folder):
     process = Process('visualizer_node', f'snapshot_folder:={folder}')
     assert process.end() == 1
     assert f"snapshot_folder '{folder}' is no folder and cannot be made" in process.lines[-1]

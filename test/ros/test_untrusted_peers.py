@@ -20,7 +20,7 @@ def root(tmp_path):
     return tmp_path / 'root'
 
 
-def test_a_peer_has_nothing_written_outside_of_the_root(listener, root):
+def test_peer_cannot_write_outside_the_root(listener, root):
     with running('visualizer_node', env={safe_paths.VARIABLE: str(root)}) as process:
         for path in (root.parent / 'precious' / 'y.mp4', '../y.mp4', root / 'away' / 'y.mp4'):
             reason = put(listener, 'visualizer', output=str(path))
@@ -36,7 +36,7 @@ def test_a_peer_has_nothing_written_outside_of_the_root(listener, root):
     assert os.listdir(root.parent / 'precious') == ['x.mp4']
 
 
-def test_a_recorder_writes_below_the_root_too(root):
+def test_recorder_writes_below_the_root(root):
     pytest.importorskip('rosbags')
     for output, word in ((f'{root.parent}/bag', 'not below $GAZE_ROS_OUTPUT_ROOT'),
                          ('away/bag', 'not below'), ('link.mp4', 'is a link')):
@@ -48,14 +48,14 @@ def test_a_recorder_writes_below_the_root_too(root):
     assert [n for n in os.listdir(root) if n.startswith('gaze_2')]
 
 
-def test_without_a_root_a_link_is_refused_all_the_same(listener, root):
+def test_symbolic_link_is_rejected_without_a_root(listener, root):
     with running('visualizer_node') as process:
         assert 'is a link' in put(listener, 'visualizer', output=str(root / 'link.mp4'))
         assert process.running
     assert (root.parent / 'precious' / 'x.mp4').read_bytes() == b'precious'
 
 
-def test_nobody_hears_a_password_of_a_source(listener):
+def test_password_of_a_source_is_never_published(listener):
     """It is in the parameter, for whoever asks for that; it is told nowhere else."""
     heard = listener.hear(DiagnosticArray, '/diagnostics', str)
     logged = listener.hear(Log, '/rosout', str)

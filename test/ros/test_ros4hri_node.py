@@ -38,7 +38,7 @@ def set_state(listener, step: str) -> bool:
                 ChangeState.Request(transition=transition)).success
 
 
-def test_without_hri_msgs_the_node_ends_and_says_what_to_do(without_hri_msgs):
+def test_missing_hri_msgs_ends_the_node_with_a_remedy(without_hri_msgs):
     process = Process('people_node', 'humans:=true', env=without_hri_msgs)
     assert process.end() == 1
     told = [line for line in process.lines if ABSENT in line]
@@ -46,7 +46,7 @@ def test_without_hri_msgs_the_node_ends_and_says_what_to_do(without_hri_msgs):
     assert 'Traceback' not in process.text
 
 
-def test_without_hri_msgs_a_manager_is_told_that_it_cannot_be_configured(
+def test_missing_hri_msgs_fails_a_managers_configure(
         without_hri_msgs, listener):
     with running('people_node', 'humans:=true', 'autostart:=false',
                  env=without_hri_msgs) as process:
@@ -57,7 +57,7 @@ def test_without_hri_msgs_a_manager_is_told_that_it_cannot_be_configured(
 
 
 @needs_hri_msgs
-def test_it_publishes_faces_and_takes_them_back_when_it_ends(listener):
+def test_faces_are_published_and_withdrawn_at_shutdown(listener):
     from hri_msgs import msg as hri
     face = Face((100, 100, 80, 110), 0.9, np.full((5, 2), 120.0))
     looking = FrameGaze(640, 480, 'adas', [Gaze('f1', face, looking_at_camera=True)])
@@ -99,7 +99,7 @@ def test_it_publishes_faces_and_takes_them_back_when_it_ends(listener):
 
 
 @needs_hri_msgs
-def test_it_can_be_configured_again(listener):
+def test_node_can_be_configured_again(listener):
     with running('people_node', 'humans:=true', 'autostart:=false'):
         for step in 2 * ('CONFIGURE', 'ACTIVATE', 'DEACTIVATE', 'CLEANUP'):
             assert set_state(listener, step), step

@@ -105,7 +105,7 @@ def counts(node):
         node.publishers, node.subscriptions, node.services, node.timers)]
 
 
-def test_what_make_creates_goes_with_free_and_comes_anew(listener, rooms):
+def test_entities_of_configure_are_destroyed_by_cleanup_and_created_again(listener, rooms):
     before = counts(rooms)
     for _ in range(3):
         assert move(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, True]
@@ -118,7 +118,7 @@ def test_what_make_creates_goes_with_free_and_comes_anew(listener, rooms):
     assert state(listener, 'rooms') == 'unconfigured'
 
 
-def test_a_start_that_a_signal_breaks_off_leaves_nothing(rooms):
+def test_configure_interrupted_by_a_signal_leaves_nothing(rooms):
     before = counts(rooms)
     rooms.fail, rooms.error = 'configure', SystemExit
     with pytest.raises(SystemExit):
@@ -127,7 +127,7 @@ def test_a_start_that_a_signal_breaks_off_leaves_nothing(rooms):
     assert counts(rooms) == before
 
 
-def test_what_cannot_be_made_leaves_nothing_and_may_be_tried_again(listener, rooms):
+def test_failed_configure_leaves_nothing_and_can_be_retried(listener, rooms):
     before = counts(rooms)
     rooms.fail = 'configure'
     assert move(listener, 'rooms', CONFIGURE) == [False]
@@ -142,7 +142,7 @@ def test_what_cannot_be_made_leaves_nothing_and_may_be_tried_again(listener, roo
     assert move(listener, 'rooms', ACTIVATE) == [True]
 
 
-def test_what_hangs_keeps_its_device_until_it_is_told_again(listener, rooms, monkeypatch):
+def test_hanging_thread_keeps_the_node_active_until_deactivated_again(listener, rooms, monkeypatch):
     monkeypatch.setattr('gaze_ros.ros.base.lifecycle_node._PATIENCE', 0.1)
     assert move(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, True]
     rooms.hang.set()
@@ -153,7 +153,7 @@ def test_what_hangs_keeps_its_device_until_it_is_told_again(listener, rooms, mon
     assert rooms.done[-1] == 'cleanup'
 
 
-def test_shutdown_from_any_state_frees_and_is_the_last(listener, rooms):
+def test_shutdown_cleans_up_and_is_final(listener, rooms):
     assert move(listener, 'rooms', CONFIGURE, ACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN
                 ) == [True] * 3
     assert state(listener, 'rooms') == 'finalized'
@@ -164,14 +164,14 @@ def test_shutdown_from_any_state_frees_and_is_the_last(listener, rooms):
     assert told.available_transitions == []
 
 
-def test_no_transition_begins_when_the_process_ends(rooms):
+def test_no_transition_starts_during_process_shutdown(rooms):
     rooms.shutdown.event.set()
     rooms.trigger_configure()
     assert rooms.done == []
     assert not rooms.configured
 
 
-def test_parameters_are_prepared_and_changed_only_while_configured(listener, rooms):
+def test_parameters_are_prepared_and_applied_only_while_configured(listener, rooms):
     assert put(listener, 'rooms', fixed=2, free=2, autostart=False) == ''
     assert rooms.done == []
     assert (rooms.values['fixed'], rooms.values['free']) == (2, 2)
@@ -192,7 +192,7 @@ def test_parameters_are_prepared_and_changed_only_while_configured(listener, roo
     assert state(listener, 'rooms') == 'inactive'
 
 
-def test_two_who_ask_at_once_are_served_one_after_the_other(listener, rooms):
+def test_concurrent_transitions_run_one_after_the_other(listener, rooms):
     clients = [listener.node.create_client(ChangeState, '/rooms/change_state') for _ in range(2)]
     assert all(client.wait_for_service(10) for client in clients)
     request = ChangeState.Request(transition=Transition(id=CONFIGURE))
@@ -202,7 +202,7 @@ def test_two_who_ask_at_once_are_served_one_after_the_other(listener, rooms):
     assert rooms.done == ['configure']
 
 
-def test_the_diagnostics_may_ask_at_any_time(listener, rooms):
+def test_diagnostic_state_can_be_read_at_any_time(listener, rooms):
     asked, ending = [], Event()
 
     def ask():
@@ -219,7 +219,7 @@ def test_the_diagnostics_may_ask_at_any_time(listener, rooms):
     assert {('InactiveStatus', False), ('InactiveStatus', True), ('CameraStatus', None)} == set(asked)
 
 
-def test_while_it_is_moved_or_changed_nobody_is_told_to_move_it(listener, rooms, monkeypatch):
+def test_diagnostic_state_during_a_transition_or_change(listener, rooms, monkeypatch):
     entered, go_on = Event(), Event()
 
     def slowly(*_):
@@ -252,7 +252,7 @@ def test_while_it_is_moved_or_changed_nobody_is_told_to_move_it(listener, rooms,
     assert rooms.diagnostic_state() == (InactiveStatus(True), '')
 
 
-def test_what_begins_as_the_process_ends_is_told_to_end(rooms, monkeypatch):
+def test_node_activated_during_shutdown_is_stopped(rooms, monkeypatch):
     begins, go_on = Event(), Event()
 
     def begin():
@@ -276,7 +276,7 @@ def test_what_begins_as_the_process_ends_is_told_to_end(rooms, monkeypatch):
     assert not rooms.active
 
 
-def test_the_time_of_a_clock_goes_on_through_the_states(listener, rooms):
+def test_sim_time_continues_through_all_states(listener, rooms):
     clock = listener.node.create_publisher(Clock, '/clock', 10)
 
     def comes(second):
@@ -319,7 +319,7 @@ def test_autostart_false_waits_for_a_manager(listener, name):
         'source': 'sample'}),
     ('gaze', {'model': 'resnet18'}, 'resnet18.pt', {'model': 'mediapipe'}),
     ('visualizer', {'output': 'a.gif'}, "output 'a.gif'", {'output': ''})])
-def test_what_a_manager_cannot_configure_says_why_and_lives_on(
+def test_failed_configure_is_reported_and_the_node_keeps_running(
         listener, name, wrong, reason, right):
     given = [f'{key}:={value}' for key, value in wrong.items()]
     with running(f'{name}_node', 'autostart:=false', *given) as process:
@@ -332,7 +332,7 @@ def test_what_a_manager_cannot_configure_says_why_and_lives_on(
 
 @pytest.mark.parametrize('more,code', [
     ((), 0), (('source:=/nowhere.mp4',), 1), (('jpeg_quality:=900',), 1)])
-def test_who_has_ended_is_gone_at_once(listener, more, code):
+def test_services_of_an_exited_process_disappear_at_once(listener, more, code):
     # Else a manager would ask the one that was, which answers no more, for the 20 s of its lease.
     def seen():
         names = [name for name, _ in listener.node.get_service_names_and_types()]
@@ -351,7 +351,7 @@ def threads_and_files(process):
     return len(list((task / 'task').iterdir())), len(list((task / 'fd').iterdir()))
 
 
-def test_all_nodes_go_through_their_states_again_and_again_and_nothing_is_left(listener):
+def test_repeated_transitions_of_all_nodes_leak_nothing(listener):
     gazes = listener.hear(GazeArray, '/gaze', lambda m: len(m.gazes))
     with running('pipeline', 'source:=sample') as process:
         def cycle():
@@ -392,7 +392,7 @@ def test_all_nodes_go_through_their_states_again_and_again_and_nothing_is_left(l
     assert process.text.count('publishing') == 2 + 3 * len(grown)
 
 
-def test_the_rest_works_while_one_is_not_active(listener):
+def test_other_nodes_work_while_one_is_inactive(listener):
     gazes = listener.hear(GazeArray, '/gaze', lambda m: m.header.stamp.sec)
     shown = listener.hear(Image, '/gaze/image_annotated', lambda m: m.header.stamp.sec)
     with running('pipeline', 'source:=sample'):
@@ -408,7 +408,7 @@ def test_the_rest_works_while_one_is_not_active(listener):
 
 @pytest.mark.skipif(not (shutil.which('Xvfb') and shutil.which('xdotool')),
                     reason='needs Xvfb and xdotool: not installed')
-def test_a_window_comes_and_goes_with_the_node(listener):
+def test_window_opens_and_closes_with_the_node(listener):
     screen = subprocess.Popen(['Xvfb', ':94'], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)
     env = {'DISPLAY': ':94'}
@@ -437,7 +437,7 @@ def test_a_window_comes_and_goes_with_the_node(listener):
 
 
 @pytest.mark.parametrize('after', [0.0, 0.2, 0.5])
-def test_a_signal_during_a_transition_ends_in_order(listener, after):
+def test_signal_during_a_transition_shuts_down_in_order(listener, after):
     process = Process('gaze_node', 'autostart:=false')
     client = listener.node.create_client(ChangeState, '/gaze/change_state')
     assert client.wait_for_service(20)

@@ -34,7 +34,7 @@ def set_parameter(listener, name, **value):
     assert answer.results[0].successful, answer.results[0].reason
 
 
-def test_compressed_pictures_are_taken_in_two_threads_and_every_third_of_them(listener, picture):
+def test_compressed_images_with_overlap_and_frame_skip(listener, picture):
     told = numbers(listener)
     images = listener.node.create_publisher(
         CompressedImage, topics.IMAGE + '/compressed', topics.default_qos())
@@ -63,7 +63,7 @@ def test_compressed_pictures_are_taken_in_two_threads_and_every_third_of_them(li
     assert 'skipped' in process.text
 
 
-def test_a_picture_past_the_budget_is_dropped_and_counted(listener, picture):
+def test_image_older_than_max_age_is_dropped_and_counted(listener, picture):
     told = numbers(listener)
     images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     with running('gaze_node', 'max_age:=1.0') as process:
@@ -85,7 +85,7 @@ def test_a_picture_past_the_budget_is_dropped_and_counted(listener, picture):
     assert '3 dropped: 3 old' in process.text
 
 
-def test_the_camera_and_the_visualizer_compress_for_those_who_ask(listener):
+def test_camera_and_visualizer_publish_compressed_images(listener):
     heard = listener.hear(CompressedImage, '/camera/image_raw/compressed')
     drawn = listener.hear(CompressedImage, '/gaze/image_annotated/compressed')
     with running('pipeline', 'source:=sample', 'wait_for_subscribers:=2'):

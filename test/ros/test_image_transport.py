@@ -50,7 +50,7 @@ def picture():
     return source.read()
 
 
-def test_within_a_process_the_picture_itself_is_handed_over(camera, reader, picture, monkeypatch):
+def test_image_is_passed_without_a_copy_within_a_process(camera, reader, picture, monkeypatch):
     _, subscribe = reader
     got = subscribe('here')
     publisher = ImagePublisher(camera, 'here')
@@ -64,7 +64,7 @@ def test_within_a_process_the_picture_itself_is_handed_over(camera, reader, pict
     assert got[0].nbytes == picture.nbytes
 
 
-def test_who_draws_gets_memory_of_his_own(camera, reader, picture):
+def test_writable_image_is_a_copy(camera, reader, picture):
     _, subscribe = reader
     got = subscribe('drawn')
     publisher = ImagePublisher(camera, 'drawn')
@@ -75,7 +75,7 @@ def test_who_draws_gets_memory_of_his_own(camera, reader, picture):
     assert np.array_equal(picture, before)
 
 
-def test_others_get_a_message_and_this_process_gets_the_picture_once(camera, reader, picture):
+def test_other_processes_get_a_message_and_this_one_gets_the_image_once(camera, reader, picture):
     listener, subscribe = reader
     got = subscribe('both')
     heard = listener.hear(Image, 'both')
@@ -90,7 +90,7 @@ def test_others_get_a_message_and_this_process_gets_the_picture_once(camera, rea
     assert [p.header.stamp.nanosec for p in got] == list(range(20))
 
 
-def test_a_message_from_elsewhere_is_taken(camera, reader, picture):
+def test_message_from_another_publisher_is_received(camera, reader, picture):
     _, subscribe = reader
     got = subscribe('elsewhere')
     publisher = topics.create_publisher(camera, Image, 'elsewhere')
@@ -103,7 +103,7 @@ def test_a_message_from_elsewhere_is_taken(camera, reader, picture):
     assert got[0].header.frame_id == 'camera_optical'
 
 
-def test_compressed_goes_to_its_own_topic_and_comes_back(camera, reader, picture):
+def test_compressed_image_uses_its_own_topic(camera, reader, picture):
     listener, subscribe = reader
     got = subscribe('small', 'compressed')
     heard = listener.hear(CompressedImage, 'small/compressed')
@@ -117,14 +117,14 @@ def test_compressed_goes_to_its_own_topic_and_comes_back(camera, reader, picture
     assert cv2.PSNR(got[0].bgr(), picture) > 30
 
 
-def test_nothing_is_made_for_nobody(camera, picture, monkeypatch):
+def test_nothing_is_converted_without_subscribers(camera, picture, monkeypatch):
     publisher = ImagePublisher(camera, 'nobody')
     for name in ('bgr_to_image', 'bgr_to_compressed'):
         monkeypatch.setattr(image_transport, name, lambda *_: pytest.fail('nobody listens'))
     publisher.publish(picture, header(1))
 
 
-def test_a_reader_the_middleware_would_not_serve_is_not_served(ros, camera, picture, monkeypatch):
+def test_subscription_with_incompatible_qos_gets_nothing(ros, camera, picture, monkeypatch):
     node, got = Node('test_reliable'), []
     monkeypatch.setattr(topics, 'default_qos', lambda: QoSProfile(
         depth=2, reliability=ReliabilityPolicy.RELIABLE))
@@ -136,7 +136,7 @@ def test_a_reader_the_middleware_would_not_serve_is_not_served(ros, camera, pict
     node.destroy_node()
 
 
-def test_who_ended_is_handed_nothing(ros, camera, picture):
+def test_destroyed_subscription_gets_nothing(ros, camera, picture):
     node, got = Node('test_ended'), []
     reader = subscribe_images(node, 'ended', got.append, MutuallyExclusiveCallbackGroup())
     publisher = ImagePublisher(camera, 'ended')
@@ -150,13 +150,13 @@ def test_who_ended_is_handed_nothing(ros, camera, picture):
 @pytest.mark.parametrize(('data', 'format_', 'words'), [
     (b'no picture', 'jpeg', 'cannot be decoded'), (b'', 'png', '0 bytes'),
     (b'x', '16UC1; compressedDepth png', 'depth map')])
-def test_what_cannot_be_decoded_says_so(data, format_, words):
+def test_undecodable_data_is_reported(data, format_, words):
     with pytest.raises(ValueError, match=words):
         compressed_to_bgr(CompressedImage(format=format_, data=data))
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.jpg', '.webp'])
-def test_what_others_compress_is_understood(picture, suffix):
+def test_images_compressed_by_others_are_decoded(picture, suffix):
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
     for each in (picture, grey):
         data = cv2.imencode(suffix, each)[1].tobytes()
@@ -166,7 +166,7 @@ def test_what_others_compress_is_understood(picture, suffix):
             grey, cv2.COLOR_GRAY2BGR)) > 30
 
 
-def test_quality_is_minded(picture):
+def test_jpeg_quality_is_applied(picture):
     low, high = (len(bgr_to_compressed(picture, header(0), q).data) for q in (10, 95))
     assert low < high / 2
 
@@ -178,7 +178,7 @@ def test_channels_keep_their_order(picture):
     assert back[32, 32].tolist() == pytest.approx([0, 0, 200], abs=4)
 
 
-def test_remapping_takes_the_compressed_topic_along(ros):
+def test_remapping_includes_the_compressed_topic(ros):
     node = Node('test_remapped', cli_args=[
         '--ros-args', '-r', 'camera/image_raw:=/front/image', '-r', '__ns:=/robot'])
     publisher = ImagePublisher(node, topics.IMAGE)

@@ -31,13 +31,13 @@ def message(pixels, encoding, height=8, width=12, pad=0, big=False):
         is_bigendian=big, data=array.array('B', rows.tobytes()))
 
 
-def test_bgr_picture_comes_back_as_it_was_with_its_header():
+def test_bgr_image_round_trip_keeps_pixels_and_header():
     sent = bgr_to_image(COLOURS, HEADER)
     assert (sent.encoding, sent.step, sent.header) == ('bgr8', 36, HEADER)
     np.testing.assert_array_equal(image_to_bgr(sent), COLOURS)
 
 
-def test_a_view_into_a_picture_is_sent_right():
+def test_non_contiguous_image_is_converted():
     mirrored = COLOURS[:, ::-1]
     np.testing.assert_array_equal(image_to_bgr(bgr_to_image(mirrored, HEADER)), mirrored)
 
@@ -77,7 +77,7 @@ def test_grey(encoding, scale):
 @pytest.mark.parametrize('encoding,first', [
     ('bayer_rggb8', 'RGGB'), ('bayer_bggr8', 'BGGR'), ('bayer_gbrg8', 'GBRG'),
     ('bayer_grbg8', 'GRBG')])
-def test_bayer_by_the_letters_of_its_first_two_rows(encoding, first):
+def test_bayer_patterns_follow_the_first_two_rows(encoding, first):
     colour = {'B': 200, 'G': 120, 'R': 30}
     tile = np.array([colour[c] for c in first], np.uint8).reshape(2, 2)
     picture = image_to_bgr(message(np.tile(tile, (4, 6)), encoding))
@@ -105,7 +105,7 @@ def test_nv21():
 
 
 @pytest.mark.parametrize('encoding', ['32FC1', '64FC3', 'jpeg', '', '16SC1'])
-def test_what_is_no_picture_of_light_is_refused_by_name(encoding):
+def test_unsupported_encodings_are_rejected_by_name(encoding):
     with pytest.raises(ValueError, match=f"encoding '{encoding}' is not one of"):
         image_to_bgr(Image(encoding=encoding, width=2, height=2, step=8, data=bytes(64)))
 
@@ -114,7 +114,7 @@ def test_what_is_no_picture_of_light_is_refused_by_name(encoding):
 @given(width=st.integers(0, 9), height=st.integers(0, 9), step=st.integers(0, 40),
        size=st.integers(0, 200), big=st.booleans(),
        encoding=st.sampled_from(['bgr8', 'rgba8', 'mono16', 'yuyv', 'nv21', 'bayer_rggb8']))
-def test_sizes_that_contradict_each_other_never_read_beyond(
+def test_inconsistent_sizes_never_read_beyond_the_data(
         width, height, step, size, big, encoding):
     sent = Image(
         encoding=encoding, width=width, height=height, step=step, is_bigendian=big,
@@ -135,7 +135,7 @@ def frame():
                      0.012345678, 1.5)
 
 
-def test_gazes_come_back_from_their_message():
+def test_gaze_array_round_trip_keeps_the_gazes():
     sent = gaze_array(frame(), HEADER)
     assert sent.header == HEADER
     back = frame_gaze(sent)
@@ -150,7 +150,7 @@ def test_gazes_come_back_from_their_message():
     assert b.face.landmarks is None
 
 
-def test_what_cannot_be_told_is_nan_with_confidence_0():
+def test_unknown_values_are_nan_with_confidence_0():
     unknown = gaze_array(frame(), HEADER).gazes[1]
     for value in (unknown.pitch, unknown.yaw, unknown.raw_pitch, unknown.raw_yaw,
                   unknown.direction.x, unknown.direction.y, unknown.direction.z):

@@ -36,7 +36,7 @@ def rotation(transform):
     return np.array([q.x, q.y, q.z, q.w])
 
 
-def test_each_person_has_a_face_and_a_gaze_at_one_place():
+def test_each_person_has_a_face_and_a_gaze_frame_at_the_same_origin():
     face, look, *others = gaze_transforms(frame(gaze(), gaze('f22')), header())
     assert [t.child_frame_id for t in (face, look, *others)] == [
         'face_f1', 'gaze_f1', 'face_f22', 'gaze_f22']
@@ -47,7 +47,7 @@ def test_each_person_has_a_face_and_a_gaze_at_one_place():
         assert np.linalg.norm(rotation(transform)) == pytest.approx(1)
 
 
-def test_axes_are_those_of_rep_155():
+def test_axes_follow_rep_155():
     face, look = gaze_transforms(frame(gaze()), header())
     # Out of the face: toward the lens. The person's left is the picture's right.
     np.testing.assert_allclose(
@@ -59,7 +59,7 @@ def test_axes_are_those_of_rep_155():
         [(-0.8, 0, -0.6), (0, 1, 0), (0.6, 0, -0.8)], atol=1e-6)
 
 
-def test_a_mirrored_scene_has_mirrored_gazes():
+def test_mirrored_scene_gives_mirrored_gazes():
     """A picture flipped left to right: axes that point right point left."""
     mirror = np.array([-1, 1, 1])
     direction = np.array([0.48, 0.6, -0.64])
@@ -71,7 +71,7 @@ def test_a_mirrored_scene_has_mirrored_gazes():
     np.testing.assert_allclose(b[:, 0], -a[:, 0] * mirror, atol=1e-6)
 
 
-def test_what_is_not_known_is_not_broadcast():
+def test_unknown_positions_and_gazes_are_not_broadcast():
     nan3 = (math.nan,) * 3
     names = [t.child_frame_id for t in gaze_transforms(frame(
         gaze('f1', direction=nan3), gaze('f2', origin=nan3),
@@ -86,7 +86,7 @@ def test_quaternions_are_normalised(orientation):
         rotation(face), np.array(orientation) / np.linalg.norm(orientation))
 
 
-def test_one_message_a_picture_and_none_for_what_tf2_cannot_place(listener):
+def test_one_message_per_image_and_none_for_invalid_stamps_or_frames(listener):
     heard = []
     listener.node.create_subscription(TFMessage, '/tf', heard.append, 100)
     frames = TfFramePublisher(listener.node)

@@ -75,7 +75,7 @@ def feed(listener):
     return Feed(listener)
 
 
-def test_events_frames_and_markers_of_two_who_look_at_each_other(feed):
+def test_events_frames_and_markers_of_two_people_in_eye_contact(feed):
     events = feed.hear(Attention, topics.ATTENTION)
     frames = feed.hear(TFMessage, '/tf')
     markers = feed.hear(MarkerArray, topics.MARKERS)
@@ -118,7 +118,7 @@ def test_events_frames_and_markers_of_two_who_look_at_each_other(feed):
     assert {('mutual', Marker.DELETE), ('face', Marker.DELETE)} <= set.union(*kinds)
 
 
-def test_who_comes_later_may_have_the_last_events(feed):
+def test_late_subscriber_gets_the_last_events(feed):
     with running('people_node', *RELIABLE):
         feed.wait()
         info, = feed.node.get_publishers_info_by_topic(topics.ATTENTION)
@@ -131,7 +131,7 @@ def test_who_comes_later_may_have_the_last_events(feed):
         assert all(event.mutual for event in late)
 
 
-def test_parameters_are_taken_at_once(feed):
+def test_parameters_apply_at_once(feed):
     events, frames = feed.hear(Attention, topics.ATTENTION), feed.hear(TFMessage, '/tf')
 
     def change(**values):
@@ -164,7 +164,7 @@ def test_parameters_are_taken_at_once(feed):
 
 
 @pytest.mark.parametrize('pictures', ['published', 'not published', 'kept from arriving'])
-def test_humans_get_the_picture_of_their_own_gaze(feed, pictures):
+def test_humans_get_the_image_of_their_own_gaze(feed, pictures):
     hri = pytest.importorskip('hri_msgs.msg', reason='hri_msgs is in no package registry')
     tracked = feed.hear(hri.IdsList, '/humans/faces/tracked')
     gazing = feed.hear(hri.Gaze, '/humans/interactions/gazing')
@@ -205,7 +205,7 @@ def test_humans_get_the_picture_of_their_own_gaze(feed, pictures):
         assert not crops
 
 
-def test_deactivated_it_does_nothing_and_begins_anew(feed):
+def test_deactivated_node_publishes_nothing_and_restarts_without_people(feed):
     events, frames = feed.hear(Attention, topics.ATTENTION), feed.hear(TFMessage, '/tf')
     markers = feed.hear(MarkerArray, topics.MARKERS)
 

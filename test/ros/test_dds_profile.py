@@ -23,7 +23,7 @@ def clean(monkeypatch, tmp_path):
 @pytest.mark.parametrize('version,name,other', [
     ('9.3.3', 'FASTDDS', 'FASTRTPS'), ('8.4.3', 'FASTRTPS', 'FASTDDS'),
     ('', 'FASTDDS', 'FASTRTPS')])
-def test_the_packages_profile_is_used_where_the_user_chose_none(
+def test_package_profile_is_used_unless_the_user_chose_one(
         clean, tmp_path, version, name, other):
     (tmp_path / 'package.xml').write_text(f'<package><version>{version}</version></package>')
     clean.setattr(dds_profile, 'get_package_share_directory', lambda _: str(tmp_path))
@@ -74,7 +74,7 @@ for line in list(open('/proc/self/net/udp'))[1:]:
 
 
 @pytest.mark.skipif(not os.path.exists('/proc/self/net/udp'), reason='needs Linux')
-def test_a_process_that_is_started_again_has_other_ports(clean):
+def test_restarted_process_has_other_ports(clean):
     domain = int(os.environ.get('ROS_DOMAIN_ID') or 0)
     offsets = set()
     for _ in range(4):
@@ -90,7 +90,7 @@ def test_a_process_that_is_started_again_has_other_ports(clean):
 @pytest.mark.parametrize('version,name,words', [
     ('9.3.3', 'FASTDDS', '<nack_supression_duration>'),
     ('8.4.3', 'FASTRTPS', '<nackSupressionDuration>')])
-def test_over_a_network_a_datagram_fits_a_packet(clean, tmp_path, version, name, words):
+def test_network_datagrams_fit_into_a_packet(clean, tmp_path, version, name, words):
     (tmp_path / 'package.xml').write_text(f'<package><version>{version}</version></package>')
     clean.setattr(dds_profile, 'get_package_share_directory', lambda _: str(tmp_path))
     clean.setenv('GAZE_ROS_LINK', 'network')
@@ -101,7 +101,7 @@ def test_over_a_network_a_datagram_fits_a_packet(clean, tmp_path, version, name,
     assert words in text  # an element that Fast DDS does not know makes it read none
 
 
-def test_over_a_network_what_is_lost_is_sent_again_unless_said_otherwise(clean):
+def test_network_link_is_reliable_unless_overridden(clean):
     one = topics.default_qos()
     assert (one.reliability, one.depth) == (ReliabilityPolicy.BEST_EFFORT, 2)
     clean.setenv('GAZE_ROS_LINK', 'network')
@@ -109,7 +109,7 @@ def test_over_a_network_what_is_lost_is_sent_again_unless_said_otherwise(clean):
     assert (one.reliability, one.depth) == (ReliabilityPolicy.RELIABLE, 10)
 
 
-def test_a_link_that_is_none_ends_a_node_with_one_line(clean):
+def test_invalid_link_ends_a_node_with_one_line(clean):
     process = Process('camera_node', 'source:=sample', env={'GAZE_ROS_LINK': 'wifi'})
     assert process.end() == 1
     assert ("the environment's GAZE_ROS_LINK is 'wifi'; local or network was expected"
@@ -120,7 +120,7 @@ def test_a_link_that_is_none_ends_a_node_with_one_line(clean):
 @pytest.mark.parametrize('name,value', [
     ('FASTDDS_DEFAULT_PROFILES_FILE', '/mine.xml'), ('FASTRTPS_DEFAULT_PROFILES_FILE', '/my.xml'),
     ('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA'), ('RMW_IMPLEMENTATION', 'rmw_cyclonedds_cpp')])
-def test_what_the_user_chose_stays(clean, name, value):
+def test_user_settings_are_kept(clean, name, value):
     clean.setenv('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp')
     clean.setenv(name, value)
     before = dict(os.environ)
@@ -130,7 +130,7 @@ def test_what_the_user_chose_stays(clean, name, value):
 
 @pytest.mark.parametrize('name', [
     'DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml'])
-def test_a_profile_in_the_working_folder_stays(clean, tmp_path, name):
+def test_profile_in_the_working_folder_is_kept(clean, tmp_path, name):
     clean.setenv('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp')
     (tmp_path / name).write_text('<dds/>')
     assert not dds_profile.configure()

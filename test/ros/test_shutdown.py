@@ -20,7 +20,7 @@ from support import BIN, minds_signals, Process, running, wait_until
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize('moment', [0.3, 0.8, 1.3, 'running'])
-def test_a_signal_at_any_moment_ends_in_order(number, moment, tmp_path):
+def test_signal_at_any_moment_shuts_down_in_order(number, moment, tmp_path):
     output = tmp_path / 'out.mp4'
     process = Process('pipeline', 'source:=sample', f'output:={output}')
     if moment == 'running':
@@ -37,7 +37,7 @@ def test_a_signal_at_any_moment_ends_in_order(number, moment, tmp_path):
         assert video.read()[0]
 
 
-def test_a_camera_whose_read_hangs_does_not_hang_the_end(listener):
+def test_hanging_camera_read_does_not_block_shutdown(listener):
     images = listener.hear(Image, '/camera/image_raw', lambda m: m.width)
     with network_camera() as camera:
         process = Process('pipeline', f'source:=http://127.0.0.1:{camera.port}/')
@@ -53,7 +53,7 @@ def test_a_camera_whose_read_hangs_does_not_hang_the_end(listener):
     (['sample'], "'sample' is not understood"), (['--help'], '--ros-args -p NAME:=VALUE'),
     (['--ros-args', '--params-file', '/nowhere.yaml'], '/nowhere.yaml'),
     (['--ros-args', '-p', 'source'], 'source')])
-def test_words_that_are_not_understood_are_told(words, reason):
+def test_unknown_arguments_are_reported(words, reason):
     done = subprocess.run([BIN / 'camera_node', *words], capture_output=True, text=True,
                           timeout=30)
     assert done.returncode in (1, 2)
@@ -64,7 +64,7 @@ def test_words_that_are_not_understood_are_told(words, reason):
 @pytest.mark.parametrize('node', [
     'camera_node', 'gaze_node', 'visualizer_node', 'people_node'])
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_each_node_ends_when_told_twice(node, number):
+def test_each_node_exits_on_two_signals(node, number):
     process = Process(node, 'source:=sample')
     time.sleep(2.5)
     process.send(number)
@@ -89,7 +89,7 @@ def test_each_node_ends_when_told_twice(node, number):
     (('visualizer_node', 'output:=/proc/nowhere/out.mp4'), "output '/proc/nowhere/out.mp4'"),
     (('pipeline', 'source:=/nowhere.mp4'), "source '/nowhere.mp4' is not a file, folder"),
 ])
-def test_what_cannot_work_ends_with_one_clear_line(words, reason):
+def test_invalid_settings_end_with_one_clear_line(words, reason):
     process = Process(*words)
     assert process.end(40) == 1, process.text
     told = [line for line in process.lines if '[FATAL]' in line]
@@ -97,14 +97,14 @@ def test_what_cannot_work_ends_with_one_clear_line(words, reason):
     assert 'Traceback' not in process.text
 
 
-def test_no_display_is_told_and_the_rest_goes_on():
+def test_missing_display_is_reported_and_the_rest_runs():
     env = {'DISPLAY': '', 'WAYLAND_DISPLAY': ''}
     with running('pipeline', 'source:=sample', 'view:=true', env=env) as process:
         process.wait_for('there is no display')
         process.wait_for('Overall FPS')
 
 
-def test_a_display_that_is_not_there_is_told_and_the_rest_goes_on():
+def test_unreachable_display_is_reported_and_the_rest_runs():
     with running('pipeline', 'source:=sample', 'view:=true', env={'DISPLAY': ':97'}) as process:
         process.wait_for("no window could be opened on ':97'")
         process.wait_for('Overall FPS')
@@ -149,7 +149,7 @@ hashlib.pbkdf2_hmac('sha256', b'', b'', 50_000_000)
 
 
 @pytest.mark.parametrize(('started', 'code'), [('pass', 0), ('shutdown.startup_done()', 1)])
-def test_a_call_that_cannot_be_broken_off_does_not_hang_the_end(started, code):
+def test_uninterruptible_call_does_not_block_shutdown(started, code):
     process = subprocess.Popen([sys.executable, '-c', LONG.format(started)], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline() == 'in it\n'
@@ -178,7 +178,7 @@ Half()
 """
 
 
-def test_a_start_that_is_broken_off_says_nothing_of_what_was_half_made():
+def test_interrupted_startup_prints_no_finaliser_errors():
     process = subprocess.Popen([sys.executable, '-c', HALF_MADE], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline() == 'in it\n'
@@ -200,7 +200,7 @@ re.match('(a+)+$', 'a' * 60 + 'b')
 """
 
 
-def test_a_process_that_a_library_holds_for_ever_is_ended():
+def test_process_stuck_in_a_busy_library_is_ended():
     process = subprocess.Popen([sys.executable, '-c', STUCK], text=True, stdout=subprocess.PIPE)
     try:
         assert process.stdout.readline() == 'in it\n'
@@ -228,7 +228,7 @@ ctypes.PyDLL(None).sleep(60)
 """
 
 
-def test_a_process_in_which_no_python_runs_any_more_is_ended():
+def test_process_in_which_no_python_runs_is_ended():
     process = subprocess.Popen([sys.executable, '-c', HELD], text=True, stdout=subprocess.PIPE)
     try:
         assert process.stdout.readline() == 'in it\n'
@@ -255,7 +255,7 @@ entry_points.people_node()
 """
 
 
-def test_a_signal_that_an_import_makes_another_error_of_ends_in_order():
+def test_signal_that_an_import_turns_into_another_error_shuts_down_in_order():
     process = subprocess.Popen([sys.executable, '-c', TURNED], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline() == 'importing\n'
@@ -273,7 +273,7 @@ def started_by_another(launch):
 
 
 @pytest.mark.parametrize('moment', ['starting', 'running'])
-def test_a_node_ends_with_the_launch_process_that_started_it(moment):
+def test_node_ends_with_its_launch_process(moment):
     launch, node = started_by_another('$$')
     wait_until(lambda: minds_signals(node.pid), 30, 'minding signals')
     if moment == 'running':
@@ -284,7 +284,7 @@ def test_a_node_ends_with_the_launch_process_that_started_it(moment):
                'the end of the node')
 
 
-def test_a_node_that_launch_started_by_another_process_outlives_that_one():
+def test_node_started_through_a_prefix_outlives_the_prefix():
     prefix, node = started_by_another(os.getpid())  # as with launch's prefix
     wait_until(lambda: minds_signals(node.pid), 30, 'minding signals')
     prefix.kill()
@@ -296,7 +296,7 @@ def test_a_node_that_launch_started_by_another_process_outlives_that_one():
                'the end of the node')
 
 
-def test_a_node_whose_launch_process_has_ended_before_ends_at_once():
+def test_node_exits_at_once_if_its_launch_process_has_ended():
     over = subprocess.Popen(['true'])
     over.wait()
     process = Process('people_node', env={'GAZE_ROS_LAUNCH': str(over.pid)})
@@ -324,7 +324,7 @@ entry_points.people_node()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='is of glibc')
-def test_all_threads_share_the_memory_that_is_kept_for_pictures():
+def test_all_threads_share_one_malloc_arena():
     env = {name: value for name, value in os.environ.items()
            if name != 'GLIBC_TUNABLES' and not name.startswith('MALLOC_')}
     done = subprocess.run([sys.executable, '-c', ARENAS], env=env, text=True,

@@ -108,15 +108,15 @@ def granted():
             if node != 'operator' for right, names in grants.items() for name in names}
 
 
-def test_all_that_the_running_nodes_have_is_granted(seen):
+def test_everything_the_running_nodes_use_is_granted(seen):
     assert seen - granted() == set()
 
 
-def test_nothing_is_granted_that_the_running_nodes_do_not_have(seen):
+def test_nothing_is_granted_that_the_running_nodes_do_not_use(seen):
     assert granted() - seen == set()
 
 
-def test_the_policy_is_of_sros2s_form():
+def test_policy_follows_the_sros2_schema():
     root = ET.parse(POLICY).getroot()
     assert (root.tag, root.attrib, [e.tag for e in root]) == (
         'policy', {'version': '0.2.0'}, ['enclaves'])
@@ -134,7 +134,7 @@ def test_the_policy_is_of_sros2s_form():
                 assert [t for t in texts if '*' in t] in ([], [TOOLS])
 
 
-def test_there_is_an_enclave_for_each_process():
+def test_each_process_has_an_enclave():
     found = profiles()
     assert set(found) == {f'/gaze_ros/{n}' for n in (*NODES, *BAG_NODES, 'pipeline', 'operator')}
     for node in (*NODES, *BAG_NODES):
@@ -142,7 +142,7 @@ def test_there_is_an_enclave_for_each_process():
     assert found['/gaze_ros/pipeline'] == {n: found[f'/gaze_ros/{n}'][n] for n in NODES}
 
 
-def test_a_person_may_hear_and_ask_and_publish_nothing_that_the_nodes_hear():
+def test_operator_may_subscribe_and_call_but_publish_nothing_nodes_subscribe_to():
     operator = profiles()['/gaze_ros/operator']['operator']
     assert operator['publish'] == {'/parameter_events', '/rosout'}
     assert operator['subscribe'] == {name for _, right, name in granted() if right == 'publish'}
@@ -150,7 +150,7 @@ def test_a_person_may_hear_and_ask_and_publish_nothing_that_the_nodes_hear():
     assert operator['reply'] == {TOOLS}
 
 
-def test_the_commands_of_the_page_are_for_every_enclave():
+def test_documented_commands_cover_every_enclave():
     text = DOC.read_text(encoding='utf-8')
     loop = re.search(r'for name in ([a-z ]+); do', text)[1].split()
     assert {f'/gaze_ros/{name}' for name in loop} == set(profiles())
@@ -160,7 +160,7 @@ def test_the_commands_of_the_page_are_for_every_enclave():
         assert word in text
 
 
-def test_a_node_without_its_keys_does_not_run_unprotected(tmp_path):
+def test_node_without_keys_does_not_start(tmp_path):
     process = Process('people_node', more=('--enclave', '/gaze_ros/people'), env={
         'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce',
         'ROS_SECURITY_KEYSTORE': str(tmp_path)})

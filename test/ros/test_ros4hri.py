@@ -78,7 +78,7 @@ def matched(node: Node, count: int) -> None:
         10, f'{count} subscribed topics')
 
 
-def test_faces_come_with_what_is_known_of_them(listener):
+def test_faces_are_published_with_all_known_data(listener):
     heard = Heard(listener.node)
     f1, f2 = heard.face('f1'), heard.face('front_f2')
     with humans() as (made, node):
@@ -117,7 +117,7 @@ def test_faces_come_with_what_is_known_of_them(listener):
     assert not f2['landmarks'] and not f2['aligned']
 
 
-def test_a_face_that_reaches_out_of_the_picture_is_told_by_what_lies_in_it(listener):
+def test_face_at_the_border_is_clipped_to_the_image(listener):
     heard = Heard(listener.node)
     f1, f2 = heard.face('f1'), heard.face('f2')
     half = Face((600, 440, 80, 80), 0.9, np.array(
@@ -144,7 +144,7 @@ def test_a_face_that_reaches_out_of_the_picture_is_told_by_what_lies_in_it(liste
     assert not f2['cropped'] and not f2['aligned']
 
 
-def test_a_face_keeps_its_topics_through_gaps_and_loses_them_when_it_is_gone(listener):
+def test_face_keeps_its_topics_through_gaps_until_it_is_gone(listener):
     heard = Heard(listener.node)
     with humans() as (made, node):
         matched(node, 2)
@@ -163,7 +163,7 @@ def test_a_face_keeps_its_topics_through_gaps_and_loses_them_when_it_is_gone(lis
         ['f1', 'f2'], ['f1', 'f2'], ['f1', 'f2'], ['f1'], []]
 
 
-def test_an_id_that_is_given_anew_is_another_face(listener):
+def test_reused_id_is_another_face(listener):
     heard = Heard(listener.node)
     with humans() as (made, node):
         matched(node, 2)
@@ -177,7 +177,7 @@ def test_an_id_that_is_given_anew_is_another_face(listener):
 
 
 @pytest.mark.parametrize('step', [0.0, 0.4])
-def test_nothing_is_left_of_faces_that_come_and_go(step):
+def test_topics_of_gone_faces_leave_nothing_behind(step):
     with humans() as (made, node):
         before = len(node.default_callback_group.entities)
         for i in range(200):
@@ -188,7 +188,7 @@ def test_nothing_is_left_of_faces_that_come_and_go(step):
     assert not publishers(node)
 
 
-def test_gazing_is_told_with_each_picture_the_robot_by_an_empty_receiver(listener):
+def test_gazing_is_published_per_image_with_an_empty_receiver_for_the_robot(listener):
     heard = Heard(listener.node)
     attentions = [
         Attention('f1', Target.CAMERA, 0), Attention('f2', Target.PERSON, 0, 'f1'),
@@ -206,7 +206,7 @@ def test_gazing_is_told_with_each_picture_the_robot_by_an_empty_receiver(listene
                     (3, 'f1', 'f2'), (3, 'f2', 'f1')]
 
 
-def test_a_remapped_list_takes_the_topics_of_the_faces_along(listener):
+def test_remapping_the_list_includes_the_topics_of_the_faces(listener):
     heard = Heard(listener.node)
     roi = heard.face('f1', '/front/humans/faces')['roi']
     with humans('-r', '/humans/faces/tracked:=/front/humans/faces/tracked') as (made, node):
@@ -217,7 +217,7 @@ def test_a_remapped_list_takes_the_topics_of_the_faces_along(listener):
     assert not heard.tracked
 
 
-def test_two_cameras_that_share_the_list_are_told_of(listener, capfd):
+def test_two_cameras_that_share_the_list_are_reported(listener, capfd):
     Heard(listener.node)
     with humans() as (made, _), humans() as (second, node):
         wait_until(lambda: node.count_publishers('/humans/faces/tracked') == 2, 10, 'discovery')
@@ -229,7 +229,7 @@ def test_two_cameras_that_share_the_list_are_told_of(listener, capfd):
 
 
 @pytest.mark.parametrize('track_id', ['1f', 'f 1', ''])
-def test_an_id_that_can_be_no_name_costs_its_picture_and_leaves_nothing(track_id):
+def test_id_that_cannot_be_a_topic_name_skips_its_image_and_leaves_nothing(track_id):
     with humans() as (made, node):
         for stamp in range(20):
             with pytest.raises(InvalidTopicNameException):

@@ -16,7 +16,7 @@ def server():
 @pytest.mark.parametrize('raised,message', [
     (None, 'done'), (GazeRosError('it is\nnot there'), 'it is not there'),
     (RuntimeError('no home'), 'RuntimeError: no home')])
-def test_whatever_happens_is_the_answer_and_the_next_one_is_served(
+def test_errors_become_the_response_and_the_next_call_is_served(
         listener, server, raised, message):
     def do():
         if raised is not None:

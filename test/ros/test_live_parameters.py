@@ -358,7 +358,7 @@ LIVE = {
 
 
 @pytest.mark.parametrize('node,name', OWN, ids=[f'{node}.{name}' for node, name in OWN])
-def test_each_changes_live_or_says_that_it_does_not(pipeline, node, name):
+def test_each_parameter_changes_live_or_is_rejected(pipeline, node, name):
     spec = OWN[node, name]
     assert spec.live is ((node, name) in LIVE)
     if spec.live:
@@ -373,7 +373,7 @@ def test_each_changes_live_or_says_that_it_does_not(pipeline, node, name):
         f"cleanup ('ros2 lifecycle set /{node} ...')")
 
 
-def test_gaze_goes_on_while_a_model_is_loaded_and_after_it_was_refused(pipeline):
+def test_gaze_continues_while_a_model_is_loaded_and_after_it_was_rejected(pipeline):
     p = pipeline
     for model in ('adas', 'mobileone_s0'):
         before = len(p.gazes)
@@ -387,7 +387,7 @@ def test_gaze_goes_on_while_a_model_is_loaded_and_after_it_was_refused(pipeline)
         p.until(lambda _: p.gazes[-1].model == 'mobileone_s0', 'the old one goes on')
 
 
-def test_a_swap_loses_no_more_than_a_second_of_gaze(pipeline):
+def test_model_swap_loses_at_most_one_second_of_gaze(pipeline):
     # 0.1 s where nothing else runs, 0.7 s beside other work (docs/lifecycle.md). Twice what is
     # promised, and the best of three: a machine that tests share stalls for seconds at times.
     p, steps = pipeline, []
@@ -404,7 +404,7 @@ def test_a_swap_loses_no_more_than_a_second_of_gaze(pipeline):
     assert any(max(swapped('adas'), swapped('mobileone_s0')) < 2.0 for _ in range(3)), steps
 
 
-def test_model_and_weight_are_taken_together_or_not_at_all(pipeline):
+def test_model_and_weight_are_applied_together_or_not_at_all(pipeline):
     p = pipeline
 
     def atomically(**values):
@@ -423,7 +423,7 @@ def test_model_and_weight_are_taken_together_or_not_at_all(pipeline):
     assert atomically(model='mobileone_s0', weight='').successful
 
 
-def test_reset_tracks_gives_ids_never_given(pipeline):
+def test_reset_tracks_gives_new_ids(pipeline):
     p = pipeline
     p.until(lambda _: True, 'a face')
     given = {g.track_id for m in p.gazes for g in m.gazes}
@@ -433,7 +433,7 @@ def test_reset_tracks_gives_ids_never_given(pipeline):
     p.until(lambda g: g.track_id not in given, 'a new id')
 
 
-def test_ids_are_not_given_again_by_the_next_engine(pipeline):
+def test_next_engine_does_not_reuse_ids(pipeline):
     p = pipeline
     p.until(lambda _: True, 'a face')
     # deactivate, cleanup, configure, activate
@@ -445,7 +445,7 @@ def test_ids_are_not_given_again_by_the_next_engine(pipeline):
     assert given.isdisjoint(g.track_id for m in p.gazes[before:] for g in m.gazes)
 
 
-def test_a_snapshot_says_why_there_is_none_and_nothing_else_waits_for_it(pipeline, tmp_path):
+def test_failed_snapshot_gives_the_reason_and_blocks_nothing(pipeline, tmp_path):
     p = pipeline
     p.put('visualizer', snapshot_folder=str(tmp_path))
     p.put('camera', rate=0.01)
@@ -471,7 +471,7 @@ def test_a_snapshot_says_why_there_is_none_and_nothing_else_waits_for_it(pipelin
     p.put('visualizer', snapshot_folder='')
 
 
-def test_the_picture_saved_is_the_annotated_one(pipeline, tmp_path):
+def test_snapshot_is_the_annotated_image(pipeline, tmp_path):
     p = pipeline
     shown = p.listener.hear(Image, '/gaze/image_annotated', lambda m: (
         f'{m.header.stamp.sec}_{m.header.stamp.nanosec:09d}', image_to_bgr(m)))
@@ -487,7 +487,7 @@ def test_the_picture_saved_is_the_annotated_one(pipeline, tmp_path):
     p.put('visualizer', snapshot_folder='')
 
 
-def test_a_process_whose_network_was_replaced_still_ends_in_order(shared):
+def test_process_shuts_down_in_order_after_a_model_swap(shared):
     # OpenVINO took the stack for signals away from the main thread with the old network: the next
     # signal ended the process with -11. ``running`` asks for 0.
     env = {'GAZE_ROS_MODELS': str(shared / 'models')}

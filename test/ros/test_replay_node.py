@@ -52,7 +52,7 @@ def read(path, topic, kind=GazeArray):
         reader.close()
 
 
-def test_images_calibration_and_time_come_as_they_are_in_the_bag(listener, tmp_path):
+def test_images_calibration_and_time_are_published_as_recorded(listener, tmp_path):
     content = list(messages(40))
     path = write(tmp_path / 'in', content)
     images = hear(listener, Image, '/camera/image_raw', lambda m: (
@@ -74,7 +74,7 @@ def test_images_calibration_and_time_come_as_they_are_in_the_bag(listener, tmp_p
     assert len(between) >= 40, 'time goes on between the images'
 
 
-def test_who_wants_a_compressed_bag_raw_gets_it_raw(listener, tmp_path):
+def test_compressed_bag_is_published_raw_on_request(listener, tmp_path):
     path = write(tmp_path / 'in', messages(20, compressed=True, prefix='/odd/cam'), 'SQLITE3')
     raw = hear(listener, Image, '/front/camera/image_raw', lambda m: (stamp(m), m.width))
     compressed = hear(listener, CompressedImage, '/front/camera/image_raw/compressed',
@@ -90,7 +90,7 @@ def test_who_wants_a_compressed_bag_raw_gets_it_raw(listener, tmp_path):
     assert compressed == [(stamp(m), bytes(m.data)) for m in inside]
 
 
-def test_in_a_loop_time_and_stamps_go_on(listener, tmp_path):
+def test_time_and_stamps_increase_in_a_loop(listener, tmp_path):
     path = write(tmp_path / 'in', messages(10))
     images = hear(listener, Image, '/camera/image_raw', stamp)
     clock = clock_of(listener)
@@ -100,7 +100,7 @@ def test_in_a_loop_time_and_stamps_go_on(listener, tmp_path):
     assert clock == sorted(clock)
 
 
-def test_deactivated_it_pauses_and_activated_it_goes_on(listener, tmp_path):
+def test_deactivation_pauses_and_activation_resumes(listener, tmp_path):
     path = write(tmp_path / 'in', messages(60))
     images = hear(listener, Image, '/camera/image_raw', stamp)
     clock = clock_of(listener)
@@ -123,7 +123,7 @@ def test_deactivated_it_pauses_and_activated_it_goes_on(listener, tmp_path):
     assert clock == sorted(clock)
 
 
-def test_at_the_end_it_minds_what_is_set_then_and_counts_the_images_of_this_time(
+def test_parameters_set_at_the_end_apply_and_images_of_each_run_are_counted(
         listener, tmp_path):
     path = write(tmp_path / 'in', messages(10))
     images = hear(listener, Image, '/camera/image_raw', stamp)
@@ -149,7 +149,7 @@ def test_at_the_end_it_minds_what_is_set_then_and_counts_the_images_of_this_time
     (('bag:=~nobody-of-all/x',), "bag '~nobody-of-all/x' does not exist: Could not"),
     (('bag:={bag}', 'image_topic:=x'), "topic '/x' has no images in the bag; it has /camera/"),
     (('bag:={bag}', 'rate:=0.0'), 'rate out of range Min: 0.01')])
-def test_what_cannot_be_replayed_ends_the_node_with_the_reason(tmp_path, parameters, words):
+def test_invalid_bag_ends_the_node_with_the_reason(tmp_path, parameters, words):
     path = write(tmp_path / 'in', messages(2))
     process = Process('replay_node', *(p.format(bag=path) for p in parameters))
     assert process.end(30) == 1
@@ -157,7 +157,7 @@ def test_what_cannot_be_replayed_ends_the_node_with_the_reason(tmp_path, paramet
     assert 'Traceback' not in process.text
 
 
-def test_bag_and_live_agree(listener, tmp_path):
+def test_bag_and_live_gaze_agree(listener, tmp_path):
     path = write(tmp_path / 'in', messages(60))
     models = {'model': 'mediapipe', 'detector': 'mediapipe'}
     assert main(['bag', str(path), str(tmp_path / 'out'), '--quiet',
@@ -205,7 +205,7 @@ def publish_until(listener, publisher, make, condition, what):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_what_is_recorded_is_what_was_said_and_can_be_read(listener, tmp_path, number):
+def test_recorded_messages_equal_the_published_ones_and_can_be_read(listener, tmp_path, number):
     output = tmp_path / 'made' / 'rec'
     gazes = listener.node.create_publisher(GazeArray, '/r/gaze', 10)
     events = listener.node.create_publisher(Attention, '/r/gaze/attention', 10)
@@ -240,7 +240,7 @@ def test_what_is_recorded_is_what_was_said_and_can_be_read(listener, tmp_path, n
     assert [bytes(m.data) for _, _, m in seen] == [bytes([n] * 100) for n in range(50)]
 
 
-def test_the_thresholds_hold_for_what_is_recorded(listener, tmp_path):
+def test_diagnostics_thresholds_apply_to_recorded_messages(listener, tmp_path):
     told = hear(listener, DiagnosticArray, '/diagnostics', lambda m: (
         m.status[0].level, m.status[0].message, {v.key: v.value for v in m.status[0].values}))
     gazes = listener.node.create_publisher(GazeArray, '/gaze', 10)
@@ -263,14 +263,14 @@ def test_the_thresholds_hold_for_what_is_recorded(listener, tmp_path):
         publish_until(listener, gazes, make, said(DiagnosticStatus.ERROR, late), 'the error')
 
 
-def test_a_recording_is_never_overwritten(tmp_path):
+def test_recording_is_never_overwritten(tmp_path):
     (tmp_path / 'rec').mkdir()
     process = Process('recorder_node', f'output:={tmp_path / "rec"}')
     assert process.end(30) == 1
     assert "rec' is there already, and no bag is overwritten" in process.text
 
 
-def test_a_full_disk_ends_the_recording_is_told_once_and_not_the_node(listener, tmp_path):
+def test_full_disk_stops_the_recording_not_the_node_and_is_reported_once(listener, tmp_path):
     few = tmp_path / 'few'
     # 8 MiB a file; shared memory is files, too.
     few.write_text(f'#!/bin/bash\nulimit -f 8192\nexec {BIN / "recorder_node"} "$@"\n')
@@ -295,7 +295,7 @@ def started(**given):
     return {p.executable: p for p in programs({**DEFAULTS, 'bag': '/b', **given})}
 
 
-def test_the_launch_file_starts_all_in_the_bags_time():
+def test_launch_file_starts_all_nodes_in_bag_time():
     got = started()
     assert set(got) == {'replay_node', 'pipeline'}
     assert got['pipeline'].arguments == ('--nodes', 'gaze,people,visualizer')
@@ -309,7 +309,7 @@ def test_the_launch_file_starts_all_in_the_bags_time():
 
 
 @pytest.mark.parametrize('argument', [name for name in PARAMETERS if name != 'record'])
-def test_every_argument_reaches_a_parameter_that_exists(argument):
+def test_every_argument_reaches_an_existing_parameter(argument):
     node, name = PARAMETERS[argument]
     spec = next(s for s in {**NODES, **BAG_NODES}[node] if s.name == name)
     value, wanted = {
@@ -329,6 +329,6 @@ def test_every_argument_reaches_a_parameter_that_exists(argument):
     ('model', 'other', "model 'other' is not one of"),
     ('record_images', '2', "record_images is '2'; true or false"),
     ('max_faces', 'x', "max_faces is 'x'; a whole number was expected")])
-def test_a_value_that_is_none_is_refused(argument, value, words):
+def test_invalid_value_is_rejected(argument, value, words):
     with pytest.raises(ValueError, match=words):
         started(**{argument: value})

@@ -107,7 +107,7 @@ def test_without_torch_the_other_ways_run(monkeypatch, capsys):
     (['--only', 'sequential', '--model', 'resnet18'], 1, 'licence: Gaze360'),
     (['--only', 'pipeline', '--model', 'resnet18'], 1, 'licence: Gaze360'),
     (['--only', 'processes', '--model', 'mobileone_s0', '--weight', '/no.onnx'], 1,
-     "weight '/no.onnx' is no network: No such file"),
+     "weight '/no.onnx' is not a network: No such file"),
     (['--json', '/proc/nowhere/x'], 1, '/proc/nowhere/x'),
     (['--only', 'fast'], 2, "invalid choice: 'fast'"),
     (['--size', '640'], 2, "'640' is not WxH"),

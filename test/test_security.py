@@ -191,7 +191,7 @@ def test_an_archive_that_grows_without_end_is_not_read(tmp_path, monkeypatch):
     bundle = tmp_path / 'face_landmarker.task'
     with ZipFile(bundle, 'w', ZIP_DEFLATED) as archive:
         archive.writestr('face_detector.tflite', bytes(1 << 20))
-    monkeypatch.setattr(mediapipe_detector, '_MOST', 1 << 19)
+    monkeypatch.setattr(mediapipe_detector, '_MAX_BYTES', 1 << 19)
     with pytest.raises(ModelError, match='has more than 524288 bytes'):
         mediapipe_detector.MediaPipeDetector('mediapipe', bundle, min_score=0.5, threads=1)
 

@@ -1,1 +1,1 @@
-"""Everything that needs no ROS: pictures in, gaze out."""
+"""The ROS-independent part of the package: images in, gaze out."""

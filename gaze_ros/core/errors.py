@@ -2,12 +2,12 @@
 
 
 class GazeRosError(Exception):
-    """Says what is wrong, where, what was expected and what to do."""
+    """Base class; the message names the cause, the value, what was expected and the remedy."""
 
 
 class SourceError(GazeRosError):
-    """A source of pictures that cannot be opened or read."""
+    """An image source cannot be opened or read."""
 
 
 class ModelError(GazeRosError):
-    """A model, its file or a package it needs that is missing or does not fit."""
+    """A model, its file or a required package is missing or does not fit."""

@@ -1,19 +1,19 @@
-"""What detectors and estimators hand on: faces and where they look."""
+"""Data types that detectors, estimators and the engine exchange: faces and gazes."""
 from dataclasses import dataclass, field
 import math
 from typing import Optional
 
 import numpy as np
 
-#: Order of the five landmarks, the one RetinaFace and YuNet use. Right and left are the subject's.
+#: Order of the five landmarks, as in RetinaFace and YuNet. Right and left are the subject's.
 LANDMARK_NAMES = ('right_eye', 'left_eye', 'nose', 'mouth_right', 'mouth_left')
 
 
 @dataclass(slots=True)
 class Face:
-    """A face found in a picture.
+    """A face detected in an image.
 
-    :ivar box: x, y, width, height in pixels; may reach past the border of the picture.
+    :ivar box: x, y, width, height in pixels; may extend beyond the image.
     :ivar score: detection score, 0..1.
     :ivar landmarks: (5, 2) pixels in the order of :data:`LANDMARK_NAMES`, or None.
     """
@@ -29,12 +29,12 @@ class Face:
         return x + w / 2, y + h / 2
 
     def clipped(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Return x, y, w, h as whole pixels inside a width x height picture.
+        """Return the box clipped to a width x height image as integer x, y, w, h.
 
-        A box wholly outside comes back with no area, on the nearest border.
+        A box entirely outside the image is returned with zero area, on the nearest border.
         """
         x, y, w, h = self.box
-        # Not round(): it takes 1.5 and 2.5 to the same 2, and a pixel between them vanishes.
+        # Not round(): it rounds 1.5 and 2.5 both to 2, so a pixel between them is lost.
         left, right = (min(max(math.floor(v + 0.5), 0), width) for v in (x, x + w))
         top, bottom = (min(max(math.floor(v + 0.5), 0), height) for v in (y, y + h))
         return left, top, max(right - left, 0), max(bottom - top, 0)
@@ -42,13 +42,13 @@ class Face:
 
 @dataclass(slots=True)
 class Estimate:
-    """Where one face looks, as an estimator tells it.
+    """The gaze of one face, as returned by an estimator.
 
-    :ivar pitch: radians, > 0 up; NaN where it cannot be told.
-    :ivar yaw: radians, > 0 toward the right of the picture; NaN where it cannot be told.
-        (0, 0) looks into the lens, wherever in the picture the face is.
+    :ivar pitch: radians, > 0 up; NaN if unknown.
+    :ivar yaw: radians, > 0 toward the right of the image; NaN if unknown. (0, 0) looks into the
+        lens, wherever the face is in the image.
     :ivar confidence: 0..1; 0 exactly where the angles are NaN.
-    :ivar landmarks: (5, 2) pixels where the estimator finds them, or None.
+    :ivar landmarks: (5, 2) pixels if the estimator finds them, else None.
     """
 
     pitch: float = math.nan
@@ -59,14 +59,14 @@ class Estimate:
 
 @dataclass(slots=True)
 class Gaze:
-    """One person in one frame: the face, its track and where it looks.
+    """One person in one image: the face, its track and its gaze.
 
-    Angles as in :class:`Estimate`: smoothed in ``pitch`` and ``yaw``, as estimated in
-    ``raw_pitch`` and ``raw_yaw``.
+    Angles as in :class:`Estimate`: ``pitch`` and ``yaw`` are smoothed, ``raw_pitch`` and
+    ``raw_yaw`` are as estimated.
 
     :ivar direction: (3,) unit vector in the camera optical frame (x right, y down, z forward).
-    :ivar origin: (3,) the middle between the eyes in the same frame, meters.
-    :ivar range_stddev: how far off it may be along the ray from the lens, meters, one sigma.
+    :ivar origin: (3,) midpoint between the eyes in the same frame, meters.
+    :ivar range_stddev: standard deviation of the distance from the lens to ``origin``, meters.
     :ivar orientation: (4,) quaternion x, y, z, w of the face in the same frame: x out of the
         face, y to the person's left, z up (REP-155).
     """
@@ -87,13 +87,15 @@ class Gaze:
 
 @dataclass(slots=True)
 class FrameGaze:
-    """All gazes of one picture, with what they cost.
+    """All gazes of one image, and the processing times.
 
-    :ivar width: of the picture, pixels.
-    :ivar height: of the picture, pixels.
-    :ivar detection_time: seconds spent on finding faces.
-    :ivar estimation_time: seconds spent on their gaze.
-    :ivar calibrated: whether rays went by a calibration of the camera.
+    :ivar width: image width, pixels.
+    :ivar height: image height, pixels.
+    :ivar model: name of the gaze model.
+    :ivar gazes: one per tracked face, largest face first.
+    :ivar detection_time: seconds spent on detecting or tracking the faces.
+    :ivar estimation_time: seconds spent on estimating their gaze.
+    :ivar calibrated: whether rays were computed from a camera calibration.
     """
 
     width: int
@@ -107,12 +109,12 @@ class FrameGaze:
 
 @dataclass(slots=True)
 class TrackedFaces:
-    """The people in a picture, before it is known where they look.
+    """The faces in an image with their track ids, before their gaze is estimated.
 
-    :ivar bgr: (H, W, 3) uint8, the picture itself, not a copy.
+    :ivar image: (H, W, 3) uint8 BGR, not a copy.
     :ivar stamp: capture time, seconds.
-    :ivar tracked: each face with its id, largest first.
-    :ivar detection_time: seconds spent on finding them.
+    :ivar tracked: track id and face, largest face first.
+    :ivar detection_time: seconds spent on detecting or tracking them.
     """
 
     image: np.ndarray

@@ -1,4 +1,4 @@
-"""What each person attends to, in scenes made up of heads and gazes."""
+"""Attention targets in scenes of synthetic heads and gazes."""
 import math
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 MS = 1_000_000
-#: Between two pictures.
+#: Between two images.
 STEP = 40 * MS
 CAMERA, ELSEWHERE, UNKNOWN, GONE = (
     Target.CAMERA, Target.ELSEWHERE, Target.UNKNOWN, Target.GONE)
@@ -25,7 +25,7 @@ def unit(vector):
 
 
 def person(track_id, place, at, stddev=0.0, at_camera=False):
-    """Return a gaze from a place; at: a point to look at, None for a gaze that is not told."""
+    """Return a gaze from a place; at: a point to look at, None for an unknown gaze."""
     place = np.asarray(place, float)
     direction = np.full(3, math.nan) if at is None else unit(np.asarray(at, float) - place)
     return Gaze(track_id, Face((0, 0, 50, 50), 0.9), direction=direction, origin=place,
@@ -33,20 +33,20 @@ def person(track_id, place, at, stddev=0.0, at_camera=False):
 
 
 class Scene:
-    """Shows pictures to a watch, and keeps its events by their stamps."""
+    """Feeds images to an AttentionTracker and records its events with their stamps."""
 
     def __init__(self, calibrated=True, **settings):
-        self.watch = AttentionTracker(**settings)
+        self.tracker = AttentionTracker(**settings)
         self.calibrated = calibrated
         self.stamp = 0
         self.events = []
 
-    def show(self, *gazes, pictures=20):
-        """Return the events of some pictures, less their own stamps."""
+    def show(self, *gazes, images=20):
+        """Return the events of some images, less their own stamps."""
         events = []
-        for _ in range(pictures):
+        for _ in range(images):
             self.stamp += STEP
-            new = self.watch.update(
+            new = self.tracker.update(
                 FrameGaze(640, 480, '', list(gazes), calibrated=self.calibrated), self.stamp)
             self.events += [(self.stamp, event) for event in new]
             events += new
@@ -57,14 +57,14 @@ A, B, C = (-0.5, 0.0, 2.0), (0.5, 0.1, 2.2), (0.0, -0.2, 1.5)
 
 
 @given(places, places)
-def test_two_who_face_each_other_are_mutual(a, b):
+def test_two_people_facing_each_other_are_mutual(a, b):
     assume(np.linalg.norm(a - b) > 0.2)
     events = Scene().show(person('f1', a, b, 0.1), person('f2', b, a, 0.1))
     assert [(e.track_id, e.target, e.target_id, e.mutual) for e in events] == [
         ('f1', Target.PERSON, 'f2', True), ('f2', Target.PERSON, 'f1', True)]
 
 
-def test_one_who_is_not_looked_back_at_is_not_mutual_until_it_is():
+def test_mutual_needs_both_to_look_at_each_other():
     scene = Scene()
     events = scene.show(person('f1', A, B), person('f2', B, C))
     assert events == [Attention('f1', Target.PERSON, STEP, 'f2'),
@@ -79,7 +79,7 @@ def test_one_who_is_not_looked_back_at_is_not_mutual_until_it_is():
 
 
 @given(places, places, st.floats(0, math.pi), st.floats(0, 2 * math.pi))
-def test_past_somebody_by_more_than_the_angle_is_elsewhere(a, b, off, turn):
+def test_gaze_outside_the_angle_is_elsewhere(a, b, off, turn):
     assume(np.linalg.norm(a - b) > 0.2 and abs(off - 0.25) > 1e-6)
     to = unit(b - a)
     side = np.linalg.svd(to[None])[2][1:]
@@ -89,7 +89,7 @@ def test_past_somebody_by_more_than_the_angle_is_elsewhere(a, b, off, turn):
     assert event.target is (Target.PERSON if off < 0.25 else ELSEWHERE)
 
 
-def test_the_nearest_in_angle_is_looked_at():
+def test_nearest_person_in_angle_is_the_target():
     near, far = (0.5, 0.0, 2.0), (1.0, 0.25, 2.0)
     gazes = person('f2', near, None), person('f3', far, None)
     for at, who in (((0.5, 0.03, 2.0), 'f2'), ((1.0, 0.2, 2.0), 'f3')):
@@ -97,45 +97,45 @@ def test_the_nearest_in_angle_is_looked_at():
         assert (event.target, event.target_id) == (Target.PERSON, who)
 
 
-def test_looking_at_the_camera_counts_at_once_and_ends_at_once():
+def test_looking_at_camera_starts_and_ends_immediately():
     scene = Scene()
     gazes = person('f1', A, B, at_camera=True), person('f2', B, None)
-    assert scene.show(gazes[0], pictures=1) == [Attention('f1', CAMERA, STEP)]
+    assert scene.show(gazes[0], images=1) == [Attention('f1', CAMERA, STEP)]
     scene.show(*gazes)
-    away = scene.show(person('f1', A, NOWHERE), gazes[1], pictures=1)
+    away = scene.show(person('f1', A, NOWHERE), gazes[1], images=1)
     assert away == [Attention('f1', ELSEWHERE, scene.stamp)]
-    back = scene.show(*gazes, pictures=1)
+    back = scene.show(*gazes, images=1)
     assert back == [Attention('f1', CAMERA, scene.stamp)]
 
 
 @pytest.mark.parametrize('at', [None, NOWHERE, C])
-@pytest.mark.parametrize('pictures,counts', [(8, 0), (9, 1)])
-def test_a_blink_or_a_glance_has_to_stay_for_the_dwell(at, pictures, counts):
+@pytest.mark.parametrize('images,counts', [(8, 0), (9, 1)])
+def test_change_of_target_needs_the_dwell(at, images, counts):
     scene = Scene(dwell=0.32)
     others = person('f2', B, None), person('f3', C, None)
     scene.show(person('f1', A, B), *others)
     begun = scene.stamp + STEP
-    events = scene.show(person('f1', A, at), *others, pictures=pictures)
+    events = scene.show(person('f1', A, at), *others, images=images)
     assert len(events) == counts
     assert all(event.since == begun for event in events)
     assert not counts or scene.events[-1][0] - begun == 320 * MS
-    # What did not count leaves nothing behind.
+    # A change that did not count has no later effect.
     assert len(scene.show(person('f1', A, B), *others)) == counts
 
 
-def test_a_gaze_that_wanders_has_left():
+def test_wandering_gaze_is_elsewhere_after_twice_the_dwell():
     scene = Scene(dwell=0.2)
     others = person('f2', B, None), person('f3', C, None)
     scene.show(person('f1', A, B), *others)
     left = scene.stamp + STEP
     for _ in range(4):
-        scene.show(person('f1', A, C), *others, pictures=3)
-        scene.show(person('f1', A, None), *others, pictures=3)
+        scene.show(person('f1', A, C), *others, images=3)
+        scene.show(person('f1', A, None), *others, images=3)
     assert scene.events[-1] == (left + 400 * MS, Attention('f1', ELSEWHERE, left))
 
 
 @pytest.mark.parametrize('first,then', [(0.2, Target.PERSON), (0.28, ELSEWHERE)])
-def test_between_the_limits_the_target_stays(first, then):
+def test_target_is_kept_between_the_limits(first, then):
     def aside(angle):
         return (0.0, math.tan(angle), 2.0)
 
@@ -148,99 +148,99 @@ def test_between_the_limits_the_target_stays(first, then):
     assert (event is None) == (then is ELSEWHERE)
 
 
-def test_a_gaze_that_trembles_at_the_limit_still_turns_there():
+def test_gaze_jittering_at_the_limit_still_reaches_the_target():
     scene, other = Scene(), person('f2', (0, 0, 3.0), None)
     scene.show(person('f1', (0, 0, 2.0), NOWHERE), other)
     for angle in [0.24, 0.26] * 5:
-        scene.show(person('f1', (0, 0, 2.0), (0, math.tan(angle), 3.0)), other, pictures=1)
+        scene.show(person('f1', (0, 0, 2.0), (0, math.tan(angle), 3.0)), other, images=1)
     assert scene.events[-1][1].target is Target.PERSON
 
 
-def test_who_leaves_is_gone_a_second_later_and_nobody_looks_at_him():
+def test_person_is_gone_after_a_second_and_no_longer_a_target():
     scene = Scene()
     scene.show(person('f1', A, B), person('f2', B, A))
     last = scene.stamp
-    events = scene.show(person('f1', A, B), pictures=25)
+    events = scene.show(person('f1', A, B), images=25)
     assert events == []
-    assert scene.show(person('f1', A, B), pictures=1) == [
+    assert scene.show(person('f1', A, B), images=1) == [
         Attention('f2', GONE, last), Attention('f1', ELSEWHERE, scene.stamp)]
-    assert [a.track_id for a in scene.watch.present] == ['f1']
-    # Ids come back within the gaze node's track_timeout, which may be longer.
+    assert [a.track_id for a in scene.tracker.present] == ['f1']
+    # The gaze node's track_timeout may be longer: the same id can return.
     assert scene.show(person('f1', A, B), person('f2', B, A))[-1].mutual
 
 
-def test_who_is_missed_for_a_while_stays_what_he_was():
+def test_short_detection_gap_changes_nothing():
     scene = Scene()
     scene.show(person('f1', A, B), person('f2', B, A))
-    assert scene.show(person('f1', A, B), pictures=20) == []
+    assert scene.show(person('f1', A, B), images=20) == []
     assert scene.show(person('f1', A, B), person('f2', B, A)) == []
 
 
-def test_time_out_of_the_picture_is_no_dwell():
+def test_time_out_of_the_image_does_not_count_as_dwell():
     scene = Scene()
     scene.show(person('f1', A, NOWHERE), person('f2', B, None))
-    scene.show(person('f1', A, B), person('f2', B, None), pictures=2)
-    scene.show(person('f2', B, None), pictures=10)
-    assert scene.show(person('f1', A, B), person('f2', B, None), pictures=8) == []
-    assert scene.show(person('f1', A, B), person('f2', B, None), pictures=1)
+    scene.show(person('f1', A, B), person('f2', B, None), images=2)
+    scene.show(person('f2', B, None), images=10)
+    assert scene.show(person('f1', A, B), person('f2', B, None), images=8) == []
+    assert scene.show(person('f1', A, B), person('f2', B, None), images=1)
 
 
-def test_who_passed_by_was_never_there():
+def test_person_who_only_passes_by_gives_no_event():
     scene = Scene()
-    scene.show(person('f1', A, NOWHERE), pictures=3)
-    assert scene.show(pictures=50) == []
+    scene.show(person('f1', A, NOWHERE), images=3)
+    assert scene.show(images=50) == []
 
 
-def test_stamps_that_go_back_begin_anew():
+def test_stamp_that_jumps_back_restarts_all_persons():
     scene = Scene()
     scene.show(person('f1', A, B, at_camera=True), person('f2', B, NOWHERE))
     scene.stamp = 0
-    assert scene.show(person('f1', A, B, at_camera=True), pictures=1) == [
+    assert scene.show(person('f1', A, B, at_camera=True), images=1) == [
         Attention('f1', GONE, STEP), Attention('f2', GONE, STEP), Attention('f1', CAMERA, STEP)]
 
 
-@pytest.mark.parametrize(('seconds', 'anew'), [(0.9, False), (1.2, True), (60.0, True)])
-def test_after_a_pause_f1_is_another_one(seconds, anew):
+@pytest.mark.parametrize(('seconds', 'restart'), [(0.9, False), (1.2, True), (60.0, True)])
+def test_long_pause_restarts_all_persons(seconds, restart):
     scene = Scene()
     scene.show(person('f1', A, B, at_camera=True))
     last = scene.stamp
     scene.stamp += round(1e9 * seconds)
-    begun = scene.watch.restart_count
-    assert scene.show(person('f1', A, B, at_camera=True)) == anew * [
+    before = scene.tracker.restart_count
+    assert scene.show(person('f1', A, B, at_camera=True)) == restart * [
         Attention('f1', GONE, last), Attention('f1', CAMERA, scene.stamp - 19 * STEP)]
-    assert scene.watch.restart_count == begun + anew
+    assert scene.tracker.restart_count == before + restart
 
 
-def test_pictures_that_always_come_slowly_make_nobody_another_one():
+def test_slow_image_rate_does_not_restart_persons():
     scene = Scene()
     for _ in range(10):
-        scene.show(person('f1', A, B, at_camera=True), pictures=1)
+        scene.show(person('f1', A, B, at_camera=True), images=1)
         scene.stamp += 2_000_000_000
-    # The second picture is a pause as long as none came more slowly.
+    # The second image comes after a pause: the slow rate is not known yet.
     assert [event.target for _, event in scene.events] == [CAMERA, GONE, CAMERA]
 
 
-def test_nobody_is_kept_for_ever():
+def test_memory_is_bounded():
     scene = Scene()
     for i in range(500):
-        scene.show(person(f'f{i}', A, NOWHERE, at_camera=True), pictures=1)
-    assert len(scene.watch.present) <= 26
+        scene.show(person(f'f{i}', A, NOWHERE, at_camera=True), images=1)
+    assert len(scene.tracker.present) <= 26
     frames = (FrameGaze(640, 480, '', [person(f'g{i}', A, B, at_camera=True)])
               for i in range(500))
     for frame in frames:
-        scene.watch.update(frame, scene.stamp)
-    assert [a.track_id for a in scene.watch.present] == ['g499']
+        scene.tracker.update(frame, scene.stamp)
+    assert [a.track_id for a in scene.tracker.present] == ['g499']
 
 
-def test_without_dwell_each_picture_counts():
+def test_without_dwell_each_image_counts():
     scene = Scene(dwell=0.0, hysteresis=0.0)
     for at, target in ((B, Target.PERSON), (NOWHERE, ELSEWHERE), (None, UNKNOWN)):
         event, = [e for e in scene.show(
-            person('f1', A, at), person('f2', B, NOWHERE), pictures=1) if e.track_id == 'f1']
+            person('f1', A, at), person('f2', B, NOWHERE), images=1) if e.track_id == 'f1']
         assert event == Attention('f1', target, scene.stamp, 'f2' * (target is Target.PERSON))
 
 
-def test_a_place_that_is_not_known_is_not_looked_at():
+def test_unknown_position_is_not_a_target():
     lost = np.full(3, math.nan)
     scene = Scene()
     one = Gaze('f1', Face((0, 0, 9, 9), 1.0), direction=np.array([1.0, 0, 0]), origin=lost)
@@ -250,35 +250,35 @@ def test_a_place_that_is_not_known_is_not_looked_at():
 
 
 @given(places, places, places, st.floats(0, 0.5), st.floats(0, 0.5))
-def test_the_least_angle_is_that_of_a_search(a, b, at, first, second):
+def test_minimum_angle_equals_a_search(a, b, at, first, second):
     ray = unit(b)
     assume(np.linalg.norm(at - a) > 0.1)
     assume(np.linalg.norm(np.cross(b - a, ray)) > 0.05)
     direction = unit(at - a)
     one, other = (SimpleNamespace(origin=origin, range_stddev=stddev)
                   for origin, stddev in ((a, first), (b, second)))
-    plain, least = angles_between([direction], [one], [other])
+    measured, least = angles_between([direction], [one], [other])
     span = np.linspace(-1, 1, 2001)[:, None] * math.hypot(first, second)
     to = b - a + span * ray
     cosines = to @ direction / np.linalg.norm(to, axis=1)
     found = np.arccos(np.clip(cosines, -1, 1))
-    assert plain[0, 0] == pytest.approx(found[1000], abs=1e-6)
+    assert measured[0, 0] == pytest.approx(found[1000], abs=1e-6)
     assert least[0, 0] <= found.min() + 1e-6
     assert least[0, 0] == pytest.approx(found.min(), abs=0.01)
 
 
 @pytest.mark.parametrize('farther', [-0.25, -0.2, 0.2, 0.25])
 @pytest.mark.parametrize('stddev,found', [(0.0, False), (0.12, True)])
-def test_a_range_that_is_off_does_not_hide_that_two_look_at_each_other(farther, stddev, found):
-    """Side by side on a sofa; one seems to be farther away than he is, or nearer."""
+def test_range_error_does_not_hide_mutual_gaze(farther, stddev, found):
+    """Side by side on a sofa; the range of one is over- or underestimated."""
     a, b = np.array([-0.3, 0, 2.0]), np.array([0.3, 0, 2.0])
     seems = b * (1 + farther / 2)
     events = Scene().show(person('f1', a, b, stddev), person('f2', seems, seems + a - b, stddev))
     assert [e.mutual for e in events] == [found, found]
 
 
-def test_a_focal_length_that_is_off_is_no_range_between_two():
-    """Not calibrated, a fifth of each range is an error that both have alike."""
+def test_common_focal_length_error_does_not_widen_the_angle():
+    """Without calibration a fifth of each range is an error common to both."""
     a, b = np.array([-0.3, 0, 2.0]), np.array([0.3, 0, 2.3])
     level = a + np.array([1.0, 0, 0])
     found = {}

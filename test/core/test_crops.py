@@ -17,13 +17,13 @@ def square(box):
     return (x + w / 2, y + h / 2), max(w, h)
 
 
-def take(picture, box, size):
-    return crop(picture, square_transform(*square(box), size), size)
+def take(image, box, size):
+    return crop(image, square_transform(*square(box), size), size)
 
 
-def corners(box, policy='square', scale=1.0, picture=None, size=100):
-    """Return where in the picture the crop's first and last corner are, and its middle."""
-    back = cv2.invertAffineTransform(face_transform(box, size, policy, scale, picture))
+def corners(box, policy='square', scale=1.0, image=None, size=100):
+    """Return where in the image the crop's first and last corner are, and its middle."""
+    back = cv2.invertAffineTransform(face_transform(box, size, policy, scale, image))
     return [(back @ (c, c, 1)).tolist() for c in (0, size, size / 2)]
 
 
@@ -32,7 +32,7 @@ sides = st.floats(1, 700)
 
 
 @given(places, places, sides, st.floats(-math.pi, math.pi), st.integers(1, 500))
-def test_a_crop_is_a_square_around_its_middle(x, y, side, roll, size):
+def test_crop_is_a_square_around_its_center(x, y, side, roll, size):
     matrix = square_transform((x, y), side, size, roll)
     along = np.array([math.cos(roll), math.sin(roll)]) * side / 2
     down = np.array([-along[1], along[0]])
@@ -42,28 +42,28 @@ def test_a_crop_is_a_square_around_its_middle(x, y, side, roll, size):
             (size * (1 + right) / 2, size * (1 + below) / 2), abs=1e-6 * size)
 
 
-def test_a_crop_is_turned_clockwise_with_what_is_in_it():
+def test_roll_turns_the_crop_clockwise():
     """Eyes on a line that falls to the right are level in a crop that is turned so."""
-    picture = np.zeros((200, 200), np.uint8)
+    image = np.zeros((200, 200), np.uint8)
     for x, y, value in ((70, 80, 255), (130, 120, 128)):
-        cv2.circle(picture, (x, y), 4, value, -1)
-    out = crop(picture, square_transform((100, 100), 120, 120, math.atan2(40, 60)), 120)
+        cv2.circle(image, (x, y), 4, value, -1)
+    out = crop(image, square_transform((100, 100), 120, 120, math.atan2(40, 60)), 120)
     left, right = out[:, :60], out[:, 60:]
     assert (left.max(), right.max()) == (255, 128)
     rows = [np.nonzero(half.max(axis=1) > 50)[0].mean() for half in (left, right)]
     assert rows == pytest.approx([59.5, 59.5], abs=1)
 
 
-def test_a_crop_of_a_box_of_its_own_size_is_that_part_of_the_picture():
-    picture = RNG.integers(0, 256, (90, 120, 3), np.uint8)
-    assert np.array_equal(take(picture, (30, 20, 50, 50), 50), picture[20:70, 30:80])
+def test_crop_at_native_size_copies_the_pixels():
+    image = RNG.integers(0, 256, (90, 120, 3), np.uint8)
+    assert np.array_equal(take(image, (30, 20, 50, 50), 50), image[20:70, 30:80])
 
 
 @pytest.mark.parametrize('quarters', [1, 2, 3])
-def test_a_crop_turned_by_quarters_is_the_picture_turned_back(quarters):
-    picture = RNG.integers(0, 256, (90, 120, 3), np.uint8)
-    out = crop(picture, square_transform((55, 45), 50, 50, quarters * math.pi / 2), 50)
-    expected = np.rot90(picture[20:70, 30:80], quarters)
+def test_crop_rolled_by_quarter_turns_is_the_image_rotated_back(quarters):
+    image = RNG.integers(0, 256, (90, 120, 3), np.uint8)
+    out = crop(image, square_transform((55, 45), 50, 50, quarters * math.pi / 2), 50)
+    expected = np.rot90(image[20:70, 30:80], quarters)
     assert np.abs(out.astype(int) - expected).max() <= 2
 
 
@@ -76,23 +76,23 @@ def test_shape_and_type_are_kept():
 @pytest.mark.parametrize(('box', 'where', 'value'), [
     ((-40, 20, 60, 60), np.s_[:, :30], 10), ((80, 20, 60, 60), np.s_[:, 30:], 200),
     ((-500, 20, 60, 60), np.s_[:, :], 10)])
-def test_what_lies_outside_repeats_the_border(box, where, value):
-    picture = np.full((100, 100, 3), 100, np.uint8)
-    picture[:, :5], picture[:, -5:] = 10, 200
-    assert (take(picture, box, 60)[where] == value).all()
+def test_border_is_replicated_outside_the_image(box, where, value):
+    image = np.full((100, 100, 3), 100, np.uint8)
+    image[:, :5], image[:, -5:] = 10, 200
+    assert (take(image, box, 60)[where] == value).all()
 
 
 @pytest.mark.parametrize('roll', [0, 0.4])
 @pytest.mark.parametrize(('box', 'dot'), [
     ((300, 200, 40, 50), 1), ((310.3, 215.7, 25, 20), 1), ((230, 130, 128, 128), 3),
     ((100, 50, 300, 400), 9), ((20, 0, 600, 600), 15), ((-200, -300, 1100, 900), 25)])
-def test_a_dot_lands_where_the_transform_says(box, dot, roll):
+def test_dot_lands_where_the_transform_maps_it(box, dot, roll):
     """Scaled up, as it is, and down."""
-    picture = np.zeros((480, 640), np.uint8)
+    image = np.zeros((480, 640), np.uint8)
     u, v, r = 321, 217, dot // 2
-    picture[v - r:v + r + 1, u - r:u + r + 1] = 255
+    image[v - r:v + r + 1, u - r:u + r + 1] = 255
     matrix = square_transform(*square(box), 128, roll)
-    out = crop(picture, matrix, 128).astype(float)
+    out = crop(image, matrix, 128).astype(float)
     ys, xs = np.indices(out.shape) + 0.5
     found = np.array([(xs * out).sum(), (ys * out).sum()]) / out.sum()
     k = np.hypot(*matrix[0, :2])
@@ -102,25 +102,25 @@ def test_a_dot_lands_where_the_transform_says(box, dot, roll):
 
 
 @pytest.mark.parametrize('side', [0, -5, math.nan])
-def test_a_side_that_is_none_is_refused(side):
+def test_invalid_side_is_refused(side):
     with pytest.raises(ValueError, match='no extent'):
         square_transform((1, 1), side, 64)
 
 
 def test_one_pixel_fills_the_crop():
-    picture = np.zeros((9, 9, 3), np.uint8)
-    picture[4, 6] = 10, 20, 30
-    out = take(picture, (6, 4, 1, 1), 65)
+    image = np.zeros((9, 9, 3), np.uint8)
+    image[4, 6] = 10, 20, 30
+    out = take(image, (6, 4, 1, 1), 65)
     assert out.shape == (65, 65, 3)
     assert out[32, 32].tolist() == [10, 20, 30]
 
 
-def test_a_one_pixel_picture_can_be_cropped():
+def test_one_pixel_image_can_be_cropped():
     assert (take(np.full((1, 1, 3), 77, np.uint8), (-3, -3, 8, 8), 32) == 77).all()
 
 
 @pytest.mark.parametrize('factor', [1.9, 2, 2.3, 4.2, 8, 13.3])
-def test_a_large_face_shrinks_to_grey_where_it_is_a_checkerboard(factor):
+def test_downscaled_checkerboard_is_grey(factor):
     side = 64 * factor
     board = (np.indices((1000, 1000)).sum(axis=0) % 2 * 255).astype(np.uint8)
     out = take(board, (50, 50, side, side), 64)
@@ -129,7 +129,7 @@ def test_a_large_face_shrinks_to_grey_where_it_is_a_checkerboard(factor):
 
 
 @given(places, places, sides, sides, st.floats(0.3, 3))
-def test_a_square_crop_covers_as_much_as_the_box_undistorted(x, y, w, h, scale):
+def test_square_crop_has_the_area_of_the_box(x, y, w, h, scale):
     half = scale * math.sqrt(w * h) / 2
     mx, my = x + w / 2, y + h / 2
     first, last, middle = corners((x, y, w, h), 'square', scale)
@@ -138,15 +138,15 @@ def test_a_square_crop_covers_as_much_as_the_box_undistorted(x, y, w, h, scale):
     assert middle == pytest.approx((mx, my), abs=1e-6)
 
 
-def upstream(picture, box, size):
+def upstream(image, box, size):
     """Return what yakhyo/gaze-estimation gives its ONNX: a slice at whole pixels, stretched."""
     x, y, w, h = box
     x0, y0, x1, y1 = (max(int(v), 0) for v in (x, y, x + w, y + h))
-    return cv2.resize(picture[y0:y1, x0:x1], (size, size))
+    return cv2.resize(image[y0:y1, x0:x1], (size, size))
 
 
 @pytest.fixture(scope='module')
-def picture():
+def image():
     """Return something smooth: how pixels between pixels are made is not in question."""
     noise = cv2.GaussianBlur(RNG.normal(size=(240, 320, 3)), (0, 0), 4)
     return np.clip(128 + 40 / noise.std() * noise, 0, 255).astype(np.uint8)
@@ -155,9 +155,9 @@ def picture():
 @pytest.mark.parametrize('box', [
     (40, 50, 80, 100), (40.9, 50.9, 80.7, 100.7), (0, 0, 320, 240), (10.2, 200.5, 300, 20),
     (-30.5, -20.5, 150, 130), (250, 150, 100, 120), (-50, -50, 500, 500), (-0.9, 100, 3, 77)])
-def test_a_raw_crop_is_upstreams(picture, box):
-    out = crop(picture, face_transform(box, 96, 'raw', picture=(320, 240)), 96)
-    expected = upstream(picture, box, 96)
+def test_raw_crop_equals_upstream(image, box):
+    out = crop(image, face_transform(box, 96, 'raw', image_size=(320, 240)), 96)
+    expected = upstream(image, box, 96)
     # At its rim upstream repeats the slice's last pixels, and ours mixes with those beside it.
     m, n = (1 + math.ceil(48 / side) for side in box[2:])
     difference = np.abs(out.astype(int) - expected)[n:-n, m:-m]
@@ -169,7 +169,7 @@ def test_a_raw_crop_is_upstreams(picture, box):
 @given(places, places, sides, sides, st.floats(0.3, 3))
 @example(-30.5, -20.5, 150, 130, 2.0)
 @example(-0.5, -0.5, 1.0, 1.0, 1.0)
-def test_a_raw_crop_is_the_whole_pixels_of_the_box_in_the_picture(x, y, w, h, scale):
+def test_raw_crop_is_the_clipped_box_in_whole_pixels(x, y, w, h, scale):
     edges = [min(max(int(v), 0), most)
              for v, most in ((x, 320), (y, 240), (x + w, 320), (y + h, 240))]
     if edges[2] <= edges[0] or edges[3] <= edges[1]:
@@ -184,53 +184,54 @@ def test_a_raw_crop_is_the_whole_pixels_of_the_box_in_the_picture(x, y, w, h, sc
 @pytest.mark.parametrize('policy', ['square', 'raw'])
 @pytest.mark.parametrize('box', [
     (10, 10, 0, 9), (10, 10, 9, 0), (10, 10, -5, 9), (10, 10, -5, -5)])
-def test_a_box_without_extent_is_refused(policy, box):
+def test_box_without_area_is_refused(policy, box):
     with pytest.raises(ValueError, match='no extent'):
-        face_transform(box, 64, policy, picture=(320, 240))
+        face_transform(box, 64, policy, image_size=(320, 240))
 
 
-def test_a_batch_is_normalised_as_for_imagenet():
-    pictures = [RNG.integers(0, 256, (20, 30, 3), np.uint8) for _ in range(3)]
-    found = InputBatch(tuple(255 * MEAN[::-1]), tuple(255 * DEVIATION[::-1]), rgb=True).fill(pictures)
+def test_batch_is_normalised_as_for_imagenet():
+    images = [RNG.integers(0, 256, (20, 30, 3), np.uint8) for _ in range(3)]
+    batch = InputBatch(tuple(255 * MEAN[::-1]), tuple(255 * DEVIATION[::-1]), rgb=True)
+    found = batch.fill(images)
     assert (found.shape, found.dtype) == ((3, 3, 20, 30), np.float32)
     assert found.flags.c_contiguous
-    for picture, rows in zip(pictures, found):
-        rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    for image, rows in zip(images, found):
+        rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         assert np.abs(((rgb / 255 - MEAN) / DEVIATION).transpose(2, 0, 1) - rows).max() < 1e-5
 
 
 @pytest.mark.parametrize(('rgb', 'values'), [(False, (10, 20, 30)), (True, (30, 20, 10))])
-def test_the_order_of_the_colours(rgb, values):
-    picture = np.full((4, 5, 3), (10, 20, 30), np.uint8)  # blue, green, red
-    plain = InputBatch(rgb=rgb).fill([picture])[0]
+def test_channel_order(rgb, values):
+    image = np.full((4, 5, 3), (10, 20, 30), np.uint8)  # blue, green, red
+    plain = InputBatch(rgb=rgb).fill([image])[0]
     assert [set(plane.ravel()) for plane in plain] == [{v} for v in values]
-    less = InputBatch((1.0, 2.0, 3.0), (2.0, 4.0, 8.0), rgb=rgb).fill([picture])[0]
+    less = InputBatch((1.0, 2.0, 3.0), (2.0, 4.0, 8.0), rgb=rgb).fill([image])[0]
     by_value = {10: (10 - 1) / 2, 20: (20 - 2) / 4, 30: (30 - 3) / 8}
     assert less[:, 0, 0].tolist() == [by_value[v] for v in values]
 
 
-def test_a_batch_is_allocated_once_for_the_most_pictures():
+def test_batch_is_allocated_once_for_the_largest_count():
     batch = InputBatch()
-    pictures = [np.full((6, 7, 3), n, np.uint8) for n in range(5)]
-    most = batch.fill(pictures)
+    images = [np.full((6, 7, 3), n, np.uint8) for n in range(5)]
+    most = batch.fill(images)
     for count in (1, 3, 5, 2):
-        again = batch.fill(pictures[-count:])
+        again = batch.fill(images[-count:])
         assert again.shape == (count, 3, 6, 7)
         assert again.base is most.base
         assert again[:, 0, 0, 0].tolist() == list(range(5 - count, 5))
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9)), min_size=1))
-def test_a_batch_follows_the_size_of_the_pictures(shapes):
+def test_batch_follows_the_image_size(shapes):
     batch = InputBatch((1.0, 2.0, 3.0))
     for count, height, width in shapes:
-        pictures = [RNG.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]
-        expected = (np.array(pictures, np.float32) - (1, 2, 3)).transpose(0, 3, 1, 2)
-        assert np.array_equal(batch.fill(pictures), expected)
+        images = [RNG.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]
+        expected = (np.array(images, np.float32) - (1, 2, 3)).transpose(0, 3, 1, 2)
+        assert np.array_equal(batch.fill(images), expected)
 
 
 @given(places, places, sides)
-def test_a_crop_that_reaches_outside_is_that_of_the_picture_with_a_border(x, y, side):
+def test_crop_outside_equals_crop_of_a_bordered_image(x, y, side):
     assume(side > 8)
     small = np.full((48, 64, 3), 90, np.uint8)
     small[20:30, 20:30] = 255

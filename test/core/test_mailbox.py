@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture
 def reader():
-    """Return a function that takes in another thread; every reader is let go at the end."""
+    """Return a function that takes in another thread; all readers are released at the end."""
     boxes = []
 
     def start(box):
@@ -22,7 +22,7 @@ def reader():
         thread.join(10)
 
 
-def test_the_newest_wins_and_the_loss_is_told():
+def test_newest_item_wins_and_drops_are_counted():
     box = Mailbox()
     assert [box.put(i) for i in 'abc'] == [0, 1, 1]
     assert box.take() == 'c'
@@ -30,14 +30,14 @@ def test_the_newest_wins_and_the_loss_is_told():
     assert box.take() == 'd'
 
 
-def test_things_that_count_as_false_are_things():
+def test_falsy_items_are_delivered():
     box = Mailbox()
     box.put(0)
     assert box.put('') == 1
     assert box.take() == ''
 
 
-def test_the_reader_waits_until_something_comes(reader):
+def test_take_waits_for_an_item(reader):
     box = Mailbox()
     thread, got = reader(box)
     thread.join(0.05)
@@ -47,7 +47,7 @@ def test_the_reader_waits_until_something_comes(reader):
     assert got == [7]
 
 
-def test_close_lets_the_waiting_reader_go(reader):
+def test_close_wakes_a_waiting_reader(reader):
     box = Mailbox()
     thread, got = reader(box)
     box.close()
@@ -55,7 +55,7 @@ def test_close_lets_the_waiting_reader_go(reader):
     assert got == [None]
 
 
-def test_nothing_is_handed_out_once_closed():
+def test_closed_mailbox_returns_none():
     box = Mailbox()
     box.put(1)
     box.close()
@@ -64,7 +64,7 @@ def test_nothing_is_handed_out_once_closed():
     assert box.take() is None
 
 
-def test_every_item_is_taken_or_told_dropped():
+def test_every_item_is_taken_or_counted_as_dropped():
     box, taken = Mailbox(), []
 
     def read():
@@ -82,13 +82,13 @@ def test_every_item_is_taken_or_told_dropped():
     assert len(taken) + dropped == 2000
 
 
-def test_a_deeper_box_keeps_order_and_drops_the_oldest():
+def test_deeper_mailbox_keeps_order_and_drops_the_oldest():
     box = Mailbox(2)
     assert [box.put(i) for i in 'abcd'] == [0, 0, 1, 1]
     assert [box.take(), box.take()] == ['c', 'd']
 
 
-def test_a_box_made_shallower_drops_what_has_no_room():
+def test_reducing_the_depth_drops_excess_items():
     box = Mailbox(4)
     for i in range(4):
         box.put(i)

@@ -1,6 +1,6 @@
-"""Weights that are no numbers are refused, wherever in a real network, whatever runs it.
+"""Weights that are not finite are refused, anywhere in a real network, with every runtime.
 
-What comes of a network need not show them: OpenVINO's Relu makes NaN 0.
+The outputs may hide them: OpenVINO's Relu turns NaN into 0.
 """
 import shutil
 
@@ -14,7 +14,7 @@ onnx = pytest.importorskip('onnx')
 pytest.importorskip('openvino')
 pytest.importorskip('onnxruntime')
 
-#: Which of a network's weights; how many numbers of it.
+#: Which weights of a network; how many values of each.
 PLACES = [(slice(0, 1), 1), (slice(-1, None), 1), (slice(None), None)]
 
 
@@ -28,7 +28,7 @@ def detector(name):
 
 
 def small(path, value, form=np.float32, packed=True):
-    """Write a network with the outputs of a gaze network, one of whose weights is that."""
+    """Write a network with the outputs of a gaze network, and set one weight to a value."""
     h, float32 = onnx.helper, onnx.TensorProto.FLOAT
     weight = np.full((90, 3), 0.1, form)
     weight[40, 1] = value
@@ -50,7 +50,7 @@ def small(path, value, form=np.float32, packed=True):
 @pytest.mark.parametrize(('form', 'packed'), [
     (np.float32, True), (np.float32, False), (np.float16, True), (np.float64, True)])
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
-def test_of_every_type_and_layout(tmp_path, value, form, packed, runtime):
+def test_weights_of_every_type_and_layout(tmp_path, value, form, packed, runtime):
     opened = estimator('mobileone_s0', runtime=runtime)
     opened(small(tmp_path / 'n.onnx', 0.5, form, packed)).close()  # a bound may be infinite
     with pytest.raises(ModelError, match=r"weight '.*n.onnx'.*not finite"):
@@ -63,7 +63,7 @@ def test_of_every_type_and_layout(tmp_path, value, form, packed, runtime):
     ('mobileone_s0_gaze.onnx', estimator('mobileone_s0', runtime='onnx')),
     ('retinaface_mnet025.onnx', detector('retinaface')),
     ('face_detection_yunet_2026may.onnx', detector('yunet'))])
-def test_of_real_networks(tmp_path, shared, name, opened, which, count):
+def test_weights_of_real_networks(tmp_path, shared, name, opened, which, count):
     network = onnx.load(shared / 'models' / name)
     weights = [w for w in network.graph.initializer if w.data_type == 1 and len(w.dims) > 1]
     for weight in weights[which]:
@@ -83,13 +83,13 @@ def test_of_real_networks(tmp_path, shared, name, opened, which, count):
     ('open-closed-eye-0001', 'gaze-estimation-adas-0002', estimator('adas')),
     ('face-detection-adas-0001', 'face-detection-adas-0001', detector('adas-0001')),
     ('face-detection-retail-0004', 'face-detection-retail-0004', detector('retail-0004'))])
-def test_of_intels_networks(tmp_path, shared, name, asked, opened, which, count):
+def test_weights_of_intel_networks(tmp_path, shared, name, asked, opened, which, count):
     for path in (shared / 'models' / 'intel').iterdir():
         shutil.copy(path, tmp_path)
     path = tmp_path / f'{name}.bin'
     data = path.read_bytes()
     numbers = np.frombuffer(data, '<f4', len(data) // 4).copy()
-    # Among them are whole numbers and shapes, as floats zero, tiny or none.
+    # Integers and shapes are among them; read as floats they are zero, tiny or NaN.
     weights = np.flatnonzero((1e-4 < np.abs(numbers)) & (np.abs(numbers) < 10))
     numbers[weights[which]] = np.nan
     path.write_bytes(numbers.tobytes() + data[4 * len(numbers):])
@@ -97,7 +97,7 @@ def test_of_intels_networks(tmp_path, shared, name, asked, opened, which, count)
         opened(tmp_path / f'{asked}.xml')
 
 
-def test_of_a_real_checkpoint(tmp_path, shared):
+def test_weights_of_a_real_checkpoint(tmp_path, shared):
     torch = pytest.importorskip('torch')
     state = torch.load(shared / 'models' / 'mobileone_s0.pt', weights_only=True)
     key = next(k for k, v in state.items() if v.ndim == 4)

@@ -1,4 +1,4 @@
-"""Memory that is too small for a batch: the same gaze comes of it, in parts.
+"""Memory that is too small for a batch: it is run in parts, with the same result.
 
 There is no GPU here. The first test has a limit on the memory of a process, which torch and ONNX
 Runtime meet with errors of the same kind. The others have a module that raises CUDA's error.
@@ -42,7 +42,7 @@ np.savez(sys.argv[3], *parts)
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='needs a limit on memory')
 @pytest.mark.parametrize('name', ['mobileone_s0.pt', 'mobileone_s0_gaze.onnx'])
-def test_a_real_network_in_too_little_memory_gives_the_same_numbers(shared, tmp_path, name):
+def test_real_network_gives_the_same_outputs_in_too_little_memory(shared, tmp_path, name):
     pytest.importorskip('torch')
     pytest.importorskip('onnxruntime')
 
@@ -55,26 +55,26 @@ def test_a_real_network_in_too_little_memory_gives_the_same_numbers(shared, tmp_
         with np.load(file) as saved:
             return [saved[one] for one in saved], done.stdout
 
-    whole, said = run('')
-    assert 'too small' not in said
-    parts, said = run('limited')
-    assert said.count('too small for a batch of 24 faces') == said.count('\n') == 1, said
+    whole, log = run('')
+    assert 'too small' not in log
+    parts, log = run('limited')
+    assert log.count('too small for a batch of 24 faces') == log.count('\n') == 1, log
     assert [p.shape for p in parts] == [w.shape for w in whole]
     for part, one in zip(parts, whole):
         np.testing.assert_allclose(part, one, rtol=1e-4, atol=1e-4)
 
 
 class Device:
-    """Takes so many at a time, and says what CUDA does of more."""
+    """Accepts a limited batch size and raises CUDA's error for more."""
 
-    def __init__(self, room):
-        self.room = room
-        self.asked = []
+    def __init__(self, limit):
+        self.limit = limit
+        self.sizes = []
 
     def infer(self, x, y):
         import torch
-        self.asked.append(len(x))
-        if len(x) > self.room:
+        self.sizes.append(len(x))
+        if len(x) > self.limit:
             raise torch.OutOfMemoryError(
                 'CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of '
                 '7.60 GiB of which 3.00 MiB is free.\nIf reserved but unallocated memory is large '
@@ -83,19 +83,19 @@ class Device:
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(1, 40))
-def test_whatever_the_size_the_result_is_that_of_the_whole(counts, room):
+def test_result_equals_the_whole_batch_for_any_size(counts, limit):
     pytest.importorskip('torch')
-    device, batches = Device(room), Batches()
+    device, batches = Device(limit), Batches()
     for count in counts:
         x = np.arange(count * 3, dtype=np.float32).reshape(count, 3)
         whole = [x * 2 + 1, x.sum(axis=1)]
         for got, one in zip(batches.run(device.infer, [x, np.ones_like(x)]), whole):
             np.testing.assert_array_equal(got, one)
-    # Each size that fails is asked for once: seven halvings of 40 at most.
-    assert sum(n > room for n in device.asked) <= 6
+    # Each size that fails is tried once: six halvings of 40 at most.
+    assert sum(n > limit for n in device.sizes) <= 6
 
 
-def test_it_is_told_once_and_a_larger_size_is_tried_more_and_more_seldom(caplog):
+def test_warning_is_logged_once_and_retries_back_off(caplog):
     pytest.importorskip('torch')
     device, batches = Device(4), Batches()
     x = np.ones((8, 3), np.float32)
@@ -103,16 +103,16 @@ def test_it_is_told_once_and_a_larger_size_is_tried_more_and_more_seldom(caplog)
         for _ in range(2000):
             batches.run(device.infer, [x, x])
     assert [r.getMessage() for r in caplog.records] == [
-        'the memory of the device is too small for a batch of 8 faces: 4 at a time, which is '
+        'the device memory is too small for a batch of 8 faces: using batches of 4, which is '
         'slower (CUDA out of memory. Tried to allocate 20.00 MiB)']
-    assert 3 <= device.asked.count(8) <= 6
-    device.room = 8
+    assert 3 <= device.sizes.count(8) <= 6
+    device.limit = 8
     for _ in range(2000):
         batches.run(device.infer, [x, x])
-    assert device.asked[-100:] == [8] * 100
+    assert device.sizes[-100:] == [8] * 100
 
 
-def test_where_one_face_does_not_fit_its_picture_is_left_out_and_the_next_is_tried():
+def test_single_face_that_does_not_fit_fails_and_the_next_call_tries_again():
     pytest.importorskip('torch')
     device, batches = Device(0), Batches()
     freed = []
@@ -122,11 +122,11 @@ def test_where_one_face_does_not_fit_its_picture_is_left_out_and_the_next_is_tri
             batches.run(device.infer, [x, x], lambda: freed.append(1))
         assert '\n' not in str(e.value)
     assert len(freed) == 5
-    device.room = 100
+    device.limit = 100
     assert len(batches.run(device.infer, [x, x])[0]) == 5
 
 
-def test_the_network_of_torch_frees_what_it_had_and_is_freed_itself(monkeypatch):
+def test_torch_network_splits_batches_and_frees_its_memory(monkeypatch):
     torch = pytest.importorskip('torch')
     from gaze_ros.core.runtimes.torch_runtime import TorchNetwork
 
@@ -150,7 +150,7 @@ def test_the_network_of_torch_frees_what_it_had_and_is_freed_itself(monkeypatch)
     plus, minus = net(x)
     np.testing.assert_allclose(plus, whole, atol=1e-6)
     np.testing.assert_allclose(minus, -whole, atol=1e-6)
-    # A model that is replaced must not wait for the collector: its GPU memory is wanted.
+    # A replaced model must not wait for the garbage collector: its GPU memory is needed.
     gone = weakref.ref(net)
     gc.disable()
     try:
@@ -167,7 +167,7 @@ def test_the_network_of_torch_frees_what_it_had_and_is_freed_itself(monkeypatch)
     (MemoryError(), True),
     (RuntimeError('mat1 and mat2 shapes cannot be multiplied (1x8 and 9x5)'), False),
     (ValueError('x'), False)])
-def test_which_errors_are_those_of_memory(error, exhausted):
+def test_out_of_memory_errors_are_recognised(error, exhausted):
     assert is_out_of_memory(error) is exhausted
     assert one_line(error)
     device, batches = Device(99), Batches()

@@ -22,7 +22,7 @@ quaternions = st.tuples(*[st.floats(-1, 1)] * 4).map(np.array)
 
 
 @given(directions)
-def test_a_gaze_has_the_axes_of_a_camera_that_looks_there(direction):
+def test_gaze_axes_are_those_of_a_camera_with_that_view(direction):
     assume(np.linalg.norm(direction) > 0.1 and math.hypot(direction[0], direction[2]) > 0.01)
     unit = direction / np.linalg.norm(direction)
     x, y, z = Rotation.from_quat(gaze_quaternion(direction)).as_matrix().T
@@ -35,7 +35,7 @@ def test_a_gaze_has_the_axes_of_a_camera_that_looks_there(direction):
 @pytest.mark.parametrize('direction,x,y', [
     # The same way as the camera: its own axes.
     ((0, 0, 1), (1, 0, 0), (0, 1, 0)),
-    # Into the lens: what is right of the picture is left of who looks.
+    # Into the lens: what is right of the image is left of who looks.
     ((0, 0, -1), (-1, 0, 0), (0, 1, 0)),
     ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
     ((-1, 0, 0), (0, 0, 1), (0, 1, 0)),
@@ -43,7 +43,7 @@ def test_a_gaze_has_the_axes_of_a_camera_that_looks_there(direction):
     ((0, 1, 0), (1, 0, 0), (0, 0, -1)),
     ((0, -1, 0), (1, 0, 0), (0, 0, 1)),
 ])
-def test_some_gazes_by_hand(direction, x, y):
+def test_gaze_axes_of_known_directions(direction, x, y):
     np.testing.assert_allclose(gaze_axes(np.array(direction, float)).T, [x, y, direction],
                                atol=1e-12)
     rotation = Rotation.from_quat(gaze_quaternion(np.array(direction, float)))
@@ -51,7 +51,7 @@ def test_some_gazes_by_hand(direction, x, y):
 
 
 @given(directions)
-def test_straight_down_and_nearly_so_are_rotations_too(direction):
+def test_vertical_gazes_have_valid_rotations(direction):
     down = np.array([0, 1.0, 0]) + 1e-5 * direction
     axes = gaze_axes(down / np.linalg.norm(down))
     np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-5)
@@ -60,12 +60,12 @@ def test_straight_down_and_nearly_so_are_rotations_too(direction):
 
 
 @pytest.mark.parametrize('direction', [(math.nan,) * 3, (0, 0, 0), (math.inf, 0, 0)])
-def test_a_gaze_that_is_not_known_has_no_frame(direction):
+def test_unknown_gaze_has_no_quaternion(direction):
     assert gaze_quaternion(np.array(direction)) is None
 
 
 @given(quaternions)
-def test_out_of_the_face_is_its_x(rotation):
+def test_face_forward_axis_is_x(rotation):
     assume(np.linalg.norm(rotation) > 0.1)
     unit = normalised(rotation)
     assert np.linalg.norm(unit) == pytest.approx(1)
@@ -74,11 +74,11 @@ def test_out_of_the_face_is_its_x(rotation):
 
 
 @pytest.mark.parametrize('rotation', [(0, 0, 0, 0), (math.nan, 0, 0, 1), (0, math.inf, 0, 1)])
-def test_what_is_no_rotation_is_none(rotation):
+def test_invalid_quaternion_gives_none(rotation):
     assert normalised(np.array(rotation, float)) is None
 
 
-def test_a_face_toward_the_lens_is_turned_as_rep_155_has_it():
-    """x out of the face: -z of the camera; its left is right in the picture; z up: -y."""
+def test_face_toward_the_lens_follows_rep_155():
+    """x out of the face: -z of the camera; its left is right in the image; z up: -y."""
     toward = quaternion_from_matrix(np.array([[0.0, 1, 0], [0, 0, -1], [-1, 0, 0]]))
     np.testing.assert_allclose(face_forward_axis(toward), (0, 0, -1), atol=1e-9)

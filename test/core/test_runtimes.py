@@ -1,4 +1,4 @@
-"""Every runtime gives the same gaze, or says in one line why it does not run."""
+"""Every runtime gives the same gaze, or reports in one line why it cannot run."""
 from importlib.util import find_spec
 import subprocess
 import sys
@@ -56,30 +56,30 @@ def infer(net, x):
 
 @pytest.fixture(scope='module')
 def faces(shared, four_targets, detector, every):
-    """Return pictures with real faces: twelve near ones, and those of a classroom."""
-    seen = [(picture, [face]) for picture, face, _ in four_targets[::4]]
-    for _, picture in every(shared / 'videos' / 'classroom_720p.mp4', 150):
-        seen.append((picture, detector.detect(picture)))
+    """Return images with real faces: twelve near ones, and those of a classroom."""
+    seen = [(image, [face]) for image, face, _ in four_targets[::4]]
+    for _, image in every(shared / 'videos' / 'classroom_720p.mp4', 150):
+        seen.append((image, detector.detect(image)))
     assert sum(len(found) for _, found in seen) >= 20
     return seen
 
 
 @pytest.fixture(scope='module')
 def gazes(shared, faces):
-    """Return a function that gives the gazes of the faces, near ones first."""
+    """Return a function that returns the gazes of the faces, near ones first."""
     known = {}
 
-    def told(model, weight, **settings):
+    def estimate(model, weight, **settings):
         key = (weight, *settings.items())
         if key not in known:
             estimator = create_estimator(model, Settings(
                 weight=str(shared / 'models' / weight), device='cpu', threads=2, **settings))
-            found = [estimator.estimate(picture, those) for picture, those in faces]
+            found = [estimator.estimate(image, those) for image, those in faces]
             estimator.close()
             known[key] = estimator.running, np.array(
                 [(e.pitch, e.yaw) for those in found for e in those])
         return known[key]
-    return told
+    return estimate
 
 
 def apart(gazes, model, weight, reference, **settings):
@@ -96,7 +96,7 @@ def bf16_or_skip():
 
 @pytest.mark.parametrize(('weight', 'runtime'), [
     (PT, 'openvino'), (ONNX, 'openvino'), (PT, 'onnx'), (ONNX, 'onnx')])
-def test_every_runtime_tells_the_gaze_that_torch_does(gazes, torch, weight, runtime):
+def test_every_runtime_gives_the_same_gaze_as_torch(gazes, torch, weight, runtime):
     pytest.importorskip(PACKAGES[runtime])
     if (weight, runtime) == (PT, 'onnx'):
         pytest.importorskip('onnx')
@@ -110,8 +110,8 @@ def test_every_runtime_tells_the_gaze_that_torch_does(gazes, torch, weight, runt
 
 
 @pytest.mark.parametrize(('weight', 'runtime'), [(PT, 'torch'), (ONNX, 'openvino')])
-def test_half_precision_costs_mobileone_a_degree(gazes, torch, weight, runtime):
-    """As much as rounding its weights does; of small faces it costs more than one."""
+def test_half_precision_changes_mobileone_by_about_a_degree(gazes, torch, weight, runtime):
+    """As much as rounding the weights does; small faces change by more than a degree."""
     bf16_or_skip()
     _, reference = gazes('mobileone_s0', PT, runtime='torch', precision='fp32')
     angles, running = apart(
@@ -121,7 +121,7 @@ def test_half_precision_costs_mobileone_a_degree(gazes, torch, weight, runtime):
     assert np.median(angles) < 2.5
 
 
-def test_half_precision_costs_adas_hardly_anything(gazes):
+def test_half_precision_hardly_changes_adas(gazes):
     bf16_or_skip()
     weight = 'intel/gaze-estimation-adas-0002.xml'
     _, reference = gazes('adas', weight, precision='fp32')
@@ -133,7 +133,7 @@ def test_half_precision_costs_adas_hardly_anything(gazes):
 
 
 @pytest.mark.parametrize('runtime', ['openvino', 'onnx', 'torch'])
-def test_a_batch_of_any_size_is_the_same_as_one_by_one(shared, torch, runtime):
+def test_any_batch_size_gives_the_same_as_one_by_one(shared, torch, runtime):
     pytest.importorskip(PACKAGES[runtime])
     from gaze_ros.core.networks.checkpoints import load_network
     path = shared / 'models' / (PT if runtime == 'torch' else ONNX)
@@ -153,7 +153,7 @@ def test_a_batch_of_any_size_is_the_same_as_one_by_one(shared, torch, runtime):
 
 
 @pytest.mark.parametrize('runtime', ['openvino', 'onnx', 'torch'])
-def test_a_module_keeps_its_order_of_outputs(small, tmp_path, runtime):
+def test_order_of_outputs_is_kept(small, tmp_path, runtime):
     pytest.importorskip(PACKAGES[runtime])
     if runtime == 'onnx':
         pytest.importorskip('onnx')
@@ -168,7 +168,7 @@ def test_a_module_keeps_its_order_of_outputs(small, tmp_path, runtime):
         assert found[0].mean() < 5 < found[1].mean()
 
 
-def test_onnx_made_here_has_yaw_first_and_any_batch(small, tmp_path):
+def test_exported_onnx_has_yaw_first_and_any_batch_size(small, tmp_path):
     onnx = pytest.importorskip('onnx')
     model = onnx.load_from_string(to_onnx(small, SIZE))
     onnx.checker.check_model(model)
@@ -185,7 +185,7 @@ def test_onnx_made_here_has_yaw_first_and_any_batch(small, tmp_path):
             assert a == pytest.approx(b, abs=1e-4)
 
 
-def test_openvino_made_here_has_yaw_first_and_any_batch(small, tmp_path):
+def test_exported_openvino_has_yaw_first_and_any_batch_size(small, tmp_path):
     openvino = pytest.importorskip('openvino')
     openvino.save_model(to_openvino(small, SIZE), tmp_path / 'a.xml', compress_to_fp16=False)
     model = openvino.Core().read_model(tmp_path / 'a.xml')
@@ -199,8 +199,8 @@ def test_openvino_made_here_has_yaw_first_and_any_batch(small, tmp_path):
 
 
 @pytest.mark.parametrize(('precision', 'kind'), [('fp16', 10), ('fp32', 11)])
-def test_core_ml_made_here_has_yaw_first_and_the_precision(small, precision, kind):
-    """Only its description: it is run on macOS, where these tests are not."""
+def test_exported_core_ml_has_yaw_first_and_the_precision(small, precision, kind):
+    """Only its description: prediction needs macOS, where these tests are not run."""
     pytest.importorskip('coremltools')
     spec = to_coreml(small, SIZE, precision).get_spec()
     given, = spec.description.input
@@ -234,17 +234,19 @@ def test_core_ml_made_here_has_yaw_first_and_the_precision(small, precision, kin
     ({'path': 'a.xml', 'runtime': 'torch'}, ["'torch' does not read"]),
     ({'path': 'a.onnx', 'runtime': 'coreml'}, ["'coreml' does not read"]),
     ({'path': 'a.mlpackage', 'runtime': 'openvino'}, ["'openvino' does not read", 'coreml']),
-    ({'path': 'a.pt', 'device': 'cuda'}, ["'cuda' is not there", 'openvino or onnx', 'cpu']),
-    ({'path': 'a.pt', 'device': 'cuda', 'runtime': 'torch'}, ["'cuda' is not there for torch"]),
-    ({'path': 'a.onnx', 'device': 'cuda', 'runtime': 'onnx'}, ["'cuda' is not there for onnx"]),
-    ({'path': 'a.onnx', 'device': 'cuda', 'runtime': 'openvino'}, ["'cuda' is not there"]),
-    ({'path': 'a.onnx', 'device': 'mps'}, ["'mps' is not there"]),
-    ({'path': 'a.pt', 'device': 'mps', 'runtime': 'torch'}, ["'mps' is not there for torch"]),
-    ({'path': 'a.xml', 'device': 'npu'}, ["'npu' is not there for openvino"]),
-    ({'path': 'a.pt', 'device': 'npu', 'runtime': 'torch'}, ["'npu' is not there for torch"]),
+    ({'path': 'a.pt', 'device': 'cuda'}, ["'cuda' is not available", 'openvino or onnx', 'cpu']),
+    ({'path': 'a.pt', 'device': 'cuda', 'runtime': 'torch'},
+     ["'cuda' is not available for torch"]),
+    ({'path': 'a.onnx', 'device': 'cuda', 'runtime': 'onnx'},
+     ["'cuda' is not available for onnx"]),
+    ({'path': 'a.onnx', 'device': 'cuda', 'runtime': 'openvino'}, ["'cuda' is not available"]),
+    ({'path': 'a.onnx', 'device': 'mps'}, ["'mps' is not available"]),
+    ({'path': 'a.pt', 'device': 'mps', 'runtime': 'torch'}, ["'mps' is not available for torch"]),
+    ({'path': 'a.xml', 'device': 'npu'}, ["'npu' is not available for openvino"]),
+    ({'path': 'a.pt', 'device': 'npu', 'runtime': 'torch'}, ["'npu' is not available for torch"]),
     ({'path': 'a.pt', 'runtime': 'coreml'}, ["'coreml'", 'macOS only']),
     ({'path': 'a.mlpackage'}, ["'coreml'", 'macOS only'])])
-def test_what_does_not_go_together_is_told(tmp_path, wanted, words):
+def test_incompatible_options_are_reported(tmp_path, wanted, words):
     for package in ('openvino', 'onnxruntime', 'torch', 'coremltools'):
         pytest.importorskip(package)
     device = wanted.get('device', 'cpu')
@@ -252,10 +254,10 @@ def test_what_does_not_go_together_is_told(tmp_path, wanted, words):
         pytest.skip(f'this machine has {device}')
     if sys.platform == 'darwin' and 'macOS only' in words:
         pytest.skip('this is macOS')
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as error:
         open_network(tmp_path / wanted.pop('path'), **wanted, module=None)
-    assert [w for w in words if w not in str(told.value)] == []
-    assert '\n' not in str(told.value)
+    assert [w for w in words if w not in str(error.value)] == []
+    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize(('weight', 'runtime', 'precision', 'words'), [
@@ -264,18 +266,18 @@ def test_what_does_not_go_together_is_told(tmp_path, wanted, words):
     (ONNX, 'onnx', 'fp16', ["'fp16'", "'onnx'", 'auto or fp32']),
     (ONNX, 'onnx', 'bf16', ["'bf16'", "'onnx'"]), (PT, 'onnx', 'int8', ["'int8'", "'onnx'"]),
     (PT, 'torch', 'int8', ["'int8'", 'fp32, fp16, bf16', 'models export'])])
-def test_a_precision_that_a_runtime_has_not_is_told(shared, weight, runtime, precision, words):
+def test_precision_that_the_runtime_lacks_is_reported(shared, weight, runtime, precision, words):
     for package in (PACKAGES[runtime], 'torch'):
         pytest.importorskip(package)
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as error:
         create_estimator('mobileone_s0', Settings(
             weight=str(shared / 'models' / weight), runtime=runtime, precision=precision,
             device='cpu'))
-    assert [w for w in words if w not in str(told.value)] == []
-    assert '\n' not in str(told.value)
+    assert [w for w in words if w not in str(error.value)] == []
+    assert '\n' not in str(error.value)
 
 
-def test_a_precision_that_the_cpu_has_not_is_told(shared, monkeypatch):
+def test_precision_that_the_cpu_lacks_is_reported(shared, monkeypatch):
     openvino = pytest.importorskip('openvino')
     real = openvino.Core.get_property
     monkeypatch.setattr(
@@ -294,16 +296,16 @@ def test_a_precision_that_the_cpu_has_not_is_told(shared, monkeypatch):
     ('.pt', 'auto', ['torch'], ["pip install 'gaze_ros[torch]'"]),
     ('.safetensors', 'openvino', ['torch'], ["pip install 'gaze_ros[torch]'"]),
     ('.mlpackage', 'auto', ['coremltools'], ["pip install 'gaze_ros[coreml]'"])])
-def test_a_missing_package_is_told_with_what_to_install(
+def test_missing_package_is_reported_with_the_install_command(
         tmp_path, monkeypatch, suffix, runtime, gone, words):
     for package in gone:
         monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as error:
         open_network(tmp_path / f'a{suffix}', runtime=runtime)
-    assert [w for w in [*gone, *words] if w not in str(told.value)] == []
+    assert [w for w in [*gone, *words] if w not in str(error.value)] == []
 
 
-def test_onnx_out_of_a_checkpoint_needs_onnx(small, monkeypatch, tmp_path):
+def test_exporting_a_checkpoint_to_onnx_needs_onnx(small, monkeypatch, tmp_path):
     pytest.importorskip('onnxruntime')
     monkeypatch.setitem(sys.modules, 'onnx', None)
     with pytest.raises(ModelError, match=r"package onnx: pip install 'gaze_ros\[onnx\]'"):
@@ -312,7 +314,7 @@ def test_onnx_out_of_a_checkpoint_needs_onnx(small, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(('gone', 'expected'), [
     ([], 'openvino'), (['openvino'], 'onnx'), (['openvino', 'onnxruntime'], 'torch')])
-def test_auto_is_the_first_that_is_installed(small, monkeypatch, tmp_path, gone, expected):
+def test_auto_runtime_is_the_first_installed(small, monkeypatch, tmp_path, gone, expected):
     for package in (PACKAGES[expected], 'onnx'):
         pytest.importorskip(package)
     monkeypatch.setattr('gaze_ros.core.runtimes.find_spec',
@@ -325,20 +327,20 @@ def test_auto_is_the_first_that_is_installed(small, monkeypatch, tmp_path, gone,
 @pytest.mark.parametrize('content', [b'', b'<!DOCTYPE html><html>Not Found</html>' * 99, None])
 @pytest.mark.parametrize(('name', 'runtime'), [
     ('a.onnx', 'openvino'), ('a.onnx', 'onnx'), ('a.xml', 'openvino')])
-def test_a_file_that_is_no_network_is_told(shared, tmp_path, name, runtime, content):
+def test_invalid_network_file_is_reported(shared, tmp_path, name, runtime, content):
     pytest.importorskip(PACKAGES[runtime])
-    if content is None:  # cut short
+    if content is None:  # truncated
         real = ONNX if name == 'a.onnx' else 'intel/gaze-estimation-adas-0002.xml'
         content = (shared / 'models' / real).read_bytes()
         content = content[:len(content) // 2]
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ModelError, match=rf"weight '.*{name}' is no network") as told:
+    with pytest.raises(ModelError, match=rf"weight '.*{name}' is not a network") as error:
         open_network(tmp_path / name, runtime=runtime)
-    assert '\n' not in str(told.value)
+    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize('where', ['initializer', 'constant', 'sparse constant', 'sparse'])
-def test_an_onnx_with_weights_in_another_file_is_refused(tmp_path, where):
+def test_onnx_with_external_weights_is_refused(tmp_path, where):
     onnx = pytest.importorskip('onnx')
     h, kinds = onnx.helper, onnx.TensorProto
     there = kinds(name='w', data_type=1, dims=[1], data_location=kinds.EXTERNAL)
@@ -353,12 +355,12 @@ def test_an_onnx_with_weights_in_another_file_is_refused(tmp_path, where):
         [h.make_tensor_value_info('y', kinds.FLOAT, [1])],
         [there] * (where == 'initializer'),
         sparse_initializer=[sparse] * (where == 'sparse'))).SerializeToString())
-    assert 'another file' in onnx_file.no_network(tmp_path / 'a.onnx')
+    assert 'another file' in onnx_file.network_problem(tmp_path / 'a.onnx')
 
 
 @pytest.mark.parametrize('what', ['nothing', 'html', 'an empty manifest'])
-def test_a_package_that_is_no_core_ml_program_is_told(tmp_path, what):
-    """Reading it is refused on every machine, before macOS is asked to run it."""
+def test_invalid_core_ml_package_is_reported(tmp_path, what):
+    """Reading it fails on every machine, before it is run on macOS."""
     pytest.importorskip('coremltools')
     from gaze_ros.core.runtimes.coreml_runtime import CoreMLNetwork
     path = tmp_path / 'a.mlpackage'
@@ -368,9 +370,9 @@ def test_a_package_that_is_no_core_ml_program_is_told(tmp_path, what):
         path.mkdir()
     if what == 'an empty manifest':
         (path / 'Manifest.json').write_text('{}')
-    with pytest.raises(ModelError, match=r'a\.mlpackage.*no Core ML program') as told:
+    with pytest.raises(ModelError, match=r'a\.mlpackage.*not a Core ML program') as error:
         CoreMLNetwork(path, device='cpu', precision='auto')
-    assert '\n' not in str(told.value)
+    assert '\n' not in str(error.value)
 
 
 def test_core_ml_has_two_precisions(small):
@@ -385,7 +387,7 @@ def test_core_ml_has_two_precisions(small):
 @pytest.mark.parametrize(('change', 'words'), [
     ('one output', ['[(1, 5)]', 'two of (1, bins)']), ('other sizes', ['(1, 5), (1, 6)']),
     ('smaller input', ['448 x 448'])])
-def test_another_network_is_refused_before_the_first_picture(
+def test_wrong_network_is_refused_before_the_first_image(
         torch, tmp_path, runtime, change, words):
     for package in ('onnx', PACKAGES[runtime]):
         pytest.importorskip(package)
@@ -409,24 +411,24 @@ def test_another_network_is_refused_before_the_first_picture(
     path = tmp_path / 'a.onnx'
     torch.onnx.export(Other().eval(), (torch.zeros(1, 3, size, size),), path, dynamo=False,
                       input_names=['input'], output_names=names, dynamic_axes=dynamic)
-    with pytest.raises(ModelError, match=r'a\.onnx') as told:
+    with pytest.raises(ModelError, match=r'a\.onnx') as error:
         create_estimator('mobileone_s0', Settings(
             weight=str(path), runtime=runtime, device='cpu', threads=1))
-    assert [w for w in words if w not in str(told.value)] == []
-    assert '\n' not in str(told.value)
+    assert [w for w in words if w not in str(error.value)] == []
+    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize('name', [
     'retinaface_mnet025.onnx', 'intel/head-pose-estimation-adas-0001.xml',
     'intel/gaze-estimation-adas-0002.xml'])
-def test_a_real_network_that_is_another_is_refused(shared, name):
+def test_real_network_of_another_kind_is_refused(shared, name):
     pytest.importorskip('openvino')
     with pytest.raises(ModelError, match=f"{name}.*model 'mobileone_s0'"):
         create_estimator('mobileone_s0', Settings(
             weight=str(shared / 'models' / name), device='cpu', threads=1))
 
 
-def test_openvino_reports_to_nobody():
+def test_openvino_telemetry_is_disabled():
     pytest.importorskip('openvino')
     code = ('import gaze_ros.core.runtimes, openvino, sys, multiprocessing; '
             'assert openvino.tools.ovc.telemetry_utils.tm.__name__.endswith("stub"); '

@@ -7,43 +7,43 @@ from gaze_ros.core.pipeline.worker import affordable_queue_depth, Worker
 import pytest
 
 
-def test_a_failure_costs_one_item_and_is_told_once():
-    told, done, stage = [], [], StageStats('x')
-    turn = Event()
+def test_failed_item_is_dropped_and_error_reported_once():
+    errors, done, stage = [], [], StageStats('x')
+    processed = Event()
 
     def work(item):
-        turn.set()
+        processed.set()
         if item < 0:
             raise ValueError('bad' if item == -1 else 'worse')
         done.append(item)
 
-    worker = Worker('x', work, stage, told.append)
+    worker = Worker('x', work, stage, errors.append)
     worker.start()
     for item in (1, -1, -1, -2, -1, 2):
-        turn.clear()
+        processed.clear()
         worker.submit(item)
-        assert turn.wait(10)
+        assert processed.wait(10)
     worker.request_stop()
     assert worker.join(10)
     assert done == [1, 2]
-    assert told == ['bad', 'worse']
+    assert errors == ['bad', 'worse']
     assert stage.drop_count == 4
 
 
-def test_ends_unstarted_and_says_when_it_does_not():
+def test_join_succeeds_if_never_started_and_fails_on_timeout():
     worker = Worker('x', print, StageStats('x'), print)
     worker.request_stop()
     assert worker.join(0)
-    began, hold = Event(), Event()
+    started, hold = Event(), Event()
 
     def work(_):
-        began.set()
+        started.set()
         hold.wait(10)
 
     slow = Worker('x', work, StageStats('x'), print)
     slow.start()
     slow.submit(1)
-    assert began.wait(10)
+    assert started.wait(10)
     slow.request_stop()
     assert not slow.join(0.01)
     hold.set()
@@ -52,12 +52,12 @@ def test_ends_unstarted_and_says_when_it_does_not():
 
 @pytest.mark.parametrize(
     ('depth', 'done'), [('1', [0, 9]), ('2', [0, 8, 9]), ('4', [0, 6, 7, 8, 9])])
-def test_as_many_wait_as_asked_for_and_the_oldest_go(depth, done):
-    began, go_on, finished, got = Event(), Event(), Event(), []
+def test_queue_depth_is_respected_and_the_oldest_are_dropped(depth, done):
+    started, go_on, finished, got = Event(), Event(), Event(), []
     stage = StageStats('x')
 
     def work(item):
-        began.set()
+        started.set()
         assert go_on.wait(10)
         got.append(item)
         if item == 9:
@@ -66,7 +66,7 @@ def test_as_many_wait_as_asked_for_and_the_oldest_go(depth, done):
     worker = Worker('x', work, stage, print, depth)
     worker.start()
     worker.submit(0)
-    assert began.wait(10)
+    assert started.wait(10)
     for item in range(1, 10):
         worker.submit(item)
     go_on.set()
@@ -79,30 +79,30 @@ def test_as_many_wait_as_asked_for_and_the_oldest_go(depth, done):
 
 @pytest.mark.parametrize(('work', 'depth'), [
     (0.008, 4), (0.009, 2), (0.016, 2), (0.017, 1), (0.2, 1)])
-def test_a_queue_is_as_deep_as_is_worked_off_before_the_next_item(work, depth):
+def test_affordable_queue_depth(work, depth):
     assert affordable_queue_depth(work, 1 / 30) == depth
 
 
-def test_auto_follows_the_load():
-    turn, slow = Event(), Event()
+def test_auto_queue_depth_follows_the_load():
+    processed, slow = Event(), Event()
 
     def work(_):
         if slow.is_set():
             sleep(0.03)
-        turn.set()
+        processed.set()
 
     worker = Worker('x', work, StageStats('x'), print)
     assert worker.queue_depth == 1
     worker.start()
 
-    def give(times):
+    def submit(times):
         for _ in range(times):
-            turn.clear()
+            processed.clear()
             worker.submit(1)
-            assert turn.wait(10)
+            assert processed.wait(10)
             sleep(0.02)
 
-    give(5)
+    submit(5)
     assert worker.queue_depth == 4
     slow.set()
     for _ in range(200):
@@ -113,10 +113,10 @@ def test_auto_follows_the_load():
     assert worker.join(10)
 
 
-def test_a_slow_stage_gets_no_deep_queue_after_a_pause(monkeypatch):
+def test_pause_does_not_deepen_the_queue_of_a_slow_stage(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(module, 'monotonic', lambda: now[0])
-    worker = Worker('x', print, StageStats('x'), print)  # never started: its averages are set by hand
+    worker = Worker('x', print, StageStats('x'), print)  # never started
     for _ in range(60):
         now[0] += 1 / 30
         worker.submit(1)
@@ -125,28 +125,28 @@ def test_a_slow_stage_gets_no_deep_queue_after_a_pause(monkeypatch):
     assert affordable_queue_depth(0.061, worker._period) == 1
 
 
-def test_a_failure_without_words_is_told_by_its_kind():
-    told, turn = [], Event()
+def test_error_without_message_is_reported_by_its_type():
+    errors, processed = [], Event()
 
     def work(_):
-        turn.set()
+        processed.set()
         raise AssertionError
 
-    worker = Worker('x', work, StageStats('x'), told.append)
+    worker = Worker('x', work, StageStats('x'), errors.append)
     worker.start()
     worker.submit(1)
-    assert turn.wait(10)
+    assert processed.wait(10)
     worker.request_stop()
     assert worker.join(10)
-    assert told == ['AssertionError']
+    assert errors == ['AssertionError']
 
 
-def test_the_queue_depth_may_change_at_any_time_and_auto_follows_the_load_again():
-    done, turn = [], Event()
+def test_queue_depth_can_change_at_any_time():
+    done, processed = [], Event()
 
     def work(item):
         done.append(item)
-        turn.set()
+        processed.set()
 
     worker = Worker('x', work, StageStats('x'), print, '4')
     worker.set_queue_depth('1')
@@ -156,7 +156,7 @@ def test_the_queue_depth_may_change_at_any_time_and_auto_follows_the_load_again(
     worker.set_queue_depth('2')
     worker.submit(4)
     worker.start()
-    assert turn.wait(10)
+    assert processed.wait(10)
     worker.request_stop()
     assert worker.join(10)
     assert done[0] == 3 and worker.queue_depth == 2

@@ -1,1 +1,1 @@
-"""Whom or what each person attends to, debounced."""
+"""The attention target of each person, debounced."""

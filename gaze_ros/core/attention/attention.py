@@ -1,4 +1,4 @@
-"""What each person attends to: the camera, another person or none of these; since when."""
+"""What each person looks at (the camera, another person or elsewhere), and since when."""
 from dataclasses import dataclass, field
 from enum import IntEnum
 import math
@@ -9,12 +9,12 @@ from gaze_ros.core.geometry.head_pose import FOCAL_STDDEV
 from gaze_ros.core.types import FrameGaze, Gaze
 import numpy as np
 
-#: Nanoseconds that a person may be out of the pictures until he or she is gone.
+#: Nanoseconds without a detection after which a person is gone.
 _GONE_AFTER = 1_000_000_000
 
 
 class Target(IntEnum):
-    """What a person looks at, as in msg/Attention.msg."""
+    """What a person looks at; values as in msg/Attention.msg."""
 
     UNKNOWN = 0
     CAMERA = 1
@@ -25,11 +25,11 @@ class Target(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Where one person's attention is.
+    """The attention of one person.
 
-    :ivar target_id: who is looked at, where the target is PERSON.
-    :ivar mutual: whether that one looks back.
-    :ivar since: stamp of the picture in which it turned there, nanoseconds.
+    :ivar since: stamp of the image in which the person turned to the target, nanoseconds.
+    :ivar target_id: track id of the person looked at, if the target is PERSON.
+    :ivar mutual: whether that person looks back.
     """
 
     track_id: str
@@ -50,15 +50,17 @@ _CAMERA, _ELSEWHERE, _UNKNOWN = (
 
 @dataclass(slots=True)
 class _Person:
-    """What is known of a track.
+    """State of a track.
 
-    :ivar seen: stamp of the last picture with it; ``origin`` is of then.
-    :ivar range_stddev: how far off the origin may be along its ray by what is this one's own, m.
-    :ivar turning: what counts of its attention; None until something does.
-    :ivar told: what the last event of it was.
+    :ivar last_seen: stamp of the last image with this person, nanoseconds.
+    :ivar origin: (3,) midpoint between the eyes at ``last_seen``, meters.
+    :ivar range_stddev: standard deviation of the range, without the error that all persons share,
+        meters.
+    :ivar debouncer: the debounced focus; None until there is one.
+    :ivar published: the last event.
     """
 
-    seen: int = 0
+    last_seen: int = 0
     origin: np.ndarray = field(default_factory=lambda: np.full(3, math.nan))
     range_stddev: float = 0.0
     debouncer: Debouncer[Optional[_Focus]] = field(default_factory=lambda: Debouncer(None))
@@ -66,15 +68,17 @@ class _Person:
 
 
 class AttentionTracker:
-    """Turns the gazes of one stream of pictures into events: what each person looks at.
+    """Converts the gazes of one image stream into events: what each person looks at.
 
     The first three attributes may be changed at any time.
 
-    :ivar angle: radians from another person's head below which a gaze is at it.
-    :ivar hysteresis: how far beyond that it still is, radians, where it is already or turns there.
-    :ivar dwell: seconds that attention has to stay where it turns to. To and from the camera it
-        turns at once: ``looking_at_camera`` has a dwell of its own.
-    :ivar begun: how often everybody began anew, after stamps that jumped back or a long pause.
+    :ivar angle: angle between a gaze and another person's head below which the gaze is at that
+        person, radians.
+    :ivar hysteresis: extra angle before the current or candidate target is released, radians.
+    :ivar dwell: seconds that a gaze must stay on a new target. Changes to and from the camera
+        are immediate: ``looking_at_camera`` has a dwell of its own.
+    :ivar restart_count: how often all persons were reset, after a stamp that jumped back or a
+        long pause.
     """
 
     def __init__(self, angle: float = 0.25, hysteresis: float = 0.05, dwell: float = 0.3) -> None:
@@ -82,134 +86,141 @@ class AttentionTracker:
         self.hysteresis = hysteresis
         self.dwell = dwell
         self._people: dict[str, _Person] = {}
-        self._last = self._gap = 0
+        self._last_stamp = self._gap = 0
         self.restart_count = 0
 
     @property
     def present(self) -> list[Attention]:
-        """Everybody's last event, of those who are not gone."""
+        """The last event of each person who is not gone."""
         return [person.published for person in self._people.values() if person.published]
 
     def update(self, frame: FrameGaze, stamp: int) -> list[Attention]:
-        """Return what has changed with a picture, those who are gone first.
+        """Return the changes since the last image, GONE events first.
 
-        :param stamp: of the picture, nanoseconds. Where it is less than the last one, everybody
-            is gone, and who is in the picture begins anew. So it is after a pause that is longer
-            than pictures are apart: what gives the ids may have been started again meanwhile, and
-            then f1 is another one.
+        :param stamp: of the image, nanoseconds. If it jumps back, all persons are gone, and those
+            in the image are new. The same applies after a pause longer than 1 s and than two
+            periods: the gaze node may have restarted meanwhile, and its f1 is another person.
         """
-        gap, usual, self._last = stamp - self._last, self._gap, stamp
+        gap, usual_gap, self._last_stamp = stamp - self._last_stamp, self._gap, stamp
         self._gap = max(0, gap)
-        back, still = gap < 0 or gap > max(_GONE_AFTER, 2 * usual), gap == 0
-        self.restart_count += back
-        here = {gaze.track_id for gaze in frame.gazes}
-        # With stamps that stand still nobody would ever be gone.
-        events = self._part(stamp, {
-            track_id for track_id, person in self._people.items() if back or (
-                track_id not in here and (still or stamp - person.seen > _GONE_AFTER))})
-        self._sight(frame, stamp)
+        restart, still = gap < 0 or gap > max(_GONE_AFTER, 2 * usual_gap), gap == 0
+        self.restart_count += restart
+        visible = {gaze.track_id for gaze in frame.gazes}
+        # While stamps stand still, the timeout would never remove anybody.
+        events = self._remove(stamp, {
+            track_id for track_id, person in self._people.items() if restart or (
+                track_id not in visible and (
+                    still or stamp - person.last_seen > _GONE_AFTER))})
+        self._observe(frame, stamp)
         for track_id, person in self._people.items():
-            told = self._attention(track_id, person)
-            if told != person.published:
-                person.published = told
-                events.append(told)
+            attention = self._attention(track_id, person)
+            if attention != person.published:
+                person.published = attention
+                events.append(attention)
         return events
 
     def clear(self) -> list[Attention]:
-        """Return that everybody is gone; whoever is in the next picture begins anew."""
-        return self._part(self._last, set(self._people))
+        """Remove all persons and return their GONE events."""
+        return self._remove(self._last_stamp, set(self._people))
 
-    def _part(self, stamp: int, gone: set[str]) -> list[Attention]:
-        """Drop people; return the events of those of whom there were any."""
-        dropped = {track_id: self._people.pop(track_id) for track_id in sorted(gone)}
+    def _remove(self, stamp: int, gone: set[str]) -> list[Attention]:
+        """Remove people; return a GONE event for each one that had an event before."""
+        removed = {track_id: self._people.pop(track_id) for track_id in sorted(gone)}
         for person in self._people.values():
-            what = person.debouncer.value
-            if what and what.target_id in dropped:
+            focus = person.debouncer.value
+            if focus and focus.target_id in removed:
                 person.debouncer.set(_ELSEWHERE, stamp)
-        return [Attention(track_id, Target.GONE, min(person.seen, stamp))
-                for track_id, person in dropped.items() if person.published]
+        return [Attention(track_id, Target.GONE, min(person.last_seen, stamp))
+                for track_id, person in removed.items() if person.published]
 
-    def _sight(self, frame: FrameGaze, stamp: int) -> None:
-        # A focal length that is not known is off for all of them alike.
+    def _observe(self, frame: FrameGaze, stamp: int) -> None:
+        # The error of an assumed focal length is the same for all persons.
         common = 0.0 if frame.calibrated else FOCAL_STDDEV
         for gaze in frame.gazes:
             person = self._people.setdefault(gaze.track_id, _Person())
-            person.seen, person.origin = stamp, gaze.origin
+            person.last_seen, person.origin = stamp, gaze.origin
             own = gaze.range_stddev ** 2 - common ** 2 * float(gaze.origin @ gaze.origin)
             person.range_stddev = math.sqrt(own) if own > 0 else 0.0
-        # Somebody the detector missed is still where he or she was.
-        plain, least = angles_between(
+        # A person that the detector missed is assumed to be at the last position.
+        angles, min_angles = angles_between(
             [gaze.direction for gaze in frame.gazes],
             [self._people[gaze.track_id] for gaze in frame.gazes], [*self._people.values()])
         for row, gaze in enumerate(frame.gazes):
-            turning = self._people[gaze.track_id].debouncer
-            seen = self._what(gaze, turning, plain[row], least[row])
-            at_once = _CAMERA in (seen, turning.value)
-            dwell = 0.0 if at_once else 1e9 * self.dwell
-            turning.update(seen, stamp, dwell)
-            # A gaze that wanders from one to the next has left the first one, too.
-            if (turning.left_since is not None and turning.value != _ELSEWHERE
-                    and stamp - turning.left_since >= 2 * dwell):
-                turning.set(_ELSEWHERE, turning.left_since)
+            debouncer = self._people[gaze.track_id].debouncer
+            focus = self._focus(gaze, debouncer, angles[row], min_angles[row])
+            immediate = _CAMERA in (focus, debouncer.value)
+            dwell = 0.0 if immediate else 1e9 * self.dwell
+            debouncer.update(focus, stamp, dwell)
+            # A gaze that moves from target to target, never long enough on one, has left as well.
+            if (debouncer.left_since is not None and debouncer.value != _ELSEWHERE
+                    and stamp - debouncer.left_since >= 2 * dwell):
+                debouncer.set(_ELSEWHERE, debouncer.left_since)
         for person in self._people.values():
-            if person.seen != stamp:
+            if person.last_seen != stamp:
                 person.debouncer.cancel()
 
-    def _what(self, gaze: Gaze, turning: Debouncer, plain: np.ndarray, least: np.ndarray) -> _Focus:
-        """Return what a gaze is at, in this picture.
+    def _focus(self, gaze: Gaze, debouncer: Debouncer, angles: np.ndarray, min_angles: np.ndarray
+               ) -> _Focus:
+        """Return what a gaze is at in this image.
 
-        :param plain: angles to all people, in their order, radians; ``least`` likewise.
+        :param angles: (people,) angles to all people, in their order, radians.
+        :param min_angles: (people,) minimum angles within the range error, radians.
         """
         if gaze.looking_at_camera:
             return _CAMERA
         if not np.isfinite(gaze.direction).all():
             return _UNKNOWN
         best, nearest = _ELSEWHERE, math.inf
-        for other, angle, lowest in zip(self._people, plain.tolist(), least.tolist()):
-            what = _Focus(Target.PERSON, other)
-            favour = self.hysteresis if what in (turning.value, turning.candidate) else 0.0
-            if other != gaze.track_id and lowest <= self.angle + favour and (
-                    angle - favour < nearest):
-                best, nearest = what, angle - favour
+        for other, angle, min_angle in zip(self._people, angles.tolist(), min_angles.tolist()):
+            focus = _Focus(Target.PERSON, other)
+            is_current = focus in (debouncer.value, debouncer.candidate)
+            bonus = self.hysteresis if is_current else 0.0
+            if other != gaze.track_id and min_angle <= self.angle + bonus and (
+                    angle - bonus < nearest):
+                best, nearest = focus, angle - bonus
         return best
 
     def _attention(self, track_id: str, person: _Person) -> Optional[Attention]:
-        what = person.debouncer.value
-        if what is None:
+        focus = person.debouncer.value
+        if focus is None:
             return None
-        other = self._people.get(what.target_id)
+        other = self._people.get(focus.target_id)
         mutual = other is not None and other.debouncer.value == (Target.PERSON, track_id)
-        return Attention(track_id, what.target, int(person.debouncer.since), what.target_id, mutual)
+        return Attention(
+            track_id, focus.target, int(person.debouncer.since), focus.target_id, mutual)
 
 
-def angles_between(directions: list[np.ndarray], who: list[_Person], people: list[_Person]
+def angles_between(directions: list[np.ndarray], observers: list[_Person], people: list[_Person]
                    ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far gazes are from heads, radians, (gazes, people), in two ways.
+    """Return the angles between gazes and heads, radians, as two (gazes, people) arrays.
 
-    First, from where the heads are measured. Second, the least that it is anywhere between one
-    standard deviation nearer and farther: range is told by the size of a face, the errors of two
-    people add up (in squares), and where they are close together they turn the line between them
-    by more than people look past each other. All of it is given to the second one's ray from the
-    lens: the first one's is all but parallel to it where that matters.
+    The first uses the measured head positions. The second is the minimum over target ranges
+    within one standard deviation. The range is estimated from the size of a face, and the errors
+    of two people add up in squares. If the two are close together, these errors turn the line
+    between them by more than the tolerance. The whole error is applied along the target's ray
+    from the lens, because the observer's ray is almost parallel to it where this matters.
 
-    NaN where something is not known, and from a person to himself.
+    NaN if something is unknown, and from a person to themselves.
 
-    :param directions: (3,) unit vector of each gaze; ``who`` is whose it is.
+    :param directions: (3,) unit vector of each gaze.
+    :param observers: the person of each gaze.
+    :param people: the possible targets.
     """
     to = np.reshape([p.origin for p in people], (1, -1, 3)) - np.reshape(
-        [w.origin for w in who], (-1, 1, 3))
+        [o.origin for o in observers], (-1, 1, 3))
     direction = np.reshape(directions, (-1, 3))
     with np.errstate(divide='ignore', invalid='ignore'):
         ray = np.reshape([p.origin / np.linalg.norm(p.origin) for p in people], (-1, 3))
-        span = np.hypot.outer([w.range_stddev for w in who], [p.range_stddev for p in people])
-        # Of to + c ray, for any c: its part along the gaze, and its square.
+        span = np.hypot.outer(
+            [o.range_stddev for o in observers], [p.range_stddev for p in people])
+        # For to + c * ray with any c: its component along the gaze, and its square.
         along, along_ray = np.einsum('ik,ijk->ij', direction, to), direction @ ray.T
         square, to_ray = np.einsum('ijk,ijk->ij', to, to), np.einsum('jk,ijk->ij', ray, to)
-        # The one c at which the angle is stationary.
-        still = (along * to_ray - along_ray * square) / (along_ray * to_ray - along)
-        still = np.clip(np.nan_to_num(still), -span, span)
-        plain, *others = (
+        # The only c at which the angle is stationary.
+        stationary = (along * to_ray - along_ray * square) / (along_ray * to_ray - along)
+        stationary = np.clip(np.nan_to_num(stationary), -span, span)
+        measured, *others = (
             np.arccos(np.clip((along + c * along_ray) / np.sqrt(
                 square + 2 * c * to_ray + c * c), -1.0, 1.0))
-            for c in (0.0, still, -span, span))
-    return plain, np.minimum.reduce([plain, *others])
+            for c in (0.0, stationary, -span, span))
+    return measured, np.minimum.reduce([measured, *others])

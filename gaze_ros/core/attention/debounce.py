@@ -1,4 +1,4 @@
-"""What takes a while to count: a value that turns, and who looks at the lens."""
+"""Debouncing over time: of any value, and of the looking-at-camera state of each track."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 import math
@@ -6,19 +6,19 @@ from typing import Generic, Optional, TypeVar
 
 T = TypeVar('T')
 
-#: What differences of stamps may be off by rounding, seconds.
+#: Tolerance for rounding in differences of stamps, seconds.
 _ROUNDING = 1e-6
 
 
 @dataclass(slots=True)
 class Debouncer(Generic[T]):
-    """A value that another takes the place of once that has been seen for a while.
+    """A value that changes only after another one has been observed for a while.
 
-    Stamps and times are of one unit, whichever.
+    Stamps and times are in the same unit; any unit will do.
 
-    :ivar since: stamp at which what counts was seen first.
-    :ivar left: stamp since which it has not been seen; None while it is.
-    :ivar coming: what was seen last in its place, since ``coming_since`` without a break.
+    :ivar since: stamp at which the current value was first observed.
+    :ivar left_since: stamp since which other values are observed; None while the current one is.
+    :ivar candidate: the other value observed last, without a break since ``candidate_since``.
     """
 
     value: T
@@ -27,58 +27,61 @@ class Debouncer(Generic[T]):
     candidate: Optional[T] = None
     candidate_since: float = 0
 
-    def update(self, seen: T, stamp: float, dwell: float) -> None:
-        """Count a value seen; it takes the place after a time of dwell without a break."""
-        if seen == self.value:
+    def update(self, observed: T, stamp: float, dwell: float) -> None:
+        """Add an observation; it becomes the value after dwell without a break."""
+        if observed == self.value:
             self.cancel()
             return
         if self.left_since is None:
             self.left_since = stamp
-        if seen != self.candidate:
-            self.candidate, self.candidate_since = seen, stamp
+        if observed != self.candidate:
+            self.candidate, self.candidate_since = observed, stamp
         if stamp - self.candidate_since >= dwell - _ROUNDING:
-            self.set(seen, self.candidate_since)
+            self.set(observed, self.candidate_since)
 
     def set(self, value: T, since: float) -> None:
-        """Put a value in the place at once."""
+        """Change the value at once."""
         self.value, self.since = value, since
         self.cancel()
 
     def cancel(self) -> None:
-        """Forget what was to come."""
+        """Drop the candidate."""
         self.left_since = self.candidate = None
 
 
 class LookingAtCamera:
-    """Who looks at the lens, with hysteresis and dwell, by the stamps of the pictures."""
+    """Whether each track looks at the camera, with hysteresis and dwell, timed by image stamps."""
 
     def __init__(self) -> None:
         self._states: dict[str, Debouncer[bool]] = {}
-        self._last = -math.inf
+        self._last_stamp = -math.inf
 
     def update(self, angles: Mapping[str, float], stamp: float, limit: float, hysteresis: float,
                dwell: float) -> set[str]:
-        """Return the tracks that look at the lens.
+        """Return the tracks that look at the camera.
 
-        Who does not begins to by ``dwell`` seconds within ``limit``; who does ends by as long
-        beyond ``limit + hysteresis``, with a gaze that cannot be told, or out of the pictures.
+        Set after ``dwell`` seconds inside ``limit``; cleared after ``dwell`` seconds outside
+        ``limit + hysteresis``, with an unknown gaze, or out of the image.
 
-        :param angles: of a picture's gazes from the ray into the lens, radians, by track; NaN
-            where it cannot be told.
-        :param stamp: of the picture, seconds; where it is less than the last one, what was before
-            is forgotten. Where it stands still, who is not in the picture is.
+        :param angles: angle between gaze and lens for each track in the image, radians; NaN if
+            unknown.
+        :param stamp: of the image, seconds; if it jumps back, all states are cleared. While it
+            stands still, the state of a track that is not in the image is cleared.
+        :param limit: radians.
+        :param hysteresis: radians.
+        :param dwell: seconds.
         """
-        if stamp < self._last:
+        if stamp < self._last_stamp:
             self._states.clear()
-        elif stamp == self._last:
+        elif stamp == self._last_stamp:
             self._states = {k: s for k, s in self._states.items() if k in angles}
-        self._last = stamp
+        self._last_stamp = stamp
         for track_id in angles:
             self._states.setdefault(track_id, Debouncer(False, stamp))
         for track_id, state in self._states.items():
-            # NaN is within nothing.
-            within = angles.get(track_id, math.nan) <= limit + hysteresis * state.value
-            state.update(within, stamp, dwell)
-        # Nothing is lost with what is as at first.
+            # NaN compares False: an unknown angle is outside.
+            inside = angles.get(track_id, math.nan) <= limit + hysteresis * state.value
+            state.update(inside, stamp, dwell)
+        # States that equal a new one need not be kept.
         self._states = {k: s for k, s in self._states.items() if s.value or s.candidate}
         return {k for k in angles if k in self._states and self._states[k].value}

@@ -1,8 +1,8 @@
-"""Angles, rays and frames.
+"""Camera calibration and lens models; conversion between gaze angles, pixels and rays.
 
-Angles follow the project's convention: radians, pitch > 0 up, yaw > 0 toward the right of the
-picture, both relative to the ray from the face to the lens, so that (0, 0) looks into the lens
-wherever the face is. Vectors are in the camera's optical frame of REP-103: x right, y down,
+Angles follow the package's convention: radians, pitch > 0 up, yaw > 0 toward the right of the
+image, both relative to the ray from the face to the lens, so that (0, 0) looks into the lens
+wherever the face is. Vectors are in the camera optical frame of REP-103: x right, y down,
 z forward.
 """
 from dataclasses import dataclass
@@ -15,30 +15,31 @@ import numpy as np
 
 
 def angles_to_unit(pitch: float, yaw: float) -> np.ndarray:
-    """Return the (3,) unit vector right, up, toward the lens of a gaze."""
+    """Return a gaze as a (3,) unit vector: right, up, toward the lens."""
     c = math.cos(pitch)
     return np.array([c * math.sin(yaw), math.sin(pitch), c * math.cos(yaw)])
 
 
 def unit_to_angles(vector: np.ndarray) -> tuple[float, float]:
-    """Return pitch, yaw of a right, up, toward-the-lens vector of any length but 0."""
+    """Return pitch and yaw of a non-zero vector: right, up, toward the lens."""
     x, y, z = (float(v) for v in vector)
     return math.atan2(y, math.hypot(x, z)), math.atan2(x, z)
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A camera's calibration, with the meaning sensor_msgs/CameraInfo gives it.
+    """A camera calibration; fields as in sensor_msgs/CameraInfo.
 
-    :ivar matrix: (3, 3) K, pixels of the full, unbinned picture.
+    :ivar matrix: (3, 3) K, pixels of the full, unbinned image.
     :ivar distortion: plumb_bob or rational coefficients in OpenCV's order, 0, 4, 5, 8, 12 or 14
-        of them; 4 where ``fisheye``.
-    :ivar width: of the full picture, pixels; height likewise. 0 for any.
+        of them; 4 if ``fisheye``.
+    :ivar width: of the full image, pixels; 0 for any.
+    :ivar height: of the full image, pixels; 0 for any.
     :ivar fisheye: whether the lens is equidistant (Kannala and Brandt, PAMI 2006; cv2.fisheye).
-    :ivar binning: columns and rows of the sensor in one pixel of the picture.
-    :ivar roi: x, y, width, height of the part that is delivered, pixels of the full picture;
-        width and height 0 for all there is.
-    :raises ValueError: for what no camera has, naming it.
+    :ivar binning: sensor columns and rows per pixel of the image.
+    :ivar roi: x, y, width, height of the delivered region, pixels of the full image; width and
+        height 0 for the full image.
+    :raises ValueError: for values that are impossible for a camera; the message names them.
     """
 
     matrix: np.ndarray
@@ -52,7 +53,7 @@ class Calibration:
     def __post_init__(self) -> None:
         k, d = self.matrix, self.distortion
         if not np.isfinite(k).all() or not np.isfinite(d).all():
-            raise ValueError('K or D has a value that is no number')
+            raise ValueError('K or D has a value that is not finite')
         if min(k[0, 0], k[1, 1]) < 1 or np.abs(k[:2]).max() > 1e6:
             raise ValueError(
                 f'K has focal lengths of {k[0, 0]:g} and {k[1, 1]:g} and a center of '
@@ -64,16 +65,16 @@ class Calibration:
                 self.width and self.height and (
                     x >= self.width or y >= self.height
                     or x + w > self.width or y + h > self.height)):
-            raise ValueError(f'the region {self.roi}, binned by {self.binning}, is no part of '
-                             f'{self.width}x{self.height}')
-        if self.width and Lens(k, d, self.fisheye).reach * k[0, 0] < self.width / 4:
-            raise ValueError('the distortion folds the picture back onto itself inside it')
+            raise ValueError(f'the region {self.roi}, binned by {self.binning}, is not inside the '
+                             f'image of {self.width}x{self.height}')
+        if self.width and Lens(k, d, self.fisheye).max_radius * k[0, 0] < self.width / 4:
+            raise ValueError('the distortion folds back inside the image')
 
     def matrix_for(self, width: int, height: int) -> Optional[np.ndarray]:
-        """Return K for pictures of a size, or None if what was calibrated has another shape."""
+        """Return K (3, 3) for images of a size, or None if their aspect ratio differs."""
         x, y, w, h = self.roi
         bx, by = self.binning
-        # In pixels of the picture as the camera delivers it, which may have been scaled since.
+        # Size as the camera delivers it; the image may have been scaled since.
         w, h = ((w or self.width - x) // bx, (h or self.height - y) // by) if (
             self.width and self.height or w and h) else (width, height)
         if not w or not h or abs(width * h / (w * height) - 1) > 0.01:
@@ -83,12 +84,13 @@ class Calibration:
 
 
 class Lens:
-    """What turns the pixels of a picture into rays.
+    """Converts pixels of an image to rays.
 
-    :param matrix: (3, 3) K of this very picture, pixels.
-    :param distortion: as of :class:`Calibration`; ``fisheye`` likewise.
-    :ivar reach: how far from the axis a pixel has a ray, in focal lengths: beyond, the
-        distortion folds back, as polynomials do outside of what was calibrated.
+    :param matrix: (3, 3) K for this image size, pixels.
+    :param distortion: as in :class:`Calibration`, or None.
+    :param fisheye: as in :class:`Calibration`.
+    :ivar max_radius: distance from the axis up to which a pixel has a ray, in focal lengths.
+        Beyond it the distortion folds back, as polynomials do outside the calibrated range.
     """
 
     def __init__(self, matrix: np.ndarray, distortion: Optional[np.ndarray] = None,
@@ -96,91 +98,92 @@ class Lens:
         self._center, self._focal = matrix[:2, 2], matrix[[0, 1], [0, 1]]
         self._fisheye = fisheye
         self._distortion = None if distortion is None or not np.any(distortion) else distortion
-        self.reach = math.inf
+        self.max_radius = math.inf
         if fisheye:
             self._angles = np.linspace(0, math.pi, 4097)
             square = self._angles ** 2
             self._radii = self._angles * np.polyval([*np.asarray(distortion)[::-1], 1.0], square)
-            end = _rising(self._radii)
+            end = _count_rising(self._radii)
             self._angles, self._radii = self._angles[:end], self._radii[:end]
-            self.reach = float(self._radii[-1])
+            self.max_radius = float(self._radii[-1])
         elif self._distortion is not None:
-            # The radial part, out to 80 degrees.
+            # The radial part, up to 80 degrees.
             radial = self._distortion.copy()
             radial[2:4] = 0
             radial[8:] = 0
-            self._straight = np.linspace(0, 5.67, 2049)
-            along = np.stack([self._straight, 0 * self._straight], axis=1)
-            self._radii = _distorted(along, radial)[:, 0]
-            end = _rising(self._radii)
-            self._straight, self._radii = self._straight[:end], self._radii[:end]
-            self.reach = float(self._radii[-1])
+            self._undistorted_radii = np.linspace(0, 5.67, 2049)
+            on_axis = np.stack([self._undistorted_radii, 0 * self._undistorted_radii], axis=1)
+            self._radii = _distort(on_axis, radial)[:, 0]
+            end = _count_rising(self._radii)
+            self._undistorted_radii = self._undistorted_radii[:end]
+            self._radii = self._radii[:end]
+            self.max_radius = float(self._radii[-1])
 
     def rays(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the (N, 3) unit rays from the lens in the optical frame, and which are exact.
 
-        A pixel that has none, as the distortion folds back before it, gets that of the nearest
-        one toward the middle of the picture that has; it is not exact.
+        A pixel beyond :attr:`max_radius` gets the ray of the nearest pixel toward the middle of
+        the image that has one; it is not exact.
 
         :param pixels: (N, 2).
-        :returns: (N, 3) float64 and (N,) bool; NaN and False for a pixel that is no number, or
-            billions of pixels out of the picture.
+        :returns: (N, 3) float64 and (N,) bool; NaN and False for a pixel that is not finite, or
+            billions of pixels outside the image.
         """
         points = (np.asarray(pixels, np.float64) - self._center) / self._focal
-        # Nothing of what is far out of any picture may overflow.
+        # Points far outside any image must not overflow.
         exact = (np.abs(points) < 1e9).all(axis=1)
         points[~exact] = math.nan
         if self._fisheye:
             return self._fisheye_rays(points)
         if self._distortion is not None:
-            points, exact = self._undistorted(points)
-        rays = _on_plane(points)
+            points, exact = self._undistort(points)
+        rays = _homogeneous(points)
         return rays / np.linalg.norm(rays, axis=1, keepdims=True), exact
 
     def _fisheye_rays(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # Not cv2.fisheye.undistortPoints, which ends at 90 degrees: many such lenses do not.
+        # Not cv2.fisheye.undistortPoints: it stops at 90 degrees, but many such lenses go beyond.
         radii = np.hypot(*points.T)
         angles = np.interp(radii, self._radii, self._angles)
         across = points * (np.sin(angles) / np.maximum(radii, 1e-12))[:, None]
-        return np.column_stack([across, np.cos(angles)]), radii <= self.reach
+        return np.column_stack([across, np.cos(angles)]), radii <= self.max_radius
 
-    def _undistorted(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return where (N, 2) distorted points were, and which of them really were there."""
-        # Not cv2.undistortPoints: with a wide lens it does not always converge, least in OpenCV 4.
-        # Here the radial part is undone by a table, and only the small rest is iterated.
-        aim, first = points, None
+    def _undistort(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (N, 2) distorted points undistorted, and (N,) whether each has converged."""
+        # Not cv2.undistortPoints: with wide lenses it often fails to converge, most in OpenCV 4.
+        # A table inverts the radial part; only the small remainder is iterated.
+        guess, first = points, None
         for _ in range(20):
-            radii = np.hypot(*aim.T)
-            found = aim * (np.interp(radii, self._radii, self._straight)
-                           / np.maximum(radii, 1e-12))[:, None]
+            radii = np.hypot(*guess.T)
+            result = guess * (np.interp(radii, self._radii, self._undistorted_radii)
+                              / np.maximum(radii, 1e-12))[:, None]
             if first is None:
-                first = found
-            missed = points - _distorted(found, self._distortion)
-            exact = (np.abs(missed).max(axis=1) < 1e-6) & (radii <= self.reach)
+                first = result
+            error = points - _distort(result, self._distortion)
+            exact = (np.abs(error).max(axis=1) < 1e-6) & (radii <= self.max_radius)
             if (exact | np.isnan(radii)).all():
-                return found, exact
-            aim = aim + missed
-        return np.where(exact[:, None], found, first), exact
+                return result, exact
+            guess = guess + error
+        return np.where(exact[:, None], result, first), exact
 
 
-_NONE, _IDENTITY = np.zeros(3), np.eye(3)
+_ZERO, _IDENTITY = np.zeros(3), np.eye(3)
 
 
-def _distorted(points: np.ndarray, distortion: np.ndarray) -> np.ndarray:
-    """Return where a lens of focal length 1 shows (N, 2) points at distance 1."""
+def _distort(points: np.ndarray, distortion: np.ndarray) -> np.ndarray:
+    """Return (N, 2) normalized points, distorted."""
     return cv2.projectPoints(
-        _on_plane(points), _NONE, _NONE, _IDENTITY, distortion)[0][:, 0]
+        _homogeneous(points), _ZERO, _ZERO, _IDENTITY, distortion)[0][:, 0]
 
 
-def _on_plane(points: np.ndarray) -> np.ndarray:
-    """Return (N, 3) of (N, 2) points, at distance 1."""
-    placed = np.ones((len(points), 3))
-    placed[:, :2] = points
-    return placed
+def _homogeneous(points: np.ndarray) -> np.ndarray:
+    """Return (N, 2) points as (N, 3) with z = 1."""
+    result = np.ones((len(points), 3))
+    result[:, :2] = points
+    return result
 
 
-def _rising(values: np.ndarray) -> int:
-    """Return how many values rise, from the first one on."""
+def _count_rising(values: np.ndarray) -> int:
+    """Return the length of the strictly increasing run that starts at the first value."""
     falls = ~(np.diff(values) > 0)
     return int(np.argmax(falls)) + 1 if falls.any() else len(values)
 
@@ -188,9 +191,12 @@ def _rising(values: np.ndarray) -> int:
 @lru_cache(maxsize=8)
 def lens_for(calibration: Optional[Calibration], width: int, height: int, horizontal_fov: float
              ) -> tuple[Lens, bool]:
-    """Return the lens of a camera's pictures of a size, and whether it is calibrated.
+    """Return the lens for images of a size, and whether it is calibrated.
 
-    Where it is not, or for another shape of picture, it is a pinhole of that field of view.
+    Without a calibration, or if its aspect ratio differs, the lens is a pinhole with the given
+    field of view.
+
+    :param horizontal_fov: radians, 0 < fov < pi.
     """
     matrix = calibration and calibration.matrix_for(width, height)
     if matrix is None:
@@ -199,7 +205,7 @@ def lens_for(calibration: Optional[Calibration], width: int, height: int, horizo
 
 
 def assumed_camera_matrix(width: int, height: int, horizontal_fov: float) -> np.ndarray:
-    """Return K (3, 3) of a pinhole camera with square pixels and its axis in the middle.
+    """Return K (3, 3) of a pinhole camera with square pixels and a centered optical axis.
 
     :param horizontal_fov: radians, 0 < fov < pi.
     """
@@ -210,14 +216,14 @@ def assumed_camera_matrix(width: int, height: int, horizontal_fov: float) -> np.
 def view_frame(ray: np.ndarray) -> np.ndarray:
     """Return the (3, 3) rotation from the optical frame to that of a camera turned to a ray.
 
-    Its rows are right, down and away. They are the eye frame of Gaze360 (Kellnhofer et al., ICCV
-    2019, section 3) with other signs: away is the ray, down is the picture's made perpendicular.
+    Its rows are right, down and away: the eye frame of Gaze360 (Kellnhofer et al., ICCV 2019,
+    section 3) with other signs. Away is the ray; down is the image's, made perpendicular to it.
 
     :param ray: (3,) unit vector from the lens.
     """
     x, y, z = ray.tolist()
     level = math.hypot(x, z)
-    # Straight up or down there is no right; that of the picture is as good as any.
+    # For a ray straight up or down, right is undefined: use that of the image.
     right = (z / level, 0.0, -x / level) if level > 1e-9 else (1.0, 0.0, 0.0)
     (a, _, b) = right
     return np.array([right, (y * b, z * a - x * b, -y * a), (x, y, z)])
@@ -226,22 +232,22 @@ def view_frame(ray: np.ndarray) -> np.ndarray:
 def gaze_direction(pitch: float, yaw: float, ray: np.ndarray) -> np.ndarray:
     """Return the (3,) unit gaze vector in the camera's optical frame.
 
-    On the optical axis this is (cos p sin y, -sin p, -cos p cos y); elsewhere it is that in
-    :func:`view_frame`.
+    On the optical axis this is (cos p sin y, -sin p, -cos p cos y); elsewhere it is the same
+    vector in the frame of :func:`view_frame`.
 
     :param ray: (3,) unit vector from the lens to the face.
-    :returns: NaN where an angle is NaN.
+    :returns: all NaN if an angle is NaN.
     """
     right, up, toward = angles_to_unit(pitch, yaw)
     return np.array([right, -up, -toward]) @ view_frame(ray)
 
 
 def angle_to_lens(pitch: float, yaw: float) -> float:
-    """Return the angle in radians (0..pi) between a gaze and the ray into the lens; NaN of NaN."""
-    # The value first: of two, min and max give the first where it is NaN.
+    """Return the angle (0..pi rad) between a gaze and the ray into the lens; NaN if unknown."""
+    # The value comes first because min and max return their first argument if it is NaN.
     return math.acos(max(min(math.cos(pitch) * math.cos(yaw), 1.0), -1.0))
 
 
 def arrow(pitch: float, yaw: float, length: float) -> tuple[float, float]:
-    """Return dx, dy in pixels (y down) of the arrow drawn for a gaze in the picture."""
+    """Return dx, dy in pixels (y down) of the arrow that shows a gaze in the image."""
     return length * math.sin(yaw) * math.cos(pitch), -length * math.sin(pitch)

@@ -1,7 +1,8 @@
-"""The networks of MobileGaze and L2CS-Net, written from their tensors' names and shapes.
+"""The networks of MobileGaze and L2CS-Net in torch, written from their tensor names and shapes.
 
-Needs torch. Each takes (N, 3, H, W) float32 RGB, normalised by ImageNet's mean and deviation, and
-returns the logits (N, bins) of its ``fc_yaw`` and of its ``fc_pitch`` head, whatever these mean.
+Each takes (N, 3, H, W) float32 RGB, normalised by ImageNet's mean and standard deviation, and
+returns the logits (N, bins) of its ``fc_yaw`` and its ``fc_pitch`` head. Which of the two is
+horizontal depends on the weights.
 """
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from gaze_ros.core.networks import mobileone, resnet
 from gaze_ros.core.networks.mobilenetv2 import MobileNetV2
 from torch import nn
 
-#: What builds each network, untrained, for a number of bins.
+#: Function that builds each network, untrained, for a number of bins.
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
     'resnet18': resnet.resnet18,
     'resnet34': resnet.resnet34,
@@ -27,9 +28,9 @@ ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
 
 
 def build(architecture: str, bins: int) -> nn.Module:
-    """Return the network, untrained, with ``bins`` classes in each head.
+    """Return an untrained network with ``bins`` classes in each head.
 
-    :raises ModelError: if there is no such architecture.
+    :raises ModelError: if the architecture is unknown.
     """
     if architecture not in ARCHITECTURES:
         raise ModelError(

@@ -1,11 +1,11 @@
-"""MobileNetV2 (Sandler et al., CVPR 2018) with two heads; tensor names are torchvision's."""
+"""MobileNetV2 (Sandler et al., CVPR 2018) with two heads; tensor names as in torchvision."""
 import torch
 from torch import nn
 
-#: Channels of the first and of the last convolution.
+#: Output channels of the first and the last convolution.
 _FIRST, _LAST = 32, 1280
-#: Runs of blocks: expansion, output channels, how many, stride of the first.
-_RUNS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
+#: Groups of blocks: expansion, output channels, number of blocks, stride of the first.
+_GROUPS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
          (6, 160, 3, 2), (6, 320, 1, 1))
 
 
@@ -13,7 +13,7 @@ def _conv_norm_relu(
         inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
-        # Upstream's eps: torchvision's 1e-5 loads the same weights and computes something else.
+        # Upstream's eps: with torchvision's 1e-5 the weights load, but the outputs differ.
         nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01),
         nn.ReLU6(inplace=True))
 
@@ -37,16 +37,16 @@ class _InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """Backbone and the two heads.
+    """Backbone and two heads.
 
-    :param bins: classes of each head.
+    :param bins: classes per head.
     """
 
     def __init__(self, bins: int) -> None:
         super().__init__()
         layers = [_conv_norm_relu(3, _FIRST, 3, 2)]
         channels = _FIRST
-        for expansion, outputs, count, stride in _RUNS:
+        for expansion, outputs, count, stride in _GROUPS:
             for i in range(count):
                 layers.append(
                     _InvertedResidual(channels, outputs, 1 if i else stride, expansion))

@@ -1,18 +1,18 @@
-"""MobileOne (Vasu et al., CVPR 2023) as it infers: every block fused into one convolution."""
+"""MobileOne (Vasu et al., CVPR 2023) for inference: every block is fused into one convolution."""
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-#: Depthwise-pointwise pairs in stage 1 to 4, and the channels that the widths multiply.
+#: Depthwise-pointwise pairs in stages 1 to 4, and the channels that the widths multiply.
 _PAIRS = (2, 8, 10, 1)
 _BASE = (64, 128, 256, 512)
-#: Pairs with squeeze-excite at the end of each stage, where the network has it.
+#: Number of pairs with squeeze-excite at the end of each stage, if the network has it.
 _SQUEEZED = (0, 0, 5, 1)
 
 
 class _SqueezeExcite(nn.Module):
-    """Weights each channel by what the means of all channels say."""
+    """Scales each channel by a factor computed from the means of all channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class _SqueezeExcite(nn.Module):
 
 
 class _Fused(nn.Module):
-    """A convolution with bias, squeeze-excite where asked, and ReLU.
+    """A convolution with bias, optional squeeze-excite, and ReLU.
 
     ``reparam_conv`` is the checkpoint's name for the convolution.
     """
@@ -43,11 +43,11 @@ class _Fused(nn.Module):
 
 
 class MobileOne(nn.Module):
-    """Fused backbone and the two heads.
+    """Fused backbone and two heads.
 
-    :param widths: of stage 1 to 4, as multiples of 64, 128, 256 and 512 channels.
-    :param bins: classes of each head.
-    :param branches: convolutions side by side in each block of its unfused form, but in stage 0.
+    :param widths: of stages 1 to 4, as multiples of 64, 128, 256 and 512 channels.
+    :param bins: classes per head.
+    :param branches: parallel convolutions in each block of the unfused form, except in stage 0.
     :param squeeze: whether the last blocks have squeeze-excite.
     """
 

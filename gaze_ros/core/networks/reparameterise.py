@@ -1,7 +1,7 @@
-"""MobileOne as it is trained: which tensors that has, and how they fuse into those of mobileone.
+"""Fusing the weights of MobileOne as trained into those of :mod:`mobileone`.
 
-A block sums its branches: ``rbr_conv.N`` and the 1x1 ``rbr_scale``, each a convolution without
-bias and a batch normalisation, and ``rbr_skip``, a batch normalisation of the input itself.
+A block as trained sums its branches: ``rbr_conv.N`` and the 1x1 ``rbr_scale``, each a convolution
+without bias and a batch normalisation, and ``rbr_skip``, a batch normalisation of the input.
 """
 from collections.abc import Iterable, Mapping
 
@@ -9,17 +9,17 @@ from gaze_ros.core.networks.mobileone import MobileOne
 import torch
 from torch import nn
 
-#: BatchNorm2d's default, which upstream leaves.
+#: BatchNorm2d's default, which upstream uses.
 _EPS = 1e-5
 
 
 def is_unfused(names: Iterable[str]) -> bool:
-    """Return whether any of the tensors is a branch's."""
+    """Return whether any tensor belongs to a branch."""
     return any('.rbr_' in name for name in names)
 
 
 def unfused_shapes(net: MobileOne) -> dict[str, tuple[int, ...]]:
-    """Return the names and shapes of the tensors that fuse into those of ``net``."""
+    """Return names and shapes of the unfused tensors that fuse into those of ``net``."""
     shapes = {key: tuple(tensor.shape) for key, tensor in net.state_dict().items()
               if '.reparam_conv.' not in key}
     for name, conv in net.named_modules():
@@ -43,9 +43,9 @@ def unfused_shapes(net: MobileOne) -> dict[str, tuple[int, ...]]:
 
 
 def reparameterise(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the tensors with each block's branches summed into one convolution.
+    """Return the tensors with the branches of each block fused into one convolution.
 
-    :param state: floating point tensors as in unfused_shapes; those of no branch are kept.
+    :param state: floating point tensors as in unfused_shapes; other tensors are kept.
     """
     fused = {key: tensor for key, tensor in state.items() if '.rbr_' not in key}
     sums: dict[str, torch.Tensor] = {}
@@ -58,7 +58,7 @@ def reparameterise(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
         kernel = (_identity(largest) if branch.startswith('skip')
                   else state[norm.removesuffix('bn.') + 'conv.weight'])
         margin = (largest.shape[-1] - kernel.shape[-1]) // 2
-        # In float64: the rounding of the sums would be larger than that of the unfused network.
+        # In float64: in float32 the sums would add more rounding than the unfused network has.
         scale = state[f'{norm}weight'].double() / (variance.double() + _EPS).sqrt()
         kernel = nn.functional.pad(kernel.double(), [margin] * 4) * scale.view(-1, 1, 1, 1)
         bias = state[f'{norm}bias'].double() - state[f'{norm}running_mean'].double() * scale
@@ -69,7 +69,7 @@ def reparameterise(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
 
 
 def _identity(like: torch.Tensor) -> torch.Tensor:
-    """Return the kernel of the same shape that makes each channel itself."""
+    """Return a kernel of the same shape that maps each channel to itself."""
     outputs, depth, side, _ = like.shape
     kernel = torch.zeros(like.shape)
     channels = torch.arange(outputs)

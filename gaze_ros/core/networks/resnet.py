@@ -1,4 +1,4 @@
-"""ResNet (He et al., CVPR 2016) with two heads; tensor names and shapes are torchvision's."""
+"""ResNet (He et al., CVPR 2016) with two heads; tensor names and shapes as in torchvision."""
 from collections.abc import Sequence
 
 import torch
@@ -11,7 +11,7 @@ def _conv_norm(inputs: int, outputs: int, kernel: int, stride: int) -> tuple[nn.
 
 
 class _Block(nn.Module):
-    """A residual block; ``expansion`` output channels for each of its width."""
+    """A residual block; its output has ``expansion`` times ``width`` channels."""
 
     expansion = 1
 
@@ -26,7 +26,7 @@ class _Block(nn.Module):
 
 
 class BasicBlock(_Block):
-    """Two 3x3 convolutions, of ResNet-18 and -34."""
+    """Two 3x3 convolutions, as in ResNet-18 and -34."""
 
     def add_convolutions(self, inputs: int, width: int, stride: int) -> None:
         self.conv1, self.bn1 = _conv_norm(inputs, width, 3, stride)
@@ -39,7 +39,7 @@ class BasicBlock(_Block):
 
 
 class Bottleneck(_Block):
-    """1x1, 3x3, 1x1, of ResNet-50 and deeper; the stride is on the 3x3."""
+    """1x1, 3x3 and 1x1 convolutions, as in ResNet-50 and deeper; the 3x3 has the stride."""
 
     expansion = 4
 
@@ -56,11 +56,11 @@ class Bottleneck(_Block):
 
 
 class ResNet(nn.Module):
-    """Backbone and the two heads.
+    """Backbone and two heads.
 
     :param block: BasicBlock or Bottleneck.
-    :param blocks: how many in each of the four stages.
-    :param bins: classes of each head.
+    :param blocks: number of blocks in each of the four stages.
+    :param bins: classes per head.
     """
 
     def __init__(self, block: type, blocks: Sequence[int], bins: int) -> None:

@@ -1,1 +1,1 @@
-"""From an image to everybody's gaze: the engine, its worker threads, hot swapping."""
+"""From an image to the gaze of every face in it: engine, worker threads, hot swapping."""

@@ -1,4 +1,4 @@
-"""One picture in, everybody's gaze out: the same for the nodes and for files."""
+"""The gaze engine: takes an image, returns the gaze of every face in it; nodes and CLI use it."""
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from inspect import signature
@@ -29,24 +29,24 @@ import numpy as np
 
 _log = logging.getLogger(__name__)
 
-#: The parameters that a detector, and those that a model is loaded by.
+#: Parameters whose change reloads the detector, and those whose change reloads the gaze model.
 DETECTOR_PARAMETERS = frozenset({'detector', 'detector_weight', 'threads'})
 ESTIMATOR_PARAMETERS = frozenset({'model', *(field.name for field in fields(Settings))})
 
-#: Pictures a detector is warmed up with, 4:3 and 16:9: it may be made ready for a shape when it
-#: first sees it.
+#: Image sizes that the detector is warmed up with, 4:3 and 16:9: some detectors initialise once
+#: for each image shape.
 _WARM_UP_SIZES = (640, 480), (1280, 720)
 
 
 @dataclass
 class Models:
-    """A detector, a model or both; None for the one that is not to change."""
+    """A detector, a gaze model or both; None for the one that does not change."""
 
     detector: Optional[Detector] = None
     estimator: Optional[Estimator] = None
 
     def warm_up(self) -> None:
-        """Run each once, so that the first picture is not the slowest."""
+        """Run each once, so that the first image is not the slowest."""
         for width, height in _WARM_UP_SIZES:
             black = np.zeros((height, width, 3), np.uint8)
             if self.detector is not None:
@@ -57,36 +57,37 @@ class Models:
                 black, [Face(((width - side) / 2, (height - side) / 2, side, side), 1.0)])
 
     def close(self) -> None:
-        """Free what was loaded."""
-        for part in (self.detector, self.estimator):
-            if part is not None:
-                part.close()
+        """Free the loaded models."""
+        for model in (self.detector, self.estimator):
+            if model is not None:
+                model.close()
 
 
 def load_models(
         values: Mapping[str, Value],
         changed: Collection[str] = DETECTOR_PARAMETERS | ESTIMATOR_PARAMETERS) -> Models:
-    """Load the parts that some parameters concern.
+    """Load the detector and the gaze model if parameters they depend on have changed.
 
     :param values: of all parameters of the gaze node.
-    :param changed: names of those parameters.
+    :param changed: names of the changed parameters; default: load both.
     :raises ModelError: if the detector or the model cannot be loaded; nothing stays loaded.
     """
-    parts = Models()
+    models = Models()
     try:
         if not DETECTOR_PARAMETERS.isdisjoint(changed):
-            parts.detector = create_detector(
+            models.detector = create_detector(
                 values['detector'], weight=values['detector_weight'], threads=values['threads'])
         if not ESTIMATOR_PARAMETERS.isdisjoint(changed):
-            parts.estimator = create_estimator(values['model'], Settings(**{
+            models.estimator = create_estimator(values['model'], Settings(**{
                 field.name: values[field.name] for field in fields(Settings)}))
     except BaseException:
-        parts.close()
+        models.close()
         raise
-    return parts
+    return models
 
 
-#: Parameters that can change, and the attributes they are: of the engine, or of a part of it.
+#: Parameters that can change at runtime, and the attributes that hold them: (member, attribute),
+#: with '' for an attribute of the engine itself.
 _ATTRIBUTES = {
     **{name: (('', name),) for name in (
         'min_score', 'max_faces', 'detect_interval', 'looking_at_camera_angle',
@@ -98,9 +99,9 @@ _ATTRIBUTES = {
 
 
 class PendingParameters:
-    """The newest value of each parameter that changed, until it is taken.
+    """Parameter changes from any thread, kept until the engine applies them.
 
-    :ivar forgetting: whether all tracks are to be forgotten.
+    :ivar reset_tracks: whether all tracks are to be dropped.
     """
 
     def __init__(self) -> None:
@@ -109,58 +110,61 @@ class PendingParameters:
         self._lock = Lock()
 
     def add(self, values: Mapping[str, Value]) -> None:
-        """Leave values, from any thread; of parameters that are none of an engine's, too."""
+        """Queue new values, from any thread; those of other parameters are ignored."""
         with self._lock:
             self._values.update(values)
 
     def apply(self, engine: Any) -> None:
-        """Give an engine those that are its own, in the thread that works with it."""
+        """Set the queued values on an engine; only in the thread that runs its detection."""
         if self.reset_tracks:
             self.reset_tracks = False
-            engine.tracker.forget()
-            engine.follower, engine.schedule = OpticalFlowTracker(), DetectionScheduler()
+            engine.tracker.reset()
+            engine.optical_flow, engine.scheduler = OpticalFlowTracker(), DetectionScheduler()
         if not self._values:
             return
         with self._lock:
             values, self._values = self._values, {}
         for name, value in values.items():
-            for part, attribute in _ATTRIBUTES.get(name, ()):
-                setattr(getattr(engine, part) if part else engine, attribute, value)
+            for member, attribute in _ATTRIBUTES.get(name, ()):
+                setattr(getattr(engine, member) if member else engine, attribute, value)
 
 
-#: Faces are looked for down to this share of min_score: a face that turns away or is half hidden
-#: still goes on with its track. What starts none is left out.
+#: The detector runs with this share of min_score: a face that turns away or is half hidden then
+#: continues its track. Such a face does not start a track.
 _LOW_SCORES = 0.5
 
 
 class Engine:
-    """Detects or follows, tracks, estimates and smooths the faces of one stream.
+    """Detects, tracks and estimates the faces of one image stream, and smooths their gaze.
 
-    It has two halves that share nothing: :meth:`find` and :meth:`gaze`. Each is to be called by
-    one thread at a time, with the pictures in their order; the halves may be in two threads, so
-    that faces of the next picture are looked for while those of this one are estimated.
+    It has two stages that share no state: :meth:`detect` and :meth:`estimate`. Call each from one
+    thread at a time, with the images in order. The stages may run in two threads, so that the
+    next image is in detection while this one is in estimation.
 
-    The attributes may be changed at any time, from any thread; each picture takes them as they are
-    when its half begins.
+    The attributes may be changed at any time, from any thread; each stage reads them when it
+    starts with an image.
 
-    Of the half that finds:
+    Detection stage:
 
-    :ivar tracker: gives faces their ids; ``follower`` and ``schedule`` likewise.
-    :ivar min_score: faces scored lower are left out, 0..1, save for those half as good that go on
-        with a track. The detector's own is set by it.
-    :ivar max_faces: the largest faces are kept; 0 for all.
-    :ivar detect_interval: the detector runs on every so many pictures, and the faces are followed
-        in between; 0 for as often as it may take a third of the time between two pictures.
+    :ivar tracker: assigns track ids to faces.
+    :ivar optical_flow: tracks faces between two detections.
+    :ivar scheduler: selects the images that the detector runs on.
+    :ivar min_score: faces with a lower score are dropped, 0..1, except those of half that score
+        that continue a track. It sets the detector's own threshold.
+    :ivar max_faces: only the largest faces are kept; 0 for all.
+    :ivar detect_interval: the detector runs every N images, and optical flow tracks the faces in
+        between; 0: adaptive, so that detection takes a third of the time between two images.
 
-    Of the half that gazes:
+    Estimation stage:
 
-    :ivar smoother: of the angles and of the heads.
-    :ivar looking_at_camera_angle: radians from the lens below which a gaze counts as at it;
-        ``looking_at_camera_hysteresis`` (radians) and ``looking_at_camera_dwell`` (seconds): see
+    :ivar smoother: filters the angles and the head poses.
+    :ivar looking_at_camera_angle: angle to the lens in radians below which a gaze counts as
+        looking at the camera; ``looking_at_camera_hysteresis`` (radians) and
+        ``looking_at_camera_dwell`` (seconds): see
         :class:`gaze_ros.core.attention.debounce.LookingAtCamera`.
-    :ivar interpupillary_distance: how far apart everybody's eyes are, meters; ranges go by it.
-    :ivar horizontal_fov: radians, assumed where no calibration is known or fits the picture.
-    :ivar calibration: of the camera, or None where unknown.
+    :ivar interpupillary_distance: assumed for everybody, meters; ranges are proportional to it.
+    :ivar horizontal_fov: radians, assumed if no calibration is known or fits the image.
+    :ivar calibration: of the camera, or None if unknown.
     """
 
     def __init__(
@@ -184,149 +188,149 @@ class Engine:
         self.looking_at_camera_angle = looking_at_camera_angle
         self.looking_at_camera_hysteresis = looking_at_camera_hysteresis
         self.looking_at_camera_dwell = looking_at_camera_dwell
-        self._at_camera = LookingAtCamera()
+        self._looking_at_camera = LookingAtCamera()
         self.interpupillary_distance = interpupillary_distance
         self.horizontal_fov = horizontal_fov
         self.calibration: Optional[Calibration] = None
-        #: Whether the last picture's rays went by the calibration; None before the first.
+        #: Whether the last image's rays were computed from the calibration; None before the first.
         self.calibrated: Optional[bool] = None
         self._log_throttle = LogThrottle()
 
     @property
     def description(self) -> str:
-        """What does the work, for the log: model, runtime, device, precision, detector."""
+        """Model, runtime, device, precision and detector, for the log."""
         estimator = self._estimator.newest
         return (f'model {estimator.name} ({estimator.running}), '
                 f'faces by {self._detector.newest.name}')
 
     @property
     def detector(self) -> Detector:
-        """What finds faces."""
+        """The face detector in use."""
         return self._detector.current
 
     @property
     def estimator(self) -> Estimator:
-        """What tells the gaze."""
+        """The gaze estimator in use."""
         return self._estimator.current
 
-    def swap_models(self, parts: Models) -> None:
-        """Go on with another detector or model from the next picture on; the old one is closed.
+    def swap_models(self, models: Models) -> None:
+        """Replace the detector or the model from the next image on, and close the old one.
 
-        From any thread, as often as need be.
+        May be called from any thread, any number of times.
 
-        :param parts: they belong to the engine from here on.
+        :param models: the engine takes ownership of them.
         """
-        if parts.detector is not None:
-            self._detector.replace(parts.detector)
-        if parts.estimator is not None:
-            self._estimator.replace(parts.estimator)
+        if models.detector is not None:
+            self._detector.replace(models.detector)
+        if models.estimator is not None:
+            self._estimator.replace(models.estimator)
 
     def set_parameters(self, values: Mapping[str, Value]) -> None:
-        """Take new values of parameters before the next picture, from any thread."""
+        """Set parameters before the next image; from any thread."""
         self._pending.add(values)
 
     def reset_tracks(self) -> int:
-        """Forget all tracks before the next picture: everybody in it gets an id never given.
+        """Drop all tracks before the next image: every face in it gets a new, unused id.
 
-        From any thread.
+        May be called from any thread.
 
-        :returns: how many tracks there are at present.
+        :returns: the number of tracks at present.
         """
         self._pending.reset_tracks = True
         return len(self.tracker)
 
     def warm_up(self) -> None:
-        """Run the detector and the model once, so that the first picture is not the slowest.
+        """Run the detector and the model once, so that the first image is not the slowest.
 
-        Tracks, schedule and smoothing do not learn of it.
+        Tracks, detection schedule and smoothing are not affected.
         """
         Models(self.detector, self.estimator).warm_up()
 
-    def process(self, bgr: np.ndarray, stamp: float) -> FrameGaze:
-        """Return the gazes of a picture, largest face first: both halves in one.
+    def process(self, image: np.ndarray, stamp: float) -> FrameGaze:
+        """Return the gazes in an image, largest face first: both stages in one call.
 
-        :param bgr: (H, W, 3) uint8.
+        :param image: (H, W, 3) uint8 BGR.
         :param stamp: capture time in seconds, of any epoch.
         """
-        return self.estimate(self.detect(bgr, stamp))
+        return self.estimate(self.detect(image, stamp))
 
-    def detect(self, bgr: np.ndarray, stamp: float) -> TrackedFaces:
-        """Return who is in a picture, largest face first.
+    def detect(self, image: np.ndarray, stamp: float) -> TrackedFaces:
+        """Return the tracked faces in an image, largest face first.
 
-        :param bgr: (H, W, 3) uint8; must not change until :meth:`gaze` is done with it.
+        :param image: (H, W, 3) uint8 BGR; must not change until :meth:`estimate` has returned.
         :param stamp: capture time in seconds, of any epoch.
         """
         start = perf_counter()
         detector = self._detector.acquire()
         self._pending.apply(self)
-        detecting = self.scheduler.should_detect(self.detect_interval, bgr.shape, stamp)
+        detecting = self.scheduler.should_detect(self.detect_interval, image.shape, stamp)
         if detecting:
             detector.min_score = _LOW_SCORES * self.min_score
-            faces = detector.detect(bgr)
+            faces = detector.detect(image)
             self.scheduler.report_duration(perf_counter() - start)
         else:
-            faces = self.optical_flow.track(bgr)
-        tracked = self._tracked(faces, bgr, stamp)
+            faces = self.optical_flow.track(image)
+        tracked = self._track(faces, image, stamp)
         if detecting and self.scheduler.tracks_between:
-            self.optical_flow.start(bgr, [face for _, face in tracked])
+            self.optical_flow.start(image, [face for _, face in tracked])
         return TrackedFaces(
-            bgr, stamp, tracked[:self.max_faces or None], perf_counter() - start)
+            image, stamp, tracked[:self.max_faces or None], perf_counter() - start)
 
-    def estimate(self, sighting: TrackedFaces) -> FrameGaze:
-        """Return where those who were found look, in their order.
+    def estimate(self, detection: TrackedFaces) -> FrameGaze:
+        """Return the gazes of tracked faces, in their order.
 
-        :param sighting: what :meth:`find` returned; it is not changed.
+        :param detection: as returned by :meth:`detect`; it is not modified.
         """
         start = perf_counter()
-        height, width = sighting.image.shape[:2]
+        height, width = detection.image.shape[:2]
         estimator = self._estimator.acquire()
-        estimates = estimator.estimate(sighting.image, [face for _, face in sighting.tracked])
+        estimates = estimator.estimate(detection.image, [face for _, face in detection.tracked])
         estimated = perf_counter()
-        self.smoother.prune(sighting.stamp)
+        self.smoother.prune(detection.stamp)
         faces = [
             face if face.landmarks is not None else replace(face, landmarks=estimate.landmarks)
-            for (_, face), estimate in zip(sighting.tracked, estimates)]
+            for (_, face), estimate in zip(detection.tracked, estimates)]
         lens, calibrated = lens_for(self.calibration, width, height, self.horizontal_fov)
         self.calibrated = calibrated
-        by = "the camera's calibration" if calibrated else (
-            f'horizontal_fov, {self.horizontal_fov:g} rad: no calibration is known that fits '
-            f'pictures of {width}x{height}')
-        if self._log_throttle.should_log(by):
-            _log.info('directions and distances go by %s', by)
+        basis = "the camera's calibration" if calibrated else (
+            f'horizontal_fov, {self.horizontal_fov:g} rad: no calibration fits images of '
+            f'{width}x{height}')
+        if self._log_throttle.should_log(basis):
+            _log.info('directions and distances are computed from %s', basis)
         heads = estimate_head_poses(faces, lens, calibrated, self.interpupillary_distance)
         gazes = [
-            self._gaze(track_id, *parts, sighting.stamp)
-            for (track_id, _), *parts in zip(sighting.tracked, faces, estimates, heads)]
-        at_camera = self._at_camera.update(
-            {g.track_id: angle_to_lens(g.pitch, g.yaw) for g in gazes}, sighting.stamp,
+            self._smoothed_gaze(track_id, *values, detection.stamp)
+            for (track_id, _), *values in zip(detection.tracked, faces, estimates, heads)]
+        at_camera = self._looking_at_camera.update(
+            {g.track_id: angle_to_lens(g.pitch, g.yaw) for g in gazes}, detection.stamp,
             self.looking_at_camera_angle, self.looking_at_camera_hysteresis,
             self.looking_at_camera_dwell)
         for gaze in gazes:
             gaze.looking_at_camera = gaze.track_id in at_camera
-        return FrameGaze(width, height, estimator.name, gazes, sighting.detection_time,
+        return FrameGaze(width, height, estimator.name, gazes, detection.detection_time,
                          estimated - start, calibrated)
 
     def close(self) -> None:
-        """Free the detector and the model; no picture may follow."""
+        """Free the detector and the model; the engine must not be used afterwards."""
         self._detector.close()
         self._estimator.close()
 
-    def _tracked(self, faces: list[Face], bgr: np.ndarray, stamp: float
-                 ) -> list[tuple[str, Face]]:
+    def _track(self, faces: list[Face], image: np.ndarray, stamp: float
+               ) -> list[tuple[str, Face]]:
         """Return the faces that have an id, largest first."""
-        height, width = bgr.shape[:2]
-        seen = []
+        height, width = image.shape[:2]
+        visible = []
         for face in faces:
             _, _, w, h = face.clipped(width, height)
             if w and h:
-                seen.append((w * h, face))
-        seen.sort(key=lambda pair: -pair[0])
-        faces = [face for _, face in seen]
+                visible.append((w * h, face))
+        visible.sort(key=lambda pair: -pair[0])
+        faces = [face for _, face in visible]
         ids = self.tracker.update(faces, stamp, self.min_score, (height, width))
         return [(track_id, face) for track_id, face in zip(ids, faces) if track_id]
 
-    def _gaze(self, track_id: str, face: Face, estimate: Estimate, head: HeadPose, stamp: float
-              ) -> Gaze:
+    def _smoothed_gaze(self, track_id: str, face: Face, estimate: Estimate, head: HeadPose,
+                       stamp: float) -> Gaze:
         pitch, yaw = self.smoother.update(track_id, estimate.pitch, estimate.yaw, stamp)
         distance, orientation = self.smoother.update_head(
             track_id, head.range, head.orientation, stamp)
@@ -342,12 +346,12 @@ class Engine:
 def create_engine(values: Mapping[str, Value]) -> Engine:
     """Return an engine with its detector and its model loaded.
 
-    :param values: of the parameters of :data:`gaze_ros.core.parameters.GAZE`; what is not there
-        is at its default.
+    :param values: of the parameters of :data:`gaze_ros.core.parameters.GAZE`; missing ones have
+        their defaults.
     :raises ModelError: if the detector or the model cannot be loaded.
     """
     v = {spec.name: spec.default for spec in GAZE} | dict(values)
-    parts = load_models(v)
-    return Engine(parts.detector, parts.estimator, **{
-        name: v[name] for name, one in signature(Engine).parameters.items()
-        if one.kind is one.KEYWORD_ONLY})
+    models = load_models(v)
+    return Engine(models.detector, models.estimator, **{
+        name: v[name] for name, parameter in signature(Engine).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY})

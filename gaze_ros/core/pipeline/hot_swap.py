@@ -1,47 +1,47 @@
-"""Putting a new part in place of one that a thread works with."""
+"""Replacing a component, such as a model, while another thread uses it."""
 from threading import Lock
 from typing import Generic, Optional, Protocol, TypeVar
 
 
 class Closable(Protocol):
-    """What holds a model, a device or a file."""
+    """A component that holds a model, a device or a file."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release it."""
 
 
 T = TypeVar('T', bound=Closable)
 
 
 class HotSwap(Generic[T]):
-    """A part that one thread uses and any thread may replace.
+    """A component that one thread uses and any thread may replace.
 
-    The one replaced is closed by the thread that uses it, between two uses. Of those that it has
-    not come to use the newest is kept, and the others are closed.
+    The using thread closes the replaced component between two uses. If several replacements
+    arrive between two uses, only the newest is used; the others are closed at once.
 
-    :param part: the first one.
+    :param component: the first one.
     """
 
-    def __init__(self, part: T) -> None:
-        self.current = part
+    def __init__(self, component: T) -> None:
+        self.current = component
         self._next: Optional[T] = None
         self._lock = Lock()
 
     @property
     def newest(self) -> T:
-        """The part that was put in last, in use or about to be."""
+        """The most recently set component, whether in use or pending."""
         with self._lock:
             return self.current if self._next is None else self._next
 
-    def replace(self, part: T) -> None:
-        """Replace the part before its next use."""
+    def replace(self, component: T) -> None:
+        """Replace the component before its next use; from any thread."""
         with self._lock:
-            unused, self._next = self._next, part
+            unused, self._next = self._next, component
         if unused is not None:
             unused.close()
 
     def acquire(self) -> T:
-        """Return the part to use now, in the thread that uses it."""
+        """Return the component to use now; only for the thread that uses it."""
         if self._next is None:
             return self.current
         with self._lock:
@@ -50,9 +50,9 @@ class HotSwap(Generic[T]):
         return self.current
 
     def close(self) -> None:
-        """Close what is in use and what was to be; the thread that uses them has ended."""
+        """Close the current and any pending component; the using thread must have stopped."""
         with self._lock:
             unused, self._next = self._next, None
-        for part in (self.current, unused):
-            if part is not None:
-                part.close()
+        for component in (self.current, unused):
+            if component is not None:
+                component.close()

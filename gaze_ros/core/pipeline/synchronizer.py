@@ -1,31 +1,31 @@
-"""Bringing a picture and its result together by their stamp."""
+"""Pairing each image with its result by equal stamps."""
 from collections import deque, OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
 from time import monotonic
 from typing import Generic, Optional, TypeVar
 
-Image = TypeVar('Picture')
+Image = TypeVar('Image')
 Result = TypeVar('Result')
 
-#: Bytes of pictures kept until their result comes: 9 s of 640x480, 1.3 s of 1920x1080 at 30 Hz.
+#: Bytes of images kept until their result arrives: 9 s of 640x480, 1.3 s of 1920x1080 at 30 Hz.
 _MEMORY = 256_000_000
-#: Pictures kept at least, however large, and at most.
-_FEWEST, _MOST = 4, 300
+#: Fewest and most images kept, whatever their size.
+_MIN_IMAGES, _MAX_IMAGES = 4, 300
 
-#: Seconds without a pair after which results are not to wait for their pictures any more.
-_PATIENCE = 1.0
+#: Seconds without a pair after which results no longer wait for their images.
+_TIMEOUT = 1.0
 
 
 class ExactTimeSynchronizer(Generic[Image, Result]):
-    """Keeps pictures until their result comes, and results until their picture comes.
+    """Keeps images until their result arrives, and results until their image arrives.
 
-    Results come in the order of their pictures: a pair made drops all that came before it,
-    whatever the stamps say. They may jump, back or ahead, or stand still.
+    Results arrive in the order of their images: a complete pair drops everything received before
+    it, whatever the stamps are. Stamps may jump back or ahead, or stand still.
 
-    :ivar capacity: pictures kept at most; the oldest goes first. It bounds memory, and the
-        latency that can be matched: capacity / frame rate. May be changed.
-    :ivar late: results whose picture had already gone.
+    :ivar capacity: maximum images kept; the oldest is dropped first. It bounds the memory, and
+        the latency that can be matched: capacity / frame rate. May be changed.
+    :ivar late: count of results whose image had already been dropped.
     """
 
     def __init__(self, capacity: int = 16) -> None:
@@ -34,91 +34,90 @@ class ExactTimeSynchronizer(Generic[Image, Result]):
         self._lock = Lock()
         self._images: OrderedDict[Hashable, Image] = OrderedDict()
         self._results: OrderedDict[Hashable, Result] = OrderedDict()
-        #: Stamps of pictures that went without a result.
-        self._dropped: deque[Hashable] = deque(maxlen=_MOST)
+        #: Stamps of images that were dropped without a result.
+        self._dropped: deque[Hashable] = deque(maxlen=_MAX_IMAGES)
 
     def set_image_size(self, nbytes: int) -> None:
-        """Keep as many pictures of so many bytes as there is memory for, 4 to 300."""
-        self.capacity = max(_FEWEST, min(_MOST, _MEMORY // max(1, nbytes)))
+        """Set the capacity to what fits into memory for images of nbytes each, 4 to 300."""
+        self.capacity = max(_MIN_IMAGES, min(_MAX_IMAGES, _MEMORY // max(1, nbytes)))
 
-    def add_image(self, stamp: Hashable, picture: Image
-                    ) -> Optional[tuple[Image, Result]]:
-        """Return the pair the picture completes, or None."""
+    def add_image(self, stamp: Hashable, image: Image) -> Optional[tuple[Image, Result]]:
+        """Return the pair that the image completes, or None."""
         with self._lock:
             if stamp in self._results:
-                # Those of the pictures before it have come, too, or never will.
+                # The results of earlier images have arrived as well, or never will.
                 self._images.clear()
-                return picture, _take(self._results, stamp)
-            self._dropped.extend(self._keep(self._images, stamp, picture))
+                return image, _pop_through(self._results, stamp)
+            self._dropped.extend(self._store(self._images, stamp, image))
             return None
 
     def add_result(self, stamp: Hashable, result: Result) -> Optional[tuple[Image, Result]]:
-        """Return the pair the result completes, or None."""
+        """Return the pair that the result completes, or None."""
         with self._lock:
             if stamp in self._images:
                 self._results.clear()
-                return _take(self._images, stamp), result
+                return _pop_through(self._images, stamp), result
             if stamp in self._dropped:
                 self.late += 1
-            self._keep(self._results, stamp, result)
+            self._store(self._results, stamp, result)
             return None
 
-    def _keep(self, kept: OrderedDict, stamp: Hashable, item: object) -> list[Hashable]:
-        """Keep an item; return the stamps of those that had to go for it."""
-        kept.pop(stamp, None)
-        kept[stamp] = item
-        return [kept.popitem(last=False)[0] for _ in range(len(kept) - self.capacity)]
+    def _store(self, queue: OrderedDict, stamp: Hashable, item: object) -> list[Hashable]:
+        """Store an item; return the stamps of those dropped to make room."""
+        queue.pop(stamp, None)
+        queue[stamp] = item
+        return [queue.popitem(last=False)[0] for _ in range(len(queue) - self.capacity)]
 
 
-def _take(kept: OrderedDict, stamp: Hashable) -> object:
-    """Take an item out, and drop all that came before it."""
+def _pop_through(queue: OrderedDict, stamp: Hashable) -> object:
+    """Remove and return an item; drop all items stored before it."""
     while True:
-        key, item = kept.popitem(last=False)
+        key, item = queue.popitem(last=False)
         if key == stamp:
             return item
 
 
 class TimeoutSynchronizer(Generic[Image, Result]):
-    """Gives each result with its picture, or without where pictures do not come.
+    """Calls back with each result and its image, or without it if no images arrive.
 
-    Results wait for theirs while some come: after a second without a pair (nobody publishes them,
-    or none arrives, or their stamps are others) none does, until there is a pair again. What is
-    given is newer each time.
+    Results wait for their image as long as pairs complete. After one second without a pair (no
+    publisher, no messages, or other stamps) results are passed on at once, without an image,
+    until a pair completes again. Each callback is for a newer stamp than the one before.
 
-    :param give: takes a picture, or None, and its result.
+    :param callback: takes an image, or None, and its result.
     """
 
-    def __init__(self, give: Callable[[tuple[Optional[Image], Result]], None]) -> None:
-        self._callback = give
+    def __init__(self, callback: Callable[[tuple[Optional[Image], Result]], None]) -> None:
+        self._callback = callback
         self._synchronizer: ExactTimeSynchronizer[Image, Result] = ExactTimeSynchronizer()
         self._lock = Lock()
-        self._paired = monotonic()
-        #: The newest stamp whose result was given without its picture.
-        self._alone: Optional[Hashable] = None
+        self._last_pair_time = monotonic()
+        #: The newest stamp whose result was passed on without its image.
+        self._last_unpaired: Optional[Hashable] = None
 
-    def add_image(self, stamp: Hashable, picture: Image, nbytes: int) -> None:
-        """Take a picture of so many bytes."""
+    def add_image(self, stamp: Hashable, image: Image, nbytes: int) -> None:
+        """Add an image that occupies nbytes."""
         with self._lock:
             self._synchronizer.set_image_size(nbytes)
-            self._hand_on(stamp, self._synchronizer.add_image(stamp, picture))
+            self._emit(stamp, self._synchronizer.add_image(stamp, image))
 
     def add_result(self, stamp: Hashable, result: Result) -> None:
-        """Take a result."""
+        """Add a result."""
         with self._lock:
-            if self._alone is not None and stamp < self._alone:
-                self._alone = None  # another time has begun: a bag again
+            if self._last_unpaired is not None and stamp < self._last_unpaired:
+                self._last_unpaired = None  # time jumped back: a bag was restarted
             pair = self._synchronizer.add_result(stamp, result)
-            if pair is None and monotonic() - self._paired > _PATIENCE:
-                self._alone = stamp
+            if pair is None and monotonic() - self._last_pair_time > _TIMEOUT:
+                self._last_unpaired = stamp
                 self._callback((None, result))
             else:
-                self._hand_on(stamp, pair)
+                self._emit(stamp, pair)
 
-    def _hand_on(self, stamp: Hashable, pair: Optional[tuple[Image, Result]]) -> None:
+    def _emit(self, stamp: Hashable, pair: Optional[tuple[Image, Result]]) -> None:
         if pair is None:
             return
-        self._paired = monotonic()
-        if self._alone is None or self._alone < stamp:
+        self._last_pair_time = monotonic()
+        if self._last_unpaired is None or self._last_unpaired < stamp:
             self._callback(pair)
-        elif self._alone == stamp:
-            self._alone = None
+        elif self._last_unpaired == stamp:
+            self._last_unpaired = None

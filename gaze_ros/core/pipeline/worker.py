@@ -1,4 +1,4 @@
-"""A thread that works on the newest things it was given."""
+"""A worker thread with a bounded queue that drops the oldest items first."""
 from collections import deque
 from collections.abc import Callable
 import math
@@ -11,14 +11,14 @@ from gaze_ros.core.diagnostics.stage_stats import StageStats
 
 T = TypeVar('T')
 
-#: Share of the newest measurement in the averages that auto goes by.
-_SHARE = 0.1
+#: Weight of the newest measurement in the averages that the ``auto`` queue depth uses.
+_SMOOTHING = 0.1
 
 
 class Mailbox(Generic[T]):
-    """Holds a few items in order; where there is no room, the oldest goes for the newest.
+    """A bounded queue; if it is full, the oldest item is dropped for the newest.
 
-    :ivar depth: items held at most, at least 1; may be changed.
+    :ivar depth: maximum items held, at least 1; may be changed.
     """
 
     def __init__(self, depth: int = 1) -> None:
@@ -28,7 +28,7 @@ class Mailbox(Generic[T]):
         self._closed = False
 
     def put(self, item: T) -> int:
-        """Leave an item; return how many that nobody had taken were dropped for it."""
+        """Add an item; return how many waiting items were dropped for it."""
         dropped = 0
         with self._condition:
             while len(self._items) >= self.depth:
@@ -39,14 +39,14 @@ class Mailbox(Generic[T]):
         return dropped
 
     def take(self) -> Optional[T]:
-        """Wait for an item and return the oldest held, or None once closed."""
+        """Wait for an item and return the oldest one, or None once closed."""
         with self._condition:
             while not self._items and not self._closed:
                 self._condition.wait()
             return None if self._closed else self._items.popleft()
 
     def close(self) -> None:
-        """Let the reader go; items left are dropped."""
+        """Wake the reader and drop all waiting items."""
         with self._condition:
             self._closed = True
             self._items.clear()
@@ -54,68 +54,68 @@ class Mailbox(Generic[T]):
 
 
 class Worker(Generic[T]):
-    """Does one thing at a time; what comes meanwhile waits in a mailbox, the newest winning.
+    """Processes one item at a time in its own thread; new items wait in a mailbox.
 
-    An item that fails costs itself only. What failed is told once, until something else does,
-    and a few times a minute at most.
+    A failed item is dropped; the thread goes on with the next one. Each kind of error is reported
+    once, and again only after a minute without it.
 
     :param name: of the thread.
-    :param work: what is done with an item.
-    :param stage: counts the items dropped: replaced before their turn, or failed. Whoever gives
-        items counts that they came, and the work that they are done.
-    :param tell: takes the reason of a failure.
-    :param queue_depth: how many items may wait, as the parameter of that name has it. ``auto`` is as many
-        of 1, 2 and 4 as can be worked off before the next one comes: hiccups cost a fast stage
-        nothing, and a slow one has no queue to be late by.
+    :param work: processes one item.
+    :param stage: counts the dropped items: replaced while waiting, or failed. The caller of
+        :meth:`submit` counts received items, and ``work`` counts processed ones.
+    :param report_error: takes the reason of a failure.
+    :param queue_depth: maximum items waiting, as the parameter of that name. ``auto``: 1, 2 or 4,
+        the most that can be processed within one period. So a fast stage survives hiccups
+        without drops, and a slow one has no queue that adds latency.
     """
 
     def __init__(self, name: str, work: Callable[[T], None], stage: StageStats,
-                 tell: Callable[[str], None], queue_depth: str = 'auto') -> None:
+                 report_error: Callable[[str], None], queue_depth: str = 'auto') -> None:
         self._work = work
         self._stage = stage
-        self._report_error = tell
+        self._report_error = report_error
         self._log_throttle = LogThrottle()
         self._mailbox: Mailbox[T] = Mailbox()
         self.set_queue_depth(queue_depth)
-        self._came = 0.0
+        self._last_submit = 0.0
         self._period = 0.0
-        self._taken = 0.0
+        self._work_time = 0.0
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     @property
     def queue_depth(self) -> int:
-        """How many items may wait at present."""
+        """Maximum items waiting at present."""
         return self._mailbox.depth
 
     def set_queue_depth(self, queue_depth: str) -> None:
-        """Let so many items wait from the next one on, from any thread.
+        """Set the maximum queue length from the next item on; from any thread.
 
-        :param queue_depth: as the parameter of that name has it.
+        :param queue_depth: as the parameter of that name.
         """
-        self._fixed = 0 if queue_depth == 'auto' else int(queue_depth)
-        self._mailbox.depth = self._fixed or 1
+        self._fixed_depth = 0 if queue_depth == 'auto' else int(queue_depth)
+        self._mailbox.depth = self._fixed_depth or 1
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the thread."""
         self._thread.start()
 
     def submit(self, item: T) -> None:
-        """Leave an item to be worked on, from any thread; the oldest may go for it."""
+        """Queue an item, from any thread; the oldest one may be dropped for it."""
         now = monotonic()
-        if self._came:
-            # A pause is no pace: after one, a slow stage is not to be given a deep queue.
+        if self._last_submit:
+            # A pause does not change the rate: a slow stage must not get a deep queue after one.
             self._period = _average(
-                self._period, min(now - self._came, 2 * self._period or math.inf))
-        self._came = now
+                self._period, min(now - self._last_submit, 2 * self._period or math.inf))
+        self._last_submit = now
         for _ in range(self._mailbox.put(item)):
             self._stage.dropped('newer')
 
     def request_stop(self) -> None:
-        """Tell the thread to end after what it does."""
+        """Ask the thread to stop after the current item."""
         self._mailbox.close()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread, in seconds; return whether it has ended, or never began."""
+        """Wait up to timeout seconds; return whether the thread has stopped or never started."""
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -130,20 +130,21 @@ class Worker(Generic[T]):
                 self._stage.failed(reason := str(e) or type(e).__name__)
                 if self._log_throttle.should_log(reason):
                     self._report_error(reason)
-            # Else a picture would live on until the next one comes.
+            # Release the image now, not when the next one arrives.
             item = None
-            self._taken = _average(self._taken, monotonic() - start)
-            self._mailbox.depth = self._fixed or affordable_queue_depth(self._taken, self._period)
+            self._work_time = _average(self._work_time, monotonic() - start)
+            self._mailbox.depth = self._fixed_depth or affordable_queue_depth(
+                self._work_time, self._period)
 
 
 def affordable_queue_depth(work: float, period: float) -> int:
-    """Return how deep a queue is worked off within one period: 4, 2 or 1.
+    """Return the deepest queue that is processed within one period: 4, 2 or 1.
 
-    :param work: seconds an item takes.
+    :param work: seconds of processing per item.
     :param period: seconds from one item to the next.
     """
     return next((depth for depth in (4, 2) if depth * work <= period), 1)
 
 
 def _average(average: float, value: float) -> float:
-    return average + _SHARE * (value - average) if average else value
+    return average + _SMOOTHING * (value - average) if average else value

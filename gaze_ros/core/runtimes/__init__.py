@@ -1,7 +1,7 @@
-"""What runs a network: torch, OpenVINO, ONNX Runtime or Core ML, behind one call.
+"""Inference runtimes (torch, OpenVINO, ONNX Runtime, Core ML) behind one interface.
 
-``network(*inputs) -> list of outputs``: float32 arrays, in the order of the model's own inputs and
-outputs. What is returned may be overwritten by the next call.
+``network(*inputs) -> list of outputs``: float32 arrays, in the order of the model's inputs and
+outputs. The next call may overwrite the returned arrays.
 """
 from collections.abc import Callable
 from importlib import import_module
@@ -11,22 +11,22 @@ import sys
 from typing import Optional, Protocol, TYPE_CHECKING, Union
 
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.runtimes.network_files import refuse
+from gaze_ros.core.runtimes.network_files import check_network_file
 from gaze_ros.core.system import import_errors
 import numpy as np
 
 if TYPE_CHECKING:
     from torch.nn import Module
 
-# openvino tells Google Analytics of every import, by a process forked from a thread: a robot is to
-# do neither. Without this package it takes a stub of its own.
+# openvino reports every import to Google Analytics, from a process that a thread forks: neither is
+# acceptable on a robot. Without this package openvino uses its own stub.
 sys.modules.setdefault('openvino_telemetry', None)
 
-#: How a file of a state dict may end; whatever else there is describes a whole network.
+#: Suffixes of state dict files; files with other suffixes describe a whole network.
 CHECKPOINTS = ('.pt', '.pth', '.pkl', '.ckpt', '.safetensors')
 
-#: Name of each runtime, fastest on a CPU first (README, Models): its module, class, the package it
-#: needs, the devices it knows and the files it reads.
+#: The runtimes, fastest on a CPU first (README, Models): module, class, required package,
+#: supported devices and file suffixes.
 RUNTIMES = {
     'openvino': ('openvino_runtime', 'OpenVINONetwork', 'openvino', ('cpu', 'npu'),
                  (*CHECKPOINTS, '.onnx', '.xml')),
@@ -37,18 +37,20 @@ RUNTIMES = {
     'torch': ('torch_runtime', 'TorchNetwork', 'torch', ('cpu', 'cuda', 'mps'), CHECKPOINTS),
 }
 
-#: Which runtime is tried first where the device is not the CPU: a GPU runs torch's half precision.
-_FIRST = {'cuda': ('torch', 'onnx'), 'mps': ('torch', 'coreml', 'onnx'),
-          'npu': ('openvino', 'coreml'), 'cpu': tuple(RUNTIMES)}
+#: Order in which ``auto`` tries the runtimes on each device: on a GPU torch uses half precision.
+_PREFERRED = {'cuda': ('torch', 'onnx'), 'mps': ('torch', 'coreml', 'onnx'),
+              'npu': ('openvino', 'coreml'), 'cpu': tuple(RUNTIMES)}
 
-#: Devices that ``auto`` takes, in this order, where they are there.
+#: Devices that ``auto`` tries, in this order.
 _AUTO = ('cuda', 'mps', 'cpu')
 
 
 class Network(Protocol):
-    """What a runtime has to offer.
+    """Interface of a network loaded by a runtime.
 
-    :ivar runtime: its name; device and precision likewise, as they are, never ``auto``.
+    :ivar runtime: name of the runtime.
+    :ivar device: the device in use, never ``auto``.
+    :ivar precision: the precision in use, never ``auto``.
     """
 
     runtime: str
@@ -60,45 +62,46 @@ class Network(Protocol):
 
 
 def installed(runtime: str) -> bool:
-    """Return whether the package of a runtime is there; imports nothing."""
+    """Return whether the package of a runtime is installed, without importing it."""
     return find_spec(RUNTIMES[runtime][2]) is not None
 
 
 def open_network(
         path: Path, *, runtime: str = 'auto', device: str = 'auto', precision: str = 'auto',
         threads: int = 0, module: Optional[Callable[[], 'Module']] = None,
-        size: Union[int, tuple[int, int]] = 0, named: str = 'weight') -> Network:
+        size: Union[int, tuple[int, int]] = 0, parameter: str = 'weight') -> Network:
     """Return a network that is ready to run.
 
-    :param path: a network's file, or a checkpoint, for which ``module`` is needed.
-    :param runtime: a key of :data:`RUNTIMES`, or ``auto``: the first of them that is installed,
-        reads the file and knows the device.
-    :param device: cpu, cuda, mps, npu, or ``auto``: a GPU if there is one, else the CPU.
-    :param precision: fp32, fp16, bf16, int8, or ``auto``: what the device computes fastest
-        without a quantised file.
-    :param threads: of the CPU; 0 for one a core.
-    :param module: gives the torch module of a checkpoint, with its weights; called at most once.
-    :param size: side in pixels of the input: of a module, and of a file where the runtime can
-        change it, as OpenVINO does, which takes height and width as well; 0 for a file's own.
-    :param named: the parameter that gave the path, for errors.
-    :raises ModelError: if the runtime is not installed, does not read the file, does not know the
-        device or the precision here, or the file is no network.
+    :param path: a network file, or a checkpoint, which needs ``module``.
+    :param runtime: a key of :data:`RUNTIMES`, or ``auto``: the first one that is installed, reads
+        the file and supports the device.
+    :param device: cpu, cuda, mps, npu, or ``auto``: a GPU if available, else the CPU.
+    :param precision: fp32, fp16, bf16, int8, or ``auto``: the fastest of the device that needs no
+        quantised file.
+    :param threads: CPU threads; 0 for one per core.
+    :param module: returns the torch module of a checkpoint, with its weights; called at most once.
+    :param size: side in pixels of the input: of a module, and of a file if the runtime can change
+        it. OpenVINO can, and also takes (height, width). 0 for the file's own size.
+    :param parameter: name of the parameter that gave the path, for error messages.
+    :raises ModelError: if the runtime is not installed or cannot read the file, the device or the
+        precision is not supported here, or the file is not a network.
     """
     try:
-        runtime, device = _choose(path, runtime, device, named)
+        runtime, device = _choose(path, runtime, device, parameter)
         name, cls = RUNTIMES[runtime][:2]
         network = getattr(import_module(f'{__name__}.{name}'), cls)
     except (ImportError, OSError) as e:  # installed, but broken: torch raises OSError
         raise ModelError(f"runtime '{runtime}' for '{path}': {import_errors.describe(e)}") from e
     if module is None:
-        refuse(path, named)
+        check_network_file(path, parameter)
     model = path if module is None else module()
     return network(
-        model, device=device, precision=precision, threads=threads, size=size, named=named)
+        model, device=device, precision=precision, threads=threads, size=size,
+        parameter=parameter)
 
 
 def available(runtime: str, device: str) -> bool:
-    """Return whether an installed runtime finds a device of that kind on this machine."""
+    """Return whether an installed runtime can use a kind of device on this machine."""
     if device not in RUNTIMES[runtime][3]:
         return False
     if runtime == 'coreml':
@@ -110,20 +113,20 @@ def available(runtime: str, device: str) -> bool:
         return {'cuda': torch.cuda.is_available, 'mps': torch.backends.mps.is_available}[device]()
     if runtime == 'onnx':
         import onnxruntime
-        wanted = {'cuda': 'CUDAExecutionProvider', 'mps': 'CoreMLExecutionProvider'}[device]
-        return wanted in onnxruntime.get_available_providers()
+        provider = {'cuda': 'CUDAExecutionProvider', 'mps': 'CoreMLExecutionProvider'}[device]
+        return provider in onnxruntime.get_available_providers()
     from gaze_ros.core.runtimes.openvino_runtime import CORE
     return 'NPU' in CORE.available_devices
 
 
-def _choose(path: Path, runtime: str, device: str, named: str) -> tuple[str, str]:
-    """Return the runtime and the device, neither of them ``auto``."""
+def _choose(path: Path, runtime: str, device: str, parameter: str) -> tuple[str, str]:
+    """Return the runtime and the device to use, with ``auto`` resolved."""
     suffix = path.suffix.lower()
     readers = [name for name, row in RUNTIMES.items() if suffix in row[4]]
     if not readers:
-        every = sorted({s for row in RUNTIMES.values() for s in row[4]})
+        suffixes = sorted({s for row in RUNTIMES.values() for s in row[4]})
         raise ModelError(
-            f"{named} '{path}' ends in '{suffix}'; known are {', '.join(every)}")
+            f"{parameter} '{path}' ends in '{suffix}'; supported are {', '.join(suffixes)}")
     if runtime != 'auto':
         if runtime not in readers:
             raise ModelError(
@@ -133,23 +136,23 @@ def _choose(path: Path, runtime: str, device: str, named: str) -> tuple[str, str
         readers = [runtime]
     if suffix in CHECKPOINTS and not installed('torch'):
         raise ModelError(
-            f"{named} '{path}' is a checkpoint, which the package torch reads whatever runs it: "
-            "pip install 'gaze_ros[torch]', or take the model's .onnx file")
-    there = [name for name in readers if installed(name)]
-    if there == ['coreml'] and sys.platform != 'darwin':
+            f"{parameter} '{path}' is a checkpoint, which needs the package torch with any "
+            "runtime: pip install 'gaze_ros[torch]', or use the model's .onnx file")
+    usable = [name for name in readers if installed(name)]
+    if usable == ['coreml'] and sys.platform != 'darwin':
         raise ModelError(
             f"runtime 'coreml' runs '{path}' on macOS only: set runtime to auto, and weight to a "
             'file that another runtime reads')
-    if not there:
+    if not usable:
         extras = ' or '.join(f"pip install 'gaze_ros[{name}]'" for name in readers)
         packages = ' or '.join(RUNTIMES[name][2] for name in readers)
-        raise ModelError(f"{named} '{path}' needs the package {packages} to run: {extras}")
+        raise ModelError(f"{parameter} '{path}' needs the package {packages}: {extras}")
     for kind in _AUTO if device == 'auto' else (device,):
-        for name in _FIRST[kind]:
-            if name in there and available(name, kind):
+        for name in _PREFERRED[kind]:
+            if name in usable and available(name, kind):
                 return name, kind
     if device == 'auto':
         device = 'cpu'
     raise ModelError(
-        f"device '{device}' is not there for {' or '.join(there)} on this machine: set device to "
+        f"device '{device}' is not available for {' or '.join(usable)} here: set device to "
         "auto or cpu, or runtime to auto")

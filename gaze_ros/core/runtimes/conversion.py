@@ -1,6 +1,6 @@
-"""A torch module of a gaze network as ONNX, OpenVINO or Core ML.
+"""Converting the torch module of a gaze network to ONNX, OpenVINO or Core ML.
 
-The network takes (N, 3, size, size) float32 and returns two (N, bins) float32 outputs, here named
+The network takes (N, 3, size, size) float32 and returns two (N, bins) float32 outputs, named
 ``yaw`` and ``pitch`` in the order in which the module returns them.
 """
 import io
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 OUTPUTS = ('yaw', 'pitch')
 
-#: Largest batch a Core ML program takes; its ranges have to end somewhere.
+#: Largest batch of a Core ML program: its ranges need an upper limit.
 COREML_BATCH = 16
 
 
 def to_openvino(module: 'Module', size: int) -> 'openvino.Model':
-    """Return an OpenVINO model whose batch may have any size."""
+    """Return an OpenVINO model for any batch size."""
     import openvino
     import torch
     with warnings.catch_warnings():
@@ -36,19 +36,20 @@ def to_openvino(module: 'Module', size: int) -> 'openvino.Model':
 
 
 def to_onnx(module: 'Module', size: int) -> bytes:
-    """Return an ONNX file whose batch may have any size.
+    """Return an ONNX file for any batch size.
 
     :raises ModelError: if the package onnx is missing.
     """
     import torch
     try:
-        import onnx  # noqa: F401, torch's exporter takes it
+        import onnx  # noqa: F401, torch's exporter needs it
     except ImportError as e:
         raise ModelError(
-            "a checkpoint becomes ONNX with the package onnx: pip install 'gaze_ros[onnx]'") from e
+            "converting a checkpoint to ONNX needs the package onnx: "
+            "pip install 'gaze_ros[onnx]'") from e
     file = io.BytesIO()
     with warnings.catch_warnings():
-        # The exporter that follows it brings a compiler of some 30 MB along, for the same graph.
+        # dynamo=False: its successor needs a compiler of some 30 MB for the same graph.
         warnings.simplefilter('ignore')
         torch.onnx.export(
             module, (torch.zeros(1, 3, size, size),), file, input_names=['input'],
@@ -60,7 +61,7 @@ def to_onnx(module: 'Module', size: int) -> bytes:
 def to_coreml(
         module: 'Module', size: int, precision: str = 'fp16',
         compute_units: 'coremltools.ComputeUnit' = None) -> 'coremltools.models.MLModel':
-    """Return a Core ML program for macOS 13, iOS 16 and later; can be made on any machine.
+    """Return a Core ML program for macOS 13, iOS 16 and later; works on any platform.
 
     :param precision: fp16 or fp32.
     :raises ModelError: if the package coremltools is missing.

@@ -1,6 +1,6 @@
-"""Core ML on macOS: an .mlpackage, or a torch module converted on the way.
+"""Core ML on macOS, from an .mlpackage or from a torch module, which is converted.
 
-Nothing of this file but its conversion has been run: prediction needs macOS.
+Only the conversion has been tested: prediction needs macOS.
 """
 from pathlib import Path
 from typing import Any, TYPE_CHECKING, Union
@@ -17,16 +17,16 @@ _UNITS = {'cpu': 'CPU_ONLY', 'mps': 'CPU_AND_GPU', 'npu': 'CPU_AND_NE'}
 
 
 class CoreMLNetwork:
-    """A Core ML program with the inputs and outputs :func:`to_coreml` gives it.
+    """A Core ML program with inputs and outputs as made by :func:`to_coreml`.
 
-    :raises ModelError: if the file is no Core ML program, or the precision is none of its.
+    :raises ModelError: if the file is not a Core ML program, or the precision is not supported.
     """
 
     runtime = 'coreml'
 
     def __init__(
             self, model: Union[Path, 'Module'], *, device: str, precision: str, size: int = 0,
-            named: str = 'weight', **_: Any) -> None:
+            parameter: str = 'weight', **_: Any) -> None:
         if precision not in ('auto', 'fp16', 'fp32'):
             raise ModelError(f"precision '{precision}' is not one of Core ML's: fp16, fp32")
         self.device = device
@@ -35,9 +35,10 @@ class CoreMLNetwork:
         if isinstance(model, Path):
             try:
                 self._model = coremltools.models.MLModel(str(model), compute_units=units)
-            except Exception as e:  # its converters raise bare Exceptions, too
+            except Exception as e:  # coremltools also raises bare Exceptions
                 reason = ' '.join(str(e).split())[:300]
-                raise ModelError(f"{named} '{model}' is no Core ML program: {reason}") from e
+                raise ModelError(
+                    f"{parameter} '{model}' is not a Core ML program: {reason}") from e
         else:
             self._model = to_coreml(model, size, self.precision, units)
         self._input = self._model.get_spec().description.input[0].name

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU or an Intel NPU: from IR, from ONNX, or from a torch module."""
+"""OpenVINO on the CPU or an Intel NPU, from an IR or ONNX file or from a torch module."""
 from collections.abc import Sequence
 import math
 from pathlib import Path
@@ -13,57 +13,60 @@ import openvino
 if TYPE_CHECKING:
     from torch.nn import Module
 
-#: The process's only one, never freed: the CPU plugin of a Core gives the thread that first uses
-#: it a stack for signals, and the thread that frees it takes the stack away: the next signal to
-#: the first one ended the process (2026.4.1).
+#: The only Core of the process, never freed. The CPU plugin of a Core gives the thread that first
+#: uses it a signal stack, and freeing the Core removes it: the next signal to that thread killed
+#: the process (2026.4.1).
 CORE = openvino.Core()
 
-# A file that is mapped and cut short before the network is compiled ends the process (SIGBUS).
-# Read instead, it costs neither time nor memory: the mapped one is copied when compiled.
+# A mapped file that is truncated before the network is compiled kills the process (SIGBUS).
+# Reading it takes no more time or memory: a mapped file is copied when compiled.
 CORE.set_property({'ENABLE_MMAP': False})
 
-#: Our names of the precisions, and OpenVINO's.
+#: Precision names used here, and OpenVINO's.
 _TYPES = {'fp32': 'f32', 'fp16': 'f16', 'bf16': 'bf16'}
 _NAMES = {v: k for k, v in _TYPES.items()}
 
-#: Types of constants that may be no numbers.
+#: Types of constants that are checked for NaN and infinity.
 _FLOATS = ('f16', 'f32', 'f64')
-#: Operations that may go on for ever.
+#: Operations that may never end.
 _ENDLESS = ('Loop', 'TensorIterator', 'If')
-#: Numbers that an operation may give: those of faces have a hundredth of it.
-_MOST_VALUES = 1 << 27
+#: Maximum output values of an operation: a hundred times those of face networks.
+_MAX_VALUES = 1 << 27
 
 
 class OpenVINONetwork:
-    """A compiled network that takes its batch one by one.
+    """A compiled network that processes the samples of a batch one by one.
 
-    Compiled for a batch of any size, OpenVINO 2026.4.1 gives wrong numbers for a batch of one in
-    bf16 (the gaze of adas is off by ten degrees), and it is no faster: MobileOne-S0 takes 3.8 ms a
-    face in batches, and 3.5 one by one.
+    Compiled for any batch size, OpenVINO 2026.4.1 returns wrong values for a batch of one in bf16
+    (the gaze of adas is off by ten degrees). It is no faster either: MobileOne-S0 takes 3.8 ms
+    per face in batches and 3.5 ms one by one.
 
-    :ivar shapes: of the inputs for one sample, -1 where any size will do.
-    :ivar outputs: their names.
-    :raises ModelError: if the file is no network, or the precision is not this device's.
+    :ivar shapes: of the inputs for one sample, -1 for any size.
+    :ivar outputs: names of the outputs.
+    :raises ModelError: if the file is not a network, or the device does not support the precision.
     """
 
     runtime = 'openvino'
 
     def __init__(
             self, model: Union[Path, 'Module'], *, device: str, precision: str,
-            threads: int, size: Union[int, tuple[int, int]] = 0, named: str = 'weight',
+            threads: int, size: Union[int, tuple[int, int]] = 0, parameter: str = 'weight',
             **_: Any) -> None:
         try:
             graph = CORE.read_model(model) if isinstance(model, Path) else to_openvino(model, size)
             try:
-                graph.reshape({i: _one(list(i.partial_shape), size) for i in graph.inputs})
+                graph.reshape(
+                    {i: _sample_shape(list(i.partial_shape), size) for i in graph.inputs})
             except RuntimeError:
-                # A network of fixed sides: that it does not take these is told when it is run.
-                graph.reshape({i: _one(list(i.partial_shape), 0) for i in graph.inputs})
+                # The input size is fixed: another size is reported as an error when it is run.
+                graph.reshape({i: _sample_shape(list(i.partial_shape), 0) for i in graph.inputs})
         except RuntimeError as e:
             raise ModelError(
-                f"{named} '{model}' is no network OpenVINO can read: {_reason(e)}") from e
-        if why := _wrong(graph):
-            raise ModelError(f"{named} '{model}' is no network that is run here: {why}")
+                f"{parameter} '{model}' is not a network that OpenVINO can read: {_reason(e)}"
+            ) from e
+        if problem := _graph_problem(graph):
+            raise ModelError(f"{parameter} '{model}' is not a network that can be run here: "
+                             f'{problem}')
         quantised = any(op.get_type_name() == 'FakeQuantize' for op in graph.get_ops())
         options = {'PERFORMANCE_HINT': 'LATENCY'}
         if device == 'cpu':
@@ -71,18 +74,17 @@ class OpenVINONetwork:
         if precision == 'int8':
             if not quantised:
                 raise ModelError(
-                    f"precision 'int8' needs quantised weights, and those of '{model}' are not: "
-                    'make them with gaze_ros models export --format openvino --int8 CLIP'
-                    if isinstance(model, Path) else
-                    "precision 'int8' needs quantised weights, and a checkpoint's are not: make "
-                    'them with gaze_ros models export --format openvino --int8 CLIP')
+                    "precision 'int8' needs quantised weights, and "
+                    + (f"those of '{model}'" if isinstance(model, Path) else "a checkpoint's")
+                    + ' are not: create them with gaze_ros models export --format openvino '
+                    '--int8 CLIP')
         elif precision != 'auto':
-            able = CORE.get_property(device.upper(), 'OPTIMIZATION_CAPABILITIES')
-            # Asked for what it has not, it silently takes another.
-            if precision.upper() not in able:
+            supported = CORE.get_property(device.upper(), 'OPTIMIZATION_CAPABILITIES')
+            # For an unsupported precision OpenVINO silently uses another one.
+            if precision.upper() not in supported:
                 raise ModelError(
-                    f"precision '{precision}' is not native to this {device}, which has "
-                    f'{", ".join(able)}: set precision to auto or fp32')
+                    f"precision '{precision}' is not native to this {device}, which supports "
+                    f'{", ".join(supported)}: set precision to auto or fp32')
             options['INFERENCE_PRECISION_HINT'] = _TYPES[precision]
         try:
             compiled = CORE.compile_model(graph, device.upper(), options)
@@ -114,31 +116,31 @@ class OpenVINONetwork:
             list(inputs), share_inputs=True, share_outputs=True).values())
 
 
-def _wrong(graph: openvino.Model) -> str:
-    """Return why a network takes more memory than there is, has no end or no sense; or ''.
+def _graph_problem(graph: openvino.Model) -> str:
+    """Return why a network may take too much memory, never end or return nonsense; or ''.
 
-    Weights that are no numbers need not show in what comes of them: its Relu makes NaN 0.
+    The outputs may hide weights that are NaN: OpenVINO's Relu turns NaN into 0.
     """
     for op in graph.get_ops():
         if (kind := op.get_type_name()) in _ENDLESS:
             return f'it holds a {kind}'
         for shape in (o.partial_shape for o in op.outputs()):
-            if shape.is_static and math.prod(shape.get_shape()) > _MOST_VALUES:
-                return f'its {kind} gives {shape.get_shape()} values'
+            if shape.is_static and math.prod(shape.get_shape()) > _MAX_VALUES:
+                return f'its {kind} returns {shape.get_shape()} values'
         if kind == 'Constant' and op.get_element_type().get_type_name() in _FLOATS:
-            # Infinite alone is the bound of a range.
+            # A single infinite value is allowed: it may be the limit of a range.
             if np.isnan(op.data).any() or op.data.size > 1 and np.isinf(op.data).any():
                 return 'it holds weights that are not finite: is it damaged?'
     return ''
 
 
-def _one(shape: list[openvino.Dimension], size: Union[int, tuple[int, int]]) -> list:
-    """Return the shape of one sample, with its sides set where the size is not 0."""
+def _sample_shape(shape: list[openvino.Dimension], size: Union[int, tuple[int, int]]) -> list:
+    """Return the shape of one sample, with its sides set if size is not 0."""
     sides = size if isinstance(size, tuple) else [size or side for side in shape[2:]]
     return [1, *shape[1:2], *sides]
 
 
 def _reason(error: RuntimeError) -> str:
-    """Return the last line that says something: the first ones name OpenVINO's source files."""
+    """Return the last non-empty line: the first ones name OpenVINO's source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:300] if lines else type(error).__name__

@@ -1,24 +1,26 @@
-"""Smoothing that depends on time, not on frames."""
+"""Smoothing of gaze and head pose that is independent of the frame rate (one-euro filter)."""
 from dataclasses import dataclass
 import math
 
 from gaze_ros.core.geometry.camera_model import angles_to_unit, unit_to_angles
 import numpy as np
 
-#: Time constant of the low-pass of the speed, seconds: 1 Hz, as the paper has it.
+#: Time constant of the low-pass filter of the speed, seconds: 1 Hz, as in the paper.
 _SPEED_TIME = 1 / (2 * math.pi)
 
-#: Hz of cutoff for each 1/s of a range's logarithm, over that for each rad/s of a gaze: who walks
-#: up to the camera is not to lag behind.
+#: Ratio of the range filter's beta (Hz of cutoff per 1/s of the range's logarithm) to that of the
+#: gaze (Hz per rad/s): the range of a person who walks up to the camera must not lag.
 _RANGE_BETA = 3.0
 
 
 @dataclass(slots=True)
 class _State:
-    """What is known of a track.
+    """Filter state of one quantity of a track.
 
-    :ivar raw: last value, a vector; ``mean`` the same, smoothed.
-    :ivar speed: change of ``raw`` a second, smoothed.
+    :ivar stamp: of the last value, seconds.
+    :ivar raw: (N,) last value.
+    :ivar mean: (N,) smoothed value.
+    :ivar speed: (N,) change of ``raw`` per second, smoothed.
     """
 
     stamp: float
@@ -28,18 +30,17 @@ class _State:
 
 
 class OneEuroSmoother:
-    """A one-euro filter (Casiez et al., CHI 2012) of each track's gaze and head.
+    """A one-euro filter (Casiez et al., CHI 2012) of each track's gaze and head pose.
 
     The faster they change, the less they are smoothed.
 
-    An exponential moving average, alpha = 1 - exp(-2 pi cutoff dt), with the cutoff
-    1 / (2 pi time) + beta * speed in Hz. The unit vectors are averaged, not the angles, so
-    nothing breaks near +-90 or 180 degrees. A gaze that cannot be told (NaN) stays so, and does
-    not touch the average.
+    It is an exponential moving average, alpha = 1 - exp(-2 pi cutoff dt), with the cutoff
+    1 / (2 pi time) + beta * speed in Hz. It averages unit vectors, not angles, so nothing breaks
+    near +-90 or 180 degrees. An unknown gaze (NaN) stays NaN and does not affect the average.
 
     :param time: time constant at rest, seconds; 0 for no smoothing.
-    :param timeout: seconds after which a track that got no gaze starts afresh.
-    :param beta: Hz of cutoff for each rad/s; 0 for a time constant that stays.
+    :param timeout: seconds without a gaze after which the filter of a track restarts.
+    :param beta: Hz of cutoff per rad/s; 0 for a constant time constant.
     """
 
     def __init__(self, time: float = 0.1, timeout: float = 1.0, beta: float = 0.0) -> None:
@@ -52,7 +53,7 @@ class OneEuroSmoother:
                ) -> tuple[float, float]:
         """Return the smoothed pitch and yaw in radians.
 
-        :param stamp: of the picture, seconds; where it does not grow, the track starts afresh.
+        :param stamp: of the image, seconds; if it does not increase, the filter restarts.
         """
         if not math.isfinite(pitch + yaw):
             return math.nan, math.nan
@@ -62,43 +63,44 @@ class OneEuroSmoother:
 
     def update_head(self, track_id: str, distance: float, orientation: np.ndarray, stamp: float
                     ) -> tuple[float, np.ndarray]:
-        """Return the smoothed range, in the unit of the one given, and orientation.
+        """Return the smoothed range, in the unit of ``distance``, and orientation (4,).
 
-        Where in the picture a head is needs no smoothing: that is a hundred times more exact.
+        The head's position in the image needs no smoothing: it is a hundred times more accurate.
 
-        :param distance: above 0. Its logarithm is smoothed.
-        :param orientation: (4,) unit quaternion.
+        :param distance: above 0; its logarithm is smoothed.
+        :param orientation: (4,) unit quaternion x, y, z, w.
+        :param stamp: of the image, seconds; if it does not increase, the filter restarts.
         """
         logarithm = np.array([math.log(distance)])
         mean = self._step(
             ('range', track_id), logarithm, stamp, _RANGE_BETA * self.beta, unit=False)
-        # Of the two quaternions of an orientation, the one near the last.
-        last = self._states.get(('turn', track_id))
+        # q and -q are the same orientation: take the one closer to the last.
+        last = self._states.get(('orientation', track_id))
         if last is not None and np.dot(last.mean, orientation) < 0:
             orientation = -orientation
-        # A quaternion turns half as fast as what it stands for.
-        turn = self._step(('turn', track_id), orientation, stamp, 2 * self.beta)
-        return distance if mean is logarithm else math.exp(mean[0]), turn
+        # A quaternion turns at half the rate of the rotation that it represents.
+        smoothed = self._step(('orientation', track_id), orientation, stamp, 2 * self.beta)
+        return distance if mean is logarithm else math.exp(mean[0]), smoothed
 
     def prune(self, stamp: float) -> None:
-        """Drop the tracks that would start afresh anyway, so that nothing grows."""
+        """Drop the states that would restart anyway, to bound the memory."""
         self._states = {
             k: s for k, s in self._states.items() if 0 < stamp - s.stamp <= self.timeout}
 
     def _step(self, key: tuple[str, str], value: np.ndarray, stamp: float, beta: float,
               unit: bool = True) -> np.ndarray:
-        """Return the smoothed value; the value itself where there is nothing to smooth with."""
+        """Return the smoothed value; the value itself if the filter restarts."""
         last = self._states.get(key)
         new = self._states[key] = _State(stamp, value, value, np.zeros(len(value)))
         if last is None or self.time <= 0 or not 0 < (dt := stamp - last.stamp) <= self.timeout:
             return value
-        # In this order nothing overflows, however small dt is.
+        # In this order nothing overflows for a tiny dt.
         alpha = -math.expm1(-dt / _SPEED_TIME)
         new.speed = (1 - alpha) * last.speed + alpha / dt * (value - last.raw)
         rate = 1 / self.time + 2 * math.pi * beta * math.hypot(*new.speed)
         mean = last.mean - math.expm1(-dt * rate) * (value - last.mean)
         if unit:
-            # Opposite directions can average to nothing, which is none.
+            # Opposite directions can average to zero, which has no direction.
             if (norm := np.linalg.norm(mean)) <= 1e-6:
                 return value
             mean /= norm

@@ -32,7 +32,7 @@ FISHEYE = np.array([0.03, -0.01, 0.004, -0.0006])
 
 
 @given(PITCH, YAW)
-def test_angles_come_back_from_the_unit_vector(pitch, yaw):
+def test_angles_round_trip_through_the_unit_vector(pitch, yaw):
     vector = angles_to_unit(pitch, yaw)
     assert np.linalg.norm(vector) == pytest.approx(1)
     assert unit_to_angles(vector) == pytest.approx((pitch, yaw), abs=1e-6)
@@ -40,7 +40,7 @@ def test_angles_come_back_from_the_unit_vector(pitch, yaw):
 
 
 @given(PITCH, YAW)
-def test_direction_of_a_face_on_the_axis_is_that_of_the_formula(pitch, yaw):
+def test_direction_on_the_axis_follows_the_formula(pitch, yaw):
     expected = (math.cos(pitch) * math.sin(yaw), -math.sin(pitch),
                 -math.cos(pitch) * math.cos(yaw))
     assert gaze_direction(pitch, yaw, np.array([0, 0, 1.0])) == pytest.approx(expected)
@@ -68,7 +68,7 @@ def test_direction_is_a_unit_vector_at_the_angle_to_the_lens(pitch, yaw, ray):
 
 
 @given(PITCH, YAW, RAY)
-def test_mirrored_scene_has_the_mirrored_direction(pitch, yaw, ray):
+def test_mirrored_scene_gives_the_mirrored_direction(pitch, yaw, ray):
     mirror = np.array([-1, 1, 1])
     assert gaze_direction(pitch, -yaw, mirror * ray) == pytest.approx(
         mirror * gaze_direction(pitch, yaw, ray))
@@ -85,7 +85,7 @@ def test_view_frame_is_right_down_away(ray):
 
 
 @pytest.mark.parametrize('ray', [(0, 1, 0), (0, -1, 0), (1e-12, 1, 0)])
-def test_straight_up_and_down_have_directions_too(ray):
+def test_vertical_rays_have_valid_directions(ray):
     ray = np.array(ray, float)
     assert gaze_direction(0, 0, ray) == pytest.approx(-ray)
     assert np.linalg.norm(gaze_direction(0.3, 0.4, ray)) == pytest.approx(1)
@@ -94,7 +94,7 @@ def test_straight_up_and_down_have_directions_too(ray):
 @pytest.mark.parametrize('distortion', [
     None, np.zeros(5), PLUMB_BOB, RATIONAL, THIN, TILTED], ids=str)
 @given(x=st.floats(-1.1, 1.1), y=st.floats(-1.1, 1.1))
-def test_a_ray_comes_back_from_the_pixel_it_is_seen_at(distortion, x, y):
+def test_ray_round_trips_through_its_pixel(distortion, x, y):
     pixel, _ = cv2.projectPoints(
         np.array([[x, y, 1.0]]), np.zeros(3), np.zeros(3), K, distortion)
     rays, exact = Lens(K, distortion).rays(pixel[0])
@@ -103,7 +103,7 @@ def test_a_ray_comes_back_from_the_pixel_it_is_seen_at(distortion, x, y):
 
 
 @given(angle=st.floats(0, math.radians(84)), around=st.floats(-3.14, 3.14))
-def test_a_fisheye_ray_comes_back_from_the_pixel_it_is_seen_at(angle, around):
+def test_fisheye_ray_round_trips_through_its_pixel(angle, around):
     ray = np.array([math.sin(angle) * math.cos(around), math.sin(angle) * math.sin(around),
                     math.cos(angle)])
     pixel, _ = cv2.fisheye.projectPoints(
@@ -114,7 +114,7 @@ def test_a_fisheye_ray_comes_back_from_the_pixel_it_is_seen_at(angle, around):
 
 
 @pytest.mark.parametrize('degrees', [85, 90, 95, 110])
-def test_a_fisheye_sees_what_is_beside_and_behind_it(degrees):
+def test_fisheye_rays_beyond_90_degrees(degrees):
     angle = math.radians(degrees)
     radius = angle + sum(k * angle ** n for k, n in zip(FISHEYE, (3, 5, 7, 9)))
     rays, exact = Lens(K, FISHEYE, True).rays([[K[0, 2] + K[0, 0] * radius, K[1, 2]]])
@@ -125,9 +125,9 @@ def test_a_fisheye_sees_what_is_beside_and_behind_it(degrees):
 @pytest.mark.parametrize(('distortion', 'fisheye'), [
     (np.array([-0.3, 0, 0, 0]), False), (np.array([0, -0.05, 0, 0, 0.0]), False),
     (np.array([-0.1, 0, 0, 0]), True)])
-def test_a_pixel_beyond_the_fold_has_the_nearest_ray_and_says_so(distortion, fisheye):
+def test_pixel_beyond_max_radius_gets_the_nearest_ray_and_is_inexact(distortion, fisheye):
     lens = Lens(K, distortion, fisheye)
-    edge = lens.reach
+    edge = lens.max_radius
     pixels = [[K[0, 2] + K[0, 0] * edge * part, K[1, 2]] for part in (0.5, 0.97, 1.1, 3, 1000)]
     rays, exact = lens.rays(pixels)
     assert exact.tolist() == [True, True, False, False, False]
@@ -139,7 +139,7 @@ def test_a_pixel_beyond_the_fold_has_the_nearest_ray_and_says_so(distortion, fis
 
 @pytest.mark.parametrize('lens', [
     Lens(K), Lens(K, PLUMB_BOB), Lens(K, FISHEYE, True)], ids=['pinhole', 'plumb_bob', 'fisheye'])
-def test_a_pixel_that_is_none_has_no_ray(lens, recwarn):
+def test_invalid_pixel_has_no_ray(lens, recwarn):
     pixels = [[math.nan, 3], [3, math.inf], [1e300, 1e300], [300, 200]]
     rays, exact = lens.rays(pixels)
     assert exact.tolist() == [False, False, False, True]
@@ -171,14 +171,14 @@ def test_angle_to_the_lens(pitch, yaw, angle):
 
 @pytest.mark.parametrize(('pitch', 'yaw', 'dx', 'dy'), [
     (0, 0, 0, 0), (0, 0.1, 1, 0), (0, -0.1, -1, 0), (0.1, 0, 0, -1), (-0.1, 0, 0, 1)])
-def test_arrow_points_where_the_gaze_goes_in_the_picture(pitch, yaw, dx, dy):
+def test_arrow_points_along_the_gaze_in_the_image(pitch, yaw, dx, dy):
     assert np.sign(arrow(pitch, yaw, 100)) == pytest.approx((dx, dy))
     assert np.hypot(*arrow(pitch, yaw, 100)) == pytest.approx(
         100 * math.sin(angle_to_lens(pitch, yaw)))
 
 
 @pytest.mark.parametrize(('pitch', 'yaw'), [(math.nan, math.nan), (math.nan, 0), (0, math.nan)])
-def test_what_is_not_known_stays_unknown(pitch, yaw):
+def test_unknown_angles_stay_unknown(pitch, yaw):
     assert np.isnan(gaze_direction(pitch, yaw, np.array([0.6, 0, 0.8]))).all()
     assert math.isnan(sum(unit_to_angles(angles_to_unit(pitch, yaw))))
     assert math.isnan(sum(arrow(pitch, yaw, 100)))
@@ -188,7 +188,7 @@ def test_what_is_not_known_stays_unknown(pitch, yaw):
 FULL = np.array([[1000.0, 0, 960], [0, 900, 540], [0, 0, 1]])
 
 
-def test_a_calibration_serves_other_sizes_of_the_same_shape():
+def test_calibration_scales_to_images_of_the_same_aspect_ratio():
     made = Calibration(FULL, np.zeros(5), 1920, 1080)
     np.testing.assert_array_equal(made.matrix_for(1920, 1080), FULL)
     np.testing.assert_allclose(
@@ -214,25 +214,26 @@ def test_binning_and_region_are_as_camera_info_defines_them(binning, roi, size, 
         Lens(made.matrix_for(*size)).rays(delivered)[0], Lens(FULL).rays(full)[0])
 
 
-def test_a_region_of_a_picture_of_any_size():
+def test_region_of_an_image_of_any_size():
     made = Calibration(FULL, np.zeros(5), binning=(2, 2), roi=(400, 300, 0, 0))
     np.testing.assert_allclose(
         made.matrix_for(123, 45), [[500, 0, 280], [0, 450, 120], [0, 0, 1]])
 
 
 @pytest.mark.parametrize(('change', 'reason'), [
-    ({'matrix': FULL * math.nan}, 'no number'),
+    ({'matrix': FULL * math.nan}, 'not finite'),
     ({'matrix': FULL * [[-1], [1], [1]]}, 'lengths of -1000'),
     ({'matrix': FULL - [[0, 0, 1e300], [0, 0, 0], [0, 0, 0]]}, 'center of -1e'),
     ({'matrix': FULL * [[0], [1], [1]]}, 'lengths of 0 and 900'),
     ({'matrix': 1e9 * FULL}, 'a center of 9.6e'), ({'matrix': 1e-6 * FULL}, 'expected'),
-    ({'distortion': np.array([0.1, math.inf, 0, 0])}, 'no number'),
+    ({'distortion': np.array([0.1, math.inf, 0, 0])}, 'not finite'),
     ({'distortion': np.zeros(3)}, 'D has 3'), ({'fisheye': True}, 'D has 5'),
-    ({'binning': (0, 1)}, 'binned by'), ({'roi': (1900, 0, 100, 100)}, 'is no part of 1920x1080'),
-    ({'roi': (0, 1080, 0, 0)}, 'is no part of'), ({'width': -5}, 'is no part of'),
+    ({'binning': (0, 1)}, 'binned by'),
+    ({'roi': (1900, 0, 100, 100)}, 'is not inside the image of 1920x1080'),
+    ({'roi': (0, 1080, 0, 0)}, 'is not inside'), ({'width': -5}, 'is not inside'),
     ({'distortion': np.array([-9.0, 0, 0, 0, 0])}, 'folds'),
 ])
-def test_what_no_camera_has_is_refused(change, reason, recwarn):
+def test_impossible_calibration_is_refused(change, reason, recwarn):
     good = {'matrix': FULL, 'distortion': np.zeros(5), 'width': 1920, 'height': 1080}
     Calibration(**good)
     with pytest.raises(ValueError, match=reason):
@@ -240,7 +241,7 @@ def test_what_no_camera_has_is_refused(change, reason, recwarn):
     assert not recwarn.list
 
 
-def test_the_lens_of_a_picture_is_made_once():
+def test_lens_is_cached():
     made = Calibration(FULL, PLUMB_BOB, 1920, 1080)
     lens, calibrated = lens_for(made, 640, 360, 1.05)
     assert calibrated

@@ -11,9 +11,9 @@ RNG = np.random.default_rng(0)
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 40), st.integers(0, 40))
-def test_the_box_is_centred_on_black_and_keeps_its_proportions(w, h, x, y):
-    bgr = np.full((400, 400, 3), 255, np.uint8)
-    rows, columns = np.nonzero(face_crop(bgr, (x, y, w, h), 128).all(axis=2))
+def test_face_crop_is_centered_on_black_and_keeps_its_aspect_ratio(w, h, x, y):
+    image = np.full((400, 400, 3), 255, np.uint8)
+    rows, columns = np.nonzero(face_crop(image, (x, y, w, h), 128).all(axis=2))
     width, height = np.ptp(columns) + 1, np.ptp(rows) + 1
     assert max(width, height) == 128
     assert (width, height) == pytest.approx(
@@ -22,25 +22,25 @@ def test_the_box_is_centred_on_black_and_keeps_its_proportions(w, h, x, y):
     assert rows.min() + rows.max() == pytest.approx(127, abs=1)
 
 
-def test_a_box_of_the_size_asked_for_is_that_part_of_the_picture_and_no_more():
-    bgr = RNG.integers(0, 256, (90, 120, 3), np.uint8)
-    out = face_crop(bgr, (30, 20, 40, 64), 64)
-    assert np.array_equal(out[:, 12:52], bgr[20:84, 30:70])
+def test_face_crop_at_native_size_copies_the_pixels():
+    image = RNG.integers(0, 256, (90, 120, 3), np.uint8)
+    out = face_crop(image, (30, 20, 40, 64), 64)
+    assert np.array_equal(out[:, 12:52], image[20:84, 30:70])
     assert not out[:, :12].any() and not out[:, 52:].any()
 
 
 @given(st.floats(-math.pi, math.pi), st.floats(60, 240), st.floats(60, 240), st.floats(6, 24))
-def test_eyes_come_to_lie_level_the_right_one_on_the_left(roll, x, y, half):
+def test_aligned_face_crop_levels_the_eyes(roll, x, y, half):
     along = half * np.array([math.cos(roll), math.sin(roll)])
     right, left = np.array((x, y)) - along, np.array((x, y)) + along
-    bgr = np.zeros((300, 300, 3), np.uint8)
+    image = np.zeros((300, 300, 3), np.uint8)
     for point, channel in ((right, 0), (left, 2)):
         mark = np.zeros((300, 300), np.uint8)
         cv2.circle(mark, [round(v * 16) for v in point - 0.5], 32, 255, -1, cv2.LINE_AA, 4)
-        bgr[..., channel] = mark
+        image[..., channel] = mark
     side = 64
     box = (round(x) - side // 2, round(y) - side // 2, side, side)
-    out = aligned_face_crop(bgr, box, right, left, 128).astype(float)
+    out = aligned_face_crop(image, box, right, left, 128).astype(float)
     at = [np.average(np.arange(128) + 0.5, weights=out[..., c].sum(axis=axis))
           for c in (0, 2) for axis in (0, 1)]
     assert at[1] == pytest.approx(at[3], abs=1)  # level
@@ -49,7 +49,7 @@ def test_eyes_come_to_lie_level_the_right_one_on_the_left(roll, x, y, half):
 
 
 @pytest.mark.parametrize('box', [(5, 5, 0, 9), (5, 5, 9, 0)])
-def test_a_box_without_extent_is_refused(box):
-    bgr = np.zeros((20, 20, 3), np.uint8)
+def test_box_without_area_is_refused(box):
+    image = np.zeros((20, 20, 3), np.uint8)
     with pytest.raises(ValueError, match='no extent'):
-        face_crop(bgr, box, 128)
+        face_crop(image, box, 128)

@@ -11,7 +11,7 @@ SIDE = st.integers(1, 5000)
 
 
 @given(st.tuples(NUMBER, NUMBER, NUMBER, NUMBER), SIDE, SIDE)
-def test_clipped_box_is_inside_the_picture(box, width, height):
+def test_clipped_box_is_inside_the_image(box, width, height):
     x, y, w, h = clipped = Face(box, 1.0).clipped(width, height)
     assert all(type(v) is int for v in clipped)
     assert min(clipped) >= 0
@@ -20,7 +20,7 @@ def test_clipped_box_is_inside_the_picture(box, width, height):
 
 
 @given(st.data(), SIDE, SIDE)
-def test_whole_pixels_inside_the_picture_stay_as_they_are(data, width, height):
+def test_whole_pixels_inside_the_image_are_unchanged(data, width, height):
     x = data.draw(st.integers(0, width - 1))
     y = data.draw(st.integers(0, height - 1))
     box = x, y, data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y))
@@ -30,7 +30,7 @@ def test_whole_pixels_inside_the_picture_stay_as_they_are(data, width, height):
 @pytest.mark.parametrize(('box', 'clipped'), [
     ((-10, -10, 30, 40), (0, 0, 20, 30)), ((90, 70, 50, 50), (90, 70, 10, 10)),
     ((-50, -50, 500, 500), (0, 0, 100, 80))])
-def test_box_over_the_border_is_cut(box, clipped):
+def test_box_across_the_border_is_clipped(box, clipped):
     assert Face(box, 1.0).clipped(100, 80) == clipped
 
 
@@ -45,7 +45,7 @@ def test_centre_is_the_middle_of_the_whole_box():
     assert Face((-10, 20, 30, 5), 1.0).center == (5, 22.5)
 
 
-def test_nothing_is_known_unless_told():
+def test_defaults_are_unknown():
     gaze, estimate = Gaze('f1', Face((0, 0, 1, 1), 1.0)), Estimate()
     for value in (gaze.pitch, gaze.yaw, gaze.raw_pitch, gaze.raw_yaw, estimate.pitch,
                   estimate.yaw):

@@ -19,20 +19,20 @@ def stamps(rate, regular=True, seconds=3.0):
     return times
 
 
-def test_ids_start_with_a_letter_and_are_one_word():
+def test_ids_start_with_a_letter_and_are_alphanumeric():
     ids = Tracker().update([at(400 * i) for i in range(12)], 0)
     assert len(set(ids)) == 12
     assert all(i[0].isalpha() and i.isalnum() and i.isascii() for i in ids)
 
 
-def test_id_stays_while_the_face_moves_and_grows():
+def test_id_is_kept_while_the_face_moves_and_grows():
     tracker = Tracker()
     first = tracker.update([at(100)], 0)
     for i in range(1, 30):
         assert tracker.update([at(100 + 40 * i, size=100 + 5 * i)], i / 30) == first
 
 
-def test_id_stays_though_a_small_fast_face_overlaps_itself_no_more():
+def test_id_is_kept_without_overlap_of_a_small_fast_face():
     tracker = Tracker()
     assert tracker.update([at(10, size=10)], 0) == tracker.update([at(19.9, size=10)], 0.03)
 
@@ -46,26 +46,26 @@ def test_missed_face_keeps_its_id_up_to_the_timeout(gap, same):
 
 
 @pytest.mark.parametrize('other', [at(350), at(100, size=350), at(100, size=25)])
-def test_face_elsewhere_or_of_another_size_is_somebody_else(other):
+def test_face_far_away_or_of_another_size_gets_a_new_id(other):
     tracker = Tracker()
     assert tracker.update([at(100)], 0) != tracker.update([other], 0.03)
 
 
-def test_faces_keep_their_ids_whatever_their_order():
+def test_faces_keep_their_ids_in_any_order():
     tracker = Tracker()
     a, b = tracker.update([at(100), at(300)], 0)
     assert tracker.update([at(310), at(95)], 0.03) == [b, a]
     assert tracker.update([at(90), at(320)], 0.06) == [a, b]
 
 
-def test_assignment_is_the_nearest_over_all_faces_at_once():
+def test_assignment_is_optimal_over_all_faces():
     """Each face alone would take the id of the one to its left."""
     tracker = Tracker()
     ids = tracker.update([at(0), at(60), at(120)], 0)
     assert tracker.update([at(50), at(110), at(170)], 0.03) == ids
 
 
-def test_a_face_that_joins_takes_nobodys_id():
+def test_new_face_takes_no_existing_id():
     tracker = Tracker()
     a, = tracker.update([at(300)], 0)
     b, a_again = tracker.update([at(240), at(305)], 0.03)
@@ -73,7 +73,7 @@ def test_a_face_that_joins_takes_nobodys_id():
     assert b != a
 
 
-def test_near_faces_do_not_yield_to_far_ones():
+def test_near_faces_win_over_far_ones():
     tracker = Tracker()
     a, b = tracker.update([at(0), at(300)], 0)
     new, a_again = tracker.update([at(-150), at(60)], 0.03)
@@ -82,7 +82,7 @@ def test_near_faces_do_not_yield_to_far_ones():
 
 
 @pytest.mark.parametrize('stamp', [4.9, 0.0, -3.0])
-def test_stamps_that_go_back_start_new_tracks(stamp):
+def test_stamp_that_jumps_back_starts_new_tracks(stamp):
     tracker = Tracker()
     first = tracker.update([at(100)], 5.0)
     second = tracker.update([at(100)], stamp)
@@ -90,14 +90,14 @@ def test_stamps_that_go_back_start_new_tracks(stamp):
     assert tracker.update([at(100)], stamp + 0.03) == second
 
 
-def test_stamps_that_go_back_forget_the_faces_missed_of_late_too():
+def test_stamp_that_jumps_back_drops_missed_faces_too():
     tracker = Tracker()
     first = tracker.update([at(100)], 5.0)
     tracker.update([], 5.25)
     assert tracker.update([at(100)], 5.125) != first
 
 
-def test_the_same_stamp_twice_is_the_same_face():
+def test_equal_stamps_keep_the_id():
     tracker = Tracker()
     assert tracker.update([at(100)], 5.0) == tracker.update([at(101)], 5.0)
 
@@ -105,7 +105,7 @@ def test_the_same_stamp_twice_is_the_same_face():
 @given(st.lists(st.tuples(
     st.lists(st.tuples(st.floats(-100, 2000), st.floats(1, 500)), max_size=5),
     st.floats(-1, 2)), max_size=12))
-def test_no_two_faces_share_an_id_and_none_comes_back_after_a_break(frames):
+def test_ids_are_unique_and_not_reused_after_a_break(frames):
     tracker = Tracker()
     stamp, seen = 0.0, set()
     for faces, step in frames:
@@ -126,13 +126,13 @@ def test_many_faces_keep_their_ids():
 
 
 @pytest.mark.parametrize('size', [1.0, 0.2])
-def test_a_face_of_one_pixel_keeps_its_id(size):
+def test_one_pixel_face_keeps_its_id(size):
     tracker = Tracker()
     first = tracker.update([at(100, size=size)], 0)
     assert tracker.update([at(100.5, size=size)], 0.03) == first
 
 
-def test_no_face_is_no_id():
+def test_no_faces_give_no_ids():
     tracker = Tracker()
     assert tracker.update([], 0) == []
     assert tracker.update([], 0.03) == []
@@ -162,7 +162,7 @@ def test_ids_survive_a_crossing(speed, other, hidden, seen, rate, regular):
 @pytest.mark.parametrize('rate', [10, 30])
 @pytest.mark.parametrize('speed', [0, 1, 3, 5])
 @pytest.mark.parametrize('stops', [True, False])
-def test_id_survives_half_a_second_unseen(speed, stops, rate):
+def test_id_survives_half_a_second_without_detection(speed, stops, rate):
     tracker = Tracker()
     ids = set()
     for stamp in stamps(rate):
@@ -171,7 +171,7 @@ def test_id_survives_half_a_second_unseen(speed, stops, rate):
     assert len(ids) == 1
 
 
-def test_a_face_that_comes_near_keeps_its_id_though_unseen():
+def test_approaching_face_keeps_its_id_without_detection():
     tracker = Tracker()
     ids = set()
     for stamp in stamps(30):
@@ -187,14 +187,14 @@ def test_irregular_stamps_do_not_matter(rate):
     assert len(ids) == 1
 
 
-def test_who_left_does_not_fly_away_and_take_others():
+def test_departed_track_does_not_drift_onto_others():
     tracker = Tracker()
     for stamp in stamps(30, seconds=1):
         first = tracker.update([at(300 * stamp)], stamp)
     assert tracker.update([at(900)], 1.9) != first
 
 
-def test_a_new_face_takes_no_id_of_one_that_is_seen_though_another_was_lost():
+def test_new_face_does_not_take_the_id_of_a_detected_one():
     tracker = Tracker()
     _, seen = tracker.update([at(30), at(120)], 0)
     for stamp in (0.1, 0.2, 0.3):
@@ -203,7 +203,7 @@ def test_a_new_face_takes_no_id_of_one_that_is_seen_though_another_was_lost():
     assert ids == [seen, 'f3']
 
 
-def test_who_is_seen_keeps_the_id_while_somebody_passes_behind():
+def test_detected_face_keeps_its_id_while_another_passes_behind():
     noise = np.random.default_rng(4)
     tracker = Tracker()
     for stamp in stamps(30, seconds=1):
@@ -212,7 +212,7 @@ def test_who_is_seen_keeps_the_id_while_somebody_passes_behind():
         assert tracker.update([at(noise.normal(0, 4))], stamp) == ids[:1]
 
 
-def test_a_face_that_is_covered_bit_by_bit_keeps_its_id():
+def test_gradually_covered_face_keeps_its_id():
     tracker = Tracker()
     first = tracker.update([at(100)], 0)
     for i in range(5):
@@ -227,7 +227,7 @@ def trusted(score=0.9):
     return tracker, ids
 
 
-def test_low_scores_go_on_with_a_track_and_move_it():
+def test_low_scores_continue_a_track_and_move_it():
     tracker, ids = trusted()
     for i in range(6):
         assert tracker.update([at(100 + 30 * i, score=0.4)], 1 + i / 30, 0.65) == ids
@@ -242,27 +242,27 @@ def test_low_scores_start_no_track():
 
 
 def test_low_scores_do_not_last():
-    """What is lowered live, min_score or the light, leaves no ghost."""
+    """Lowering min_score or the light leaves no ghost tracks."""
     tracker, ids = trusted()
-    told = [tracker.update([at(100, score=0.4)], 1 + i / 30, 0.65) for i in range(60)]
-    assert told[:5] == [ids] * 5
-    assert told[20:] == [[None]] * 40
+    found = [tracker.update([at(100, score=0.4)], 1 + i / 30, 0.65) for i in range(60)]
+    assert found[:5] == [ids] * 5
+    assert found[20:] == [[None]] * 40
 
 
-def test_what_has_a_good_score_at_times_only_goes_on_with_no_low_one():
+def test_track_with_intermittent_good_scores_is_not_continued_by_low_ones():
     tracker = Tracker()
-    told = [tracker.update([at(100, score=0.4 if i % 2 else 0.7)], i / 30, 0.65)[0]
+    found = [tracker.update([at(100, score=0.4 if i % 2 else 0.7)], i / 30, 0.65)[0]
             for i in range(60)]
-    assert told == ['f1', None] * 30
+    assert found == ['f1', None] * 30
 
 
-def test_a_good_score_comes_before_a_low_one_that_is_nearer():
+def test_good_score_wins_over_a_nearer_low_one():
     tracker, ids = trusted()
     assert tracker.update([at(100, score=0.6), at(130)], 1.0, 0.65) == [None, *ids]
 
 
-def test_a_low_score_does_not_bring_back_who_was_not_in_the_last_picture():
-    """It is more often somebody else, who hides the first."""
+def test_low_score_does_not_revive_a_track_missing_in_the_last_image():
+    """It is more often another person, who hides the first one."""
     tracker, ids = trusted()
     tracker.update([], 1.0, 0.65)
     assert tracker.update([at(100, score=0.6)], 1.03, 0.65) == [None]
@@ -272,21 +272,22 @@ def test_a_low_score_does_not_bring_back_who_was_not_in_the_last_picture():
 @given(st.lists(st.tuples(
     st.lists(st.tuples(st.floats(-1e4, 1e4), st.floats(0, 2e3), st.floats(0, 1)), max_size=6),
     st.one_of(st.floats(0, 1.5), st.just(5e-324))), max_size=12))
-def test_any_faces_at_any_time(frames):
+def test_state_is_valid_for_any_faces_and_stamps(frames):
     tracker = Tracker()
     stamp, seen = 0.0, {}
     for faces, step in frames:
         stamp += step
         ids = tracker.update([at(x, size=s, score=c) for x, s, c in faces], stamp, 0.5)
-        told = [i for i in ids if i]
+        found = [i for i in ids if i]
         assert len(ids) == len(faces)
-        assert len(told) == len(set(told))
+        assert len(found) == len(set(found))
         assert all(i or c < 0.5 for i, (_, _, c) in zip(ids, faces))
-        assert all(stamp - seen[i] <= tracker.timeout for i in told if i in seen)
-        seen.update(dict.fromkeys(told, stamp))
+        assert all(stamp - seen[i] <= tracker.timeout for i in found if i in seen)
+        seen.update(dict.fromkeys(found, stamp))
         for track in tracker._tracks:
-            assert np.isfinite([*track.place, *track.speed, *track.moved(stamp + 1)]).all()
-            assert stamp - track.seen <= tracker.timeout
+            assert np.isfinite(
+                [*track.position, *track.speed, *track.expected_motion(stamp + 1)]).all()
+            assert stamp - track.last_seen <= tracker.timeout
 
 
 @given(st.randoms(use_true_random=False), st.integers(0, 2**32 - 1))
@@ -304,25 +305,26 @@ def test_the_order_of_the_faces_does_not_matter(random, seed):
         assert all(a == b for a, b in pairs if {a, b} & known)
 
 
-@pytest.mark.parametrize('prefix,told', [('f', 'f1'), ('front_', 'front_1'), ('cam2', 'cam2_1')])
-def test_ids_begin_with_the_prefix_and_a_digit_in_it_is_told_from_the_number(prefix, told):
-    assert Tracker(prefix=prefix).update([Face((9, 9, 50, 50), 0.9)], 0.0) == [told]
+@pytest.mark.parametrize(
+    'prefix,expected', [('f', 'f1'), ('front_', 'front_1'), ('cam2', 'cam2_1')])
+def test_ids_start_with_the_prefix_and_digits_are_separated(prefix, expected):
+    assert Tracker(prefix=prefix).update([Face((9, 9, 50, 50), 0.9)], 0.0) == [expected]
 
 
-def test_while_stamps_stand_still_a_face_keeps_its_id_as_long_as_it_is_seen():
+def test_face_keeps_its_id_while_stamps_stand_still():
     tracker = Tracker()
     first = tracker.update([at(0)], 5.0)
     for count in range(1, 200):
         ids = tracker.update([at(0), at(10_000 * count)], 5.0)
         assert ids[0] == first[0]
-        assert len(tracker) == 2, 'who left is kept for ever'
+        assert len(tracker) == 2, 'departed tracks are kept'
     assert tracker.ids_given == 200
-    # Time goes on, and with it what goes by time.
+    # Stamps increase again, and the timeout applies again.
     assert tracker.update([], 5.5) == []
     assert tracker.update([at(0)], 6.0) == first
 
 
-def test_pictures_of_another_size_start_new_tracks():
+def test_change_of_image_size_starts_new_tracks():
     tracker = Tracker()
     assert tracker.update([at(100)], 0.0, shape=(480, 640)) == ['f1']
     assert tracker.update([at(100)], 0.1, shape=(480, 640)) == ['f1']

@@ -1,4 +1,4 @@
-"""Heads put anywhere before cameras of every kind, and found again from what those see of them."""
+"""Head poses recovered from the projections of synthetic heads into cameras of every kind."""
 import math
 
 import cv2
@@ -62,7 +62,7 @@ def angle(a, b):
 
 
 def seen(camera, points):
-    """Return the (N, 2) pixels of the full picture at which a camera sees (N, 3) points."""
+    """Return the (N, 2) pixels of the full image at which a camera sees (N, 3) points."""
     matrix, distortion, fisheye, _ = CAMERAS[camera]
     if fisheye:
         return cv2.fisheye.projectPoints(
@@ -84,7 +84,7 @@ def face_of(camera, origin, axes, distance=IPD):
 
 @st.composite
 def heads(draw, camera):
-    """Return the origin, the axes and the face of somebody in the picture."""
+    """Return the origin, the axes and the face of somebody in the image."""
     limit = math.radians(CAMERAS[camera][3])
     off, around = draw(st.floats(0, limit)), draw(st.floats(-math.pi, math.pi))
     ray = np.array([math.sin(off) * math.cos(around), math.sin(off) * math.sin(around),
@@ -99,7 +99,7 @@ def heads(draw, camera):
 
 @st.composite
 def deliveries(draw, face):
-    """Return what of the full picture is delivered, with the face in it: binning, region, size."""
+    """Return binning, region and size of a delivered image that shows the face."""
     binning = draw(st.sampled_from([(1, 1), (2, 2), (2, 1), (4, 4)]))
     low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
     x, y = (int(draw(st.floats(0, 1)) * v) for v in low)
@@ -114,7 +114,7 @@ def deliveries(draw, face):
 
 
 def delivered(face, binning, roi, size):
-    """Return the face in pixels of the picture that is delivered."""
+    """Return the face in pixels of the delivered image."""
     w, h = roi[2:] if roi[2] else (WIDTH, HEIGHT)
     x, y = face.landmarks[:, 0] - roi[0], face.landmarks[:, 1] - roi[1]
     a, b = size[0] / w, size[1] / h
@@ -130,16 +130,16 @@ class One:
     min_score = 0.0
 
     def __init__(self, face, pitch=0.0, yaw=0.0):
-        self.face, self.told = face, Estimate(pitch, yaw, 1.0)
+        self.face, self.result = face, Estimate(pitch, yaw, 1.0)
 
-    def detect(self, bgr):
+    def detect(self, image):
         return [self.face]
 
-    def estimate(self, bgr, faces):
-        return [self.told] * len(faces)
+    def estimate(self, image, faces):
+        return [self.result] * len(faces)
 
 
-def looked(face, size, calibration, pitch=0.0, yaw=0.0, **settings):
+def process(face, size, calibration, pitch=0.0, yaw=0.0, **settings):
     one = One(face, pitch, yaw)
     engine = Engine(one, one, **settings)
     engine.calibration = calibration
@@ -149,19 +149,19 @@ def looked(face, size, calibration, pitch=0.0, yaw=0.0, **settings):
 
 @pytest.mark.parametrize('camera', CAMERAS)
 @given(data=st.data(), pitch=st.floats(-1.2, 1.2), yaw=st.floats(-3, 3))
-def test_a_head_anywhere_is_found_where_it_is_and_its_gaze_goes_where_it_goes(
+def test_head_pose_and_gaze_are_recovered_anywhere(
         camera, data, pitch, yaw):
     origin, axes, face = data.draw(heads(camera))
     binning, roi, size = data.draw(deliveries(face))
     matrix, distortion, fisheye, _ = CAMERAS[camera]
     made = Calibration(matrix, distortion, WIDTH, HEIGHT, fisheye, binning, roi)
-    frame, gaze = looked(delivered(face, binning, roi, size), size, made, pitch, yaw)
+    frame, gaze = process(delivered(face, binning, roi, size), size, made, pitch, yaw)
     assert frame.calibrated
     away = np.linalg.norm(origin)
     assert np.linalg.norm(gaze.origin - origin) <= 0.01 * away
     assert angle(matrix_of(gaze.orientation), axes) <= 0.5
     assert 0.06 * 0.99 * away <= gaze.range_stddev <= 0.065 * away
-    # Gaze360's eye frame, whose x is to the left of the picture; yaw is to the right here.
+    # Gaze360's eye frame, whose x is to the left of the image; yaw is to the right here.
     z = origin / away
     up = np.array([0, -1.0, 0])
     y = up - np.dot(up, z) * z
@@ -172,7 +172,7 @@ def test_a_head_anywhere_is_found_where_it_is_and_its_gaze_goes_where_it_goes(
 
 
 @pytest.mark.parametrize('degrees', [88, 90, 95, 105])
-def test_a_head_beside_a_fisheye_lens(degrees):
+def test_head_pose_is_recovered_beside_a_fisheye_lens(degrees):
     """Where cv2.fisheye.projectPoints no longer projects."""
     matrix, distortion, _, _ = CAMERAS['fisheye']
     off = math.radians(degrees)
@@ -201,7 +201,7 @@ def somebody(away=2.0, yaw=0.3, pitch=-0.1, roll=0.1, distance=IPD):
 
 
 @given(st.floats(0.045, 0.075))
-def test_ranges_are_in_proportion_to_the_distance_of_the_eyes(distance):
+def test_ranges_are_proportional_to_interpupillary_distance(distance):
     face = somebody(distance=distance)
     true, = estimate_head_poses([face], LENS, True, distance)
     taken, = estimate_head_poses([face], LENS, True, IPD)
@@ -211,7 +211,7 @@ def test_ranges_are_in_proportion_to_the_distance_of_the_eyes(distance):
     assert taken.orientation == pytest.approx(true.orientation)
 
 
-def test_all_faces_of_a_picture_are_located_as_each_alone():
+def test_faces_are_independent_of_each_other():
     faces = [somebody(away, yaw=away / 5) for away in (0.5, 1, 2, 4)]
     faces[1].landmarks = None
     together = estimate_head_poses(faces, LENS, True, IPD)
@@ -224,7 +224,7 @@ def test_all_faces_of_a_picture_are_located_as_each_alone():
 
 
 @pytest.mark.parametrize('yaw', [0, 0.5, 1.0])
-def test_half_a_pixel_of_noise_moves_a_head_little(yaw):
+def test_half_a_pixel_of_noise_changes_the_pose_little(yaw):
     """The figures in docs/geometry.md, at 40 pixels between the eyes of a face from in front."""
     away = 900 * IPD / 40
     true = turned(RAY, yaw, 0, 0)
@@ -258,7 +258,7 @@ BAD = {
 
 
 @pytest.mark.parametrize('bad', BAD)
-def test_landmarks_that_are_no_face_leave_it_to_the_box(bad, recwarn):
+def test_implausible_landmarks_fall_back_to_the_box(bad, recwarn):
     good, change = somebody(yaw=0), BAD[bad]
     face = Face(good.box, 1.0, good.landmarks.copy())
     if change is None:
@@ -284,17 +284,17 @@ def test_landmarks_that_are_no_face_leave_it_to_the_box(bad, recwarn):
        box=st.tuples(st.floats(-500, 1500), st.floats(-500, 1500), st.floats(0.5, 2000),
                      st.floats(0.5, 2000)),
        camera=st.sampled_from([*CAMERAS]))
-def test_whatever_a_detector_says_all_is_finite(points, box, camera):
+def test_result_is_finite_for_any_detection(points, box, camera):
     matrix, distortion, fisheye, _ = CAMERAS[camera]
-    head, = estimate_head_poses([Face(box, 1.0, np.reshape(points, (5, 2)))],
-                   Lens(matrix, distortion, fisheye), True, IPD)
+    face = Face(box, 1.0, np.reshape(points, (5, 2)))
+    head, = estimate_head_poses([face], Lens(matrix, distortion, fisheye), True, IPD)
     assert np.isfinite([*head.ray, head.range, head.range_stddev, *head.orientation]).all()
     assert head.range > 0 and head.range_stddev > 0
     assert np.linalg.norm(head.ray) == pytest.approx(1)
     assert np.linalg.norm(head.orientation) == pytest.approx(1)
 
 
-def test_a_head_that_turns_stays_where_it_is():
+def test_turning_head_keeps_its_range():
     for yaw in np.radians([0, 20, 40, 60, 75]):
         head, = estimate_head_poses([somebody(yaw=yaw, pitch=0, roll=0)], LENS, True, IPD)
         assert head.fitted
@@ -302,7 +302,7 @@ def test_a_head_that_turns_stays_where_it_is():
 
 
 @pytest.mark.parametrize(('camera', 'off'), [('pinhole', 38), ('rational', 50), ('fisheye', 75)])
-def test_a_box_near_the_border_is_as_far_as_one_in_the_middle(camera, off):
+def test_range_from_the_box_does_not_depend_on_the_position(camera, off):
     matrix, distortion, fisheye, _ = CAMERAS[camera]
     lens = Lens(matrix, distortion, fisheye)
     for degrees in (0, off / 2, off):
@@ -314,7 +314,7 @@ def test_a_box_near_the_border_is_as_far_as_one_in_the_middle(camera, off):
         assert angle(head.ray, ray) < 0.5
 
 
-def test_an_assumed_camera_makes_ranges_less_sure():
+def test_assumed_camera_increases_range_stddev():
     face = somebody()
     known, assumed = (estimate_head_poses([face], LENS, known, IPD)[0] for known in (True, False))
     assert assumed.range == known.range
@@ -322,7 +322,7 @@ def test_an_assumed_camera_makes_ranges_less_sure():
 
 
 @given(st.floats(-3.14, 3.14), st.floats(-1.5, 1.5), st.floats(-3.14, 3.14))
-def test_a_quaternion_is_the_rotation(yaw, pitch, roll):
+def test_quaternion_from_matrix_is_the_rotation(yaw, pitch, roll):
     rotation = turned(RAY, yaw, pitch, roll)
     q = quaternion_from_matrix(rotation)
     assert np.linalg.norm(q) == pytest.approx(1)
@@ -331,10 +331,11 @@ def test_a_quaternion_is_the_rotation(yaw, pitch, roll):
     assert matrix_of(quaternion_from_matrix(np.eye(3))) == pytest.approx(np.eye(3))
 
 
-def test_the_range_of_a_real_person(four_targets):
+def test_range_of_a_real_person(four_targets):
     """The rig is assumed to be 640 mm and f = 890 px; a person's eyes may be 7 mm off the mean."""
     matrix = np.array([[890.0, 0, 640], [0, 890, 360], [0, 0, 1]])
-    found = [estimate_head_poses([face], Lens(matrix), True, IPD)[0] for _, face, _ in four_targets]
+    found = [estimate_head_poses([face], Lens(matrix), True, IPD)[0]
+             for _, face, _ in four_targets]
     assert all(head.fitted for head in found)
     ranges = np.array([head.range for head in found])
     assert np.median(ranges) == pytest.approx(0.64, rel=0.2)

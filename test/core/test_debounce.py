@@ -1,4 +1,4 @@
-"""Who looks at the lens: hysteresis, dwell, blinks, stamps."""
+"""Looking at the camera: hysteresis, dwell, blinks, stamps."""
 import math
 
 from gaze_ros.core.attention.debounce import LookingAtCamera
@@ -7,63 +7,63 @@ from hypothesis import strategies as st
 import pytest
 
 LIMIT, HYSTERESIS, DWELL = 0.25, 0.05, 0.2
-#: At the lens, between the two limits, off it, not told.
+#: At the lens, between the two limits, off it, unknown.
 AT, BETWEEN, OFF, BLINK = 0.2, 0.28, 0.4, math.nan
 
 
-def answers(angles, rate=30.0, dwell=DWELL, start=1.7e9):
-    """Return what is told of one person in pictures of that rate."""
+def states(angles, rate=30.0, dwell=DWELL, start=1.7e9):
+    """Return whether one person looks at the camera, in images of that rate."""
     looking = LookingAtCamera()
     return [bool(looking.update({'f1': angle}, start + i / rate, LIMIT, HYSTERESIS, dwell))
             for i, angle in enumerate(angles)]
 
 
 @pytest.mark.parametrize('rate', [5.0, 10.0, 30.0, 100.0])
-def test_it_takes_the_dwell_of_time_not_of_pictures(rate):
-    first = answers([AT] * 101, rate).index(True)
+def test_dwell_is_measured_in_time_not_images(rate):
+    first = states([AT] * 101, rate).index(True)
     assert (first - 1) / rate < DWELL - 1e-5 <= first / rate
 
 
 @pytest.mark.parametrize('off', [OFF, BLINK])
-def test_it_ends_after_the_dwell_off_it(off):
-    told = answers([AT] * 10 + [off] * 10)
-    assert told == [False] * 6 + [True] * 10 + [False] * 4
+def test_state_clears_after_the_dwell_outside(off):
+    result = states([AT] * 10 + [off] * 10)
+    assert result == [False] * 6 + [True] * 10 + [False] * 4
 
 
 @pytest.mark.parametrize('gap', [OFF, BLINK, BETWEEN])
 @pytest.mark.parametrize('length', [1, 6])
-def test_a_blink_or_a_glance_away_changes_nothing(gap, length):
-    assert all(answers([AT] * 10 + [gap] * length + [AT] * 10)[6:])
+def test_blink_or_short_glance_away_is_ignored(gap, length):
+    assert all(states([AT] * 10 + [gap] * length + [AT] * 10)[6:])
 
 
 @pytest.mark.parametrize('gap', [OFF, BLINK, BETWEEN])
-def test_a_glance_at_the_lens_does_not_count(gap):
-    assert not any(answers(([AT] * 6 + [gap]) * 5))
+def test_short_glance_at_the_lens_is_ignored(gap):
+    assert not any(states(([AT] * 6 + [gap]) * 5))
 
 
-def test_between_the_limits_it_stays_as_it_is():
-    assert not any(answers([BETWEEN] * 50))
-    assert all(answers([AT] * 10 + [BETWEEN] * 50)[6:])
+def test_state_is_kept_between_the_limits():
+    assert not any(states([BETWEEN] * 50))
+    assert all(states([AT] * 10 + [BETWEEN] * 50)[6:])
 
 
 @given(st.lists(st.floats(0, math.pi) | st.just(math.nan), max_size=20))
-def test_without_hysteresis_and_dwell_it_is_the_plain_comparison(angles):
+def test_without_hysteresis_and_dwell_angle_is_compared_to_the_limit(angles):
     looking = LookingAtCamera()
     for i, angle in enumerate(angles):
-        told = looking.update({'f1': angle}, float(i), LIMIT, 0.0, 0.0)
-        assert told == ({'f1'} if angle <= LIMIT else set())
+        looking_ids = looking.update({'f1': angle}, float(i), LIMIT, 0.0, 0.0)
+        assert looking_ids == ({'f1'} if angle <= LIMIT else set())
 
 
-def test_stamps_that_go_back_forget():
+def test_stamp_that_jumps_back_clears_all_states():
     looking = LookingAtCamera()
     for i in range(10):
-        told = looking.update({'f1': AT}, 100 + 0.1 * i, LIMIT, HYSTERESIS, DWELL)
-    assert told == {'f1'}
+        looking_ids = looking.update({'f1': AT}, 100 + 0.1 * i, LIMIT, HYSTERESIS, DWELL)
+    assert looking_ids == {'f1'}
     assert not looking.update({'f1': AT}, 99.0, LIMIT, HYSTERESIS, DWELL)
     assert looking.update({'f1': AT}, 99.2, LIMIT, HYSTERESIS, DWELL) == {'f1'}
 
 
-def test_out_of_the_picture_is_off_the_lens():
+def test_person_out_of_the_image_does_not_look_at_camera():
     looking = LookingAtCamera()
     stamps = iter(range(100))
 
@@ -71,8 +71,8 @@ def test_out_of_the_picture_is_off_the_lens():
         return looking.update(angles, 0.1 * next(stamps), LIMIT, HYSTERESIS, DWELL)
 
     for _ in range(4):
-        told = see(f1=AT, f2=AT)
-    assert told == {'f1', 'f2'}
+        looking_ids = see(f1=AT, f2=AT)
+    assert looking_ids == {'f1', 'f2'}
     see(f1=AT)
     assert see(f1=AT, f2=AT) == {'f1', 'f2'}
     for _ in range(4):
@@ -80,7 +80,7 @@ def test_out_of_the_picture_is_off_the_lens():
     assert see(f1=AT, f2=AT) == {'f2'}
 
 
-def test_nothing_is_kept_of_those_who_left():
+def test_states_of_departed_tracks_are_removed():
     looking = LookingAtCamera()
     for i in range(1000):
         looking.update({f'f{i}': AT}, 0.1 * i, LIMIT, HYSTERESIS, DWELL)
@@ -90,7 +90,7 @@ def test_nothing_is_kept_of_those_who_left():
     assert not looking._states
 
 
-def test_nothing_grows_while_stamps_stand_still():
+def test_memory_is_bounded_while_stamps_stand_still():
     looking = LookingAtCamera()
     for i in range(100):
         assert looking.update({f'f{i}': AT}, 7.0, LIMIT, HYSTERESIS, 0.0) == {f'f{i}'}

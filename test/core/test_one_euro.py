@@ -12,7 +12,7 @@ YAW = st.floats(-math.pi, math.pi)
 
 @pytest.mark.parametrize('rate', [4, 10, 60])
 @pytest.mark.parametrize('time', [0.1, 0.5])
-def test_after_its_time_constant_a_step_is_made_to_63_percent(rate, time):
+def test_step_response_reaches_63_percent_after_the_time_constant(rate, time):
     smoother = OneEuroSmoother(time)
     smoother.update('f1', 0.0, 0.0, 0.0)
     for i in range(1, 2 * rate + 1):
@@ -21,7 +21,7 @@ def test_after_its_time_constant_a_step_is_made_to_63_percent(rate, time):
         assert (pitch, yaw) == pytest.approx((0.1 * part, -0.1 * part), abs=3e-4)
 
 
-def test_the_rate_of_the_frames_does_not_matter():
+def test_result_does_not_depend_on_the_frame_rate():
     found = []
     for rate in (10, 20, 60):
         smoother = OneEuroSmoother(0.4)
@@ -35,7 +35,7 @@ def test_the_rate_of_the_frames_does_not_matter():
 
 
 @given(PITCH, YAW, PITCH, YAW)
-def test_without_time_nothing_is_smoothed(pitch, yaw, pitch2, yaw2):
+def test_zero_time_constant_does_not_smooth(pitch, yaw, pitch2, yaw2):
     smoother = OneEuroSmoother(0.0)
     assert smoother.update('f1', pitch, yaw, 0.0) == (pitch, yaw)
     assert smoother.update('f1', pitch2, yaw2, 0.03) == (pitch2, yaw2)
@@ -43,7 +43,7 @@ def test_without_time_nothing_is_smoothed(pitch, yaw, pitch2, yaw2):
 
 @pytest.mark.parametrize('unknown', [
     (math.nan, math.nan), (math.nan, 0.0), (0.0, math.nan), (math.inf, 0.0)])
-def test_unknown_gaze_passes_and_leaves_no_trace(unknown):
+def test_unknown_gaze_passes_and_does_not_affect_the_state(unknown):
     with_gap, without = OneEuroSmoother(0.2), OneEuroSmoother(0.2)
     for smoother in (with_gap, without):
         smoother.update('f1', 0.1, 0.2, 0.0)
@@ -51,7 +51,7 @@ def test_unknown_gaze_passes_and_leaves_no_trace(unknown):
     assert with_gap.update('f1', 0.3, -0.2, 0.2) == without.update('f1', 0.3, -0.2, 0.2)
 
 
-def test_tracks_are_smoothed_apart():
+def test_tracks_are_smoothed_independently():
     smoother = OneEuroSmoother(0.2)
     smoother.update('f1', 0.0, 0.0, 0.0)
     assert smoother.update('f2', 0.3, 0.3, 0.03) == (0.3, 0.3)
@@ -59,13 +59,13 @@ def test_tracks_are_smoothed_apart():
 
 
 @pytest.mark.parametrize('stamp', [4.99, 0.0, 5.6])
-def test_stamp_that_goes_back_or_is_late_starts_afresh(stamp):
+def test_stamp_that_jumps_back_or_is_late_restarts_the_filter(stamp):
     smoother = OneEuroSmoother(0.2, timeout=0.5)
     smoother.update('f1', 0.0, 0.0, 5.0)
     assert smoother.update('f1', 0.3, -0.4, stamp) == (0.3, -0.4)
 
 
-def test_what_is_kept_does_not_grow():
+def test_memory_is_bounded():
     smoother = OneEuroSmoother(0.2, timeout=0.5)
     for i in range(1000):
         smoother.update(f'f{i}', 0.0, 0.0, i / 10)
@@ -75,35 +75,37 @@ def test_what_is_kept_does_not_grow():
     assert not smoother._states
 
 
-def follow(smoother, yaws, rate):
+def smoothed(smoother, yaws, rate):
     return np.array([smoother.update('f1', 0.0, yaw, i / rate)[1] for i, yaw in enumerate(yaws)])
 
 
 @pytest.mark.parametrize('rate', [10, 30])
-def test_a_turn_is_followed_sooner_at_less_jitter(rate):
+def test_lag_and_jitter_are_lower_than_with_a_plain_average(rate):
     """The paper's promise, with the defaults, against the average they replace."""
     noise = np.random.default_rng(5).normal(0, 0.01, 20 * rate)
     turn = 0.5 * (np.arange(2 * rate) >= rate)
     late, jitter = [], []
     for time, beta in ((0.1, 0.0), (0.2, 1.5)):
-        told = follow(OneEuroSmoother(time, beta=beta), turn, rate)
-        late.append(np.abs(turn - told).sum() / 0.5 / rate)
-        jitter.append(np.diff(follow(OneEuroSmoother(time, beta=beta), noise, rate)).std())
+        filtered = smoothed(OneEuroSmoother(time, beta=beta), turn, rate)
+        late.append(np.abs(turn - filtered).sum() / 0.5 / rate)
+        jitter.append(np.diff(smoothed(OneEuroSmoother(time, beta=beta), noise, rate)).std())
     assert late[1] < 0.6 * late[0]
     assert jitter[1] < 0.9 * jitter[0]
 
 
-def test_beta_follows_alike_at_any_rate():
-    found = [follow(OneEuroSmoother(0.3, beta=2.0), 0.4 * np.sin(np.arange(2 * rate) / rate), rate)[-1]
-             for rate in (10, 30, 90)]
+def test_beta_does_not_depend_on_the_frame_rate():
+    found = []
+    for rate in (10, 30, 90):
+        yaws = 0.4 * np.sin(np.arange(2 * rate) / rate)
+        found.append(smoothed(OneEuroSmoother(0.3, beta=2.0), yaws, rate)[-1])
     assert found == pytest.approx([found[2]] * 3, abs=0.02)
 
 
-def test_the_cutoff_is_that_of_the_paper():
+def test_cutoff_is_that_of_the_paper():
     """At a steady speed the filter is behind by the time constant of its cutoff."""
     rate, speed, beta = 200, 0.4, 3.0
     yaws = speed * np.arange(3 * rate) / rate
-    behind = yaws[-1] - follow(OneEuroSmoother(0.5, beta=beta), yaws, rate)[-1]
+    behind = yaws[-1] - smoothed(OneEuroSmoother(0.5, beta=beta), yaws, rate)[-1]
     cutoff = 1 / (2 * math.pi * 0.5) + beta * speed
     assert behind / speed == pytest.approx(1 / (2 * math.pi * cutoff), abs=0.6 / rate)
 
@@ -134,7 +136,7 @@ def test_finite_gaze_stays_finite(samples, time, timeout, beta):
         assert abs(out[1]) <= math.pi + 1e-9
 
 
-def test_opposite_gazes_average_to_a_direction():
+def test_opposite_gazes_give_a_valid_direction():
     smoother = OneEuroSmoother(0.1, timeout=1)
     smoother.update('f1', 0.0, 0.0, 0.0)
     out = smoother.update('f1', 0.0, math.pi, 0.1 * math.log(2))
@@ -146,7 +148,7 @@ def turn(yaw):
 
 
 @pytest.mark.parametrize('rate', [5, 30])
-def test_a_head_makes_a_step_in_its_time_constant(rate):
+def test_head_step_response(rate):
     smoother = OneEuroSmoother(0.5)
     smoother.update_head('f1', 1.0, turn(0.0), 0.0)
     for i in range(1, rate + 1):
@@ -157,7 +159,7 @@ def test_a_head_makes_a_step_in_its_time_constant(rate):
 
 
 @given(st.floats(0.1, 50), st.floats(0.1, 50), st.floats(-3.1, 3.1))
-def test_without_time_no_head_is_smoothed(first, second, yaw):
+def test_zero_time_constant_does_not_smooth_heads(first, second, yaw):
     smoother = OneEuroSmoother(0.0)
     smoother.update_head('f1', first, turn(0.0), 0.0)
     away, orientation = smoother.update_head('f1', second, turn(yaw), 0.03)
@@ -165,7 +167,7 @@ def test_without_time_no_head_is_smoothed(first, second, yaw):
     np.testing.assert_array_equal(orientation, turn(yaw))
 
 
-def test_who_walks_up_is_not_left_behind_and_who_stands_is_steadied():
+def test_range_does_not_lag_when_walking_and_is_steady_when_standing():
     random = np.random.default_rng(1)
     walking, standing = (OneEuroSmoother(0.2, beta=1.5) for _ in range(2))
     lags, raw, kept = [], [], []
@@ -180,7 +182,7 @@ def test_who_walks_up_is_not_left_behind_and_who_stands_is_steadied():
 
 
 @given(st.lists(st.booleans(), min_size=5, max_size=20))
-def test_both_quaternions_of_an_orientation_are_one(signs):
+def test_sign_of_the_quaternion_does_not_matter(signs):
     plain, signed = OneEuroSmoother(0.3), OneEuroSmoother(0.3)
     for i, sign in enumerate(signs):
         _, one = plain.update_head('f1', 1.0, turn(0.1 * i), i / 30)
@@ -189,7 +191,7 @@ def test_both_quaternions_of_an_orientation_are_one(signs):
         assert np.linalg.norm(other) == pytest.approx(1)
 
 
-def test_heads_and_gazes_of_a_track_do_not_mix_and_both_are_forgotten():
+def test_head_and_gaze_states_are_separate_and_pruned():
     smoother = OneEuroSmoother(0.3, timeout=0.5)
     for i in range(50):
         smoother.update(f'f{i}', 0.1, 0.2, i / 10)
@@ -199,7 +201,7 @@ def test_heads_and_gazes_of_a_track_do_not_mix_and_both_are_forgotten():
     assert len(smoother._states) <= 18
 
 
-def test_nothing_grows_while_stamps_stand_still():
+def test_memory_is_bounded_while_stamps_stand_still():
     smoother = OneEuroSmoother(0.3)
     for i in range(50):
         smoother.prune(7.0)

@@ -99,15 +99,15 @@ def test_one_of_several_faces_is_meant_by_a_point_in_it(labels, tmp_path):
     nobody = gaze_ros('evaluate', '--input', tmp_path / 'two.png', '--labels', labels(
         rows[0], '0,0,0,640,5'))
     assert nobody.returncode == 1
-    assert 'none of the 1 labelled pictures has a face with a gaze' in nobody.stderr
+    assert 'none of the 1 labelled images has a face with a gaze' in nobody.stderr
 
 
 @pytest.mark.parametrize('rows,more,reason', [
-    (['a,b', '1,2'], [], 'no column for the picture'),
-    (['frame,pitch,yaw', '0,0,x'], [], "line 2, column yaw: 'x' is no number"),
-    (['frame,pitch,yaw', '0,0,0', '0,0,1'], [], 'line 3: 0 is labelled a second time; say which'),
-    (['frame,pitch,yaw', '90,0,0'], [], 'none of the 1 labelled pictures is in the input'),
-    (['image,pitch,yaw', 'a.png,0,0'], [], 'is a video: give the column frame'),
+    (['a,b', '1,2'], [], 'no column for the image'),
+    (['frame,pitch,yaw', '0,0,x'], [], "line 2, column yaw: 'x' is not a number"),
+    (['frame,pitch,yaw', '0,0,0', '0,0,1'], [], 'line 3: 0 has more than one label; identify the faces'),
+    (['frame,pitch,yaw', '90,0,0'], [], 'none of the 1 labelled images is in the input'),
+    (['image,pitch,yaw', 'a.png,0,0'], [], 'is a video: add the column frame'),
     (['frame,pitch,yaw', '0,0,0'], ['--labels', '/nowhere.csv'], 'No such file'),
     (['frame,pitch,yaw', '0,0,0'], ['--labels', ''], '--labels is needed'),
     (['frame,pitch,yaw', '0,0,0'], ['--input', '/nowhere.mp4'], 'does not exist'),
@@ -146,7 +146,7 @@ def test_what_is_wrong_with_eyes_is_told_in_one_line(eyes, members, reason):
 
 
 def test_what_is_no_zip_and_what_is_wrong_usage(clip):
-    assert 'is no zip that can be read' in gaze_ros('evaluate', '--eyes', clip).stderr
+    assert 'is not a readable zip' in gaze_ros('evaluate', '--eyes', clip).stderr
     assert gaze_ros('evaluate').returncode == 2
     assert gaze_ros('evaluate', '--eyes', clip, '--input', clip).returncode == 2
 

@@ -28,7 +28,7 @@ def angles(labels):
     '\ufeffFrame; Pitch_Deg; Yaw_Deg\n 3.0; 10; -20\n\n',
     'yaw_deg\tnote\tframe\tpitch_deg\n-20\t"a\tb"\t3\t1e1\n;',
     'frame,pitch,pitch_deg,yaw_deg\n3,0.5,10,-20\n'])
-def test_all_these_say_the_same(write, text):
+def test_column_names_delimiters_and_units(write, text):
     path = write(text.removesuffix(';'))
     label, = read_labels(path)
     assert angles([label]) == [(10, -20)]
@@ -41,7 +41,7 @@ def test_images_and_faces(write):
             Label(0.25, -0.5, 2, None, 'a b/1.jpg', (100.0, 50.5))]
 
 
-def test_rows_that_do_not_count_are_left_out(write):
+def test_unsettled_and_empty_rows_are_skipped(write):
     labels = read_labels(write(
         'frame,pitch_deg,yaw_deg,settled\n0,1,1,0\n1,2,2,1\n2,,,1\n3,4,4,true\n4,5,5,\n'))
     assert [label.frame for label in labels] == [1, 3]
@@ -49,33 +49,34 @@ def test_rows_that_do_not_count_are_left_out(write):
 
 
 @pytest.mark.parametrize('text,reason', [
-    ('', 'no column for the picture: one of frame, image, file, filename was expected, nothing'),
-    ('a,b\n1,2\n', 'one of frame, image, file, filename was expected, a, b is there'),
-    ('frame,yaw\n1,2\n', 'no column for the pitch: one of pitch_up_deg, pitch_deg'),
-    ('frame,pitch\n1,2\n', 'no column for the yaw: one of yaw_image_right_deg, yaw_deg'),
-    ('frame,pitch_deg,yaw_deg\n', '0 rows and not one that counts'),
-    ('frame,pitch_deg,yaw_deg,settled\n1,2,3,0\n', '1 rows and not one that counts'),
-    ('frame,pitch_deg,yaw_deg\n1,2,3\n2,up,3\n', "line 3, column pitch_deg: 'up' is no number"),
-    ('frame,pitch_deg,yaw_deg\n1,2\n', "line 2, column yaw_deg: '' is no number"),
-    ('frame,pitch_deg,yaw_deg\n1,nan,3\n', "column pitch_deg: 'nan' is no number"),
+    ('', 'no column for the image: expected one of frame, image, file, filename; the columns are '
+         'none'),
+    ('a,b\n1,2\n', 'expected one of frame, image, file, filename; the columns are a, b'),
+    ('frame,yaw\n1,2\n', 'no column for the pitch: expected one of pitch_up_deg, pitch_deg'),
+    ('frame,pitch\n1,2\n', 'no column for the yaw: expected one of yaw_image_right_deg, yaw_deg'),
+    ('frame,pitch_deg,yaw_deg\n', '0 rows and no valid one'),
+    ('frame,pitch_deg,yaw_deg,settled\n1,2,3,0\n', '1 rows and no valid one'),
+    ('frame,pitch_deg,yaw_deg\n1,2,3\n2,up,3\n', "line 3, column pitch_deg: 'up' is not a number"),
+    ('frame,pitch_deg,yaw_deg\n1,2\n', "line 2, column yaw_deg: '' is not a number"),
+    ('frame,pitch_deg,yaw_deg\n1,nan,3\n', "column pitch_deg: 'nan' is not a number"),
     ('frame,pitch_deg,yaw_deg\n1,91,3\n', 'column pitch_deg: 91 is not in -90..90 deg'),
-    ('frame,pitch,yaw\n1,0,10\n', 'degrees go into a column yaw_deg'),
-    ('frame,pitch,yaw\n-1,0,1\n', 'column frame: -1 is no frame'),
-    ('frame,pitch,yaw\n1.5,0,1\n', 'column frame: 1.5 is no frame'),
-    ('frame,pitch,yaw\na.jpg,0,1\n', "column frame: 'a.jpg' is no number"),
-    ('image,pitch,yaw\n,0,1\n', 'column image: nothing is in it'),
+    ('frame,pitch,yaw\n1,0,10\n', 'degrees belong in a column yaw_deg'),
+    ('frame,pitch,yaw\n-1,0,1\n', 'column frame: -1 is not a frame number'),
+    ('frame,pitch,yaw\n1.5,0,1\n', 'column frame: 1.5 is not a frame number'),
+    ('frame,pitch,yaw\na.jpg,0,1\n', "column frame: 'a.jpg' is not a number"),
+    ('image,pitch,yaw\n,0,1\n', 'column image: it is empty'),
     ('frame,pitch,yaw,settled\n1,0,1,maybe\n', "column settled: 'maybe' is neither 1 nor 0"),
-    (b'frame,pitch,yaw\n1,0,\xff\n', 'no CSV in UTF-8'),
+    (b'frame,pitch,yaw\n1,0,\xff\n', 'not a CSV in UTF-8'),
     ('frame,pitch,yaw\n' + 'x' * 200000 + ',0,1\n', 'line 2: field larger'),
 ])
-def test_what_is_wrong_is_named_with_its_place(write, text, reason):
+def test_errors_name_file_line_and_column(write, text, reason):
     path = write(text)
-    with pytest.raises(GazeRosError, match='^labels ') as told:
+    with pytest.raises(GazeRosError, match='^labels ') as error:
         read_labels(path)
-    assert str(path) in str(told.value) and reason in str(told.value)
+    assert str(path) in str(error.value) and reason in str(error.value)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_missing_file(tmp_path):
     with pytest.raises(GazeRosError, match=r"x\.csv' cannot be read: No such file"):
         read_labels(tmp_path / 'x.csv')
 
@@ -88,7 +89,7 @@ def test_any_text_is_read_or_refused(text):
         assert str(e).startswith("labels 'x'")
 
 
-def test_eyes():
+def test_eye_labels():
     head = 'left_eye,right_eye,subject,head_yaw_P_deg,pitch_up_V_deg,yaw_H_deg_image_right\n'
     label, = read_eye_labels(head + 'a/L.jpg,a/R.jpg,0025,-15,-10,5\n', 'x.zip:labels.csv')
     assert (label.left, label.right, label.head_yaw) == ('a/L.jpg', 'a/R.jpg', -15)

@@ -1,4 +1,4 @@
-"""What is told of URLs, and the logins that are kept for them."""
+"""Redacted URLs, and the logins of $NETRC."""
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources import open_source
 from gaze_ros.core.system.urls import add_netrc_login, redact_url
@@ -11,53 +11,53 @@ NETRC = 'machine camera.lan login admin password s@c:r/et\nmachine 127.0.0.1 log
 
 
 @pytest.fixture
-def kept(tmp_path, monkeypatch):
-    """Return a file of logins that $NETRC names."""
+def netrc(tmp_path, monkeypatch):
+    """Return a file that $NETRC names."""
     path = tmp_path / 'logins'
     path.write_text(NETRC + 'default login everybody password known\n')
     monkeypatch.setenv('NETRC', str(path))
     return path
 
 
-@pytest.mark.parametrize('url,told', [
+@pytest.mark.parametrize('url,redacted', [
     ('rtsp://user:secret@a/x', 'rtsp://***@a/x'), ('rtsp:/user:secret@a/x', 'rtsp:/***@a/x'),
     ('rtsp://user:se@cr://et@a/x', 'rtsp://***@a/x'), ('user:secret@a/x', 'user:***@a/x'),
     ('rtsp://user:sec\nret@a', 'rtsp://***@a'),
     ('http://a/v.cgi?user=u&pwd=secret&x=1', 'http://a/v.cgi?user=***&pwd=***&x=1'),
     ('http://a/?Access_Token=s#f', 'http://a/?Access_Token=***#f'),
     ('http://a/b?c=1', 'http://a/b?c=1'), ('a@b.mp4', 'a@b.mp4'), ('/x/y', '/x/y')])
-def test_secrets_of_a_url_are_not_told(url, told):
-    assert redact_url(url) == told == redact_url(told)
+def test_secrets_of_a_url_are_redacted(url, redacted):
+    assert redact_url(url) == redacted == redact_url(redacted)
 
 
 @given(user=st.text(max_size=9), password=st.text(min_size=1, max_size=9),
        scheme=st.sampled_from(['rtsp', 'http', 'https', 'srt']))
-def test_whatever_the_password_it_is_not_told(user, password, scheme):
+def test_any_password_is_redacted(user, password, scheme):
     assert redact_url(f'{scheme}://{user}:{password}@host:1/x') == f'{scheme}://***@host:1/x'
 
 
 @pytest.mark.parametrize('url,full', [
     ('rtsp://camera.lan:554/x', 'rtsp://admin:s%40c%3Ar%2Fet@camera.lan:554/x'),
     ('http://CAMERA.lan/x', 'http://admin:s%40c%3Ar%2Fet@CAMERA.lan/x'),
-    ('rtsp://other.lan/x', 'rtsp://other.lan/x'),  # no default
+    ('rtsp://other.lan/x', 'rtsp://other.lan/x'),  # default is ignored
     ('rtsp://camera.lan.evil/x', 'rtsp://camera.lan.evil/x'),
     ('rtsp://evil/camera.lan', 'rtsp://evil/camera.lan'),
     ('rtsp://camera.lan@evil/x', 'rtsp://camera.lan@evil/x'),
     ('rtsp://other:own@camera.lan/x', 'rtsp://other:own@camera.lan/x'),
     ('rtsp://[broken', 'rtsp://[broken'), ('clip.mp4', 'clip.mp4')])
-def test_a_login_is_for_its_host_alone(kept, url, full):
+def test_login_is_added_for_its_host_only(netrc, url, full):
     assert add_netrc_login(url) == full
 
 
 @pytest.mark.parametrize('content', [b'machine a nonsense secret', b'secret\n', b'\xff\xfe', None])
-def test_a_file_of_logins_that_is_none_is_told_without_its_words(kept, content):
-    kept.unlink() if content is None else kept.write_bytes(content)
-    with pytest.raises(SourceError, match='NETRC .*logins. is no file of logins') as e:
+def test_invalid_netrc_error_does_not_quote_the_file(netrc, content):
+    netrc.unlink() if content is None else netrc.write_bytes(content)
+    with pytest.raises(SourceError, match='NETRC .*logins. is not a valid netrc file') as e:
         add_netrc_login('rtsp://camera.lan/x')
     assert 'secret' not in str(e.value)
 
 
-def test_the_login_reaches_the_camera_and_nobody_else_hears_of_it(kept, capfd):
+def test_login_reaches_the_camera_and_is_never_printed(netrc, capfd):
     seen = []
 
     def answer(request):

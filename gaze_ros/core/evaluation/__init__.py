@@ -1,1 +1,1 @@
-"""Accuracy against labelled data."""
+"""Accuracy of models against labelled data, and the mirror test."""

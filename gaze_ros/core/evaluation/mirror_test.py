@@ -1,7 +1,7 @@
-"""The mirror test: a model's yaw must turn with the picture, and its pitch must not.
+"""The mirror test: in a mirrored image, a model's yaw must change its sign and its pitch must not.
 
-It finds exchanged axes without a label. It cannot find an axis of the wrong sign: for that there
-is :mod:`gaze_ros.core.evaluation.metrics`.
+It detects exchanged axes without labels. It cannot detect an axis with the wrong sign;
+:mod:`gaze_ros.core.evaluation.metrics` does.
 """
 from dataclasses import dataclass
 from typing import Optional
@@ -12,33 +12,34 @@ from gaze_ros.core.evaluation.metrics import correlation
 from gaze_ros.core.types import Face
 import numpy as np
 
-#: Faces below which nothing is concluded.
+#: Minimum number of faces for a verdict.
 MIN_FACES = 10
 
-#: Standard deviation in degrees that an axis must have to speak for or against a model. A face
-#: that does not turn its eyes shows up to 3.4 (mobileone_s0 on the sample); people who look around
-#: show 9 to 36.
+#: Minimum standard deviation in degrees of an axis that is to count. A face with still eyes has up
+#: to 3.4 (mobileone_s0 on the sample), people who look around have 9 to 36.
 MIN_DEVIATION = 4.0
 
-#: Correlation with the mirror image beyond which an axis counts as kept, or as negated.
+#: Absolute correlation with the mirror image above which an axis counts as kept or as negated.
 MIN_CORRELATION = 0.5
 
-#: A face's landmarks in the mirror: its right eye has become its left one.
-_SWAPPED = (1, 0, 2, 4, 3)
+#: Order of a face's landmarks in the mirror image: left and right are exchanged.
+_MIRRORED_ORDER = (1, 0, 2, 4, 3)
 
 
 @dataclass(frozen=True)
 class MirrorTest:
-    """What the mirror test found; angles in degrees.
+    """Result of the mirror test.
 
-    :ivar verdict: ``right``; ``exchanged``: horizontal and vertical are; ``wrong``: both axes
-        turn, or neither does; or ``inconclusive``.
-    :ivar reason: of the verdict, and what to do; '' where right.
-    :ivar n: faces seen both ways.
-    :ivar correlation_pitch: of the angles with those of the mirror image; 1 is right. None where
-        there are none or they are all the same.
-    :ivar correlation_yaw: likewise; -1 is right.
-    :ivar deviation_pitch_deg: standard deviation over the faces; yaw likewise.
+    :ivar verdict: ``right``; ``exchanged`` (the horizontal and the vertical axis); ``wrong`` (both
+        axes change their sign, or neither does); or ``inconclusive``.
+    :ivar reason: reason and remedy; '' if right.
+    :ivar n: number of faces with a gaze in both images.
+    :ivar correlation_pitch: correlation of the pitch with that in the mirror image, 1 is right;
+        None without faces or if the pitch is constant.
+    :ivar correlation_yaw: correlation of the yaw with that in the mirror image, -1 is right; None
+        without faces or if the yaw is constant.
+    :ivar deviation_pitch_deg: standard deviation of the pitch over the faces, degrees.
+    :ivar deviation_yaw_deg: standard deviation of the yaw over the faces, degrees.
     """
 
     verdict: str
@@ -51,28 +52,29 @@ class MirrorTest:
 
 
 def mirrored_face(face: Face, width: int) -> Face:
-    """Return the face as it is in the mirror image of a picture that many pixels wide."""
+    """Return the face in the mirror image of an image that is ``width`` pixels wide."""
     x, y, w, h = face.box
     landmarks = face.landmarks
     if landmarks is not None:
-        landmarks = landmarks[list(_SWAPPED)] * (-1, 1) + (width, 0)
+        landmarks = landmarks[list(_MIRRORED_ORDER)] * (-1, 1) + (width, 0)
     return Face((width - x - w, y, w, h), face.score, landmarks)
 
 
-def mirror_angles(estimator: Estimator, bgr: np.ndarray, faces: list[Face]) -> np.ndarray:
-    """Return (M, 4) pitch, yaw and those of the mirror image, of the faces told both ways.
+def mirror_angles(estimator: Estimator, image: np.ndarray, faces: list[Face]) -> np.ndarray:
+    """Return (M, 4) pitch, yaw, mirrored pitch, mirrored yaw of the M faces with both, radians.
 
-    :param bgr: (H, W, 3) uint8.
+    :param image: (H, W, 3) uint8 BGR.
     """
-    here = estimator.estimate(bgr, faces)
-    there = estimator.estimate(
-        cv2.flip(bgr, 1), [mirrored_face(face, bgr.shape[1]) for face in faces])
-    angles = np.array([(a.pitch, a.yaw, b.pitch, b.yaw) for a, b in zip(here, there)])
-    return angles.reshape(-1, 4)[np.isfinite(angles.reshape(-1, 4)).all(axis=1)]
+    original = estimator.estimate(image, faces)
+    mirrored = estimator.estimate(
+        cv2.flip(image, 1), [mirrored_face(face, image.shape[1]) for face in faces])
+    angles = np.array([(a.pitch, a.yaw, b.pitch, b.yaw) for a, b in zip(original, mirrored)])
+    angles = angles.reshape(-1, 4)
+    return angles[np.isfinite(angles).all(axis=1)]
 
 
 def assess(angles: np.ndarray) -> MirrorTest:
-    """Return the verdict on (N, 4) angles in radians, as :func:`mirror_angles` gives them."""
+    """Return the result for (N, 4) angles in radians, see :func:`mirror_angles`."""
     n = len(angles)
     deviations = np.degrees(angles[:, :2].std(axis=0)).tolist() if n else (0.0, 0.0)
     pitch, yaw = (correlation(angles[:, axis], angles[:, axis + 2]) for axis in (0, 1))
@@ -85,10 +87,10 @@ def _verdict(
         yaw_deviation: float) -> tuple[str, str]:
     if n < MIN_FACES:
         return 'inconclusive', (
-            f'{n} faces have a gaze both ways, {MIN_FACES} are needed: use a clip with people in '
-            'it')
+            f'{n} faces have a gaze in both images, {MIN_FACES} are needed: use a clip that shows '
+            'people')
     deviations = (pitch_deviation, yaw_deviation)
-    # 1 where the axis does as it should, -1 where it clearly does the opposite, else 0.
+    # Per axis: 1 = as expected, -1 = clearly the opposite, 0 = unclear.
     signs = []
     for r, right, deviation in zip((pitch, yaw), (1, -1), deviations):
         agreement = (r or 0.0) * right
@@ -100,13 +102,14 @@ def _verdict(
             return 'right', ''
         if sum(signs) < 0:
             return 'exchanged', (
-                'pitch turns in the mirror and yaw does not, so horizontal and vertical are '
-                'exchanged: set head_order to the other one, as_named or swapped')
+                'pitch changes its sign in the mirror image and yaw does not, so horizontal and '
+                'vertical are exchanged: set head_order to the other value, as_named or swapped')
         if -1 in signs:
+            axes = 'neither axis changes its' if signs[0] > 0 else 'both axes change their'
             return 'wrong', (
-                f'{"neither axis turns" if signs[0] > 0 else "both axes turn"} in the mirror: '
-                'these are not the pitch and yaw of a gaze; are the weights those of the model?')
+                f'{axes} sign in the mirror image: these are not pitch and yaw of a gaze; do the '
+                'weights belong to the model?')
     return 'inconclusive', (
         f'the gaze varies by {pitch_deviation:.1f} deg up and down and {yaw_deviation:.1f} deg '
         f'left and right; {MIN_DEVIATION:g} deg, and |r| > {MIN_CORRELATION:g} in both, are '
-        'needed: use a clip in which people look around, up and down, too')
+        'needed: use a clip in which people look around, also up and down')

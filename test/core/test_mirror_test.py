@@ -14,77 +14,77 @@ WIDTH, HEIGHT = 64, 48
 
 
 class Dot:
-    """Tells where the bright pixel of a picture is: right of the middle is a yaw > 0."""
+    """An estimator whose gaze is the bright pixel: right of the center is yaw > 0."""
 
     def __init__(self, change=lambda pitch, yaw: (pitch, yaw)):
         self._change = change
 
-    def estimate(self, bgr, faces):
-        y, x = np.argwhere(bgr[..., 0])[0] + 0.5
+    def estimate(self, image, faces):
+        y, x = np.argwhere(image[..., 0])[0] + 0.5
         gaze = self._change((HEIGHT / 2 - y) / HEIGHT, (x - WIDTH / 2) / WIDTH)
         return [Estimate(*gaze, 1.0) for _ in faces]
 
 
 def angles(estimator, count=40, spread=(1.0, 1.0)):
-    """Return what the mirror test sees on pictures with a dot somewhere."""
+    """Return the mirror angles of images with a dot at a random position."""
     rng = np.random.default_rng(1)
-    seen = []
+    found = []
     for _ in range(count):
-        picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
         y, x = (int(side / 2 + side * share * rng.uniform(-0.5, 0.5))
                 for side, share in zip((HEIGHT, WIDTH), spread))
-        picture[y, x] = 255
-        seen.append(mirror_angles(estimator, picture, [Face((0, 0, 9, 9), 1.0)]))
-    return np.concatenate(seen)
+        image[y, x] = 255
+        found.append(mirror_angles(estimator, image, [Face((0, 0, 9, 9), 1.0)]))
+    return np.concatenate(found)
 
 
 def noisy(pitch, yaw, rng=np.random.default_rng(0)):  # noqa: B008, one stream for all calls
     return rng.normal(size=2) * 0.2
 
 
-@pytest.mark.parametrize('change,verdict,told', [
+@pytest.mark.parametrize('change,verdict,reason', [
     (lambda pitch, yaw: (pitch, yaw), 'right', ''),
-    (lambda pitch, yaw: (pitch, -yaw), 'right', ''),  # signs are beyond it
-    (lambda pitch, yaw: (yaw, pitch), 'exchanged', 'set head_order to the other one'),
+    (lambda pitch, yaw: (pitch, -yaw), 'right', ''),  # cannot detect signs
+    (lambda pitch, yaw: (yaw, pitch), 'exchanged', 'set head_order to the other value'),
     (lambda pitch, yaw: (-yaw, pitch), 'exchanged', 'head_order'),
-    (lambda pitch, yaw: (pitch, pitch + 0.1), 'wrong', 'neither axis turns'),
-    (lambda pitch, yaw: (yaw, yaw), 'wrong', 'both axes turn'),
+    (lambda pitch, yaw: (pitch, pitch + 0.1), 'wrong', 'neither axis changes its sign'),
+    (lambda pitch, yaw: (yaw, yaw), 'wrong', 'both axes change their sign'),
     (noisy, 'inconclusive', 'look around'),
     (lambda pitch, yaw: (0.1, 0.2), 'inconclusive', 'varies by 0.0 deg up and down'),
 ])
-def test_verdicts(change, verdict, told):
-    done = assess(angles(Dot(change)))
-    assert (done.verdict, done.n) == (verdict, 40)
-    assert told in done.reason and bool(done.reason) == (verdict != 'right')
+def test_verdicts(change, verdict, reason):
+    result = assess(angles(Dot(change)))
+    assert (result.verdict, result.n) == (verdict, 40)
+    assert reason in result.reason and bool(result.reason) == (verdict != 'right')
 
 
 def test_frontal_faces_are_inconclusive_however_well_they_correlate():
-    done = assess(angles(Dot(lambda pitch, yaw: (pitch / 20, yaw / 20))))
-    assert done.verdict == 'inconclusive'
-    assert max(done.deviation_pitch_deg, done.deviation_yaw_deg) < MIN_DEVIATION
-    assert (done.correlation_pitch, done.correlation_yaw) == pytest.approx((1, -1))
+    result = assess(angles(Dot(lambda pitch, yaw: (pitch / 20, yaw / 20))))
+    assert result.verdict == 'inconclusive'
+    assert max(result.deviation_pitch_deg, result.deviation_yaw_deg) < MIN_DEVIATION
+    assert (result.correlation_pitch, result.correlation_yaw) == pytest.approx((1, -1))
 
 
-def test_one_axis_that_clearly_does_the_opposite_is_enough():
+def test_one_axis_that_is_clearly_opposite_is_enough():
     sideways = (0.0, 1.0)
-    done = assess(angles(Dot(lambda pitch, yaw: (yaw, pitch)), spread=sideways))
-    assert (done.verdict, done.correlation_yaw) == ('exchanged', None)
+    result = assess(angles(Dot(lambda pitch, yaw: (yaw, pitch)), spread=sideways))
+    assert (result.verdict, result.correlation_yaw) == ('exchanged', None)
     assert assess(angles(Dot(), spread=sideways)).verdict == 'inconclusive'
 
 
 @pytest.mark.parametrize('count', [0, 9])
 def test_few_faces_are_inconclusive(count):
-    done = assess(np.concatenate([np.empty((0, 4)), angles(Dot(), 10)])[:count])
-    assert (done.verdict, done.n) == ('inconclusive', count)
-    assert f'{count} faces have a gaze both ways, 10 are needed' in done.reason
+    result = assess(np.concatenate([np.empty((0, 4)), angles(Dot(), 10)])[:count])
+    assert (result.verdict, result.n) == ('inconclusive', count)
+    assert f'{count} faces have a gaze in both images, 10 are needed' in result.reason
 
 
-def test_faces_without_a_gaze_in_one_of_the_two_are_left_out():
+def test_faces_without_a_gaze_in_both_images_are_skipped():
     class Blind:
         def __init__(self):
             self.calls = 0
 
-        def estimate(self, bgr, faces):
+        def estimate(self, image, faces):
             self.calls += 1
             return [Estimate(0.1, 0.2, 1.0), Estimate(0.3, 0.4, 1.0) if self.calls == 1
                     else Estimate(), Estimate()]
@@ -94,7 +94,7 @@ def test_faces_without_a_gaze_in_one_of_the_two_are_left_out():
         [0.1, 0.2, 0.1, 0.2]]
 
 
-def test_a_face_in_the_mirror_has_its_eyes_exchanged():
+def test_mirrored_face_has_left_and_right_landmarks_exchanged():
     five = np.array([[10.0, 20], [30, 21], [20, 30], [12, 40], [28, 41]])
     face = mirrored_face(Face((5, 10, 30, 40), 0.9, five), 100)
     assert face.box == (65, 10, 30, 40)
@@ -102,7 +102,7 @@ def test_a_face_in_the_mirror_has_its_eyes_exchanged():
 
 
 @given(st.tuples(*[st.integers(-500, 500)] * 4), st.integers(1, 500))
-def test_twice_mirrored_is_as_it_was(box, width):
+def test_mirroring_twice_restores_the_face(box, width):
     five = np.arange(10.0).reshape(5, 2)
     twice = mirrored_face(mirrored_face(Face(box, 0.5, five), width), width)
     assert twice.box == box and (twice.landmarks == five).all()

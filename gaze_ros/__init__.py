@@ -1,4 +1,4 @@
-"""Who is in front of the camera, and where each of them looks: nodes and tools for ROS 2.
+"""Faces in camera images and where each person looks: nodes and tools for ROS 2.
 
 ``gaze_ros.core`` needs no ROS; ``gaze_ros.ros`` holds the nodes; ``gaze_ros.msg`` is generated.
 """
@@ -6,11 +6,11 @@ import os
 from pkgutil import extend_path
 import sys
 
-# Lets this directory's modules and the generated gaze_ros.msg live in two places
-# (a source checkout ahead of the installed package).
+# This folder and the generated gaze_ros.msg may be in two places: a source checkout before the
+# installed package on the path.
 __path__ = extend_path(__path__, __name__)
 
-# Nothing sources a setup file in an environment made by pip alone.
+# No setup file is sourced in an environment installed by pip alone.
 _prefixes = [p for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
 if sys.prefix not in _prefixes and os.path.exists(os.path.join(
         sys.prefix, 'share', 'ament_index', 'resource_index', 'packages', __name__)):

@@ -1,4 +1,4 @@
-"""Bags: in what forms they are read, that what is written is read, and their time."""
+"""Reading, writing and playing bags."""
 from itertools import islice
 import os
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_every_storage_and_compression_of_rosbag2_is_read(tmp_path, plugin, mode
         assert read(path / f'bag.{suffix}') == WANTED
 
 
-def test_a_split_bag_is_read_in_order(tmp_path):
+def test_split_bag_is_read_in_order(tmp_path):
     content = list(messages(12))
     parts = [write(tmp_path / f'p{n}', content[n * 8:n * 8 + 8]) for n in range(3)]
     one = tmp_path / 'split'
@@ -84,11 +84,11 @@ def test_a_split_bag_is_read_in_order(tmp_path):
     assert read(one) == WANTED
 
 
-def test_a_database_as_humble_lays_it_out_is_read(tmp_path):
+def test_sqlite3_schema_of_humble_is_read(tmp_path):
     assert read(write_db3(tmp_path / 'bag_0.db3', messages(12))) == WANTED
 
 
-def test_a_bag_of_the_standard_writer_of_mcap_is_read(tmp_path):
+def test_file_of_the_standard_mcap_writer_is_read(tmp_path):
     mcap_ros2 = pytest.importorskip('mcap_ros2.writer')
     definition, _ = typestore().generate_msgdef(IMAGE, ros_version=2)
     with open(tmp_path / 'one.mcap', 'wb') as file:
@@ -132,11 +132,11 @@ def broken(tmp_path, what):
 
 
 @pytest.mark.parametrize(('what', 'words'), [
-    ('cut', "'mcap recover' saves"), ('empty', 'cannot be read'),
+    ('cut', "'mcap recover' of"), ('empty', 'cannot be read'),
     ('no metadata', 'give the file: bag.mcap'), ('no file', 'bag.mcap'),
     ('no yaml', 'cannot be read'), ('other yaml', 'rosbag2_bagfile_information'),
     ('noise', 'cannot be read'), ('text', "'.txt'"), ('nothing', 'does not exist')])
-def test_what_is_no_bag_is_told_in_a_line_with_its_name(tmp_path, what, words):
+def test_invalid_bag_is_reported_in_one_line_with_its_path(tmp_path, what, words):
     path = broken(tmp_path, what)
     with pytest.raises(SourceError) as error:
         BagReader(path)
@@ -144,7 +144,7 @@ def test_what_is_no_bag_is_told_in_a_line_with_its_name(tmp_path, what, words):
     assert '\n' not in str(error.value)
 
 
-def test_a_bag_that_is_broken_inside_gives_what_is_before_that(tmp_path):
+def test_broken_bag_yields_messages_before_the_break(tmp_path):
     path = write(tmp_path / 'bag', messages(12), mode='STORAGE') / 'bag.mcap'
     break_last_chunk(path)
     reader = BagReader(path)
@@ -179,7 +179,7 @@ def topic(name, kind=IMAGE, count=5):
     ({**topic('/camera/image_raw'),
       **topic('/camera/image_raw/compressedDepth', COMPRESSED)}, '',
      ('/camera/image_raw', '/camera/image_raw', '', ''), '')])
-def test_a_cameras_topics_are_found(topics, asked, wanted, namespace):
+def test_topics_of_a_camera_are_found(topics, asked, wanted, namespace):
     streams = find_streams(topics, asked)
     assert tuple(streams) == wanted
     assert streams.namespace == namespace
@@ -191,12 +191,12 @@ def test_a_cameras_topics_are_found(topics, asked, wanted, namespace):
     ({**topic('/l/image'), **topic('/r/image')}, '', '', r'more than one .*/l/image .*/r/image'),
     (topic('/l/image'), 'r/image', '', "'/r/image' has no images in the bag; it has /l/image"),
     (topic('/l/image'), '', '/l/image', "'/l/image' has no sensor_msgs/msg/CameraInfo")])
-def test_topics_that_are_not_there_are_told_with_those_that_are(topics, asked, info, words):
+def test_missing_topic_error_lists_the_bags_topics(topics, asked, info, words):
     with pytest.raises(SourceError, match=words):
         find_streams(topics, asked, info)
 
 
-def test_a_calibration_elsewhere_is_taken_when_named():
+def test_calibration_topic_may_be_named():
     topics = {**topic('/camera/image_raw'), **topic('/other/camera_info', INFO)}
     assert find_streams(topics).info == ''
     assert find_streams(topics, info='other/camera_info').info == '/other/camera_info'
@@ -210,7 +210,7 @@ def gaze_array():
     return message
 
 
-def test_our_serialization_is_ros_own_and_always_the_same():
+def test_serialization_equals_rclpys_and_is_reproducible():
     message = gaze_array()
     cdr = bytes(to_cdr(message, 'gaze_ros/msg/GazeArray'))
     back = deserialize_message(cdr, GazeArray)
@@ -219,7 +219,7 @@ def test_our_serialization_is_ros_own_and_always_the_same():
 
 
 @pytest.mark.parametrize('kind', [GazeArray, Attention])
-def test_the_definitions_embedded_are_those_ros_was_built_with(kind):
+def test_embedded_definitions_match_the_installed_messages(kind):
     name = f'gaze_ros/msg/{kind.__name__}'
     folder = Path(get_package_share_directory('gaze_ros')) / 'msg'
     hashes = yaml.safe_load((folder / f'{kind.__name__}.json').read_text())['type_hashes']
@@ -228,7 +228,7 @@ def test_the_definitions_embedded_are_those_ros_was_built_with(kind):
 
 
 @pytest.mark.parametrize('name', ['out', 'out.mcap'])
-def test_what_is_written_is_read_and_nothing_is_overwritten(tmp_path, name):
+def test_written_bag_is_read_and_never_overwritten(tmp_path, name):
     kinds = {'/gaze': 'gaze_ros/msg/GazeArray', '/gaze/attention': 'gaze_ros/msg/Attention'}
     writer = BagWriter(tmp_path / name, kinds)
     cdr = to_cdr(gaze_array(), kinds['/gaze'])
@@ -243,51 +243,51 @@ def test_what_is_written_is_read_and_nothing_is_overwritten(tmp_path, name):
         Record('/gaze', 100 + n, bytes(cdr)) for n in range(3)]
     reader.close()
     assert sorted(p.name for p in tmp_path.iterdir()) == [name]
-    with pytest.raises(GazeRosError, match=f"{name}' is there already"):
+    with pytest.raises(GazeRosError, match=f"{name}' already exists"):
         BagWriter(tmp_path / name, kinds)
 
 
 @pytest.mark.parametrize('name', ['out', 'out.mcap'])
-def test_what_was_recorded_since_a_time_is_passed_by(tmp_path, name):
+def test_bag_written_since_keep_since_is_kept(tmp_path, name):
     kinds, path = {'/gaze': 'gaze_ros/msg/GazeArray'}, tmp_path / name
     BagWriter(path, kinds, 0.0).abort()  # killed
     there = path if path.exists() else path.with_name('out.mcap.writing')
     os.utime(there, (100, 100))
-    with pytest.raises(GazeRosError, match='is there already'):
+    with pytest.raises(GazeRosError, match='already exists'):
         BagWriter(path, kinds, 101.0)
     for number in (2, 3):
         writer = BagWriter(path, kinds, 100.0)
         assert writer.close() == path.with_stem(f'out_{number}')
     os.utime(there, (99, 99))
-    with pytest.raises(GazeRosError, match='is there already'):
+    with pytest.raises(GazeRosError, match='already exists'):
         BagWriter(path, kinds, 100.0)
 
 
-def test_no_mcap_is_named_db3(tmp_path):
+def test_db3_output_is_refused(tmp_path):
     with pytest.raises(GazeRosError, match='x.db3.*written as mcap'):
         BagWriter(tmp_path / 'x.db3', {'/gaze': 'gaze_ros/msg/GazeArray'})
 
 
 @pytest.mark.parametrize(('name', 'left'), [
     ('out', 'out.incomplete'), ('out.mcap', 'out.incomplete.mcap')])
-def test_what_is_not_whole_has_another_name_and_can_be_read(tmp_path, name, left):
+def test_incomplete_bag_has_another_name_and_is_readable(tmp_path, name, left):
     kinds = {'/gaze': 'gaze_ros/msg/GazeArray'}
     writer = BagWriter(tmp_path / name, kinds)
     writer.add('/gaze', 1, to_cdr(gaze_array(), kinds['/gaze']))
-    assert writer.close(whole=False) == tmp_path / left
+    assert writer.close(complete=False) == tmp_path / left
     assert [p.name for p in tmp_path.iterdir()] == [left]
     assert len(list(BagReader(tmp_path / left).records(kinds))) == 1
-    with pytest.raises(GazeRosError, match=f"{left}' is there already"):
+    with pytest.raises(GazeRosError, match=f"{left}' already exists"):
         BagWriter(tmp_path / name, kinds)
 
 
-def test_a_bag_in_a_folder_that_cannot_be_written_is_told(tmp_path):
+def test_unwritable_folder_is_reported(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(GazeRosError, match='cannot be written'):
         BagWriter(tmp_path / 'file' / 'out', {'/gaze': 'gaze_ros/msg/GazeArray'})
 
 
-def test_any_reader_of_mcap_understands_what_is_written(tmp_path):
+def test_standard_mcap_reader_reads_the_bag(tmp_path):
     make_reader = pytest.importorskip('mcap.reader').make_reader
     decoder = pytest.importorskip('mcap_ros2.decoder').DecoderFactory()
     kinds = {'/gaze': 'gaze_ros/msg/GazeArray'}
@@ -307,14 +307,14 @@ def test_any_reader_of_mcap_understands_what_is_written(tmp_path):
     assert [(p.x, p.y) for p in decoded.gazes[0].landmarks] == [(1.5, 2.25)] * 5
 
 
-def test_metadata_is_laid_out_as_rosbag2_does(tmp_path):
+def test_metadata_matches_rosbag2(tmp_path):
     writer = BagWriter(tmp_path / 'out', {'/gaze': 'gaze_ros/msg/GazeArray'})
     writer.add('/gaze', 1000, to_cdr(gaze_array(), 'gaze_ros/msg/GazeArray'))
     writer.add('/gaze', 4000, to_cdr(gaze_array(), 'gaze_ros/msg/GazeArray'))
     assert not (tmp_path / 'out' / 'metadata.yaml').exists()
     writer.close()
-    told = yaml.safe_load((tmp_path / 'out' / 'metadata.yaml').read_text())
-    info = told['rosbag2_bagfile_information']
+    metadata = yaml.safe_load((tmp_path / 'out' / 'metadata.yaml').read_text())
+    info = metadata['rosbag2_bagfile_information']
     # Fields and types of rosbag2_storage's yaml.hpp, version 9 (Jazzy and Kilted).
     assert info['version'] == 9
     assert info['storage_identifier'] == 'mcap'
@@ -336,14 +336,14 @@ def test_metadata_is_laid_out_as_rosbag2_does(tmp_path):
 
 @given(st.integers(1, 2**31 - 1), st.integers(0, 10**9 - 1), st.integers(0, 10**15),
        st.booleans())
-def test_stamps_are_moved_and_nothing_else(sec, nanosec, by, big):
+def test_shift_stamp_changes_only_the_stamp(sec, nanosec, by, big):
     message = camera_info(Header(frame_id='abc'))
     message.header.stamp.sec, message.header.stamp.nanosec = sec, nanosec
     cdr = bytes(typestore().serialize_cdr(_plain(message), INFO, little_endian=not big))
     assert stamp_of(cdr) == sec * 10**9 + nanosec
     late = (sec * 10**9 + nanosec + by) // 10**9 >= 2**31
     if late:
-        with pytest.raises(ValueError, match='cannot be moved'):
+        with pytest.raises(ValueError, match='cannot be shifted'):
             shift_stamp(cdr, by)
         return
     back = deserialize_message(shift_stamp(cdr, by), CameraInfo)
@@ -360,14 +360,14 @@ def _plain(message):
         **fields, **{name: np.array(fields[name]) for name in ('d', 'k', 'r', 'p')}})
 
 
-def test_a_stamp_that_is_none_stays_none_and_what_has_no_header_is_refused():
+def test_zero_stamp_is_kept_and_missing_header_is_refused():
     cdr = struct.pack('<4xiI', 0, 0)
     assert shift_stamp(cdr, 5) == cdr
     with pytest.raises(ValueError, match='has no header'):
         shift_stamp(b'\x00\x01\x00\x00', 5)
 
 
-def played(path, loop=False, rate=20.0, most=None, slow=0.0):
+def play_all(path, loop=False, rate=20.0, most=None, slow=0.0):
     reader = BagReader(path)
     times, seen = [], []
     player = Player(reader, ['/camera/image_raw', '/camera/camera_info'], '/camera/image_raw',
@@ -384,27 +384,27 @@ def played(path, loop=False, rate=20.0, most=None, slow=0.0):
     return times, seen, player
 
 
-def test_a_bag_is_played_whole_and_in_time_that_never_goes_back(tmp_path):
+def test_bag_is_played_completely_with_monotonic_time(tmp_path):
     path = write(tmp_path / 'bag', messages(12, info=False))
-    begun = monotonic()
-    times, seen, player = played(path)
-    assert monotonic() - begun >= 11 * PERIOD / 20e9
+    start = monotonic()
+    times, seen, player = play_all(path)
+    assert monotonic() - start >= 11 * PERIOD / 20e9
     assert seen == WANTED
     assert times == sorted(times)
     assert player.ended
 
 
-def test_what_takes_too_long_makes_time_slower_and_skips_nothing(tmp_path):
+def test_slow_consumer_slows_the_time_and_skips_nothing(tmp_path):
     path = write(tmp_path / 'bag', messages(12, info=False))
-    times, seen, player = played(path, rate=100.0, slow=0.15)
+    times, seen, player = play_all(path, rate=100.0, slow=0.15)
     assert seen == WANTED
     assert times == sorted(times)
-    assert player.lost > 0.3
+    assert player.delay > 0.3
 
 
-def test_in_a_loop_stamps_go_on_by_the_same_steps(tmp_path):
+def test_stamps_continue_with_equal_steps_in_a_loop(tmp_path):
     path = write(tmp_path / 'bag', messages(4, info=False))
-    times, seen, player = played(path, loop=True, rate=100.0, most=10)
+    times, seen, player = play_all(path, loop=True, rate=100.0, most=10)
     assert times == sorted(times)
     assert not player.ended
     steps = {b[1] - a[1] for a, b in zip(seen, seen[1:])}
@@ -414,7 +414,7 @@ def test_in_a_loop_stamps_go_on_by_the_same_steps(tmp_path):
 
 @pytest.mark.parametrize('count', [1, 2, 5])
 @pytest.mark.parametrize('late', [-4_000_000, 0, 500_000_000])
-def test_from_round_to_round_it_is_as_long_as_from_image_to_image(tmp_path, count, late):
+def test_gap_between_rounds_equals_the_image_period(tmp_path, count, late):
     content = [(name, kind, time + late * (kind == INFO), cdr)
                for name, kind, time, cdr in messages(count)]
     path = write(tmp_path / 'bag', sorted(content, key=lambda m: m[2]))
@@ -435,10 +435,10 @@ def test_from_round_to_round_it_is_as_long_as_from_image_to_image(tmp_path, coun
         assert max(steps) == 100_000_000 - (count - 1) * PERIOD
 
 
-def test_a_loop_that_is_asked_for_at_the_end_begins_again(tmp_path):
+def test_loop_set_at_the_end_starts_again(tmp_path):
     reader = BagReader(write(tmp_path / 'bag', messages(5, info=False)))
-    told = []
-    player = Player(reader, ['/camera/image_raw'], '/camera/image_raw', False, 100.0, told.append)
+    times = []
+    player = Player(reader, ['/camera/image_raw'], '/camera/image_raw', False, 100.0, times.append)
     stop = Event()
     assert len(list(player.play(stop))) == 5 and player.ended
     assert list(player.play(stop)) == []
@@ -446,10 +446,10 @@ def test_a_loop_that_is_asked_for_at_the_end_begins_again(tmp_path):
     again = [one.record.time for one in islice(player.play(stop), 7)]
     reader.close()
     assert again == [START + LAG + n * PERIOD for n in range(5, 12)]
-    assert not player.ended and told == sorted(told)
+    assert not player.ended and times == sorted(times)
 
 
-def test_a_player_stopped_goes_on_where_it_was(tmp_path):
+def test_stopped_player_resumes_where_it_was(tmp_path):
     reader = BagReader(write(tmp_path / 'bag', messages(12, info=False)))
     player = Player(
         reader, ['/camera/image_raw'], '/camera/image_raw', False, 50.0, lambda now: None)
@@ -464,7 +464,7 @@ def test_a_player_stopped_goes_on_where_it_was(tmp_path):
     reader.close()
 
 
-def test_without_the_library_it_is_told_how_it_is_installed(monkeypatch):
+def test_missing_rosbags_error_names_what_to_install(monkeypatch):
     def missing(name):
         raise ImportError(f'No module named {name!r}')
     monkeypatch.setattr(library, 'import_module', missing)
@@ -472,7 +472,7 @@ def test_without_the_library_it_is_told_how_it_is_installed(monkeypatch):
         rosbags('rosbag2')
 
 
-def test_the_page_names_every_parameter_as_it_is():
+def test_bags_page_lists_every_parameter():
     text = (Path(__file__).resolve().parents[1] / 'docs' / 'bags.md').read_text()
     rows = [[c.strip() for c in line.split('|')[1:-1]] for line in text.splitlines()
             if line.startswith(('| `replay`', '| `recorder`'))]

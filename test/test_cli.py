@@ -16,10 +16,10 @@ def clip(tmp_path_factory):
     return save_sample(tmp_path_factory.mktemp('clip') / 'clip.mp4', 'mp4v', 25.0, 30)
 
 
-def test_every_frame_of_a_video_is_in_the_json_and_in_the_video(clip, tmp_path):
+def test_video_writes_every_frame_to_json_and_video(clip, tmp_path):
     done = gaze_ros('video', clip, '--output', tmp_path / 'o.mp4', '--json', tmp_path / 'o.jsonl')
     assert done.returncode == 0, done.stderr
-    assert '30 frames, 1.00 faces a frame' in done.stderr
+    assert '30 frames, 1.00 faces per frame' in done.stderr
     lines = [json.loads(line) for line in (tmp_path / 'o.jsonl').read_text().splitlines()]
     assert [line['frame'] for line in lines] == list(range(30))
     assert [line['stamp'] for line in lines] == pytest.approx([i / 25 for i in range(30)])
@@ -43,7 +43,7 @@ def test_every_frame_of_a_video_is_in_the_json_and_in_the_video(clip, tmp_path):
     assert (count, drawn) == (30, 30)
 
 
-def test_an_image_and_a_folder_work_as_input(tmp_path):
+def test_image_and_folder_are_accepted_as_input(tmp_path):
     for i in range(3):
         cv2.imwrite(str(tmp_path / f'{i}.png'), Sample().read())
     (tmp_path / 'no.txt').write_text('not an image')
@@ -54,7 +54,7 @@ def test_an_image_and_a_folder_work_as_input(tmp_path):
     assert len(three.stdout.splitlines()) == 3
 
 
-def test_no_face_is_an_empty_list_and_no_error(tmp_path):
+def test_no_face_gives_an_empty_list_and_no_error(tmp_path):
     cv2.imwrite(str(tmp_path / 'grey.png'), np.full((100, 100, 3), 90, np.uint8))
     done = gaze_ros('video', tmp_path / 'grey.png', '--json', '-')
     assert done.returncode == 0, done.stderr
@@ -64,8 +64,8 @@ def test_no_face_is_an_empty_list_and_no_error(tmp_path):
 @pytest.mark.parametrize('words,reason', [
     (['/nowhere.mp4'], "input '/nowhere.mp4' does not exist"),
     (['CLIP', '--model', 'resnet18'], 'licence: Gaze360'),
-    (['CLIP', '--model', 'mobileone_s0', '--weight', 'CLIP'], "clip.mp4' ends in '.mp4'; known"),
-    (['CLIP', '--weight', 'CLIP'], 'name the model'),
+    (['CLIP', '--model', 'mobileone_s0', '--weight', 'CLIP'], "clip.mp4' ends in '.mp4'; supported"),
+    (['CLIP', '--weight', 'CLIP'], 'set model to the one'),
     (['CLIP', '--detector', 'yunet', '--detector-weight', 'CLIP'], 'YuNet'),
     (['CLIP', '--output', 'x.gif'], "output 'x.gif' must end in .mp4"),
     (['CLIP', '--json', '/proc/nowhere/x'], '/proc/nowhere/x'),
@@ -74,14 +74,14 @@ def test_no_face_is_an_empty_list_and_no_error(tmp_path):
     (['EMPTY'], 'is not a video that OpenCV can decode'),
     (['FOLDER'], 'folder without images'),
 ])
-def test_wrong_input_is_told_in_one_line(clip, tmp_path, words, reason):
+def test_invalid_input_is_reported_in_one_line(clip, tmp_path, words, reason):
     (tmp_path / 'empty.mp4').touch()
     (tmp_path / 'folder').mkdir()
-    there = {'CLIP': clip, 'EMPTY': tmp_path / 'empty.mp4', 'FOLDER': tmp_path / 'folder'}
-    done = gaze_ros('video', *(there.get(w, w) for w in words), cwd=tmp_path)
-    told = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros video: ')]
+    paths = {'CLIP': clip, 'EMPTY': tmp_path / 'empty.mp4', 'FOLDER': tmp_path / 'folder'}
+    done = gaze_ros('video', *(paths.get(w, w) for w in words), cwd=tmp_path)
+    errors = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros video: ')]
     assert done.returncode == 1, done.stderr
-    assert len(told) == 1 and reason in told[0], done.stderr
+    assert len(errors) == 1 and reason in errors[0], done.stderr
     assert 'Traceback' not in done.stderr
 
 
@@ -94,29 +94,29 @@ def test_wrong_input_is_told_in_one_line(clip, tmp_path, words, reason):
     (['--min-score', 'nan'], 'min_score nan is not in 0..1'),
     (['--threads', 'many'], "invalid int value: 'many'"),
 ])
-def test_wrong_values_are_wrong_usage(clip, words, reason):
+def test_invalid_values_are_usage_errors(clip, words, reason):
     done = gaze_ros('video', clip, *words)
     assert done.returncode == 2
     assert reason in done.stderr
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(clip):
+def test_closed_pipe_ends_it_quietly(clip):
     command = f'"{BIN / "gaze_ros"}" video "{clip}" --json - --quiet | head -n 1'
     done = subprocess.run(['sh', '-c', command], capture_output=True, text=True, timeout=60)
     assert json.loads(done.stdout)['frame'] == 0
     assert 'Traceback' not in done.stderr
 
 
-def test_a_closed_output_is_nothing_to_stumble_over(clip):
+def test_closed_stdout_is_not_an_error(clip):
     command = f'"{BIN / "gaze_ros"}" video "{clip}" --quiet >&-'
     done = subprocess.run(['sh', '-c', command], capture_output=True, text=True, timeout=60)
     assert (done.returncode, 'Traceback' in done.stderr) == (0, False), done.stderr
 
 
-def test_a_camera_is_no_input():
+def test_camera_is_refused_as_input():
     done = gaze_ros('video', '/dev/null')
     assert done.returncode == 1
-    assert 'the pipeline takes cameras' in done.stderr
+    assert 'for a camera use the pipeline' in done.stderr
 
 
 def test_help_and_wrong_usage():

@@ -1,4 +1,4 @@
-"""gaze_ros bag: every picture of a bag, with its stamp, the same each time."""
+"""gaze_ros bag: every image of a bag, with its stamp, reproducibly."""
 import math
 import signal
 import subprocess
@@ -49,23 +49,23 @@ def read(path, topic='/gaze', kind=GazeArray):
 
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
-    """Return a folder with a bag of 300 pictures, ``in``, and what came of it, ``out``."""
+    """Return a folder with a bag of 300 images, ``in``, and its gaze, ``out``."""
     folder = tmp_path_factory.mktemp('bags')
     write(folder / 'in', messages(300))
     assert bag(folder / 'in', folder / 'out') == 0
     return folder
 
 
-def test_300_pictures_come_back_with_their_stamps_ids_and_angles(made):
+def test_300_images_give_their_stamps_ids_and_angles(made):
     got = read(made / 'out')
     assert len(got) == 300
     engine = create_engine({'model': 'mediapipe', 'detector': 'mediapipe'})
     faces = 0
-    for (stamp, header, bgr), (time, cdr, message) in zip(pictures(300), got):
+    for (stamp, header, image), (time, cdr, message) in zip(pictures(300), got):
         assert time == stamp + LAG
         assert stamp_of(cdr) == stamp
         assert message.header == header
-        frame = engine.process(bgr, header.stamp.sec + 1e-9 * header.stamp.nanosec)
+        frame = engine.process(image, header.stamp.sec + 1e-9 * header.stamp.nanosec)
         assert [g.track_id for g in message.gazes] == [g.track_id for g in frame.gazes]
         for one, wanted in zip(message.gazes, frame.gazes):
             for name in ('pitch', 'yaw', 'raw_pitch', 'raw_yaw', 'confidence'):
@@ -74,19 +74,19 @@ def test_300_pictures_come_back_with_their_stamps_ids_and_angles(made):
         faces += len(message.gazes)
     engine.close()
     assert faces >= 290
-    # The calibration beside the images was taken, what it took to compute was left out.
+    # The calibration in the bag was used; computation times are left out.
     assert all(m.calibrated for _, _, m in got)
     assert {(m.detection_duration.nanosec, m.estimation_duration.nanosec)
             for _, _, m in got} == {(0, 0)}
 
 
-def test_the_same_bag_gives_the_same_bytes(made, tmp_path):
+def test_same_bag_gives_the_same_bytes(made, tmp_path):
     assert bag(made / 'in', tmp_path / 'again') == 0
     first, second = ([cdr for _, cdr, _ in read(p)] for p in (made / 'out', tmp_path / 'again'))
     assert first == second
 
 
-def test_the_networks_of_shared_give_the_same_bytes_too(shared, tmp_path, monkeypatch):
+def test_openvino_networks_give_the_same_bytes(shared, tmp_path, monkeypatch):
     monkeypatch.setenv('GAZE_ROS_MODELS', str(shared / 'models'))
     write(tmp_path / 'in', messages(40))
     for name in ('one', 'two'):
@@ -98,7 +98,7 @@ def test_the_networks_of_shared_give_the_same_bytes_too(shared, tmp_path, monkey
     assert sum(len(m.gazes) for _, _, m in read(tmp_path / 'one')) >= 38
 
 
-def test_the_form_of_the_bag_makes_no_difference(tmp_path):
+def test_result_does_not_depend_on_the_bag_format(tmp_path):
     content = list(messages(30))
     forms = [
         write(tmp_path / 'mcap', content), write(tmp_path / 'db3', content, 'SQLITE3'),
@@ -114,25 +114,25 @@ def test_the_form_of_the_bag_makes_no_difference(tmp_path):
     assert all(result == results[0] for result in results)
 
 
-def test_compressed_images_of_a_namespace_and_annotated_ones(tmp_path, capsys):
+def test_compressed_images_in_a_namespace_and_annotated_output(tmp_path, capsys):
     write(tmp_path / 'in', messages(20, compressed=True, prefix='/front/camera'))
     assert bag(tmp_path / 'in', tmp_path / 'out', '--annotated') == 0
-    assert "20 frames, 1.00 faces a frame, in '" in capsys.readouterr().err
+    assert "20 frames, 1.00 faces per frame, in '" in capsys.readouterr().err
     gazes = read(tmp_path / 'out', '/front/gaze')
     drawn = read(tmp_path / 'out', '/front/gaze/image_annotated/compressed', CompressedImage)
     assert len(gazes) == len(drawn) == 20
-    for (time, _, gaze), (other, _, picture) in zip(gazes, drawn):
+    for (time, _, gaze), (other, _, image_message) in zip(gazes, drawn):
         assert time == other
-        assert gaze.header == picture.header
+        assert gaze.header == image_message.header
         roi = gaze.gazes[0].roi
-        bgr = compressed_to_bgr(picture)
-        assert bgr.shape == (240, 320, 3)
-        edge = bgr[roi.y_offset + roi.height // 3, roi.x_offset].astype(int)
+        image = compressed_to_bgr(image_message)
+        assert image.shape == (240, 320, 3)
+        edge = image[roi.y_offset + roi.height // 3, roi.x_offset].astype(int)
         colours = [80, 220, 80], [60, 170, 255], [170, 170, 170]
         assert min(np.abs(edge - c).max() for c in colours) < 90
 
 
-def test_a_broken_message_costs_one_picture_and_is_told(tmp_path, capsys):
+def test_broken_message_is_skipped_and_reported(tmp_path, capsys):
     content = list(messages(10, info=False))
     name, kind, time, cdr = content[4]
     content[4] = name, kind, time, cdr[:50]
@@ -142,12 +142,12 @@ def test_a_broken_message_costs_one_picture_and_is_told(tmp_path, capsys):
     assert bag(tmp_path / 'in', tmp_path / 'out') == 0
     err = capsys.readouterr().err
     assert "image skipped: encoding 'odd8' is not one of" in err
-    assert '2 of 10 images were left out' in err
+    assert '2 of 10 images were skipped' in err
     stamps = [stamp_of(cdr) for _, cdr, _ in read(tmp_path / 'out')]
     assert stamps == [START + n * PERIOD for n in range(10) if n not in (4, 7)]
 
 
-def test_a_bag_broken_inside_leaves_what_came_before_and_says_so(tmp_path, capsys):
+def test_broken_bag_keeps_the_gaze_before_the_break(tmp_path, capsys):
     path = write(tmp_path / 'in', messages(20, info=False), mode='STORAGE') / 'in.mcap'
     break_last_chunk(path)
     assert bag(tmp_path / 'in', tmp_path / 'out') == 1
@@ -157,28 +157,28 @@ def test_a_bag_broken_inside_leaves_what_came_before_and_says_so(tmp_path, capsy
     assert 0 < len(read(tmp_path / 'out.incomplete')) < 20
 
 
-def test_what_cannot_be_done_is_told_and_leaves_nothing(tmp_path, capsys):
+def test_invalid_input_is_reported_and_leaves_no_files(tmp_path, capsys):
     write(tmp_path / 'in', messages(2))
     write(tmp_path / 'odd', [('/camera/image_raw', IMAGE, 5, b'\0\1\0\0')])
     write(tmp_path / 'no', [m for m in messages(2) if m[1] != IMAGE])
     (tmp_path / 'there').mkdir()
-    for words, told in [
-            (('in', 'there'), "there' is there already, and no bag is overwritten"),
+    for words, reason in [
+            (('in', 'there'), "there' already exists, and no bag is overwritten"),
             (('nowhere', 'out'), "nowhere' does not exist"),
             (('odd', 'out'), 'holds no image that can be decoded'),
             (('no', 'out'), 'the bag has no images; it has /camera/camera_info (2 sensor'),
             (('in', 'out', '--topic', '/x'), "'/x' has no images in the bag; it has /camera"),
             (('in', 'out', '--camera-info', '/x'), "'/x' has no sensor_msgs/msg/CameraInfo"),
-            (('in', 'out', '--detect-interval', '0'), 'detect_interval 0 goes by how fast')]:
+            (('in', 'out', '--detect-interval', '0'), 'detect_interval 0 adapts to this machine')]:
         paths = [tmp_path / w for w in words[:2]]
         assert bag(*paths, *words[2:]) == 1
         err = capsys.readouterr().err.strip().splitlines()
-        assert told in err[-1] and err[-1].startswith('gaze_ros bag: '), err
+        assert reason in err[-1] and err[-1].startswith('gaze_ros bag: '), err
         assert not list(tmp_path.glob('out*'))
     assert not list((tmp_path / 'there').iterdir())
 
 
-def test_a_disk_that_is_full_is_told_and_leaves_nothing(tmp_path, capsys):
+def test_full_disk_is_reported_and_leaves_no_files(tmp_path, capsys):
     resource = pytest.importorskip('resource')
     write(tmp_path / 'in', messages(30))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -191,7 +191,7 @@ def test_a_disk_that_is_full_is_told_and_leaves_nothing(tmp_path, capsys):
     assert not list(tmp_path.glob('out*'))
 
 
-def test_ctrl_c_leaves_a_bag_that_can_be_read_under_another_name(made, tmp_path):
+def test_ctrl_c_leaves_a_readable_incomplete_bag(made, tmp_path):
     process = subprocess.Popen(
         [sys.executable, '-c', 'import sys; from gaze_ros.cli.main import main; sys.exit(main())',
          'bag', made / 'in', tmp_path / 'out', *MODEL[:-1]], stderr=subprocess.PIPE, text=True)
@@ -204,17 +204,17 @@ def test_ctrl_c_leaves_a_bag_that_can_be_read_under_another_name(made, tmp_path)
     got = read(tmp_path / 'out.incomplete')
     assert not (tmp_path / 'out').exists()
     assert 0 < len(got) < 300
-    assert f'broken off after {len(got)} of 300 images' in err
+    assert f'interrupted after {len(got)} of 300 images' in err
     first = [cdr for _, cdr, _ in read(made / 'out')]
     assert [cdr for _, cdr, _ in got] == first[:len(got)]
 
 
-def test_pictures_without_stamps_go_by_the_time_they_were_recorded(tmp_path):
+def test_images_without_stamps_use_the_recording_time(tmp_path):
     content = []
-    for stamp, header, bgr in pictures(10):
+    for stamp, header, image in pictures(10):
         header.stamp.sec = header.stamp.nanosec = 0
         content.append(('/image/compressed', 'sensor_msgs/msg/CompressedImage', stamp,
-                        compressed_cdr(bgr, header)))
+                        compressed_cdr(image, header)))
     write(tmp_path / 'in', content)
     assert bag(tmp_path / 'in', tmp_path / 'out') == 0
     got = read(tmp_path / 'out')
@@ -224,7 +224,7 @@ def test_pictures_without_stamps_go_by_the_time_they_were_recorded(tmp_path):
     assert any(not math.isclose(smooth, raw, abs_tol=1e-6) for smooth, raw in yaws[1:])
 
 
-def test_the_first_calibration_holds_for_the_picture_before_it(tmp_path):
+def test_first_calibration_applies_to_earlier_images(tmp_path):
     content = sorted(messages(4), key=lambda m: (m[2], m[1] != IMAGE))
     assert content[0][1] == IMAGE
     write(tmp_path / 'in', content)
@@ -232,7 +232,7 @@ def test_the_first_calibration_holds_for_the_picture_before_it(tmp_path):
     assert [m.calibrated for _, _, m in read(tmp_path / 'out')] == [True] * 4
 
 
-def test_a_calibration_that_cannot_be_used_is_told_once(tmp_path, capsys):
+def test_unusable_calibration_is_reported_once(tmp_path, capsys):
     content = []
     for name, kind, time, cdr in messages(4):
         if kind == INFO:

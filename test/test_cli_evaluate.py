@@ -45,13 +45,13 @@ def labels(tmp_path):
     return labels
 
 
-def test_the_gazes_a_model_told_are_without_error(clip, labels, tmp_path):
+def test_a_models_own_gaze_as_labels_has_no_error(clip, labels, tmp_path):
     done = gaze_ros('video', clip, '--json', tmp_path / 'o.jsonl', '--model', 'mediapipe')
     assert done.returncode == 0, done.stderr
-    told = [json.loads(line)['gazes'][0] for line in (tmp_path / 'o.jsonl').open()]
+    gazes = [json.loads(line)['gazes'][0] for line in (tmp_path / 'o.jsonl').open()]
     figures = evaluate('--input', clip, '--labels', labels(
         'frame,pitch,yaw', *(f'{i},{g["raw_pitch"]},{g["raw_yaw"]}'
-                             for i, g in reversed(list(enumerate(told))) if i % 2)))
+                             for i, g in reversed(list(enumerate(gazes))) if i % 2)))
     assert set(figures) == FIGURES
     assert (figures['n'], figures['missed'], figures['absent']) == (6, 0, 0)
     assert figures['mean_error_deg'] < 0.002
@@ -59,18 +59,18 @@ def test_the_gazes_a_model_told_are_without_error(clip, labels, tmp_path):
     assert figures['detection_ms_median'] > 0 and figures['estimation_ms_median'] > 0
 
 
-def test_a_table_for_people_and_a_word_on_frames_that_are_not_there(clip, labels):
+def test_table_and_warning_about_labels_without_an_image(clip, labels):
     done = gaze_ros('evaluate', '--input', clip, '--labels', labels(
         'frame,pitch_deg,yaw_deg,settled', '0,5,5,1', '3,5,5,1', '4,5,5,0', '12,5,5,1',
         '90,5,5,1'))
     assert done.returncode == 0, done.stderr
     assert '2 gazes compared, 0 labels without a gaze' in done.stdout
     assert 'angular error' in done.stdout and 'bias' in done.stdout
-    assert '2 labels have no picture in the input, the first in line 5: frame 12' in done.stderr
+    assert '2 labels have no image in the input, the first in line 5: frame 12' in done.stderr
 
 
-def test_a_folder_by_names_beside_pictures_without_faces(labels, tmp_path):
-    folder = tmp_path / 'pictures'
+def test_folder_labelled_by_name_and_by_index(labels, tmp_path):
+    folder = tmp_path / 'images'
     folder.mkdir()
     cv2.imwrite(str(folder / 'face.png'), Sample().read())
     cv2.imwrite(str(folder / 'a.png'), np.full((100, 100, 3), 90, np.uint8))
@@ -85,7 +85,7 @@ def test_a_folder_by_names_beside_pictures_without_faces(labels, tmp_path):
     assert by_index['mean_error_deg'] == pytest.approx(by_name['mean_error_deg'])
 
 
-def test_one_of_several_faces_is_meant_by_a_point_in_it(labels, tmp_path):
+def test_label_selects_a_face_by_a_point_in_it(labels, tmp_path):
     one = Sample().read()
     cv2.imwrite(str(tmp_path / 'two.png'), np.hstack([one, cv2.flip(one, 1)]))
     rows = ('frame,pitch,yaw,face_x,face_y', '0,0,0,320,230', '0,0,0,959,230')
@@ -105,19 +105,19 @@ def test_one_of_several_faces_is_meant_by_a_point_in_it(labels, tmp_path):
 @pytest.mark.parametrize('rows,more,reason', [
     (['a,b', '1,2'], [], 'no column for the image'),
     (['frame,pitch,yaw', '0,0,x'], [], "line 2, column yaw: 'x' is not a number"),
-    (['frame,pitch,yaw', '0,0,0', '0,0,1'], [], 'line 3: 0 has more than one label; identify the faces'),
+    (['frame,pitch,yaw', '0,0,0', '0,0,1'], [], 'line 3: 0 has more than one label'),
     (['frame,pitch,yaw', '90,0,0'], [], 'none of the 1 labelled images is in the input'),
     (['image,pitch,yaw', 'a.png,0,0'], [], 'is a video: add the column frame'),
     (['frame,pitch,yaw', '0,0,0'], ['--labels', '/nowhere.csv'], 'No such file'),
     (['frame,pitch,yaw', '0,0,0'], ['--labels', ''], '--labels is needed'),
     (['frame,pitch,yaw', '0,0,0'], ['--input', '/nowhere.mp4'], 'does not exist'),
-    (['frame,pitch,yaw', '0,0,0'], ['--input', '/dev/null'], 'is no file'),
+    (['frame,pitch,yaw', '0,0,0'], ['--input', '/dev/null'], 'is not a file'),
 ])
-def test_wrong_input_is_told_in_one_line(clip, labels, rows, more, reason):
+def test_invalid_input_is_reported_in_one_line(clip, labels, rows, more, reason):
     done = gaze_ros('evaluate', '--input', clip, '--labels', labels(*rows), *more)
-    told = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros evaluate: ')]
+    errors = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros evaluate: ')]
     assert done.returncode == 1 and not done.stdout
-    assert len(told) == 1 and reason in told[0], done.stderr
+    assert len(errors) == 1 and reason in errors[0], done.stderr
 
 
 @pytest.fixture
@@ -139,33 +139,33 @@ HEAD = 'left_eye,right_eye,head_yaw_P_deg,pitch_up_V_deg,yaw_H_deg_image_right\n
     ({'labels_csv': 'left_eye,right_eye\n'}, "no column for the head's yaw"),
     ({'labels_csv': HEAD + 'l,r,0,1,2\n'}, "model 'mediapipe' needs whole faces"),
 ])
-def test_what_is_wrong_with_eyes_is_told_in_one_line(eyes, members, reason):
+def test_invalid_eyes_are_reported_in_one_line(eyes, members, reason):
     done = gaze_ros('evaluate', '--eyes', eyes(**members), '--model', 'mediapipe')
     assert done.returncode == 1
     assert reason in done.stderr.splitlines()[-1]
 
 
-def test_what_is_no_zip_and_what_is_wrong_usage(clip):
+def test_invalid_zip_and_wrong_usage(clip):
     assert 'is not a readable zip' in gaze_ros('evaluate', '--eyes', clip).stderr
     assert gaze_ros('evaluate').returncode == 2
     assert gaze_ros('evaluate', '--eyes', clip, '--input', clip).returncode == 2
 
 
-def test_a_face_that_does_not_look_around_is_inconclusive(clip):
+def test_selftest_is_inconclusive_for_a_constant_gaze(clip):
     done = gaze_ros('models', 'selftest', '--input', clip, '--model', 'mediapipe')
     assert done.returncode == 1
-    assert '12 faces in 12 pictures' in done.stdout
+    assert '12 faces in 12 images' in done.stdout
     assert 'inconclusive: the gaze varies by' in done.stderr.splitlines()[-1]
 
 
-def test_the_axes_of_the_default_are_right(shared):
+def test_selftest_of_the_default_model_is_right(shared):
     done = gaze_ros('models', 'selftest', '--model', 'mediapipe', '--input',
                     shared / 'labelled' / 'four_targets' / 'video.mp4')
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith('right: ')
 
 
-def test_exchanged_heads_are_found(shared):
+def test_selftest_finds_exchanged_heads(shared):
     pytest.importorskip('torch')
     done = gaze_ros('models', 'selftest', '--input',
                     shared / 'labelled' / 'four_targets' / 'video.mp4', '--model', 'mobileone_s0',
@@ -174,7 +174,7 @@ def test_exchanged_heads_are_found(shared):
     assert 'exchanged: ' in done.stderr.splitlines()[-1]
 
 
-def test_the_default_on_known_targets(shared):
+def test_default_model_on_known_targets(shared):
     folder = shared / 'labelled' / 'four_targets'
     figures = evaluate('--input', folder / 'video.mp4', '--labels', folder / 'labels.csv')
     assert figures['n'] + figures['missed'] == 46 and figures['missed'] <= 1

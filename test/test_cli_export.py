@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support import BIN
 
-PICTURE = np.random.default_rng(1).integers(
+IMAGE = np.random.default_rng(1).integers(
     0, 256, (30, 40, 3), np.uint8).repeat(8, 0).repeat(8, 1)
 FACES = [Face((30, 40, 200, 180), 0.9), Face((100, 20, 150, 200), 0.8)]
 
@@ -19,27 +19,27 @@ def export(*words, folder, timeout=300):
                           capture_output=True, text=True, timeout=timeout)
 
 
-def told(weight, **settings):
+def results(weight, **settings):
     estimator = create_estimator('mobileone_s0', Settings(
         weight=str(weight), device='cpu', threads=1, **settings))
-    found = estimator.estimate(PICTURE, FACES)
+    found = estimator.estimate(IMAGE, FACES)
     estimator.close()
     return np.array([(e.pitch, e.yaw, e.confidence) for e in found])
 
 
 @pytest.fixture(scope='module')
 def checkpoint(shared):
-    """Return a checkpoint whose heads are swapped, and what it tells in torch."""
+    """Return a checkpoint whose heads are swapped, and its results in torch."""
     pytest.importorskip('torch')
     weight = shared / 'models' / 'mobileone_s0.pt'
-    return weight, told(weight, runtime='torch')
+    return weight, results(weight, runtime='torch')
 
 
 @pytest.mark.parametrize(('form', 'file', 'package', 'settings'), [
     ('onnx', 'mobileone_s0.onnx', 'onnxruntime', {'runtime': 'onnx'}),
     ('openvino', 'mobileone_s0.xml', 'openvino', {'precision': 'fp32'}),
     ('safetensors', 'mobileone_s0.safetensors', 'safetensors', {'runtime': 'torch'})])
-def test_what_is_exported_gives_the_same(checkpoint, tmp_path, caplog, form, file, package,
+def test_exported_file_gives_the_same_results(checkpoint, tmp_path, caplog, form, file, package,
                                          settings):
     pytest.importorskip(package)
     if form == 'onnx':
@@ -49,38 +49,38 @@ def test_what_is_exported_gives_the_same(checkpoint, tmp_path, caplog, form, fil
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / file)
     assert 'Gaze360 (research only)' in done.stderr
-    assert 'by at most 0.000 deg' in done.stderr
-    # The heads are in order now, so nothing is left to be known of the file.
-    assert told(tmp_path / file, **settings) == pytest.approx(expected, abs=1e-4)
+    assert 'on noise images: 0.000 deg' in done.stderr
+    # The exported heads are in order, so no warning about head_order is logged.
+    assert results(tmp_path / file, **settings) == pytest.approx(expected, abs=1e-4)
     assert not [r for r in caplog.records if r.levelname == 'WARNING']
     left = {file} | ({'mobileone_s0.bin'} if form == 'openvino' else set())
     assert {path.name for path in tmp_path.iterdir()} == left
 
 
-def test_core_ml_is_written_as_far_as_linux_can_tell(checkpoint, tmp_path):
+def test_coreml_package_has_the_expected_inputs_and_outputs(checkpoint, tmp_path):
     coremltools = pytest.importorskip('coremltools')
     done = export('mobileone_s0', '--format', 'coreml', '--precision', 'fp16', '--weight',
-                  checkpoint[0], '--output', 'there/gaze', folder=tmp_path)
+                  checkpoint[0], '--output', 'new/gaze', folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert 'not run: Core ML predicts on macOS only' in done.stderr
-    spec = coremltools.utils.load_spec(str(tmp_path / 'there' / 'gaze.mlpackage'))
+    assert 'not checked: Core ML runs on macOS only' in done.stderr
+    spec = coremltools.utils.load_spec(str(tmp_path / 'new' / 'gaze.mlpackage'))
     assert [i.name for i in spec.description.input] == ['input']
     assert [o.name for o in spec.description.output] == ['yaw', 'pitch']
     assert spec.WhichOneof('Type') == 'mlProgram'
     assert list(spec.description.input[0].type.multiArrayType.shape) == [1, 3, 448, 448]
 
 
-def test_onnx_becomes_openvinos(shared, tmp_path):
+def test_onnx_is_converted_to_openvino(shared, tmp_path):
     pytest.importorskip('openvino')
     weight = shared / 'models' / 'mobileone_s0_gaze.onnx'
     done = export('mobileone_s0', '--format', 'openvino', '--weight', weight, '--output',
                   tmp_path / 'a.xml', folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert told(tmp_path / 'a.xml', precision='fp32') == pytest.approx(
-        told(weight, precision='fp32'), abs=1e-4)
+    assert results(tmp_path / 'a.xml', precision='fp32') == pytest.approx(
+        results(weight, precision='fp32'), abs=1e-4)
 
 
-def test_int8_is_made_of_a_clip_and_told_what_it_costs(checkpoint, shared, tmp_path):
+def test_int8_is_calibrated_on_a_clip_and_its_loss_printed(checkpoint, shared, tmp_path):
     pytest.importorskip('nncf')
     clip = shared / 'labelled' / 'four_targets' / 'video.mp4'
     done = export('mobileone_s0', '--format', 'openvino', '--weight', checkpoint[0], '--int8',
@@ -102,20 +102,20 @@ def test_int8_is_made_of_a_clip_and_told_what_it_costs(checkpoint, shared, tmp_p
     (['resnet99', '--format', 'onnx'], "model 'resnet99' is not one of"),
     (['mobileone_s0', '--format', 'onnx', '--int8', 'x.mp4'], '--int8 is for --format openvino'),
     (['mobileone_s0', '--format', 'onnx', '--precision', 'fp16'], '--precision fp16 is for'),
-    (['mobileone_s0', '--format', 'coreml', '--weight', 'ONNX'], 'give the checkpoint by weight'),
+    (['mobileone_s0', '--format', 'coreml', '--weight', 'ONNX'], 'set weight to the checkpoint'),
     (['mobileone_s0', '--format', 'onnx', '--weight', 'README'], 'neither a checkpoint'),
     (['resnet18', '--format', 'onnx', '--weight', 'PT'], "it fits 'mobileone_s0'"),
     (['mobileone_s0', '--format', 'openvino', '--weight', 'PT', '--int8', '/no/such.mp4'],
      "input '/no/such.mp4' does not exist"),
     (['mobileone_s0', '--format', 'onnx', '--weight', 'PT', '--output', '/proc/x'],
      "'/proc/x.onnx' cannot be written")])
-def test_what_cannot_be_exported_is_told_in_one_line(shared, tmp_path, words, reason):
+def test_export_error_is_reported_in_one_line(shared, tmp_path, words, reason):
     pytest.importorskip('torch')
     pytest.importorskip('onnx')
     (tmp_path / 'README').write_text('no weights')
-    there = {'PT': shared / 'models' / 'mobileone_s0.pt',
+    paths = {'PT': shared / 'models' / 'mobileone_s0.pt',
              'ONNX': shared / 'models' / 'mobileone_s0_gaze.onnx'}
-    done = export(*(there.get(w, w) for w in words), folder=tmp_path)
+    done = export(*(paths.get(w, w) for w in words), folder=tmp_path)
     assert done.returncode == 1, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros models')]
     assert len(lines) == 1 and reason in lines[0], done.stderr
@@ -123,14 +123,14 @@ def test_what_cannot_be_exported_is_told_in_one_line(shared, tmp_path, words, re
     assert [path.name for path in tmp_path.iterdir()] == ['README']
 
 
-def test_every_model_with_a_checkpoint_can_be_named():
+def test_every_architecture_has_a_model_to_export():
     pytest.importorskip('torch')
     from gaze_ros.core.networks import ARCHITECTURES
     names = {m.architecture for m in registry.manifest() if m.family in ('mobilegaze', 'l2cs')}
     assert names == set(ARCHITECTURES)
 
 
-def test_a_folder_in_the_way_is_kept(checkpoint, tmp_path):
+def test_existing_folder_is_not_overwritten(checkpoint, tmp_path):
     (tmp_path / 'mine.safetensors').mkdir()
     (tmp_path / 'mine.safetensors' / 'keep.txt').write_text('precious')
     done = export('mobileone_s0', '--format', 'safetensors', '--weight', checkpoint[0],
@@ -142,7 +142,7 @@ def test_a_folder_in_the_way_is_kept(checkpoint, tmp_path):
 
 @pytest.mark.parametrize(('file', 'words'), [
     ('retinaface_mnet025.onnx', 'two of (1, bins)'), ('mobileone_s0_gaze.onnx', 'horizontal')])
-def test_an_export_that_fails_leaves_nothing(shared, tmp_path, file, words):
+def test_failed_export_leaves_no_files(shared, tmp_path, file, words):
     pytest.importorskip('openvino')
     done = export('mobileone_s0', '--format', 'openvino', '--weight', shared / 'models' / file,
                   '--head-order', 'swapped' if 'mobileone' in file else 'auto', folder=tmp_path)

@@ -13,7 +13,7 @@ import pytest
 import support
 from support import BIN
 
-WEIGHTS = b'weights nobody knows'
+WEIGHTS = b'unknown weights'
 DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
 
 
@@ -28,8 +28,8 @@ def gaze_ros(tmp_path):
     return run
 
 
-def told(done) -> str:
-    """Return the one line that says why it failed."""
+def error_line(done) -> str:
+    """Return the error line of a failed command."""
     line, = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros models: ')]
     assert done.returncode == 1
     return line
@@ -60,26 +60,26 @@ def test_fetch_then_path_then_verify(gaze_ros, tmp_path):
         for _ in range(2):
             done = gaze_ros(*words, url=server.url)
             assert done.stdout == f'resnet18: {path}\n', done.stderr
-        assert len(server.asked) == 1  # then it is there
+        assert len(server.asked) == 1  # the second call finds it
     assert path.read_bytes() == WEIGHTS
     assert gaze_ros('path', 'resnet18').stdout == f'{path}\n'
     done = gaze_ros('verify', 'resnet18')
     assert (done.returncode, done.stdout.split()[0]) == (0, 'unknown')
 
 
-def test_fetching_tells_the_licence(gaze_ros):
+def test_fetch_prints_the_licence(gaze_ros):
     with Loopback(whole(WEIGHTS)) as server:
-        line = told(gaze_ros('fetch', 'resnet18', url=server.url))
+        line = error_line(gaze_ros('fetch', 'resnet18', url=server.url))
         assert 'Gaze360 (research only)' in line and '--accept-license' in line
         assert not server.asked
         done = gaze_ros('fetch', 'yunet', url=server.url)
         assert 'yunet: licence MIT; from github.com/opencv/opencv_zoo' in done.stderr
-        assert 'is not the file known as' in told(done)
-    assert '%' not in done.stderr  # no bar where there is no terminal
+        assert 'is not the file known as' in error_line(done)
+    assert '%' not in done.stderr  # no progress bar without a terminal
 
 
 @pytest.mark.parametrize('words,bar', [([], True), (['--quiet'], False)])
-def test_a_terminal_gets_a_bar(tmp_path, words, bar):
+def test_progress_bar_is_shown_on_a_terminal(tmp_path, words, bar):
     terminal, end = os.openpty()
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack('4H', 24, 100, 0, 0))
     with Loopback(whole(WEIGHTS)) as server:
@@ -107,8 +107,8 @@ def test_a_terminal_gets_a_bar(tmp_path, words, bar):
     (['path', 'mobileone_s0', '--suffix', '.pt'], '(mobileone_s0.pt)'),
     (['verify', 'yunet'], "no file of 'yunet' was found in"),
 ])
-def test_what_does_not_work_is_told_in_one_line(gaze_ros, words, reason):
-    assert reason in told(gaze_ros(*words))
+def test_errors_are_reported_in_one_line(gaze_ros, words, reason):
+    assert reason in error_line(gaze_ros(*words))
 
 
 @pytest.mark.parametrize('words', [
@@ -125,7 +125,7 @@ def test_help(gaze_ros):
         assert gaze_ros(*words, '--help').returncode == 0
 
 
-def test_verify_fails_where_a_file_is_wrong(gaze_ros, tmp_path):
+def test_verify_fails_for_a_wrong_file(gaze_ros, tmp_path):
     name = 'face_detection_yunet_2026may.onnx'
     (tmp_path / name).write_bytes(b'wrong')
     done = gaze_ros('verify', folders=tmp_path)
@@ -135,9 +135,9 @@ def test_verify_fails_where_a_file_is_wrong(gaze_ros, tmp_path):
     assert gaze_ros('verify', 'retinaface', folders=tmp_path).returncode == 1
 
 
-def test_all_that_may_be_shipped_is_asked_for_and_nothing_else(gaze_ros, tmp_path):
+def test_all_shippable_fetches_only_shippable_models(gaze_ros, tmp_path):
     with Loopback(status(404)) as server:
-        assert 'HTTP 404' in told(gaze_ros('fetch', '--all-shippable', url=server.url))
+        assert 'HTTP 404' in error_line(gaze_ros('fetch', '--all-shippable', url=server.url))
         asked = {path.strip('/') for path, _ in server.asked}
     assert asked == {'gaze-estimation-adas-0002.bin'}
 

@@ -1,1 +1,2 @@
-"""Bags of ROS 2: read, written, their pictures found. Messages go in and out as CDR; no rclpy."""
+"""Reading, writing and playing ROS 2 bags, without rclpy: messages stay CDR bytes."""
+"""Reading, writing and playing ROS 2 bags, without rclpy: messages stay CDR bytes."""

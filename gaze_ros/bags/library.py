@@ -1,4 +1,4 @@
-"""The library that knows the formats of bags; it is optional."""
+"""Access to the optional library rosbags, which reads and writes the bag formats."""
 from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
@@ -10,15 +10,16 @@ from gaze_ros.core.system.resources import share_path
 
 
 def rosbags(module: str) -> ModuleType:
-    """Return a module of rosbags: ``rosbag2``, ``typesys`` or ``interfaces``; its readers bounded.
+    """Return a module of rosbags, with size limits applied to its readers.
 
-    :raises GazeRosError: if it is not installed, saying how it is.
+    :param module: ``rosbag2``, ``typesys`` or ``interfaces``.
+    :raises GazeRosError: if rosbags is not installed; names how to install it.
     """
     try:
-        found = import_module(f'rosbags.{module}')
+        imported = import_module(f'rosbags.{module}')
         if module == 'rosbag2':
             limit_rosbags()
-        return found
+        return imported
     except ImportError as e:
         raise GazeRosError(
             f"bags need the package rosbags ({e}): pip install 'gaze_ros[bags]', or pip install "
@@ -27,7 +28,7 @@ def rosbags(module: str) -> ModuleType:
 
 @lru_cache(maxsize=1)
 def typestore() -> Any:
-    """Return the rosbags.typesys Typestore of ROS's common messages and of ours.
+    """Return the rosbags Typestore with ROS's common messages and those of gaze_ros.
 
     :raises GazeRosError: if rosbags is not installed.
     """
@@ -42,11 +43,11 @@ def typestore() -> Any:
 
 
 def to_cdr(message: Any, kind: str) -> memoryview:
-    """Return a message serialized, the same bytes for the same message.
+    """Return a serialized message; equal messages give equal bytes.
 
-    rclpy's own serialization leaves what happens to be in memory between fields.
+    rclpy's own serialization leaves uninitialised padding between fields.
 
-    :param message: anything with the fields of the type; sequences of numbers as numpy arrays.
-    :param kind: its type, as ``gaze_ros/msg/GazeArray``.
+    :param message: any object with the fields of the type; sequences of numbers as numpy arrays.
+    :param kind: message type, e.g. ``gaze_ros/msg/GazeArray``.
     """
     return typestore().serialize_cdr(message, kind)

@@ -1,4 +1,4 @@
-"""Playing bags: their messages when the time of each has come."""
+"""Playing bags: yield each message when it is due, at a rate, in a loop."""
 from collections.abc import Callable, Collection, Iterator
 from threading import Event
 from time import monotonic
@@ -7,66 +7,70 @@ from typing import NamedTuple, Optional
 from gaze_ros.bags.reading import BagReader, Record
 from gaze_ros.bags.stamps import shift_stamp
 
-#: Seconds from one time told to the next at most.
+#: Maximum seconds between two calls of on_time.
 _TICK = 0.01
 
-#: Seconds that playing may be behind before the bag's time waits for it.
-_BEHIND = 0.1
+#: Seconds that playing may be late before the bag's time waits for it.
+_MAX_LATENESS = 0.1
 
-#: Nanoseconds a round of a loop takes at least: one image has no period.
-_ROUND = 100_000_000
+#: Minimum nanoseconds of a round of a loop: a single image has no period.
+_MIN_ROUND = 100_000_000
 
 
-class Played(NamedTuple):
-    """A message whose time has come, and by how many nanoseconds its stamp is to be moved."""
+class PlayedRecord(NamedTuple):
+    """A message that is due.
+
+    :ivar record: the message; its time includes the shift.
+    :ivar shift: nanoseconds by which its stamp is shifted, > 0 after the first round of a loop.
+    """
 
     record: Record
-    moved: int
+    shift: int
 
     @property
     def cdr(self) -> bytes:
-        """The message, its stamp moved.
+        """The message with its stamp shifted.
 
-        :raises ValueError: if it has none that could be.
+        :raises ValueError: if it has no header, or the stamp would be out of range.
         """
-        return shift_stamp(self.record.cdr, self.moved)
+        return shift_stamp(self.record.cdr, self.shift)
 
 
 class Player:
     """Plays some topics of a bag, by one thread at a time.
 
-    Nothing is skipped: where playing takes longer than it should, the bag's time goes slower.
+    No message is skipped: if the caller takes too long, the bag's time slows down.
 
-    :param reader: stays open as long as it is played.
-    :param images: the topic by whose mean period one round of a loop follows the other.
-    :param loop: whether to begin again at the end, as if the bag went on: time never goes back.
-    :param rate: seconds of the bag in a second, > 0.
-    :param tell: takes the bag's time (ns) every 10 ms at least, and before each message, never
-        an earlier one.
-    :ivar loop: may be changed; one set when all has been played begins again with the next
-        :meth:`play`.
+    :param reader: must stay open while it is played.
+    :param topics: topics to play.
+    :param images: topic whose mean period separates two rounds of a loop.
+    :param loop: whether to start again at the end; the bag's time continues, it never goes back.
+    :param rate: bag seconds per second, > 0.
+    :param on_time: called with the bag's time (ns) at least every 10 ms and before each message;
+        the time never decreases.
+    :ivar loop: may be changed; if set after the end, the next :meth:`play` starts again.
     :ivar rate: may be changed.
-    :ivar lost: seconds by which it was slower than that so far.
-    :ivar left: seconds to the next message.
-    :ivar ended: whether all has been played.
+    :ivar delay: seconds by which playing has been slower than the rate so far.
+    :ivar remaining: seconds until the next message.
+    :ivar ended: whether all messages have been played.
     """
 
     def __init__(self, reader: BagReader, topics: Collection[str], images: str, loop: bool,
-                 rate: float, tell: Callable[[int], None]) -> None:
+                 rate: float, on_time: Callable[[int], None]) -> None:
         self.loop = loop
         self.rate = rate
-        self.lost = self.left = 0.0
+        self.delay = self.remaining = 0.0
         self.ended = False
-        self._tell = tell
-        self._messages = self._all(reader, topics, images)
-        self._next: Optional[Played] = None
-        self._at: Optional[float] = None
-        self._then = 0.0
-        self._told = 0
+        self._on_time = on_time
+        self._messages = self._rounds(reader, topics, images)
+        self._next: Optional[PlayedRecord] = None
+        self._bag_time: Optional[float] = None
+        self._updated = 0.0
+        self._reported = 0
 
-    def play(self, stop: Event) -> Iterator[Played]:
-        """Yield messages in time until all are played, or stopped; once more, and it goes on."""
-        self._then = monotonic()
+    def play(self, stop: Event) -> Iterator[PlayedRecord]:
+        """Yield messages when due, until all are played or stop is set; may be called again."""
+        self._updated = monotonic()
         while True:
             if self._next is None:
                 self._next = next(self._messages)
@@ -78,54 +82,56 @@ class Player:
                 return
             played, self._next = self._next, None
             yield played
-            if (behind := -self._left(due)) > _BEHIND:
-                self.lost += behind - _BEHIND
-                self._at -= 1e9 * self.rate * (behind - _BEHIND)
+            if (lateness := -self._time_until(due)) > _MAX_LATENESS:
+                self.delay += lateness - _MAX_LATENESS
+                self._bag_time -= 1e9 * self.rate * (lateness - _MAX_LATENESS)
 
-    def linger(self, stop: Event, seconds: float) -> None:
-        """Let time go on for a while, or until stopped."""
-        if self._at is not None:
-            self._wait(int(self._at + 1e9 * self.rate * seconds), stop)
+    def run_clock(self, stop: Event, seconds: float) -> None:
+        """Continue the bag's time for some seconds, or until stop is set."""
+        if self._bag_time is not None:
+            self._wait(int(self._bag_time + 1e9 * self.rate * seconds), stop)
 
     def _wait(self, due: int, stop: Event) -> bool:
-        """Let time go on until it is due; return False if stopped."""
-        if self._at is None:
-            self._at = float(due)
-        while (left := self._left(due)) > 0:
-            self.left = left
-            self._say(min(int(self._at), due))
-            if stop.wait(min(left, _TICK)):
+        """Advance the bag's time to ``due``; return False if stop is set."""
+        if self._bag_time is None:
+            self._bag_time = float(due)
+        while (remaining := self._time_until(due)) > 0:
+            self.remaining = remaining
+            self._report(min(int(self._bag_time), due))
+            if stop.wait(min(remaining, _TICK)):
                 return False
-        self.left = 0.0
-        self._say(due)
+        self.remaining = 0.0
+        self._report(due)
         return not stop.is_set()
 
-    def _left(self, due: int) -> float:
+    def _time_until(self, due: int) -> float:
+        """Update the bag's time; return the seconds until ``due``, < 0 if late."""
         now = monotonic()
-        self._at += 1e9 * self.rate * (now - self._then)
-        self._then = now
-        return (due - self._at) / (1e9 * self.rate)
+        self._bag_time += 1e9 * self.rate * (now - self._updated)
+        self._updated = now
+        return (due - self._bag_time) / (1e9 * self.rate)
 
-    def _say(self, now: int) -> None:
-        # Files of a split bag may overlap.
-        self._told = max(self._told, now)
-        self._tell(self._told)
+    def _report(self, now: int) -> None:
+        # Files of a split bag may overlap in time.
+        self._reported = max(self._reported, now)
+        self._on_time(self._reported)
 
-    def _all(self, reader: BagReader, topics: Collection[str], images: str
-             ) -> Iterator[Optional[Played]]:
-        """Yield the messages of round after round, and None for as long as there is no other."""
-        moved = 0
+    def _rounds(self, reader: BagReader, topics: Collection[str], images: str
+                ) -> Iterator[Optional[PlayedRecord]]:
+        """Yield the messages, round after round; None while the bag has ended."""
+        shift = 0
         while True:
             first = None
-            last = begin = end = count = 0  # the last of all; of the images
+            last = first_image = last_image = count = 0
             for record in reader.records(topics):
                 time = record.time
                 first, last = time if first is None else first, max(last, time)
                 if record.topic == images:
-                    begin, end, count = begin if count else time, time, count + 1
-                yield Played(record._replace(time=time + moved), moved)
+                    first_image, last_image = first_image if count else time, time
+                    count += 1
+                yield PlayedRecord(record._replace(time=time + shift), shift)
             while first is None or not self.loop:
                 yield None
-            # From the last image to the first as from any to the next.
-            period = (end - begin) // max(1, count - 1)
-            moved += max(end - begin + period, last - first, _ROUND)
+            # The gap between the last image and the first is one mean period.
+            period = (last_image - first_image) // max(1, count - 1)
+            shift += max(last_image - first_image + period, last - first, _MIN_ROUND)

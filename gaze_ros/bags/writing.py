@@ -1,4 +1,4 @@
-"""Writing bags: mcap, in a rosbag2 folder or alone."""
+"""Writing bags: mcap, in a rosbag2 folder or as a single file."""
 from collections.abc import Mapping
 from contextlib import suppress
 import math
@@ -13,30 +13,30 @@ from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import safe_paths
 from gaze_ros.core.output.disk_guard import DiskSpaceGuard, next_free_path
 
-#: Version of metadata.yaml that Jazzy and Kilted write.
+#: Version of metadata.yaml, as written by Jazzy and Kilted.
 _VERSION = 9
 
-#: Seconds of messages that a process may take with it when it is killed.
-_FLUSH = 2.0
+#: Seconds between flushes; a process that is killed loses at most the messages of one.
+_FLUSH_PERIOD = 2.0
 
 
 class BagWriter:
-    """Writes a bag that rosbag2 and every reader of mcap take; it holds its messages' definitions.
+    """Writes a bag that rosbag2 and every mcap reader can read; message definitions are included.
 
-    Until it is closed the folder has no metadata.yaml, and a lone file has another name. A process
-    that is killed leaves all but the last seconds in its .mcap file, without the index: 'mcap
-    recover' makes a whole one of it.
+    Until it is closed, a folder has no metadata.yaml and a single file has another name. A process
+    that is killed leaves all but the last seconds in an .mcap file without an index; 'mcap
+    recover' restores it.
 
-    :param path: a folder to make, or a file that ends in ``.mcap``.
+    :param path: a folder to create, or a file that ends in ``.mcap``.
     :param topics: type of each topic, by name.
-    :param kept: the time, in seconds, from which on what was written there then or later is no
-        reason to refuse: this one's process may have been killed, and started again. The bag is
-        made at PATH_2, PATH_3, ... then.
-    :raises GazeRosError: if something is there already, or it cannot be written.
-    :ivar path: where it is when it is closed.
+    :param keep_since: Unix time, s. If an existing bag at ``path`` was written then or later, it
+        is kept and PATH_2, PATH_3, ... is written: its process may have been killed and restarted.
+    :raises GazeRosError: if an older bag exists there, or it cannot be written.
+    :ivar path: where the bag is after it is closed.
     """
 
-    def __init__(self, path: Path, topics: Mapping[str, str], kept: float = math.inf) -> None:
+    def __init__(
+            self, path: Path, topics: Mapping[str, str], keep_since: float = math.inf) -> None:
         if path.suffix == '.db3':
             raise GazeRosError(f"'{path}': bags are written as mcap: give a folder, or a name "
                                'that ends in .mcap')
@@ -44,26 +44,25 @@ class BagWriter:
             self.path = path = safe_paths.safe_path(path)
         except OSError as e:
             raise GazeRosError(f"bag '{path}' cannot be written: {e.strerror or e}") from e
-        if all(os.lstat(one).st_mtime >= kept for one in _there(path)):
+        if all(os.lstat(existing).st_mtime >= keep_since for existing in _existing(path)):
             self.path = path = free_path(path)
-        self._alone = path.suffix == '.mcap'
-        self._incomplete, self._work = _others(path)
-        if taken := _there(path):
-            raise GazeRosError(f"'{taken[0]}' is there already, and no bag is overwritten: remove "
-                               'it, or give another name')
-        self._whole, self._flushed = True, monotonic()
+        self._single_file = path.suffix == '.mcap'
+        self._incomplete, self._work = _other_paths(path)
+        if existing := _existing(path):
+            raise GazeRosError(f"'{existing[0]}' already exists, and no bag is overwritten: "
+                               'remove it, or give another name')
+        self._intact, self._flushed = True, monotonic()
         library, store = rosbags('rosbag2'), typestore()
-        qos = [_reliable()]
+        qos = [_reliable_qos()]
+        folder = self._work / path.stem if self._single_file else path
         try:
             self._writer = library.Writer(
-                self._work / path.stem if self._alone else path, version=_VERSION,
-                storage_plugin=library.StoragePlugin.MCAP)
+                folder, version=_VERSION, storage_plugin=library.StoragePlugin.MCAP)
             self._writer.open()
         except OSError as e:
-            raise self._failed(e) from e
-        inner = self._work / path.stem if self._alone else path
+            raise self._error(e) from e
         try:
-            self._room = DiskSpaceGuard(inner / f'{inner.name}.mcap')
+            self._disk_space = DiskSpaceGuard(folder / f'{folder.name}.mcap')
         except GazeRosError:
             shutil.rmtree(self._work, ignore_errors=True)
             raise
@@ -75,48 +74,49 @@ class BagWriter:
     def add(self, topic: str, time: int, cdr: Union[bytes, memoryview]) -> None:
         """Add a message.
 
-        :param time: when it was recorded, nanoseconds.
-        :raises GazeRosError: if it cannot be written, or its disk is all but full: close it then.
+        :param time: time of recording, nanoseconds.
+        :raises GazeRosError: if it cannot be written or its disk is almost full; close it then.
         """
-        self._room.check()
+        self._disk_space.check()
         try:
             self._writer.write(self._connections[topic], time, cdr)
-            if monotonic() > self._flushed + _FLUSH:
+            if monotonic() > self._flushed + _FLUSH_PERIOD:
                 self._flush()
         except OSError as e:
-            self._whole = False
-            raise self._failed(e) from e
+            self._intact = False
+            raise self._error(e) from e
 
-    def close(self, whole: bool = True) -> Path:
-        """End the bag so that it can be read; return where it is.
+    def close(self, complete: bool = True) -> Path:
+        """Finish the bag so that it can be read; return its path.
 
-        :param whole: whether it has all it should; else it is named ``incomplete``.
+        :param complete: whether it has all its messages; otherwise it is named ``incomplete``.
         :raises GazeRosError: if it cannot be written.
         """
-        target = self.path if whole else self._incomplete
-        if not self._room.in_place:
+        target = self.path if complete else self._incomplete
+        if not self._disk_space.in_place:
             self.abort()
-            raise GazeRosError(f"bag '{self.path}' is not there any more: nothing of it is saved")
-        if not self._whole:
+            raise GazeRosError(f"bag '{self.path}' was removed while it was written: nothing of "
+                               'it is saved')
+        if not self._intact:
             self.abort()
-            raise GazeRosError(f"bag '{self.path}' was not ended: what there is of it has no "
-                               "index; 'mcap recover' makes a whole one of its .mcap file")
+            raise GazeRosError(f"bag '{self.path}' could not be finished and has no index; "
+                               "'mcap recover' restores its .mcap file")
         try:
-            self._room.release_reserve()
+            self._disk_space.release_reserve()
             self._writer.close()
-            self._room.close()
-            if self._alone:
+            self._disk_space.close()
+            if self._single_file:
                 (self._work / self.path.stem / self.path.name).rename(target)
                 shutil.rmtree(self._work)
-            elif not whole:
+            elif not complete:
                 self.path.rename(target)
         except OSError as e:
-            raise self._failed(e) from e
+            raise self._error(e) from e
         return target
 
     def abort(self) -> None:
-        """Leave the file as it is, after a failure: without an index, and not readable as such."""
-        self._room.close()
+        """Leave the file as it is after a failure: without an index, readable after recovery."""
+        self._disk_space.close()
         with suppress(OSError):
             self._writer.abort()
 
@@ -126,35 +126,35 @@ class BagWriter:
         shutil.rmtree(self._work, ignore_errors=True)
 
     def _flush(self) -> None:
-        """Write what waits for its megabyte to be full: gaze alone takes half a minute for it."""
+        """Write the current chunk early: gaze messages alone take half a minute to fill one."""
         self._flushed = monotonic()
         self._writer.storage.close_chunk()
         self._writer.storage.bio.flush()
 
-    def _failed(self, error: OSError) -> GazeRosError:
+    def _error(self, error: OSError) -> GazeRosError:
         return GazeRosError(f"bag '{self.path}' cannot be written: {error.strerror or error}")
 
 
 def free_path(path: Path) -> Path:
-    """Return the path, or the first of PATH_2, PATH_3, ... that a bag can be made at."""
-    return next_free_path(path, lambda one: bool(_there(one)))
+    """Return the first of PATH, PATH_2, PATH_3, ... at which no bag exists."""
+    return next_free_path(path, lambda candidate: bool(_existing(candidate)))
 
 
-def _there(path: Path) -> list[Path]:
-    """Return what keeps a bag from being made at a path."""
-    return [one for one in (path, *_others(path)) if os.path.lexists(one)]
+def _existing(path: Path) -> list[Path]:
+    """Return the existing files that prevent writing a bag to a path."""
+    return [p for p in (path, *_other_paths(path)) if os.path.lexists(p)]
 
 
-def _others(path: Path) -> tuple[Path, Path]:
-    """Return where a bag is if it is incomplete, and where while it is written."""
+def _other_paths(path: Path) -> tuple[Path, Path]:
+    """Return the path of an incomplete bag, and the path while it is written."""
     if path.suffix == '.mcap':
         return (path.with_name(f'{path.stem}.incomplete.mcap'),
                 path.with_name(f'{path.name}.writing'))
     return path.with_name(f'{path.name}.incomplete'), path
 
 
-def _reliable() -> object:
-    """Return the quality of service that ros2 bag play is to publish with: one for everybody."""
+def _reliable_qos() -> object:
+    """Return the QoS profile that ros2 bag play publishes with; it matches all subscribers."""
     i = rosbags('interfaces')
     none = i.QosTime(0, 0)
     return i.Qos(

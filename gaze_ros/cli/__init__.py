@@ -1,1 +1,2 @@
-"""The command line tool gaze_ros: one verb a module."""
+"""The command line tool gaze_ros: one module per verb."""
+"""The command line tool gaze_ros: one module per verb."""

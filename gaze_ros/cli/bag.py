@@ -1,4 +1,4 @@
-"""Estimate gaze in a bag: every picture, none dropped, into a bag of GazeArray messages."""
+"""Estimate gaze in every image of a bag and write a bag of GazeArray messages."""
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager, ExitStack
@@ -12,21 +12,21 @@ from gaze_ros.core.errors import GazeRosError, SourceError
 
 HELP = 'estimate gaze in a bag'
 
-#: Of the nodes alone: a bag's pictures come in one form, each in its turn.
-_OF_NODES = ('image_transport', 'frame_skip', 'max_age', 'queue_depth', 'overlap')
+#: Parameters of the nodes without meaning here: every image of a bag is processed, in order.
+_NODES_ONLY = ('image_transport', 'frame_skip', 'max_age', 'queue_depth', 'overlap')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument('input', metavar='IN', help='rosbag2 folder, or .mcap or .db3 file')
     parser.add_argument('output', metavar='OUT',
-                        help='rosbag2 folder to make, or a file that ends in .mcap')
-    parser.add_argument('--topic', default='', help="the images' [the only one there]")
+                        help='rosbag2 folder to create, or a file that ends in .mcap')
+    parser.add_argument('--topic', default='', help='image topic [the only one in the bag]')
     parser.add_argument('--camera-info', metavar='TOPIC', default='',
-                        help="the calibration's [camera_info beside the images]")
+                        help="camera_info topic [camera_info in the image topic's namespace]")
     parser.add_argument('--annotated', action='store_true',
-                        help='write annotated images, too, as JPEG')
-    options.add(parser, *_OF_NODES, nodes=True)
+                        help='also write annotated images, as JPEG')
+    options.add(parser, *_NODES_ONLY, nodes=True)
     parser.add_argument('--quiet', action='store_true', help='no progress bar')
 
 
@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     if arguments.detect_interval == 0:
-        raise GazeRosError('detect_interval 0 goes by how fast this machine is, and a bag is to '
-                           'give the same gaze everywhere: give 1 or more')
+        raise GazeRosError("detect_interval 0 adapts to this machine's speed, but a bag must give "
+                           'the same result on every machine: set it to 1 or more')
     with ExitStack() as stack:
         reader = BagReader(Path(arguments.input))
         stack.callback(reader.close)
@@ -50,63 +50,64 @@ def run(arguments: argparse.Namespace) -> int:
         annotated = f'{gaze}/image_annotated/compressed'
         engine = create_engine(options.values(arguments))
         stack.callback(engine.close)
-        asked = stack.enter_context(_asked_to_end())
+        interrupted = stack.enter_context(_interruption())
         writer = BagWriter(Path(arguments.output), {
             gaze: GAZE, **({annotated: ANNOTATED} if arguments.annotated else {})})
         count = reader.topics[streams.images].count
-        done = faces = 0
+        processed = faces = 0
         try:
             bar = stack.enter_context(tqdm(
                 total=count, unit='frame', disable=arguments.quiet or None))
-            pictures = BagImages(engine, reader, streams,
-                                lambda words: tqdm.write(words, file=sys.stderr))
-            for time, header, bgr, frame in pictures:
+            images = BagImages(engine, reader, streams,
+                               lambda text: tqdm.write(text, file=sys.stderr))
+            for time, header, image, frame in images:
                 writer.add(gaze, time, gaze_cdr(frame, header))
                 if arguments.annotated:
-                    writer.add(annotated, time, annotated_cdr(bgr, frame, header))
-                done += 1
+                    writer.add(annotated, time, annotated_cdr(image, frame, header))
+                processed += 1
                 faces += len(frame.gazes)
                 bar.update()
-                if asked.is_set():
+                if interrupted.is_set():
                     break
             bar.close()
-            if not done:
+            if not processed:
                 raise SourceError(f"'{streams.images}' in bag '{arguments.input}' holds no image "
                                   'that can be decoded')
-            place = writer.close(done + pictures.failed >= count or not asked.is_set())
+            path = writer.close(processed + images.failed >= count or not interrupted.is_set())
         except BaseException as e:
-            if done and isinstance(e, SourceError):
-                place = writer.close(False)
+            if processed and isinstance(e, SourceError):
+                path = writer.close(False)
                 raise SourceError(
-                    f"{e}; gaze of the {done} images before that is in '{place}'") from e
+                    f"{e}; the gaze of the {processed} images before that is in '{path}'") from e
             writer.discard()
             raise
-    print(f"{done} frames, {faces / done:.2f} faces a frame, in '{place}'; {engine.description}",
-          file=sys.stderr)
-    if broken_off := place != writer.path:
-        print(f'gaze_ros bag: broken off after {done} of {count} images', file=sys.stderr)
-    elif done < count:
-        print(f'gaze_ros bag: {count - done} of {count} images were left out', file=sys.stderr)
-    return 130 if broken_off else 0
+    print(f"{processed} frames, {faces / processed:.2f} faces per frame, in '{path}'; "
+          f'{engine.description}', file=sys.stderr)
+    if incomplete := path != writer.path:
+        print(f'gaze_ros bag: interrupted after {processed} of {count} images', file=sys.stderr)
+    elif processed < count:
+        print(f'gaze_ros bag: {count - processed} of {count} images were skipped',
+              file=sys.stderr)
+    return 130 if incomplete else 0
 
 
 @contextmanager
-def _asked_to_end() -> Iterator[Event]:
-    """Give an event that the first Ctrl-C or SIGTERM sets; the second one breaks off."""
-    asked = Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def _interruption() -> Iterator[Event]:
+    """Yield an event that the first Ctrl-C or SIGTERM sets; the second one aborts."""
+    interrupted = Event()
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def restore() -> None:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
     def on_signal(number: int, frame: object) -> None:
-        asked.set()
+        interrupted.set()
         restore()
 
-    for number in before:
+    for number in previous:
         signal.signal(number, on_signal)
     try:
-        yield asked
+        yield interrupted
     finally:
         restore()

@@ -1,4 +1,4 @@
-"""Run the whole pipeline for some seconds, without a screen, and keep what it finds."""
+"""Run the pipeline for some seconds without a screen; save the video and the gaze."""
 import argparse
 from io import TextIOWrapper
 from pathlib import Path
@@ -13,18 +13,19 @@ from gaze_ros.core.system.urls import redact_url
 
 HELP = 'run the pipeline for some seconds and check that it works'
 
-# Without what -c puts first: modules of the folder that it happens to be started in.
+# Removes the '' that -c puts on the path: it would import modules of the current folder.
 _PIPELINE = ('import sys; sys.path[:] = filter(None, sys.path); '
              'from gaze_ros.ros.process.entry_points import pipeline; sys.exit(pipeline())')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument('--seconds', type=float, default=15.0, help='how long (default: 15)')
-    parser.add_argument('--source', default='sample', help='as of the camera node')
+    parser.add_argument('--seconds', type=float, default=15.0,
+                        help='duration from the first gaze message on (default: 15)')
+    parser.add_argument('--source', default='sample', help='source of the camera node')
     parser.add_argument('--out', default='out', help='folder for demo.mp4 and gaze.jsonl')
     parser.add_argument('-p', '--parameter', action='append', default=[], metavar='NAME:=VALUE',
-                        help='a parameter of the nodes; may be repeated')
+                        help='parameter of the nodes; may be repeated')
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,14 +33,14 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         out = safe_paths.safe_folder(arguments.out)
     except OSError as e:
-        raise GazeRosError(f"'{arguments.out}' cannot be made: {e}") from e
+        raise GazeRosError(f"'{arguments.out}' cannot be created: {e}") from e
     video, lines = out / 'demo.mp4', out / 'gaze.jsonl'
     video.unlink(missing_ok=True)
     parameters = [f'source:={arguments.source}', f'output:={video}', 'loop:=true',
                   *arguments.parameter]
     pipeline = subprocess.Popen(  # noqa: S603, our own interpreter and code
         [sys.executable, '-c', _PIPELINE, '--ros-args',
-         *(word for p in parameters for word in ('-p', p))])
+         *(argument for p in parameters for argument in ('-p', p))])
     try:
         messages, faces = _listen(pipeline, lines, arguments.seconds)
     finally:
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
             code = pipeline.wait()
     print(f'{messages} GazeArray messages with {faces} faces: {lines}; video: {video}')
     if code:
-        raise GazeRosError(f'the pipeline ended with exit code {code}')
+        raise GazeRosError(f'the pipeline exited with exit code {code}')
     if not messages:
         raise GazeRosError('no GazeArray message arrived on the topic gaze')
     if not faces:
@@ -62,9 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _listen(pipeline: subprocess.Popen, path: Path, seconds: float) -> tuple[int, int]:
-    """Write the gaze that arrives in so many seconds from the first one; count it and its faces.
+    """Write the gaze messages to a file; return their number and that of their faces.
 
-    Ends early where the pipeline ends, or says nothing for 30 s.
+    Stops ``seconds`` after the first message, when the pipeline exits, or if no message arrives
+    within 30 s.
     """
     from gaze_ros.core.output.jsonl import json_line
     from gaze_ros.msg import GazeArray
@@ -91,11 +93,11 @@ def _listen(pipeline: subprocess.Popen, path: Path, seconds: float) -> tuple[int
             executor = SingleThreadedExecutor()
             executor.add_node(node)
             end = time.monotonic() + 30
-            begun = False
+            receiving = False
             while time.monotonic() < end and pipeline.poll() is None:
                 executor.spin_once(timeout_sec=0.2)
-                if counts[0] and not begun:
-                    begun = True
+                if counts[0] and not receiving:
+                    receiving = True
                     end = time.monotonic() + seconds
             executor.shutdown()
             node.destroy_node()

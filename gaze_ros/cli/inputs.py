@@ -1,4 +1,4 @@
-"""Files and folders that verbs take as their input."""
+"""Input files and folders of the verbs."""
 from pathlib import Path
 
 from gaze_ros.core.errors import SourceError
@@ -14,5 +14,5 @@ def existing(name: str) -> Path:
     if not path.exists():
         raise SourceError(f"input '{redact_url(name)}' does not exist")
     if not (path.is_file() or path.is_dir()):
-        raise SourceError(f"input '{path}' is no file: the pipeline takes cameras")
+        raise SourceError(f"input '{path}' is not a file or folder; for a camera use the pipeline")
     return path

@@ -1,4 +1,4 @@
-"""gaze_ros: the command line tool."""
+"""Entry point of the command line tool gaze_ros: parse the verb and run it."""
 import argparse
 import errno
 from importlib import import_module
@@ -10,18 +10,18 @@ from typing import Optional
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.system import import_errors, native_threads
 
-#: Each has HELP, add_arguments(parser) and run(arguments) -> exit code.
+#: Modules of this package with HELP, add_arguments(parser) and run(arguments) -> exit code.
 VERBS = ('video', 'bag', 'evaluate', 'models', 'demo', 'benchmark', 'doctor')
 
 
 def main(arguments: Optional[list[str]] = None) -> int:
-    """Run a verb; return the exit code: 0 done, 1 failed with a reason told, 2 wrong usage."""
+    """Run a verb; return the exit code: 0 success, 1 failure with an error line, 2 wrong usage."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     native_threads.configure()
     words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog='gaze_ros', description=sys.modules['gaze_ros'].__doc__)
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
-    # Only what is asked for is imported: doctor is for where the others cannot be.
+    # Import only the requested verb: doctor must work where the others cannot be imported.
     for name in words[:1] if words[:1] and words[0] in VERBS else VERBS:
         try:
             _add(verbs, name)
@@ -29,30 +29,30 @@ def main(arguments: Optional[list[str]] = None) -> int:
             if import_errors.is_own_import(e):
                 raise
             if words[:1] == [name]:
-                return _told(name, import_errors.describe(e))
-            why = import_errors.describe(e).replace('%', '%%')
-            verbs.add_parser(name, help=f'cannot be used here: {why}')
+                return _fail(name, import_errors.describe(e))
+            reason = import_errors.describe(e).replace('%', '%%')
+            verbs.add_parser(name, help=f'not available: {reason}')
     chosen = parser.parse_args(words)
     try:
         code = chosen.run(chosen)
-        if sys.stdout is not None:  # it is where it was closed at the start
-            sys.stdout.flush()  # what does not fit on a disk is told by this, or not at all
+        if sys.stdout is not None:  # None if it was closed before the start
+            sys.stdout.flush()  # raises OSError here if the disk is full
         return code
     except GazeRosError as e:
-        return _told(chosen.verb, str(e))
+        return _fail(chosen.verb, str(e))
     except ImportError as e:
         if import_errors.is_own_import(e):
             raise
-        return _told(chosen.verb, import_errors.describe(e))
+        return _fail(chosen.verb, import_errors.describe(e))
     except BrokenPipeError:  # | head
-        sys.stdout = None  # nothing is left to flush into
+        sys.stdout = None  # avoids a second error when Python flushes it at exit
         return 1
     except OSError as e:
         if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        # Nor does what waits to be written fit.
+        # Discard the buffered rest, which Python would try to write at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _told(chosen.verb, f'what it writes does not fit on its disk: {e.strerror}')
+        return _fail(chosen.verb, f'the output does not fit on its disk: {e.strerror}')
     except KeyboardInterrupt:
         return 130
 
@@ -66,6 +66,7 @@ def _add(verbs, name: str) -> None:
                      ).set_defaults(run=verb.run)
 
 
-def _told(verb: str, why: str) -> int:
-    print(f'gaze_ros {verb}: {why}', file=sys.stderr)
+def _fail(verb: str, reason: str) -> int:
+    """Print an error line; return the exit code."""
+    print(f'gaze_ros {verb}: {reason}', file=sys.stderr)
     return 1

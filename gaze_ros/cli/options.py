@@ -1,44 +1,44 @@
-"""The gaze node's parameters as options of a verb."""
+"""The gaze node's parameters as command line options."""
 import argparse
 from collections.abc import Callable
 
 from gaze_ros.core.parameters import GAZE, Spec, Value
 
-#: What files do not have: nobody is told who looks at the camera, no direction is written, and
-#: no picture comes before its turn.
-_OF_NODES = (
+#: Parameters without meaning for files: looking_at_camera and directions are not written, and
+#: every image is processed, in order.
+_NODES_ONLY = (
     'looking_at_camera_angle', 'looking_at_camera_hysteresis', 'looking_at_camera_dwell',
     'horizontal_fov', 'image_transport', 'frame_skip', 'max_age', 'queue_depth', 'overlap')
 
 
-def add(parser: argparse.ArgumentParser, *without: str, nodes: bool = False) -> None:
-    """Add an option for each parameter that has a meaning for files.
+def add(parser: argparse.ArgumentParser, *excluded: str, nodes: bool = False) -> None:
+    """Add an option for each parameter that applies to files.
 
-    :param without: parameters that have none for this verb: they stay at their default.
-    :param nodes: whether the verb runs nodes, which have them all.
+    :param excluded: parameters without meaning for this verb; they keep their defaults.
+    :param nodes: whether to add the parameters that only apply to nodes, too.
     """
     for spec in GAZE:
-        if spec.name in without or not nodes and spec.name in _OF_NODES:
+        if spec.name in excluded or not nodes and spec.name in _NODES_ONLY:
             continue
-        more = f' ({", ".join(map(str, spec.choices))})' if spec.choices else ''
+        choices = f' ({", ".join(map(str, spec.choices))})' if spec.choices else ''
         parser.add_argument(
-            '--' + spec.name.replace('_', '-'), default=spec.default, type=_value(spec),
+            '--' + spec.name.replace('_', '-'), default=spec.default, type=_converter(spec),
             metavar=type(spec.default).__name__.upper(),
-            help=f'{spec.description}{more} [{spec.default}]'.replace('%', '%%'))
+            help=f'{spec.description}{choices} [{spec.default}]'.replace('%', '%%'))
 
 
 def values(arguments: argparse.Namespace) -> dict[str, Value]:
-    """Return the values of the options that :func:`add` added, by the names of the parameters."""
+    """Return the values of the options of :func:`add`, by parameter name."""
     return {spec.name: getattr(arguments, spec.name) for spec in GAZE
             if hasattr(arguments, spec.name)}
 
 
-def _value(spec: Spec) -> Callable[[str], Value]:
-    """Return what turns a word of the command line into the value of a parameter."""
-    def convert(word: str) -> Value:
-        value = spec.convert(word)
-        if why := spec.problem(value):
-            raise argparse.ArgumentTypeError(why)
+def _converter(spec: Spec) -> Callable[[str], Value]:
+    """Return the function that converts and checks an option's text for argparse."""
+    def convert(text: str) -> Value:
+        value = spec.convert(text)
+        if problem := spec.problem(value):
+            raise argparse.ArgumentTypeError(problem)
         return value
-    convert.__name__ = type(spec.default).__name__  # what argparse says was expected
+    convert.__name__ = type(spec.default).__name__  # argparse prints it as the expected type
     return convert

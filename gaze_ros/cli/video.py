@@ -1,4 +1,4 @@
-"""Estimate gaze in a video, an image or a folder of images: every frame, none dropped, no ROS."""
+"""Estimate gaze in every frame of a video, an image or a folder of images, without ROS."""
 import argparse
 from contextlib import ExitStack
 from io import TextIOWrapper
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('input', help='video, image or folder of images')
     parser.add_argument('--output', metavar='OUT.mp4', default='', help='annotated video')
     parser.add_argument('--json', metavar='OUT.jsonl', default='',
-                        help="one JSON object a line for each frame; '-' for standard output")
+                        help="write one JSON object per frame and line; '-' for standard output")
     options.add(parser)
     parser.add_argument('--quiet', action='store_true', help='no progress bar')
 
@@ -52,20 +52,20 @@ def run(arguments: argparse.Namespace) -> int:
         bar = stack.enter_context(tqdm(
             total=source.count or None, unit='frame', disable=arguments.quiet or None))
         faces = index = 0
-        while (picture := source.read()) is not None:
+        while (image := source.read()) is not None:
             stamp = index / source.rate
-            frame = engine.process(picture, stamp)
+            frame = engine.process(image, stamp)
             faces += len(frame.gazes)
             if lines:
                 lines.write(json_line(index, stamp, frame) + '\n')
             if recorder:
-                draw(picture, frame)
-                recorder.add(picture, stamp)
+                draw(image, frame)
+                recorder.add(image, stamp)
             index += 1
             bar.update()
     if not index:
         raise SourceError(f"input '{arguments.input}' holds no frame that can be decoded")
-    print(f'{index} frames, {faces / index:.2f} faces a frame; {engine.description}',
+    print(f'{index} frames, {faces / index:.2f} faces per frame; {engine.description}',
           file=sys.stderr)
     return 0
 

@@ -29,7 +29,7 @@ def stamp(message):
 
 
 def hear(listener, kind, topic, keep, reliable=True, depth=200):
-    """Subscribe so that nothing is lost, if the publisher is reliable, too."""
+    """Subscribe so that nothing is lost, if the publisher is reliable as well."""
     heard = []
     listener.node.create_subscription(
         kind, topic, lambda m: heard.append(keep(m)), QoSProfile(
@@ -69,9 +69,9 @@ def test_images_calibration_and_time_are_published_as_recorded(listener, tmp_pat
     assert clock == sorted(clock)
     times = [time for *_, time, _ in content]
     assert min(times) <= clock[0]
-    assert clock[-1] > times[-1], 'time goes on for the last image'
+    assert clock[-1] > times[-1], 'the clock continues after the last image'
     between = set(clock) - set(times)
-    assert len(between) >= 40, 'time goes on between the images'
+    assert len(between) >= 40, 'the clock ticks between the images'
 
 
 def test_compressed_bag_is_published_raw_on_request(listener, tmp_path):
@@ -112,7 +112,7 @@ def test_deactivation_pauses_and_activation_resumes(listener, tmp_path):
 
     wait_until(lambda: len(images) >= 10, 60, '10 images')
     change(Transition.TRANSITION_DEACTIVATE)
-    time.sleep(0.3)  # what was under way has arrived
+    time.sleep(0.3)  # until messages in transit have arrived
     paused = len(images), clock[-1]
     assert paused[0] < 60
     time.sleep(0.5)
@@ -132,7 +132,7 @@ def test_parameters_set_at_the_end_apply_and_images_of_each_run_are_counted(
     process.wait_for('at its end after 10 images', 60)
     assert all(move(listener, 'replay', *(getattr(Transition, f'TRANSITION_{name}') for name in (
         'DEACTIVATE', 'CLEANUP', 'CONFIGURE', 'ACTIVATE'))))
-    wait_until(lambda: process.text.count('at its end after 10 images') == 2, 30, 'another end')
+    wait_until(lambda: process.text.count('at its end after 10 images') == 2, 30, 'the second run')
     assert put(listener, 'replay', loop=True) == ''
     wait_until(lambda: len(images) >= 45, 30, 'rounds after the end')
     assert put(listener, 'replay', loop=False) == ''
@@ -144,9 +144,9 @@ def test_parameters_set_at_the_end_apply_and_images_of_each_run_are_counted(
 
 
 @pytest.mark.parametrize(('parameters', 'words'), [
-    ((), 'the parameter bag is not set: give it a rosbag2 folder'),
+    ((), 'the parameter bag is not set; set it to a rosbag2 folder'),
     (('bag:=/nowhere',), "bag '/nowhere' does not exist"),
-    (('bag:=~nobody-of-all/x',), "bag '~nobody-of-all/x' does not exist: Could not"),
+    (('bag:=~unknown-user/x',), "bag '~unknown-user/x' does not exist: Could not"),
     (('bag:={bag}', 'image_topic:=x'), "topic '/x' has no images in the bag; it has /camera/"),
     (('bag:={bag}', 'rate:=0.0'), 'rate out of range Min: 0.01')])
 def test_invalid_bag_ends_the_node_with_the_reason(tmp_path, parameters, words):
@@ -164,21 +164,21 @@ def test_bag_and_live_gaze_agree(listener, tmp_path):
                  *(word for k, v in models.items() for word in (f'--{k}', v))]) == 0
     offline = {stamp(m): (m, cdr) for _, cdr, m in read(tmp_path / 'out', '/gaze')}
     own = [f'{k}:={v}' for k, v in models.items()]
-    told = hear(listener, DiagnosticArray, '/diagnostics',
-                lambda m: (m.status[0].name, m.status[0].hardware_id, m.status[0].level))
+    statuses = hear(listener, DiagnosticArray, '/diagnostics',
+                    lambda m: (m.status[0].name, m.status[0].hardware_id, m.status[0].level))
     with running('gaze_node', 'use_sim_time:=true', *own) as gaze, running(
             'recorder_node', 'use_sim_time:=true', f'output:={tmp_path / "rec"}') as recorder:
         gaze.wait_for('model mediapipe')
         recorder.wait_for('recording /gaze')
-        # Slowly: the processor is shared with whatever else is tested.
+        # Slowly, since other tests may use the CPU as well.
         replay = Process('replay_node', f'bag:={path}', 'rate:=0.5')
         assert replay.end(60) == 0, replay.text
     live = read(tmp_path / 'rec', '/gaze')
     assert len(live) >= 30, gaze.text
-    assert ('replay: Replay', str(path), DiagnosticStatus.OK) in told
-    assert ('recorder: Recorder', str(tmp_path / 'rec'), DiagnosticStatus.OK) in told
-    # In the bag's time: after the picture was recorded, less than a second. Until the recorder
-    # has heard of /clock, the first time, by the picture's stamp.
+    assert ('replay: Replay', str(path), DiagnosticStatus.OK) in statuses
+    assert ('recorder: Recorder', str(tmp_path / 'rec'), DiagnosticStatus.OK) in statuses
+    # In bag time, each message is recorded less than 1 s after its image. Until the recorder gets
+    # the first /clock message, it uses the image's stamp.
     lags = [recorded - stamp(message) for recorded, _, message in live]
     lags = list(dropwhile(lambda lag: lag == 0, lags))
     assert len(lags) >= 25
@@ -209,28 +209,28 @@ def test_recorded_messages_equal_the_published_ones_and_can_be_read(listener, tm
     output = tmp_path / 'made' / 'rec'
     gazes = listener.node.create_publisher(GazeArray, '/r/gaze', 10)
     events = listener.node.create_publisher(Attention, '/r/gaze/attention', 10)
-    pictures = listener.node.create_publisher(
+    images = listener.node.create_publisher(
         CompressedImage, '/r/gaze/image_annotated/compressed', 10)
     process = Process('recorder_node', f'output:={output}', 'images:=true',
                       more=('-r', '__ns:=/r'))
-    publishers = gazes, events, pictures
+    publishers = gazes, events, images
     wait_until(lambda: all(p.get_subscription_count() for p in publishers), 30, 'discovery')
     time.sleep(1.0)
-    said = []
+    sent = []
     for n in range(50):
         message = GazeArray(model='x', gazes=[Gaze(track_id=f'f{n}', pitch=0.25)] * (n % 3))
         message.header.stamp.sec = n
-        said.append(message)
+        sent.append(message)
         gazes.publish(message)
         events.publish(Attention(track_id=f'f{n}', target=Attention.CAMERA))
-        pictures.publish(CompressedImage(format='jpeg', data=bytes([n] * 100)))
+        images.publish(CompressedImage(format='jpeg', data=bytes([n] * 100)))
         time.sleep(0.005)
     time.sleep(0.3)
     process.send(number)
     assert process.end(4) == 0, process.text
     assert f"saved '{output}' with 150 messages" in process.text
     got = read(output, '/r/gaze')
-    assert [m for _, _, m in got] == said
+    assert [m for _, _, m in got] == sent
     assert [t for t, _, _ in got] == sorted(t for t, _, _ in got)
     now = time.time_ns()
     assert all(now - 60 * 10**9 < t <= now for t, _, _ in got)
@@ -241,7 +241,7 @@ def test_recorded_messages_equal_the_published_ones_and_can_be_read(listener, tm
 
 
 def test_diagnostics_thresholds_apply_to_recorded_messages(listener, tmp_path):
-    told = hear(listener, DiagnosticArray, '/diagnostics', lambda m: (
+    statuses = hear(listener, DiagnosticArray, '/diagnostics', lambda m: (
         m.status[0].level, m.status[0].message, {v.key: v.value for v in m.status[0].values}))
     gazes = listener.node.create_publisher(GazeArray, '/gaze', 10)
     with running('recorder_node', f'output:={tmp_path / "rec"}', 'warn_rate:=500.0'):
@@ -252,37 +252,37 @@ def test_diagnostics_thresholds_apply_to_recorded_messages(listener, tmp_path):
             message.header.stamp.sec = int(time.time()) - 2
             return message
 
-        def said(level, words):
-            return lambda: bool(told) and told[-1][0] == level and words in (
-                f'{told[-1][1]}; {told[-1][2]["also"]}')
+        def reported(level, text):
+            return lambda: bool(statuses) and statuses[-1][0] == level and text in (
+                f'{statuses[-1][1]}; {statuses[-1][2]["also"]}')
         late = 'results are late: the p95 latency of'
-        publish_until(listener, gazes, make, said(DiagnosticStatus.WARN, late), 'the age')
-        publish_until(listener, gazes, make, said(
+        publish_until(listener, gazes, make, reported(DiagnosticStatus.WARN, late), 'the age')
+        publish_until(listener, gazes, make, reported(
             DiagnosticStatus.WARN, 'are below warn_rate (500)'), 'the rate')
         assert put(listener, 'recorder', warn_rate=0.0, error_age=1.5) == ''
-        publish_until(listener, gazes, make, said(DiagnosticStatus.ERROR, late), 'the error')
+        publish_until(listener, gazes, make, reported(DiagnosticStatus.ERROR, late), 'the error')
 
 
 def test_recording_is_never_overwritten(tmp_path):
     (tmp_path / 'rec').mkdir()
     process = Process('recorder_node', f'output:={tmp_path / "rec"}')
     assert process.end(30) == 1
-    assert "rec' is there already, and no bag is overwritten" in process.text
+    assert "rec' already exists, and no bag is overwritten" in process.text
 
 
 def test_full_disk_stops_the_recording_not_the_node_and_is_reported_once(listener, tmp_path):
-    few = tmp_path / 'few'
-    # 8 MiB a file; shared memory is files, too.
-    few.write_text(f'#!/bin/bash\nulimit -f 8192\nexec {BIN / "recorder_node"} "$@"\n')
-    few.chmod(0o755)
-    pictures = listener.node.create_publisher(
+    limited = tmp_path / 'limited'
+    # 8 MiB per file; shared memory counts as a file, too.
+    limited.write_text(f'#!/bin/bash\nulimit -f 8192\nexec {BIN / "recorder_node"} "$@"\n')
+    limited.chmod(0o755)
+    images = listener.node.create_publisher(
         CompressedImage, '/gaze/image_annotated/compressed', 10)
     big = CompressedImage(data=bytes(50_000))
-    with running(str(few), f'output:={tmp_path / "rec"}', 'images:=true',
+    with running(str(limited), f'output:={tmp_path / "rec"}', 'images:=true',
                  env={'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'}) as process:
-        publish_until(listener, pictures, lambda n: big,
+        publish_until(listener, images, lambda n: big,
                       lambda: 'its disk is full' in process.text, 'the error')
-        publish_until(listener, pictures, lambda n: big, lambda: process.running, 'life')
+        publish_until(listener, images, lambda n: big, lambda: process.running, 'the running node')
         assert process.running
     assert process.text.count('its disk is full') == 1
     assert 'failed' in next(x for x in process.lines if x.startswith('Recorder FPS'))
@@ -324,11 +324,11 @@ def test_every_argument_reaches_an_existing_parameter(argument):
 
 
 @pytest.mark.parametrize(('argument', 'value', 'words'), [
-    ('loop', 'perhaps', "loop is 'perhaps'; true or false was expected"),
+    ('loop', 'perhaps', "loop is 'perhaps'; expected true or false"),
     ('rate', '0', 'rate 0.0 is not in 0.01..100'), ('rate', 'nan', 'rate nan is not in'),
     ('model', 'other', "model 'other' is not one of"),
-    ('record_images', '2', "record_images is '2'; true or false"),
-    ('max_faces', 'x', "max_faces is 'x'; a whole number was expected")])
+    ('record_images', '2', "record_images is '2'; expected true or false"),
+    ('max_faces', 'x', "max_faces is 'x'; expected an integer")])
 def test_invalid_value_is_rejected(argument, value, words):
     with pytest.raises(ValueError, match=words):
         started(**{argument: value})

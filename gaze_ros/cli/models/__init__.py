@@ -1,10 +1,10 @@
-"""The models there are: what is on this machine, fetching and checking it."""
+"""List, fetch, check and convert models."""
 import argparse
 from importlib import import_module
 
 HELP = 'list, fetch and check models'
 
-#: Verbs of this verb, by the same rules as those of gaze_ros.cli.main.
+#: Modules of this package, with the same functions as the verbs of gaze_ros.cli.main.
 VERBS = ('list', 'fetch', 'verify', 'path', 'export', 'selftest')
 
 

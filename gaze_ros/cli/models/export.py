@@ -1,7 +1,7 @@
-"""Write a model's checkpoint as a file of another runtime, and check that it gives the same.
+"""Convert a model's checkpoint for another runtime, and check that the results are equal.
 
-OpenVINO's can be made int8, calibrated on a clip of yours; what that costs is measured on other
-faces of the clip. A file made of research-only weights is bound by their licence, too.
+For OpenVINO it can be quantised to int8, calibrated on a clip of yours; the loss is measured on
+other faces of the clip. A file made from research-only weights has the same licence as these.
 """
 import argparse
 from pathlib import Path
@@ -10,27 +10,29 @@ import sys
 from gaze_ros.cli import inputs
 from gaze_ros.core.errors import GazeRosError
 
-HELP = 'write a model for another runtime'
+HELP = 'convert a model for another runtime'
 
-#: Faces that int8 is calibrated on and, others, that it is judged by.
-_CALIBRATION, _TRIAL = 300, 200
+#: Number of faces on which int8 is calibrated, and of other faces on which it is evaluated.
+_CALIBRATION_FACES, _TEST_FACES = 300, 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     from gaze_ros.core.estimators import CHOICES
-    parser.add_argument('name', metavar='NAME', help='gaze model, of gaze_ros models list')
+    parser.add_argument('name', metavar='NAME', help='gaze model from gaze_ros models list')
     parser.add_argument('--format', required=True,
                         choices=('onnx', 'openvino', 'coreml', 'safetensors'))
     parser.add_argument('--weight', default='', metavar='FILE',
-                        help='checkpoint; none for the one found by gaze_ros models path')
+                        help='checkpoint [the one found by gaze_ros models path]')
     parser.add_argument('--head-order', default='auto', choices=CHOICES['head_order'],
-                        help='as of the gaze node [auto]')
+                        help='as for the gaze node [auto]')
     parser.add_argument('--precision', default='fp32', choices=('fp32', 'fp16'),
-                        help='of the weights; fp16 for openvino and coreml [fp32]')
+                        help='precision of the weights; fp16 for openvino and coreml only [fp32]')
     parser.add_argument('--int8', default='', metavar='CLIP',
-                        help='quantise for openvino on the faces of a video or folder of images')
-    parser.add_argument('--output', default='', metavar='FILE', help='[NAME and its ending]')
+                        help='quantise to int8 for openvino, calibrated on the faces of a video '
+                             'or folder of images')
+    parser.add_argument('--output', default='', metavar='FILE',
+                        help="[NAME with the format's suffix]")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     form, entry = arguments.format, registry.entry(arguments.name)
     if not entry.architecture or entry.family not in ('mobilegaze', 'l2cs'):
         raise GazeRosError(
-            f"model '{entry.name}' has no checkpoint to export; those that have: "
+            f"model '{entry.name}' has no checkpoint to export; models with one: "
             + ', '.join(m.name for m in registry.manifest() if m.family in ('mobilegaze', 'l2cs')))
     if arguments.int8 and form != 'openvino':
         raise GazeRosError(f"--int8 is for --format openvino, not for '{form}'")
@@ -51,19 +53,20 @@ def run(arguments: argparse.Namespace) -> int:
     target = Path(arguments.output or entry.name).absolute()
     if target.suffix != export.FORMATS[form]:
         target = target.with_name(target.name + export.FORMATS[form])
-    whole = ('.onnx',) if form == 'openvino' else ()
+    onnx = ('.onnx',) if form == 'openvino' else ()
     path = Path(arguments.weight) if arguments.weight else store.find(
-        entry.name, suffixes=(*CHECKPOINTS, *whole))
+        entry.name, suffixes=(*CHECKPOINTS, *onnx))
     if path.resolve() == target.resolve():
         raise GazeRosError(f"'{target}' is the weight: it would be overwritten")
     model = export.read(entry, path, arguments.head_order)
     if not entry.may_be_shipped:
-        print(f'{entry.name}: licence {entry.licence}; so is the exported file', file=sys.stderr)
+        print(f'{entry.name}: licence {entry.licence}; it applies to the exported file, too',
+              file=sys.stderr)
     if arguments.int8:
         return _quantise(entry, model, inputs.existing(arguments.int8), target)
     export.export(model, entry.architecture, form, target, arguments.precision)
     if form == 'coreml':
-        print('not run: Core ML predicts on macOS only', file=sys.stderr)
+        print('not checked: Core ML runs on macOS only', file=sys.stderr)
     else:
         try:
             _check(entry, path, target, arguments.head_order)
@@ -77,12 +80,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(entry, path: Path, target: Path, head_order: str) -> None:
-    """Compare the file with its origin, in fp32, on pictures of noise."""
+    """Compare the exported file with the original, in fp32, on noise images."""
     from gaze_ros.core.estimators import Settings
     from gaze_ros.core.estimators.binned_estimator import BinnedEstimator, INPUT_SIZE
     import numpy as np
-    noise = np.random.default_rng(0)
-    faces = [noise.integers(0, 256, (14, 14, 3), np.uint8).repeat(32, 0).repeat(32, 1)
+    rng = np.random.default_rng(0)
+    faces = [rng.integers(0, 256, (14, 14, 3), np.uint8).repeat(32, 0).repeat(32, 1)
              for _ in range(8)]
     assert faces[0].shape[0] == INPUT_SIZE
     runtimes = {'.onnx': 'auto', '.xml': 'openvino', '.safetensors': 'torch'}
@@ -93,10 +96,11 @@ def _check(entry, path: Path, target: Path, head_order: str) -> None:
             runtime=runtimes.get(file.suffix, 'torch')))
         angles.append(estimator.angles(faces))
         estimator.close()
-    worst = np.degrees(np.abs(angles[0] - angles[1])).max()
-    print(f'on noise it differs from its origin by at most {worst:.3f} deg', file=sys.stderr)
-    if not worst < 0.5:
-        raise GazeRosError(f"'{target}' does not give what '{path}' gives: do not use it")
+    difference = np.degrees(np.abs(angles[0] - angles[1])).max()
+    print(f'maximum difference from the original on noise images: {difference:.3f} deg',
+          file=sys.stderr)
+    if not difference < 0.5:
+        raise GazeRosError(f"'{target}' gives other results than '{path}': do not use it")
 
 
 def _quantise(entry, model, clip: Path, target: Path) -> int:
@@ -108,22 +112,22 @@ def _quantise(entry, model, clip: Path, target: Path) -> int:
     faces = _faces(clip)
     if len(faces) < 20:
         raise GazeRosError(
-            f"'{clip}' shows {len(faces)} faces, and int8 is calibrated on some 300, 20 at least")
+            f"'{clip}' shows {len(faces)} faces; int8 calibration needs at least 20, better 300")
     graph = export.openvino_model(model)
-    plain = target.with_name(f'.{target.stem}-fp32.xml')
-    export.save_openvino(graph, plain)
+    fp32 = target.with_name(f'.{target.stem}-fp32.xml')
+    export.save_openvino(graph, fp32)
     try:
         export.save_openvino(
-            export.quantised(graph, faces[0::2][:_CALIBRATION]), target)
+            export.quantised(graph, faces[0::2][:_CALIBRATION_FACES]), target)
         angles = []
-        for file, precision in ((plain, 'fp32'), (target, 'int8')):
+        for file, precision in ((fp32, 'fp32'), (target, 'int8')):
             estimator = BinnedEstimator(entry, Settings(
                 weight=str(file), runtime='openvino', device='cpu', precision=precision))
-            angles.append(estimator.angles(faces[1::2][:_TRIAL]))
+            angles.append(estimator.angles(faces[1::2][:_TEST_FACES]))
             estimator.close()
     finally:
-        plain.unlink(missing_ok=True)
-        plain.with_suffix('.bin').unlink(missing_ok=True)
+        fp32.unlink(missing_ok=True)
+        fp32.with_suffix('.bin').unlink(missing_ok=True)
     errors = np.degrees(angular_errors(*angles))
     r = [correlation(angles[0][:, i], angles[1][:, i]) or 0.0 for i in (0, 1)]
     print(target)
@@ -134,7 +138,7 @@ def _quantise(entry, model, clip: Path, target: Path) -> int:
 
 
 def _faces(clip: Path) -> list:
-    """Return face crops spread over a clip, as the estimator sees them."""
+    """Return face crops spread over a clip, as the estimator's input."""
     from gaze_ros.core.detectors import create_detector
     from gaze_ros.core.estimators.binned_estimator import face_input
     from gaze_ros.core.sources import open_source
@@ -142,14 +146,14 @@ def _faces(clip: Path) -> list:
     detector, faces = create_detector(), []
     source = open_source(str(clip.resolve()))
     try:
-        step = max(1, source.count // (_CALIBRATION + _TRIAL))
+        step = max(1, source.count // (_CALIBRATION_FACES + _TEST_FACES))
         for i in tqdm(range(source.count), desc='faces', unit='frame', disable=None):
-            if (picture := source.read()) is None:
+            if (image := source.read()) is None:
                 break
             if i % step == 0:
-                seen = (face_input(picture, face) for face in detector.detect(picture)[:3])
-                faces += [face for face in seen if face is not None]
+                crops = (face_input(image, face) for face in detector.detect(image)[:3])
+                faces += [crop for crop in crops if crop is not None]
     finally:
         source.close()
         detector.close()
-    return faces[::max(1, len(faces) // (_CALIBRATION + _TRIAL))]
+    return faces[::max(1, len(faces) // (_CALIBRATION_FACES + _TEST_FACES))]

@@ -1,6 +1,6 @@
-"""Download models into the user's cache: resumed, verified, and whole or not there.
+"""Download models into the user's cache, resumable and verified.
 
-$GAZE_ROS_MODELS_URL names a folder of a mirror to take the files from instead.
+Set $GAZE_ROS_MODELS_URL to the URL of a mirror's folder to download the files from there.
 """
 import argparse
 import re
@@ -11,34 +11,34 @@ HELP = 'download models'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument('names', nargs='*', metavar='NAME', help='of gaze_ros models list')
+    parser.add_argument('names', nargs='*', metavar='NAME', help='from gaze_ros models list')
     parser.add_argument('--all-shippable', action='store_true',
-                        help='all that may be shipped with a product')
+                        help='all models that may be shipped with a product')
     parser.add_argument('--accept-license', action='store_true',
-                        help='your use is within the licence, where that forbids shipping')
+                        help='confirm that the licence covers your use, if it forbids shipping')
     parser.add_argument('--suffix', default='', metavar='.SUFFIX',
-                        help='which of the files, where a model has several: .onnx, .pt')
+                        help='suffix of the file, if a model has several: .onnx, .pt')
     parser.add_argument('--sha256', type=_sha256, metavar='DIGEST',
-                        help='of the file you trust, where none is known')
+                        help='digest of the file you trust, if none is known')
     parser.add_argument('--quiet', action='store_true', help='no progress bar')
-    parser.set_defaults(complain=parser.error)
+    parser.set_defaults(usage_error=parser.error)
 
 
-def _sha256(word: str) -> str:
-    if not re.fullmatch('[0-9a-fA-F]{64}', word):
-        raise argparse.ArgumentTypeError(f"'{word}' is not 64 hex digits")
-    return word.lower()
+def _sha256(text: str) -> str:
+    if not re.fullmatch('[0-9a-fA-F]{64}', text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not 64 hex digits")
+    return text.lower()
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fetch what is not there yet; return the exit code."""
+    """Fetch the models that are not on this machine; return the exit code."""
     from gaze_ros.core.model_zoo import registry, store
     from gaze_ros.core.model_zoo.fetch import fetch, fetchable
 
     if bool(arguments.names) == arguments.all_shippable:
-        arguments.complain('give names, or --all-shippable')
+        arguments.usage_error('give names, or --all-shippable')
     if arguments.sha256 and len(arguments.names) != 1:
-        arguments.complain('--sha256 is that of one file: give one name')
+        arguments.usage_error('--sha256 is the digest of one file: give one name')
     suffixes = (arguments.suffix,) if arguments.suffix else ()
     if arguments.all_shippable:
         wanted = [m for m in registry.manifest() if m.may_be_shipped and fetchable(m, suffixes)]

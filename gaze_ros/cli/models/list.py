@@ -1,27 +1,27 @@
-"""List the models, their licences, and where each is on this machine."""
+"""List the known models, their licences, and where each is on this machine."""
 import argparse
 from dataclasses import asdict
 import json
 
-HELP = 'what there is, and where'
+HELP = 'list the known models and their files here'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument('--json', action='store_true', help='all that is known of them, as JSON')
+    parser.add_argument('--json', action='store_true', help='print the full entries as JSON')
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list; return the exit code."""
     from gaze_ros.core.model_zoo import registry, store
 
-    there = [(m, store.locate(m.name, m.kind)) for m in registry.manifest()]
+    located = [(m, store.locate(m.name, m.kind)) for m in registry.manifest()]
     if arguments.json:
-        print(json.dumps([{**asdict(m), 'path': str(p) if p else None} for m, p in there],
+        print(json.dumps([{**asdict(m), 'path': str(p) if p else None} for m, p in located],
                          indent=1))
         return 0
     rows = [('name', 'kind', 'family', 'may be shipped', 'licence', 'where')]
-    for model, path in there:
+    for model, path in located:
         where = str(path) if path else '' if model.needs_weight else 'in its package'
         rows.append((model.name, model.kind, model.family or '-',
                      'yes' if model.may_be_shipped else 'no', model.licence, where or '-'))

@@ -1,14 +1,14 @@
-"""Print the path of a model's file, as weight and detector_weight take it."""
+"""Print the path of a model's file, for the parameters weight and detector_weight."""
 import argparse
 
-HELP = 'where a model is'
+HELP = "print the path of a model's file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument('name', metavar='NAME', help='of gaze_ros models list')
+    parser.add_argument('name', metavar='NAME', help='from gaze_ros models list')
     parser.add_argument('--suffix', default='', metavar='.SUFFIX',
-                        help='which of the files, where a model has several: .onnx, .pt')
+                        help='suffix of the file, if a model has several: .onnx, .pt')
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
-"""Tell whether a model's horizontal and vertical are right, by the mirror test; no labels needed.
+"""Check a model's pitch and yaw axes by the mirror test, which needs no labels.
 
-Pictures and their mirror images must give opposite yaw and the same pitch.
+An image and its mirror image must give opposite yaw and the same pitch.
 """
 import argparse
 from contextlib import ExitStack
@@ -10,15 +10,15 @@ from gaze_ros.core.errors import GazeRosError
 
 HELP = "check a model's axes on a clip"
 
-#: Pictures looked at, spread over the clip.
-_PICTURES = 200
+#: Number of images used, spread over the clip.
+_IMAGES = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument('--input', metavar='FILE', required=True,
                         help='video or folder of images in which people look around')
-    options.add(parser, 'detect_interval')  # the pictures compared are apart
+    options.add(parser, 'detect_interval')  # the images used are not consecutive
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,25 +36,25 @@ def run(arguments: argparse.Namespace) -> int:
         engine = create_engine(options.values(arguments))
         stack.callback(engine.close)
         bar = stack.enter_context(tqdm(total=source.count or None, unit='frame', disable=None))
-        step = max(1, source.count // _PICTURES)
+        step = max(1, source.count // _IMAGES)
         angles = []
-        while (picture := source.read()) is not None:
+        while (image := source.read()) is not None:
             if bar.n % step == 0:
-                height, width = picture.shape[:2]
-                faces = [face for face in engine.detector.detect(picture)
+                height, width = image.shape[:2]
+                faces = [face for face in engine.detector.detect(image)
                          if all(face.clipped(width, height)[2:])]
-                angles.append(mirror_angles(engine.estimator, picture, faces))
+                angles.append(mirror_angles(engine.estimator, image, faces))
             bar.update()
     test = assess(np.concatenate([np.empty((0, 4)), *angles]))
-    print(f'{engine.estimator.name}: {test.n} faces in {len(angles)} pictures and their mirror '
+    print(f'{engine.estimator.name}: {test.n} faces in {len(angles)} images and their mirror '
           'images')
     print(f'{"":<12}{"r":>8}{"std, deg":>10}   should be')
-    for axis, r, deviation, wanted in (
+    for axis, r, deviation, expected in (
             ('pitch', test.correlation_pitch, test.deviation_pitch_deg, 'r > 0.5'),
             ('yaw', test.correlation_yaw, test.deviation_yaw_deg, 'r < -0.5')):
         shown = '-' if r is None else f'{r:.2f}'
-        print(f'{axis:<12}{shown:>8}{deviation:10.1f}   {wanted}')
+        print(f'{axis:<12}{shown:>8}{deviation:10.1f}   {expected}')
     if test.verdict != 'right':
         raise GazeRosError(f'{test.verdict}: {test.reason}')
-    print('right: yaw turns with the mirror, pitch does not')
+    print('right: yaw changes its sign in the mirror image, pitch does not')
     return 0

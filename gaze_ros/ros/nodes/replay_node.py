@@ -5,7 +5,7 @@ from threading import Event, Thread
 import time
 from typing import Optional
 
-from gaze_ros.bags.playing import Played, Player
+from gaze_ros.bags.playing import PlayedRecord, Player
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.bags.stamps import stamp_of
 from gaze_ros.bags.streams import find_streams
@@ -56,7 +56,7 @@ class ReplayNode(ManagedNode):
 
     def status(self) -> ReplayStatus:
         """Return the state of the node beside its statistics."""
-        left = self._player.left
+        left = self._player.remaining
         return ReplayStatus(bag=self.values['bag'], failure=self._failure, idle=self._idle or (
             f'the next message is due in {left:.0f} s' if left > _MIN_GAP else ''))
 
@@ -153,7 +153,7 @@ class ReplayNode(ManagedNode):
         message.clock.sec, message.clock.nanosec = divmod(now, 1_000_000_000)
         self._clock_publisher.publish(message)
 
-    def _publish(self, played: Played) -> None:
+    def _publish(self, played: PlayedRecord) -> None:
         topic = played.record.topic
         is_image = topic == self._streams.images
         if is_image:
@@ -175,7 +175,7 @@ class ReplayNode(ManagedNode):
             return
         if is_image:
             stamp = stamp_of(played.record.cdr)
-            age = 1e-9 * (played.record.time - played.moved - stamp) if stamp else math.nan
+            age = 1e-9 * (played.record.time - played.shift - stamp) if stamp else math.nan
             self.stats.processed(age, time.monotonic() - start)
 
     def _missing(self) -> str:
@@ -188,14 +188,14 @@ class ReplayNode(ManagedNode):
 
     def _wait_at_end(self) -> None:
         """Wait until the bag is played again, or the node or the process is to stop."""
-        lost, count = self._player.lost, self.stats.rate.count - self._before
+        lost, count = self._player.delay, self.stats.rate.count - self._before
         self.get_logger().info(
-            f"bag '{self.values['bag']}' ended after {count} images" + (
+            f"bag '{self.values['bag']}' is at its end after {count} images" + (
                 f', {lost:.1f} s late' if lost >= 0.1 else ''))
-        self._idle = 'the bag has ended'
+        self._idle = 'the bag is at its end'
         while not self._player.loop:
             if self.values['exit_on_end']:
-                self._player.linger(self._stop, _LINGER)
+                self._player.run_clock(self._stop, _LINGER)
                 if not self._stop.is_set():
                     self.shutdown.request()
                 self._stop.wait()

@@ -1,4 +1,4 @@
-"""What gaze_ros writes where it has no room, and over what it reads."""
+"""Output files of gaze_ros on a full disk, and output that would overwrite the input."""
 from functools import partial
 import os
 from pathlib import Path
@@ -23,15 +23,15 @@ def test_jsonl_on_a_full_disk_is_reported_in_one_line(tmp_path, rounds):
         with open('/dev/full', 'w') as full:
             done = gaze_ros(*words, stdout=full)
         assert done.returncode == 1
-        assert done.stderr == (f'gaze_ros {words[0]}: what it writes does not fit on its disk: '
+        assert done.stderr == (f'gaze_ros {words[0]}: the output does not fit on its disk: '
                                'No space left on device\n')
 
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='needs a limit on files')
 def test_video_on_a_full_disk_is_reported_in_one_line_and_plays_so_far(tmp_path, rounds):
-    """By a limit of the process, which counts as a disk does and needs no root."""
+    """Simulated by a file size limit of the process, which needs no root."""
     clip, out = save_sample(tmp_path / 'a.avi', 'MJPG', 10.0, 60), tmp_path / 'b.avi'
-    # Bytes: less than is kept for the end, and a little more than at what it is ended.
+    # Bytes: less than the reserve for the end, and slightly more than the size at which it stops.
     for limit in rounds((4300 << 10,), (1 << 20, 4300 << 10)):
         done = gaze_ros('video', clip, '--output', out, '--quiet', preexec_fn=partial(
             resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)))

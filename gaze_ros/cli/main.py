@@ -1,5 +1,6 @@
 """gaze_ros: the command line tool."""
 import argparse
+from collections.abc import Callable
 import errno
 from importlib import import_module
 import os
@@ -29,21 +30,29 @@ def main(arguments: Optional[list[str]] = None) -> int:
             if import_errors.is_own_import(e):
                 raise
             if words[:1] == [name]:
-                return _told(name, import_errors.describe(e))
+                return _fail(f'gaze_ros {name}', import_errors.describe(e))
             why = import_errors.describe(e).replace('%', '%%')
             verbs.add_parser(name, help=f'cannot be used here: {why}')
     chosen = parser.parse_args(words)
+    return run_guarded(f'gaze_ros {chosen.verb}', lambda: chosen.run(chosen))
+
+
+def run_guarded(name: str, run: Callable[[], int]) -> int:
+    """Run a command; return its exit code, 1 with a line on standard error where it fails.
+
+    :param name: of the command, for that line.
+    """
     try:
-        code = chosen.run(chosen)
+        code = run()
         if sys.stdout is not None:  # it is where it was closed at the start
             sys.stdout.flush()  # what does not fit on a disk is told by this, or not at all
         return code
     except GazeRosError as e:
-        return _told(chosen.verb, str(e))
+        return _fail(name, str(e))
     except ImportError as e:
         if import_errors.is_own_import(e):
             raise
-        return _told(chosen.verb, import_errors.describe(e))
+        return _fail(name, import_errors.describe(e))
     except BrokenPipeError:  # | head
         sys.stdout = None  # nothing is left to flush into
         return 1
@@ -52,7 +61,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
             raise
         # Nor does what waits to be written fit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _told(chosen.verb, f'what it writes does not fit on its disk: {e.strerror}')
+        return _fail(name, f'what it writes does not fit on its disk: {e.strerror}')
     except KeyboardInterrupt:
         return 130
 
@@ -66,6 +75,6 @@ def _add(verbs, name: str) -> None:
                      ).set_defaults(run=verb.run)
 
 
-def _told(verb: str, why: str) -> int:
-    print(f'gaze_ros {verb}: {why}', file=sys.stderr)
+def _fail(name: str, why: str) -> int:
+    print(f'{name}: {why}', file=sys.stderr)
     return 1

@@ -72,7 +72,7 @@ def _summary(settings: Mapping[str, float], counted: Answer) -> Answer:
     shown, stages = counted['shown'], counted['stages']
     rates = {'computed': _rate(counted['computed']), 'displayed': _rate([t for t, _ in shown])}
     counts = {name.lower(): {
-        'came': one['came'], 'done': one['done'], 'dropped': one['dropped']}
+        'came': one['received'], 'done': one['processed'], 'dropped': one['dropped']}
         for name, one in stages.items()}
     # The camera stage takes its images from the source: it does not count them as received.
     counts['camera']['came'] = (

@@ -175,7 +175,7 @@ def main() -> None:
 
     def prepare(nodes: dict[str, Any]) -> None:
         nodes['visualizer'].window = window
-        counter.add([node.stage for node in nodes.values()])
+        counter.add([node.stats for node in nodes.values()])
 
     code = run(('gaze', 'visualizer', 'camera'), stop, prepare)
     sys.stderr.flush()

@@ -88,10 +88,10 @@ class Run:
         inference = stages['Inference']
         self.computed += inference['ages']
         self.displayed += stages['Display']['ages']
-        self.lost += stages['Camera']['done'] - inference['came']
+        self.lost += stages['Camera']['processed'] - inference['received']
         if received is None:
             self.latencies += inference['ages']
-            self.results += inference['done']
+            self.results += inference['processed']
             self.faces += sum(answer['faces'] for answer in answers)
         else:
             self.latencies += [age for age, _ in received]
@@ -152,7 +152,7 @@ def measure(configuration: Configuration, settings: Mapping[str, Any], seconds: 
             started = started or bool(listener.take())
         else:
             started = started or any(
-                answer['stages'].get('Inference', {}).get('done') for answer in answers)
+                answer['stages'].get('Inference', {}).get('processed') for answer in answers)
         return started
 
     with Children() as children:

@@ -10,8 +10,8 @@ from gaze_ros.core.diagnostics.stage_stats import StageMark, StageSnapshot, Stag
 class StageCounter:
     """Answers marks with ``{'stages': {name: counts}, 'faces': n, **extra}``.
 
-    The counts of a stage are the fields of :class:`gaze_ros.core.diagnostics.stage_stats.Figures`; ages are in
-    seconds.
+    The counts of a stage are the fields of :class:`gaze_ros.core.diagnostics.stage_stats.StageSnapshot`;
+    ages are in seconds.
 
     :ivar extra: further values of each answer.
     """
@@ -37,18 +37,19 @@ class StageCounter:
         with self._lock:
             stages = {}
             for stage, mark in self._marks.items():
-                figures = stage.snapshot(mark)
-                stages[stage.name] = asdict(figures)
-                self._marks[stage] = _mark_after(mark, figures)
+                snapshot = stage.snapshot(mark)
+                stages[stage.name] = asdict(snapshot)
+                self._marks[stage] = _mark_after(mark, snapshot)
             faces, self._faces = self._faces, 0
         return {'stages': stages, 'faces': faces, **self.extra}
 
 
-def _mark_after(mark: StageMark, figures: StageSnapshot) -> StageMark:
-    """Return the mark at which the figures end: a mark taken now may already be an image later."""
+def _mark_after(mark: StageMark, snapshot: StageSnapshot) -> StageMark:
+    """Return the mark at which a snapshot ends: a mark taken now may already be an image later."""
     dropped = dict(mark.dropped)
-    for reason, count in figures.dropped.items():
+    for reason, count in snapshot.dropped.items():
         dropped[reason] = dropped.get(reason, 0) + count
     return StageMark(
-        mark.time + figures.seconds, mark.received + figures.received, mark.processed + figures.processed,
-        mark.busy + (figures.work * figures.processed if figures.processed else 0.0), dropped)
+        mark.time + snapshot.seconds, mark.received + snapshot.received,
+        mark.processed + snapshot.processed,
+        mark.busy + (snapshot.work * snapshot.processed if snapshot.processed else 0.0), dropped)

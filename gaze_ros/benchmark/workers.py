@@ -106,8 +106,8 @@ def _run_sequential(settings: Mapping[str, Any], counter: StageCounter, stop: Ev
 def _run_nodes(names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
     from gaze_ros.ros.process.shutdown import Shutdown
 
-    stop, counter = Shutdown(), StageCounter()
-    answer_parent(counter, stop.request)
+    shutdown, counter = Shutdown(), StageCounter()
+    answer_parent(counter, shutdown.request)
     parameters = {f'gaze:{name}': value for name, value in settings['values'].items()} | {
         'camera:source': settings['source'], 'camera:rate': settings['camera_fps'],
         'camera:fps': settings['camera_fps'], 'camera:width': settings['width'],
@@ -125,7 +125,7 @@ def _run_nodes(names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
         counter.add([node.stats for node in nodes.values()])
 
     from gaze_ros.ros.process.runtime import run
-    code = run(names, stop, prepare)
+    code = run(names, shutdown, prepare)
     sys.stderr.flush()
     os._exit(code)
 

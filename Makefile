@@ -42,7 +42,7 @@ test-faults: env
 
 # What it costs to run for hours: a table, a picture and a verdict in out/soak.
 soak: env
-	$(BIN)/gaze_ros benchmark soak --hours $(HOURS) --out out/soak
+	$(BIN)/python -m benchmarks soak --hours $(HOURS) --out out/soak
 
 # Hostile files and texts, RUNS in all, guided by coverage where atheris is installed.
 fuzz: env
@@ -55,12 +55,12 @@ audit: env
 	$(PYTHON) -m venv build/audit
 	build/audit/bin/pip install --quiet 'bandit>=1.8,<2' 'pip-audit>=2.9,<3'
 	build/audit/bin/bandit -q -c pyproject.toml -r gaze_ros benchmarks launch setup.py
-	build/audit/bin/python benchmarks/audit.py \
+	build/audit/bin/python -m benchmarks audit \
 		$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 # Installs it in many ways, each in an environment deleted after: an hour, and much to download.
 matrix:
-	$(PYTHON) benchmarks/matrix.py
+	$(PYTHON) -m benchmarks matrix
 
 run: env
 	$(BIN)/pipeline --ros-args -p source:=$(SOURCE) $(ARGS)

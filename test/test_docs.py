@@ -25,8 +25,8 @@ KEYS = {
     'numpy': 'python3-numpy', 'opencv-python': 'python3-opencv',
     'platformdirs': 'python3-platformdirs', 'psutil': 'python3-psutil', 'pyyaml': 'python3-yaml',
     'scipy': 'python3-scipy', 'tqdm': 'python3-tqdm',
-    'hypothesis': 'python3-hypothesis', 'packaging': 'python3-packaging',
-    'pytest': 'python3-pytest'}
+    'hypothesis': 'python3-hypothesis', 'matplotlib': 'python3-matplotlib',
+    'packaging': 'python3-packaging', 'pytest': 'python3-pytest'}
 #: What only one of the two worlds has, and why.
 ONLY_ROS = {'launch', 'launch_ros', 'ament_cmake_pytest',  # in no package registry
             'tf2_ros_py',  # nor this

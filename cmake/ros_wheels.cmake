@@ -1,5 +1,5 @@
-# The ros-* wheels on PyPI export the Python include directory of the container that built
-# them, and CMake refuses a path that does not exist. Changes nothing on an ordinary ROS install.
+# The ros-* wheels on PyPI export the Python include directory of the container in which they were
+# built, and CMake rejects a path that does not exist. No effect on a normal ROS installation.
 get_property(_imported DIRECTORY PROPERTY IMPORTED_TARGETS)
 foreach(_target IN LISTS _imported)
   if(_target MATCHES "__rosidl_generator_py$")

@@ -64,7 +64,7 @@ def test_no_face_gives_an_empty_list_and_no_error(tmp_path):
 @pytest.mark.parametrize('words,reason', [
     (['/nowhere.mp4'], "input '/nowhere.mp4' does not exist"),
     (['CLIP', '--model', 'resnet18'], 'licence: Gaze360'),
-    (['CLIP', '--model', 'mobileone_s0', '--weight', 'CLIP'], "clip.mp4' ends in '.mp4'; supported"),
+    (['CLIP', '--model', 'mobileone_s0', '--weight', 'CLIP'], "clip.mp4' ends in '.mp4'; supp"),
     (['CLIP', '--weight', 'CLIP'], 'set model to the one'),
     (['CLIP', '--detector', 'yunet', '--detector-weight', 'CLIP'], 'YuNet'),
     (['CLIP', '--output', 'x.gif'], "output 'x.gif' must end in .mp4"),

@@ -1,4 +1,4 @@
-"""gaze_ros doctor: real checks, in processes of their own, of what is here and what is broken."""
+"""gaze_ros doctor: real checks, in processes of their own, of working and broken installations."""
 import fcntl
 import json
 import os
@@ -17,24 +17,24 @@ import numpy as np
 import pytest
 
 
-def look(*titles, **options):
-    """Run some checks; return all they found as one."""
-    whole = Report()
-    for _, found in examine({title: CHECKS[title] for title in titles}, **options):
-        whole.facts.update(found.facts)
-        whole.problems += found.problems
-    return whole
+def run_checks(*titles, **options):
+    """Run some checks; return their reports as one."""
+    merged = Report()
+    for _, report in examine({title: CHECKS[title] for title in titles}, **options):
+        merged.facts.update(report.facts)
+        merged.problems += report.problems
+    return merged
 
 
-def told(found, what, *, needed):
-    """Return what to do about the trouble that says so."""
-    matching = [t for t in found.troubles if what in t.what]
-    assert matching and matching[0].needed is needed, found.troubles
-    assert all('\n' not in t.what + t.do for t in matching)
+def remedy(report, what, *, needed):
+    """Return the remedy of the problem with this text."""
+    matching = [p for p in report.problems if what in p.what]
+    assert matching and matching[0].needed is needed, report.problems
+    assert all('\n' not in p.what + p.do for p in matching)
     return matching[0].do
 
 
-def test_all_is_told_of_an_environment_that_works(tmp_path):
+def test_report_of_a_working_environment(tmp_path):
     pytest.importorskip('mediapipe')
     done = gaze_ros(environment(tmp_path), 'doctor', '--json')
     assert done.returncode == 0, done.stdout + done.stderr
@@ -55,14 +55,14 @@ def test_all_is_told_of_an_environment_that_works(tmp_path):
     ('numpy', 'pip install numpy', 'open files'),
     ('cv2', 'pip install opencv-python', 'a message'),
     ('rclpy', 'setup.bash', 'auto takes')])
-def test_it_works_where_nothing_else_does(tmp_path, without, cure, other):
+def test_doctor_works_without_required_packages(tmp_path, without, cure, other):
     done = gaze_ros(environment(tmp_path, without), 'doctor')
     assert done.returncode == 1, done.stdout + done.stderr
     assert not done.stderr, done.stderr
     lines = done.stdout.splitlines()
     wrong = [lines[i:i + 2] for i, line in enumerate(lines) if line.startswith('WRONG')]
     assert any(without in what and cure in do for what, do in wrong), wrong
-    assert other in done.stdout  # the rest is told all the same
+    assert other in done.stdout  # the other checks still report
     assert lines[-1].startswith('gaze_ros: it would not run: ')
     assert 'Traceback' not in done.stdout
 
@@ -76,33 +76,34 @@ def test_it_works_where_nothing_else_does(tmp_path, without, cure, other):
     ('ROS', 'GAZE_ROS_LINK', 'radio', True, 'radio', 'unset GAZE_ROS_LINK'),
     ('ROS', 'GAZE_ROS_LINK', 'network', False, 'this machine only', 'SUBNET'),
     ('ROS', 'FASTDDS_DEFAULT_PROFILES_FILE', '/no/such.xml', False, 'not a file', 'unset FASTDDS'),
-    ('Window', 'DISPLAY', ':4711', False, ':4711', 'leave view away'),
+    ('Window', 'DISPLAY', ':4711', False, ':4711', 'leave view unset'),
     ('Middleware', 'RMW_IMPLEMENTATION', 'rmw_nosuch_cpp', True, 'not installed', 'unset RMW'),
     ('Middleware', 'ROS_DOMAIN_ID', '500', True, 'ended with code 1', 'correct'),
     ('Threads', 'OMP_WAIT_POLICY', 'ACTIVE', False, '10 to 60 times', 'unset OMP_WAIT_POLICY'),
     ('Threads', 'OMP_NUM_THREADS', '999', False, '999', 'unset OMP_NUM_THREADS'),
     ('Models', 'GAZE_ROS_MODELS', '/no/such', False, '/no/such', 'correct it')])
-def test_settings_that_make_trouble(monkeypatch, title, variable, value, needed, what, do):
+def test_problematic_settings_are_reported(monkeypatch, title, variable, value, needed, what, do):
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     monkeypatch.setenv(variable, value)
-    assert do in told(look(title), what, needed=needed)
+    assert do in remedy(run_checks(title), what, needed=needed)
 
 
 @pytest.mark.parametrize('title, variable', [
     ('ROS', 'ROS_STATIC_PEERS'), ('ROS', 'FASTDDS_DEFAULT_PROFILES_FILE'),
     ('Models', 'GAZE_ROS_MODELS')])
-def test_no_password_is_told(monkeypatch, title, variable):
+def test_passwords_are_redacted(monkeypatch, title, variable):
     monkeypatch.setenv(variable, 'rtsp://robot:hunter2@camera/stream')
-    [(_, found)] = examine({title: CHECKS[title]})
-    said = json.dumps(found.as_dict())
-    assert 'camera/stream' in said
-    assert 'hunter2' not in said
+    [(_, report)] = examine({title: CHECKS[title]})
+    text = json.dumps(report.as_dict())
+    assert 'camera/stream' in text
+    assert 'hunter2' not in text
 
 
-def test_a_damaged_model_is_told(tmp_path, monkeypatch):
+def test_damaged_model_is_reported(tmp_path, monkeypatch):
     (tmp_path / 'face_detection_yunet_2026may.onnx').write_bytes(b'x' * 100)
     monkeypatch.setenv('GAZE_ROS_MODELS', str(tmp_path))
-    assert 'gaze_ros models fetch yunet' in told(look('Models'), 'passed over', needed=False)
+    report = run_checks('Models')
+    assert 'gaze_ros models fetch yunet' in remedy(report, 'is skipped', needed=False)
 
 
 @pytest.mark.parametrize('body, what', [
@@ -111,27 +112,27 @@ def test_a_damaged_model_is_told(tmp_path, monkeypatch):
     ('import os; os._exit(3)', 'ended with code 3'),
     ('raise RuntimeError("of a library\\nin two lines")', 'of a library in two lines'),
     ('import nosuchpackage', 'the package nosuchpackage is not installed')])
-def test_a_check_that_fails_costs_one_line(tmp_path, monkeypatch, body, what):
+def test_failing_check_is_one_problem(tmp_path, monkeypatch, body, what):
     (tmp_path / 'bad_check.py').write_text(f'def check():\n    {body}\n')
     monkeypatch.syspath_prepend(str(tmp_path))
     start = time.monotonic()
-    [(title, found)] = examine({'Bad': ('bad_check', 'check')}, patience=2.0)
-    assert time.monotonic() - start < 30  # it does not wait for the minute
+    [(title, report)] = examine({'Bad': ('bad_check', 'check')}, timeout=2.0)
+    assert time.monotonic() - start < 30  # not a minute
     assert title == 'Bad'
-    assert told(found, what, needed=False)
+    assert remedy(report, what, needed=False)
 
 
-def test_what_a_library_prints_does_not_come_between(tmp_path, monkeypatch):
+def test_output_of_libraries_does_not_break_the_report(tmp_path, monkeypatch):
     (tmp_path / 'noisy_check.py').write_text(
         'import os\nfrom gaze_ros.core.doctor.report import Report\n'
         'def check():\n    print("{noise")\n    os.write(1, b"noise")\n'
-        '    found = Report()\n    found.add_fact("a", "b\\nc")\n    return found\n')
+        '    report = Report()\n    report.add_fact("a", "b\\nc")\n    return report\n')
     monkeypatch.syspath_prepend(str(tmp_path))
-    [(_, found)] = examine({'Noisy': ('noisy_check', 'check')})
-    assert found == Report({'a': 'b c'})
+    [(_, report)] = examine({'Noisy': ('noisy_check', 'check')})
+    assert report == Report({'a': 'b c'})
 
 
-def test_two_opencvs_in_one_environment_are_told(tmp_path, monkeypatch):
+def test_two_opencv_versions_are_reported(tmp_path, monkeypatch):
     for version in ('1.2.3', '99.0'):
         name = 'opencv_python_headless' if version == '99.0' else 'opencv_python'
         folder = tmp_path / f'{name}-{version}.dist-info'
@@ -139,21 +140,21 @@ def test_two_opencvs_in_one_environment_are_told(tmp_path, monkeypatch):
         (folder / 'METADATA').write_text(
             f'Metadata-Version: 2.1\nName: {name.replace("_", "-")}\nVersion: {version}\n')
     monkeypatch.syspath_prepend(str(tmp_path))
-    do = told(look('Versions'), 'all own the module cv2', needed=False)
+    do = remedy(run_checks('Versions'), 'all own the module cv2', needed=False)
     assert 'opencv-python==1.2.3' in do and 'opencv-python-headless==1.2.3' in do
 
 
-def test_opencv_with_and_without_windows_in_one_environment_are_told(tmp_path, monkeypatch):
+def test_opencv_with_and_without_windows_is_reported(tmp_path, monkeypatch):
     for name in ('opencv_python', 'opencv_contrib_python', 'opencv_python_headless'):
         folder = tmp_path / f'{name}-5.0.dist-info'
         folder.mkdir()
         (folder / 'METADATA').write_text(
             f'Metadata-Version: 2.1\nName: {name.replace("_", "-")}\nVersion: 5.0\n')
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert 'docs/install.md' in told(look('Versions'), 'installed last', needed=False)
+    assert 'docs/install.md' in remedy(run_checks('Versions'), 'installed last', needed=False)
 
 
-def test_cameras_are_named(tmp_path):
+def test_cameras_are_listed(tmp_path):
     devices, names = tmp_path / 'dev', tmp_path / 'names'
     devices.mkdir()
     for number, name, index in ((0, 'A webcam', 0), (1, 'A webcam', 1), (10, 'Other', 0)):
@@ -161,14 +162,14 @@ def test_cameras_are_named(tmp_path):
         (names / f'video{number}').mkdir(parents=True)
         (names / f'video{number}' / 'name').write_text(name + '\n')
         (names / f'video{number}' / 'index').write_text(f'{index}\n')
-    found = cameras(devices, names)
-    assert [*found.facts.values()] == ['A webcam', 'A webcam, not its pictures', 'Other']
-    assert not found.problems
+    report = cameras(devices, names)
+    assert [*report.facts.values()] == ['A webcam', 'A webcam, not its images', 'Other']
+    assert not report.problems
     assert 'source:=sample' in cameras(tmp_path / 'none', names).facts['cameras']
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason='only root can become somebody who may not')
-def test_a_camera_that_may_not_be_read_is_told(tmp_path):
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can become an unprivileged user')
+def test_unreadable_camera_is_reported(tmp_path):
     (tmp_path / 'video0').write_text('')
     (tmp_path / 'video0').chmod(0o600)
     for folder in (tmp_path, *tmp_path.parents):
@@ -179,25 +180,25 @@ def test_a_camera_that_may_not_be_read_is_told(tmp_path):
     if not child:
         os.setgid(65534)
         os.setuid(65534)
-        found = cameras(tmp_path, tmp_path)
-        os._exit(0 if 'usermod -aG' in found.problems[0].do else 1)
+        report = cameras(tmp_path, tmp_path)
+        os._exit(0 if 'usermod -aG' in report.problems[0].do else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_reclaim_gives_back_what_the_dead_left(tmp_path, monkeypatch):
+def test_reclaim_frees_segments_of_dead_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(shared_memory, 'FOLDER', tmp_path)
     for name in ('fastdds_0123456789abcdef', 'fastdds_fedcba9876543210'):
         (tmp_path / name).write_bytes(bytes(1 << 20))
         (tmp_path / f'{name}_el').touch()
         os.utime(tmp_path / f'{name}_el', (0, 0))
     with open(tmp_path / 'fastdds_0123456789abcdef_el') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # this one is alive
+        fcntl.flock(lock, fcntl.LOCK_EX)  # its owner is alive
         assert doctor._reclaim() == 1 << 20
     assert [p.name for p in sorted(tmp_path.iterdir())] == [
         'fastdds_0123456789abcdef', 'fastdds_0123456789abcdef_el']
 
 
-def test_too_little_memory_for_a_node_to_start_is_told():
+def test_memory_limit_too_low_for_a_node_is_reported():
     code = 'from gaze_ros.core.doctor.machine import machine; print(*machine().problems)'
     done = subprocess.run(['sh', '-c', 'ulimit -v 1024000 && exec "$@"', 'sh', sys.executable,
                            '-c', code], capture_output=True, text=True, timeout=60)

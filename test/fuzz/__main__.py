@@ -1,9 +1,9 @@
-"""Coverage-guided fuzzing with atheris, where it is installed; else random changes of the seeds.
+"""Coverage-guided fuzzing with atheris if installed; otherwise random changes of the seeds.
 
 PYTHONPATH=test python -m fuzz [TARGET ...] --runs N    N inputs for each target
 
-An input that fails is left as fuzz-TARGET-... in the folder it is started in; put it into
-test/fuzz/seeds/TARGET when it is mended.
+An input that fails is saved as fuzz-TARGET-... in the current folder; move it to
+test/fuzz/seeds/TARGET after the fix.
 """
 import argparse
 import os
@@ -28,25 +28,25 @@ def megabytes() -> float:
 
 
 class Counter:
-    """Runs a target, and reports when so many inputs are done."""
+    """Runs a target; prints time and memory after the given number of inputs."""
 
     def __init__(self, name: str, runs: int) -> None:
         from fuzz import targets
         self._run, self._name, self._runs = targets.run, name, runs
-        self._done, self._start, self._before = 0, time.monotonic(), 0.0
+        self._count, self._start, self._before = 0, time.monotonic(), 0.0
 
     def __call__(self, data: bytes) -> None:
         self._run(self._name, data)
-        self._done += 1
-        if self._done == max(1, self._runs // 5):  # caches are filled by then
+        self._count += 1
+        if self._count == max(1, self._runs // 5):  # caches are filled by then
             self._before = megabytes()
-        if self._done == self._runs:
-            print(f'{self._name}: {self._done} inputs in {time.monotonic() - self._start:.0f} s, '
+        if self._count == self._runs:
+            print(f'{self._name}: {self._count} inputs in {time.monotonic() - self._start:.0f} s, '
                   f'{self._before:.0f} MB after a fifth of them, {megabytes():.0f} MB at the end',
                   flush=True)
 
 
-def changed(seed: bytes, rng: random.Random) -> bytes:
+def mutated(seed: bytes, rng: random.Random) -> bytes:
     data = bytearray(seed[:rng.choice([len(seed), rng.randrange(len(seed) + 1)])])
     for _ in range(rng.randrange(1, 9)):
         at = rng.randrange(len(data) + 1)
@@ -54,7 +54,7 @@ def changed(seed: bytes, rng: random.Random) -> bytes:
     return bytes(data)
 
 
-def one(name: str, runs: int) -> None:
+def fuzz_target(name: str, runs: int) -> None:
     native_threads.configure()
     folder = Path(__file__).parent / 'seeds' / name
     if atheris:
@@ -72,7 +72,7 @@ def one(name: str, runs: int) -> None:
     counter, rng = Counter(name, runs), random.Random(0)
     seeds = [path.read_bytes() for path in sorted(folder.iterdir())]
     for number in range(runs):
-        data = changed(seeds[number % len(seeds)], rng)
+        data = mutated(seeds[number % len(seeds)], rng)
         try:
             counter(data)
         except BaseException:
@@ -88,11 +88,11 @@ def main() -> int:
     parser.add_argument('--here', action='store_true', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.here:
-        one(arguments.target[0], arguments.runs)
+        fuzz_target(arguments.target[0], arguments.runs)
         return 0
     failed = []
     for name in arguments.target:
-        # A process each: libFuzzer ends the one it runs in.
+        # One process per target: libFuzzer exits its process.
         if subprocess.run([sys.executable, '-m', 'fuzz', name, '--runs', str(arguments.runs),
                            '--here']).returncode:
             failed.append(name)

@@ -1,6 +1,6 @@
-"""Opens files that mean harm, in a process of its own with little memory; prints what came of it.
+"""Opens malicious files in its own process with limited memory and prints the results.
 
-python hostile.py FOLDER    one JSON object a line: name, seconds, megabytes it grew, error
+python hostile.py FOLDER    one JSON object per line: name, seconds, megabytes of growth, error
 """
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -32,11 +32,11 @@ import onnx
 import torch
 
 GIGABYTE = 1 << 30
-#: A page that says no, random bytes, one byte, nothing.
+#: A sign-in page, noise, one byte, nothing.
 CONTENTS = {
     'page': b'<!DOCTYPE html><html>Sign in</html>' * 99, 'noise': bytes(range(256)) * 40,
     'byte': b'\x80', 'empty': b''}
-#: Twenty lines that stand for 10**19 values.
+#: Twenty lines that expand to 10**19 values.
 LAUGHS = 'a0: &a0 {k: 1}\n' + ''.join(
     f'a{i}: &a{i} {{<<: [{", ".join([f"*a{i - 1}"] * 9)}]}}\n' for i in range(1, 20))
 
@@ -54,7 +54,7 @@ def network(runtime: str) -> Callable[[Path], object]:
     return lambda path: open_network(path, runtime=runtime, device='cpu', size=64, threads=1)
 
 
-#: What opens a file, and the name it has.
+#: For each kind of file: a file name and the function that opens it.
 OPENERS = {
     'onnx': ('a.onnx', gaze('mobileone_s0')), 'ir': ('a.xml', gaze('adas')),
     'checkpoint': ('a.pt', gaze('mobileone_s0')), 'legacy': ('a.pkl', gaze('mobileone_s0')),
@@ -63,18 +63,18 @@ OPENERS = {
     'intel': ('d.xml', detector('adas-0001')), 'bundle': ('d.task', detector('mediapipe')),
     'manifest': ('m.yaml', load), 'calibration': ('c.yaml', lambda p: load_camera_info(str(p))),
     'ini': ('c.ini', lambda p: load_camera_info(str(p))),
-    'parameters': ('p.yaml', lambda p: read_parameter_file(str(p))), 'labels': ('l.csv', read_labels),
-    'mcap': ('b.mcap', BagReader), 'db3': ('b.db3', BagReader)}
+    'parameters': ('p.yaml', lambda p: read_parameter_file(str(p))),
+    'labels': ('l.csv', read_labels), 'mcap': ('b.mcap', BagReader), 'db3': ('b.db3', BagReader)}
 
 
 def everything(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield a name, and what must raise an error in order; its file is there until the next."""
+    """Yield a name and a call that must raise a proper error; its file exists until the next."""
     path = folder / 'x'
     for kind, (name, opened) in OPENERS.items():
         path = folder / name
         for what, content in CONTENTS.items():
             if (kind, what) == ('parameters', 'empty'):
-                continue  # as good as none
+                continue  # an empty parameter file is valid
             path.write_bytes(content)
             yield f'{kind} {what}', partial(opened, path)
         with open(path, 'wb') as file:
@@ -116,8 +116,8 @@ def bags(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     path = folder / 'b.mcap'
     zstd = limits.zstd()
     bomb = zstd.compress(bytes(GIGABYTE // 2))  # 16 kB
-    slow = zstd.ZstdCompressor()  # it does not tell how much there is
-    unsized = slow.compress(bytes(GIGABYTE // 2)) + slow.flush()
+    stream = zstd.ZstdCompressor()  # a stream does not declare its size
+    unsized = stream.compress(bytes(GIGABYTE // 2)) + stream.flush()
     message = mcapmaker.message(bomb)
     for what, content in (
             ('a large chunk', mcapmaker.mcap(Chunk(bomb, GIGABYTE // 2))),
@@ -190,7 +190,7 @@ def checkpoints(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
             packed.writestr(name, small.read(name) + zeros)
     del zeros
     yield 'checkpoint packed', lambda: load_network('resnet18', str(path))
-    # As torch saved before 1.6, 1000 numbers that say they are 10**11.
+    # In torch's format before 1.6: 1000 numbers that are declared as 10**11.
     torch.save({'a': torch.zeros(1000)}, path, _use_new_zipfile_serialization=False)
     path.write_bytes(path.read_bytes().replace(
         b'M\xe8\x03', b'\x8a\x05' + (10**11).to_bytes(5, 'little')))
@@ -243,7 +243,7 @@ def main() -> None:
     virtual = int(Path('/proc/self/statm').read_text().split()[0]) * os.sysconf('SC_PAGESIZE')
     resource.setrlimit(resource.RLIMIT_AS, (virtual + 6 * GIGABYTE, -1))
     for name, opened in everything(folder):
-        Path('/proc/self/clear_refs').write_text('5')  # the peak begins anew
+        Path('/proc/self/clear_refs').write_text('5')  # resets VmHWM
         before, start, error = resident('VmRSS'), time.process_time(), ''
         try:
             opened()

@@ -1,4 +1,4 @@
-"""Files of mcap made by hand, so that they may say anything: https://mcap.dev/spec."""
+"""Writes mcap files record by record, so that they may be invalid: https://mcap.dev/spec."""
 from pathlib import Path
 import struct
 from typing import NamedTuple
@@ -8,7 +8,7 @@ TOPIC, TYPE = '/camera/image_raw', 'sensor_msgs/msg/Image'
 
 
 class Chunk(NamedTuple):
-    """What a chunk and its index say of it."""
+    """A chunk's data and what its header and index declare."""
 
     data: bytes
     claimed: int
@@ -21,8 +21,8 @@ def record(kind: int, body: bytes, size: int = -1) -> bytes:
     return struct.pack('<BQ', kind, len(body) if size < 0 else size) + body
 
 
-def text(words: str) -> bytes:
-    data = words.encode()
+def text(value: str) -> bytes:
+    data = value.encode()
     return struct.pack('<I', len(data)) + data
 
 
@@ -39,7 +39,7 @@ def topic(qos: str = '') -> bytes:
 
 
 def mcap(*chunks: Chunk, qos: str = '', indexed: bool = True, loose: bytes = b'') -> bytes:
-    """Return a file.
+    """Return the bytes of a file.
 
     :param loose: records before the first chunk.
     """
@@ -62,7 +62,7 @@ def mcap(*chunks: Chunk, qos: str = '', indexed: bool = True, loose: bytes = b''
 
 
 def bag(folder: Path, name: str, content: bytes, mode: str) -> Path:
-    """Write a rosbag2 folder whose only file is that, compressed by file or by message."""
+    """Write a rosbag2 folder with one file, declared as compressed by file or by message."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_bytes(content)
     (folder / 'metadata.yaml').write_text(

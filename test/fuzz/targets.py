@@ -1,6 +1,6 @@
-"""What takes bytes from strangers, by name: each returns, or raises what is a failure.
+"""Fuzzing targets: functions that take untrusted bytes; an exception is a failure.
 
-Accepted is that something is understood, or refused by the error its docstring tells.
+An input may be accepted or refused by the documented exception of the function under test.
 """
 import argparse
 from collections.abc import Callable, Iterator
@@ -30,8 +30,8 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 SEEDS = Path(__file__).parent / 'seeds'
-#: Seconds of this process that an input may take.
-LONGEST = 1.0
+#: Maximum CPU seconds per input.
+MAX_SECONDS = 1.0
 
 _folder = tempfile.TemporaryDirectory(prefix='gaze_ros_fuzz_')
 _SPECS = [spec for specs in NODES.values() for spec in specs]
@@ -45,7 +45,7 @@ def _file(name: str, data: bytes) -> Path:
 
 @contextmanager
 def _refused(*errors: type[Exception]) -> Iterator[None]:
-    """Accept these errors, if they say something in one line."""
+    """Accept these errors, if their text is one line and not empty."""
     try:
         yield
     except errors as e:
@@ -77,7 +77,7 @@ def of_labels(data: bytes) -> None:
     with _refused(GazeRosError):
         labels.read_labels(_file('labels.csv', data))
     with _refused(GazeRosError):
-        labels.read_eye_labels(labels.decoded(data, 'eyes.csv'), 'eyes.csv')
+        labels.read_eye_labels(labels.decode_text(data, 'eyes.csv'), 'eyes.csv')
 
 
 def of_checkpoint(data: bytes) -> None:
@@ -129,24 +129,24 @@ def of_metadata(data: bytes) -> None:
 
 
 def of_packed(data: bytes) -> None:
-    """A file that is compressed as such."""
+    """A file of a bag compressed by file."""
     _bag(mcapmaker.bag(Path(_folder.name, 'packed'), 'b.mcap.zstd', data, 'FILE'))
 
 
 def of_messages(data: bytes) -> None:
-    """A message that is compressed as such."""
+    """A message of a bag compressed by message."""
     message = mcapmaker.message(data)
     _bag(mcapmaker.bag(Path(_folder.name, 'messages'), 'b.mcap', mcapmaker.mcap(
         mcapmaker.Chunk(message, len(message), '')), 'MESSAGE'))
 
 
 def of_qos(data: bytes) -> None:
-    """What is told of a topic's publishers."""
+    """The offered_qos_profiles of a topic."""
     _bag(_file('qos.mcap', mcapmaker.mcap(qos=data.decode('utf-8', 'replace'))))
 
 
 def of_cdr(data: bytes) -> None:
-    """What a bag's messages are taken through; whatever they raise costs one picture there."""
+    """Conversion of a bag's messages; the callers skip a message on any exception."""
     for kind, use in (
             (Image, conversions.image_to_bgr), (CompressedImage, conversions.compressed_to_bgr),
             (CameraInfo, camera_info.calibration_from_camera_info)):
@@ -158,8 +158,8 @@ def of_cdr(data: bytes) -> None:
 
 def of_compressed(data: bytes) -> None:
     with _refused(ValueError):
-        bgr = conversions.compressed_to_bgr(CompressedImage(format='jpeg', data=data))
-        assert bgr.ndim == 3 and bgr.shape[2] == 3 and bgr.dtype == 'uint8'
+        image = conversions.compressed_to_bgr(CompressedImage(format='jpeg', data=data))
+        assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == 'uint8'
 
 
 def of_image(data: bytes) -> None:
@@ -167,16 +167,16 @@ def of_image(data: bytes) -> None:
     head, body = data[:10].ljust(10, b'\0'), data[10:]
     names = [*conversions._ENCODINGS, '32FC1', '', 'bgr8 ']
     with _refused(ValueError):
-        bgr = conversions.image_to_bgr(Image(
+        image = conversions.image_to_bgr(Image(
             width=int.from_bytes(head[:2], 'little'), height=int.from_bytes(head[2:4], 'little'),
             step=int.from_bytes(head[4:8], 'little'), encoding=names[head[8] % len(names)],
             is_bigendian=head[9], data=body))
-        assert bgr.ndim == 3 and bgr.shape[2] == 3 and bgr.dtype == 'uint8'
+        assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == 'uint8'
 
 
-def of_picture(data: bytes) -> None:
+def of_image_file(data: bytes) -> None:
     with _refused(SourceError):
-        source = ImageFiles(_file('picture.png', data))
+        source = ImageFiles(_file('image.png', data))
         while source.read() is not None:
             pass
         source.close()
@@ -185,7 +185,7 @@ def of_picture(data: bytes) -> None:
 def of_source(data: bytes) -> None:
     text = ''.join(data.decode('utf-8', 'replace').splitlines())
     assert 'S3cret' not in redact_url(f'rtsp://user:S3cret@{text}')
-    # Neither the network nor a camera of this machine.
+    # Use neither the network nor a camera of this machine.
     if '://' not in text and not text.strip().startswith('/') and not text.strip().isdecimal():
         with _refused(SourceError):
             open_source(text).close()
@@ -199,8 +199,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def of_words(data: bytes) -> None:
-    """Values of the command line and of launch arguments, one a line."""
+def of_arguments(data: bytes) -> None:
+    """Command line options and launch arguments, one per line."""
     words = data.decode('utf-8', 'surrogateescape').split('\n')
     with redirect_stderr(io.StringIO()), suppress(SystemExit, argparse.ArgumentError):
         _parser().parse_args(words)
@@ -215,8 +215,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 
 def run(name: str, data: bytes) -> None:
-    """Give an input to a target; fail also where it takes too long."""
+    """Run a target on an input; fail if it takes too long."""
     start = time.process_time()
     TARGETS[name](data)
     took = time.process_time() - start
-    assert took < LONGEST, f'{name} took {took:.1f} s for {len(data)} bytes'
+    assert took < MAX_SECONDS, f'{name} took {took:.1f} s for {len(data)} bytes'

@@ -1,4 +1,4 @@
-"""Whatever a stranger sends is understood or refused; nothing crashes, hangs or takes memory.
+"""Untrusted bytes are accepted or refused; nothing crashes, hangs or uses much memory.
 
 `make fuzz` does the same for longer, guided by coverage: see __main__.py.
 """
@@ -19,13 +19,13 @@ def test_every_target_has_seeds():
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: f'{path.parent.name}-{path.name}')
 def test_seeds(path):
-    """Among them every input that once failed."""
+    """The seeds include every input that once failed."""
     run(path.parent.name, path.read_bytes())
 
 
 @st.composite
-def changed(draw, name):
-    """Draw a seed of a target with some of it cut off, replaced and put in."""
+def mutated(draw, name):
+    """Draw a seed of a target with parts removed, replaced and inserted."""
     data = bytearray(draw(st.sampled_from(
         [path for path in FILES if path.parent.name == name])).read_bytes())
     del data[draw(st.just(len(data)) | st.integers(0, len(data))):]
@@ -36,9 +36,9 @@ def changed(draw, name):
 
 
 @pytest.mark.parametrize('name', TARGETS)
-def test_anything(name, rounds):
+def test_mutated_and_random_bytes(name, rounds):
     @settings(max_examples=rounds(25, 500), suppress_health_check=[*HealthCheck])
-    @given(changed(name) | st.binary(max_size=99))
+    @given(mutated(name) | st.binary(max_size=99))
     def check(data):
         run(name, data)
 

@@ -1,4 +1,4 @@
-"""Files that mean harm cost an error in one line: no code of theirs runs, nothing hangs."""
+"""Malicious files give an error in one line: no code of theirs runs, nothing hangs."""
 import json
 from pathlib import Path
 import subprocess
@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-#: Seconds of CPU and megabytes that a refusal may take: some first import a package.
-LONGEST, MOST = 5.0, 200
+#: Maximum CPU seconds and megabytes of a refusal; some import a package first.
+MAX_SECONDS, MAX_MEGABYTES = 5.0, 200
 
 
 @pytest.fixture(scope='module')
@@ -25,7 +25,7 @@ def results(tmp_path_factory):
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
-def test_each_is_refused_in_one_line_that_names_the_file(results):
+def test_malicious_file_is_refused_in_one_line_with_its_name(results):
     assert len(results[0]) > 195
     wrong = [one for one in results[0] if not one['error'] or '\n' in one['error']
              or 'UNEXPECTED' in one['error'] or len(one['error']) > 1000
@@ -33,16 +33,16 @@ def test_each_is_refused_in_one_line_that_names_the_file(results):
     assert wrong == []
 
 
-def test_none_takes_long_or_much_memory(results):
+def test_refusal_is_quick_and_needs_little_memory(results):
     assert [one for one in results[0]
-            if one['seconds'] > LONGEST or one['megabytes'] > MOST] == []
+            if one['seconds'] > MAX_SECONDS or one['megabytes'] > MAX_MEGABYTES] == []
 
 
-def test_the_libraries_say_nothing_of_their_own(results):
+def test_libraries_print_nothing(results):
     assert results[1] == ''
 
 
-def test_the_parameter_is_named(results):
+def test_error_names_the_parameter(results):
     detectors = [one for one in results[0] if one['name'].split()[0] in (
         'yunet', 'retinaface', 'intel', 'bundle')]
     assert detectors and all('detector_weight' in one['error'] for one in detectors)

@@ -5,7 +5,7 @@ import pytest
 import rclpy
 from support import Listener, Process
 
-# No robot nearby is to see these nodes.
+# Keep these nodes invisible to robots on the same network.
 os.environ.setdefault('ROS_DOMAIN_ID', '42')
 os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 
@@ -19,8 +19,8 @@ def ros():
 
 
 @pytest.fixture(scope='module', autouse=True)
-def nothing_left():
-    """Kill what a test that failed has left running: the next ones would hear it."""
+def no_processes_left():
+    """Kill processes that a failed test left running: the next tests would receive their data."""
     yield
     for process in Process.started:
         if process.running:
@@ -30,7 +30,7 @@ def nothing_left():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Report with a test that failed what the processes printed that it had started."""
+    """Add the output of the processes that a failed test started to its report."""
     if call.when == 'setup':
         item.before = len(Process.started)
     report = yield

@@ -57,18 +57,18 @@ def test_empty_url_gives_no_calibration():
 
 @pytest.mark.parametrize('old,new,reason', [
     ('image_width: 640', '', 'image_width'),
-    ('243.7, 0, 0, 1]', '243.7]', 'camera_matrix has 6 values, 9 were expected'),
+    ('243.7, 0, 0, 1]', '243.7]', 'camera_matrix has 6 values; expected 9'),
     ('438.8', 'wide', 'wide'),
-    ('image_height: 480', 'image_height: -480', 'image_height are 640 and -480'),
+    ('image_height: 480', 'image_height: -480', 'image_width is 640 and image_height is -480'),
     (GOOD, '', 'NoneType'), (GOOD, '[1, 2]', 'list'), (GOOD, '{a: [', 'Error'),
     (GOOD, '!!python/object/apply:os.system [true]', 'could not determine a constructor'),
 ])
 def test_invalid_calibration_is_rejected_naming_the_file(tmp_path, old, new, reason):
     path = tmp_path / 'camera.yaml'
     path.write_text(GOOD.replace(old, new))
-    with pytest.raises(SourceError, match=reason) as told:
+    with pytest.raises(SourceError, match=reason) as error:
         load_camera_info(str(path))
-    assert str(path) in str(told.value)
+    assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize('url', [
@@ -104,12 +104,12 @@ def info_of(**change):
     ('fisheye', 4, 4), ('fisheye', 2, 4), ('', 0, 0)])
 def test_every_valid_number_of_coefficients_gives_a_ray(model, count, padded):
     info = info_of(distortion_model=model, d=[0.01] * count)
-    made, complaint = calibration_from_camera_info(info)
-    assert complaint == ''
-    assert len(made.distortion) == padded
-    assert made.fisheye == (padded == 4 and model in ('equidistant', 'fisheye'))
-    rays, exact = Lens(made.matrix_for(640, 480), made.distortion, made.fisheye).rays(
-        [[420, 140]])
+    calibration, reason = calibration_from_camera_info(info)
+    assert reason == ''
+    assert len(calibration.distortion) == padded
+    assert calibration.fisheye == (padded == 4 and model in ('equidistant', 'fisheye'))
+    lens = Lens(calibration.matrix_for(640, 480), calibration.distortion, calibration.fisheye)
+    rays, exact = lens.rays([[420, 140]])
     assert exact.all()
     assert np.linalg.norm(rays[0] - Lens(np.reshape(K, (3, 3))).rays([[420, 140]])[0]) < 0.02
 
@@ -118,31 +118,31 @@ def test_every_valid_number_of_coefficients_gives_a_ray(model, count, padded):
 def test_file_of_each_distortion_model_gives_a_calibration(tmp_path, model):
     path = tmp_path / 'camera.yaml'
     path.write_text(GOOD.replace('plumb_bob', model).replace(', 0.0005, 0]', ', 0.0005]'))
-    made = calibration_from_camera_info(load_camera_info(str(path)))[0]
-    assert made.fisheye == (model in ('equidistant', 'fisheye'))
-    assert made.distortion.tolist() == [-0.36, 0.11, 0.001, 0.0005]
+    calibration = calibration_from_camera_info(load_camera_info(str(path)))[0]
+    assert calibration.fisheye == (model in ('equidistant', 'fisheye'))
+    assert calibration.distortion.tolist() == [-0.36, 0.11, 0.001, 0.0005]
 
 
 def test_binning_and_roi_are_applied():
-    made, _ = calibration_from_camera_info(info_of(binning_x=2, roi=RegionOfInterest(
+    calibration, _ = calibration_from_camera_info(info_of(binning_x=2, roi=RegionOfInterest(
         x_offset=100, y_offset=50, width=400, height=200)))
-    assert (made.binning, made.roi) == ((2, 1), (100, 50, 400, 200))
+    assert (calibration.binning, calibration.roi) == ((2, 1), (100, 50, 400, 200))
     np.testing.assert_allclose(
-        made.matrix_for(200, 200), [[250, 0, 110], [0, 500, 190], [0, 0, 1]])
+        calibration.matrix_for(200, 200), [[250, 0, 110], [0, 500, 190], [0, 0, 1]])
 
 
 def test_equal_messages_give_the_same_calibration_object():
-    made = calibration_from_camera_info(info_of())[0]
-    assert calibration_from_camera_info(info_of())[0] is made
+    calibration = calibration_from_camera_info(info_of())[0]
+    assert calibration_from_camera_info(info_of())[0] is calibration
     for change in ({'width': 1280}, {'k': [501., *K[1:]]}, {'d': [0.1] * 4}, {'binning_y': 2},
                    {'roi': RegionOfInterest(x_offset=1)}, {'distortion_model': ''}):
-        assert calibration_from_camera_info(info_of(**change))[0] is not made
+        assert calibration_from_camera_info(info_of(**change))[0] is not calibration
 
 
 @pytest.mark.parametrize('change,reason', [
-    ({'distortion_model': 'equidistant'}, 'D has 5 coefficients, at most 4 were expected'),
+    ({'distortion_model': 'equidistant'}, 'D has 5 coefficients; expected at most 4'),
     ({'distortion_model': 'fov'}, "'fov' is not one of: plumb_bob, rational_polynomial, equid"),
-    ({'d': [0.] * 15}, 'D has 15 coefficients, at most 14'),
+    ({'d': [0.] * 15}, 'D has 15 coefficients; expected at most 14'),
     ({'d': [np.nan] * 5}, 'not finite'), ({'k': [np.nan] * 9}, 'not finite'),
     ({'k': [-500., *K[1:]]}, 'focal lengths of -500'), ({'k': [0., *K[1:]]}, 'lengths of 0'),
     ({'k': [*K[:4], 0., *K[5:]]}, 'focal lengths of 500 and 0'), ({'width': 0}, '0x480'),
@@ -150,8 +150,8 @@ def test_equal_messages_give_the_same_calibration_object():
     ({'roi': RegionOfInterest(width=641, height=480)}, 'is not inside the image of 640x480')])
 def test_unusable_camera_info_gives_a_reason(change, reason):
     assert calibration_from_camera_info(info_of())[0] is not None
-    made, complaint = calibration_from_camera_info(info_of(**change))
-    assert made is None and reason in complaint
+    calibration, text = calibration_from_camera_info(info_of(**change))
+    assert calibration is None and reason in text
 
 
 def test_uncalibrated_camera_is_not_reported():
@@ -167,46 +167,47 @@ def test_uncalibrated_camera_is_not_reported():
 def test_any_message_gives_a_calibration_or_a_reason(k, d, width, binning, x, model):
     info = info_of(k=k, d=d, width=width, binning_x=binning, distortion_model=model,
                    roi=RegionOfInterest(x_offset=x))
-    made, complaint = calibration_from_camera_info(info)
-    assert made is None or complaint == ''
-    assert made is not None or complaint or not any(k)
-    if made is not None:
-        made.matrix_for(640, 480)
+    calibration, reason = calibration_from_camera_info(info)
+    assert calibration is None or reason == ''
+    assert calibration is not None or reason or not any(k)
+    if calibration is not None:
+        calibration.matrix_for(640, 480)
 
 
 def test_node_follows_camera_info_and_reports_what_it_cannot_use(listener):
-    pictures = listener.node.create_publisher(Image, '/camera/image_raw', topics.default_qos())
+    images = listener.node.create_publisher(Image, '/camera/image_raw', topics.default_qos())
     infos = listener.node.create_publisher(CameraInfo, '/camera/camera_info', topics.default_qos())
     seen = listener.hear(GazeArray, '/gaze', lambda m: (
         m.calibrated, m.gazes and np.array([
             m.gazes[0].origin.x, m.gazes[0].origin.y, m.gazes[0].origin.z])))
     sample = Sample()
 
-    def look_till(info, fits):
-        """Show pictures with a calibration till a face is seen as it fits."""
-        def shown():
+    def publish_until(info, condition):
+        """Publish images with a calibration until the position of a face meets a condition."""
+        def published():
             header = Header(stamp=listener.node.get_clock().now().to_msg())
             infos.publish(info)
-            pictures.publish(bgr_to_image(sample.read(), header))
+            images.publish(bgr_to_image(sample.read(), header))
             time.sleep(0.1)
-            return any(len(origin) and fits(known, origin) for known, origin in seen[-2:])
-        wait_until(shown, 30, 'gaze of this calibration')
+            return any(len(origin) and condition(known, origin) for known, origin in seen[-2:])
+        wait_until(published, 30, 'gaze of this calibration')
 
-    def away(origin):
+    def distance(origin):
         return np.linalg.norm(origin)
 
     none = [0.0] * 4
     with running('gaze_node', 'smoothing_time:=0.0') as gaze:
-        look_till(CameraInfo(), lambda known, o: not known and 0.3 < away(o) < 1.5)
-        near = away(seen[-1][1])
+        publish_until(CameraInfo(), lambda known, o: not known and 0.3 < distance(o) < 1.5)
+        near = distance(seen[-1][1])
         far = info_of(k=[1200., 0., 320., 0., 1200., 240., 0., 0., 1.], d=none)
-        look_till(far, lambda known, o: known and 1.8 * near < away(o) < 2.6 * near)
+        publish_until(far, lambda known, o: known and 1.8 * near < distance(o) < 2.6 * near)
         aside = info_of(k=[1200., 0., 320., 0., 1200., 240., 0., 0., 1.], d=none, width=1280,
                         roi=RegionOfInterest(x_offset=640, width=640, height=480))
-        look_till(aside, lambda known, o: known and o[0] / o[2] > 0.3)
+        publish_until(aside, lambda known, o: known and o[0] / o[2] > 0.3)
         wide = info_of(distortion_model='equidistant', d=none, k=[
             120., 0., 320., 0., 120., 240., 0., 0., 1.])
-        look_till(wide, lambda known, o: known and away(o) < 0.4 * near)
-        look_till(info_of(k=[np.nan] * 9), lambda known, o: not known and away(o) > 0.5 * near)
+        publish_until(wide, lambda known, o: known and distance(o) < 0.4 * near)
+        publish_until(
+            info_of(k=[np.nan] * 9), lambda known, o: not known and distance(o) > 0.5 * near)
         gaze.wait_for('the calibration in camera_info cannot be used: K or D has a value that is')
     assert gaze.text.count('cannot be used') == 1

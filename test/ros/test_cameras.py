@@ -19,23 +19,23 @@ FRAMES = {'front': 'front_camera_optical', 'rear': 'rear_camera_optical'}
 
 @pytest.fixture
 def programs(tmp_path):
-    """Return the words after --ros-args for each camera, as the launch file makes them."""
+    """Return the arguments after --ros-args for each camera, as the launch file passes them."""
     sources = []
     for name, size in SIZES.items():
         sources.append(str(tmp_path / f'{name}.png'))
         cv2.imwrite(sources[-1], cv2.resize(Sample().read(), size))
     given = {name: default for name, (default, _) in ARGUMENTS.items()}
-    # Two models and two cameras on two cores: slow enough for both.
+    # A rate that two models and two cameras reach on two cores.
     given.update(cameras='front,rear', source=','.join(sources), loop='true')
     text = Path(given['params_file']).read_text()
-    words = {}
+    arguments = {}
     for program in programs_of(given):
         path = tmp_path / f'{program.namespace}.yaml'
         path.write_text(overriding_parameter_file({**program.parameters, 'rate': 5.0}, text))
-        words[program.namespace] = (
+        arguments[program.namespace] = (
             '-r', f'__ns:=/{program.namespace}', '--params-file', given['params_file'],
             '--params-file', str(path))
-    return words
+    return arguments
 
 
 def stamp(message):
@@ -54,29 +54,29 @@ def test_two_pipelines_in_one_domain_do_not_mix(listener, programs):
             [g.track_id for g in m.gazes]))
     frames = listener.hear(TFMessage, '/tf', lambda m: [
         (t.header.frame_id, t.child_frame_id) for t in m.transforms])
-    told = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0].name)
+    statuses = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0].name)
 
     with running('pipeline', more=programs['front']):
         with running('pipeline', more=programs['rear']):
             wait_until(lambda: all(len(gazes[n]) > 15 for n in SIZES), 60, 'gaze of both')
-            wait_until(lambda: len(set(told)) >= 8, 10, 'diagnostics of all nodes')
+            wait_until(lambda: len(set(statuses)) >= 8, 10, 'diagnostics of all nodes')
         count = len(gazes['front'])
-        wait_until(lambda: len(gazes['front']) > count + 5, 10, 'gaze of the one that is left')
+        wait_until(lambda: len(gazes['front']) > count + 5, 10, 'gaze of the remaining pipeline')
 
-    taken = {name: {s for s, _, _ in images[name]} for name in SIZES}
-    assert not taken['front'] & taken['rear']
+    captured = {name: {s for s, _, _ in images[name]} for name in SIZES}
+    assert not captured['front'] & captured['rear']
     for name, other in (('front', 'rear'), ('rear', 'front')):
         assert {f for _, f, _ in images[name]} == set(infos[name]) == {FRAMES[name]}
         assert {size for _, _, size in images[name]} == {SIZES[name]}
         assert {(f, size) for _, f, size, _ in gazes[name]} == {(FRAMES[name], SIZES[name])}
         stamps = {s for s, _, _, _ in gazes[name]}
-        assert stamps & taken[name]
-        assert not stamps & taken[other]
+        assert stamps & captured[name]
+        assert not stamps & captured[other]
         ids = {track for *_, tracks in gazes[name] for track in tracks}
         assert ids
         assert all(track.startswith(f'{name}_f') for track in ids)
         assert {f'{name}/{node}' for node in ('camera', 'gaze', 'people', 'visualizer')} == {
-            one.partition(':')[0] for one in told if one.startswith(name)}
+            status.partition(':')[0] for status in statuses if status.startswith(name)}
 
     parents = {}
     for parent, child in (pair for message in frames for pair in message):

@@ -13,7 +13,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 HEADER = Header(stamp=Time(sec=12, nanosec=34), frame_id='front_optical')
-# One pure colour a quarter, so that an exchanged channel cannot hide.
+# One pure colour per quarter, so that swapped channels show.
 COLOURS = np.zeros((8, 12, 3), np.uint8)
 COLOURS[:4, :6] = (255, 0, 0)
 COLOURS[:4, 6:] = (0, 255, 0)
@@ -80,8 +80,8 @@ def test_grey(encoding, scale):
 def test_bayer_patterns_follow_the_first_two_rows(encoding, first):
     colour = {'B': 200, 'G': 120, 'R': 30}
     tile = np.array([colour[c] for c in first], np.uint8).reshape(2, 2)
-    picture = image_to_bgr(message(np.tile(tile, (4, 6)), encoding))
-    np.testing.assert_array_equal(picture[3, 5], (200, 120, 30))
+    image = image_to_bgr(message(np.tile(tile, (4, 6)), encoding))
+    np.testing.assert_array_equal(image[3, 5], (200, 120, 30))
 
 
 @pytest.mark.parametrize('encoding,place', [
@@ -93,15 +93,15 @@ def test_yuv422(encoding, place):
     pair[..., place[0]] = y
     pair[:, 0::2, place[1]] = u
     pair[:, 1::2, place[1]] = v
-    picture = image_to_bgr(message(pair, encoding))
-    assert np.abs(picture[4, 6].astype(int) - (40, 90, 200)).max() <= 5
+    image = image_to_bgr(message(pair, encoding))
+    assert np.abs(image[4, 6].astype(int) - (40, 90, 200)).max() <= 5
 
 
 def test_nv21():
     grey = message(np.full((12, 12), 128, np.uint8), 'nv21')
-    picture = image_to_bgr(grey)
-    assert picture.shape == (8, 12, 3)
-    assert np.ptp(picture[0, 0]) <= 1
+    image = image_to_bgr(grey)
+    assert image.shape == (8, 12, 3)
+    assert np.ptp(image[0, 0]) <= 1
 
 
 @pytest.mark.parametrize('encoding', ['32FC1', '64FC3', 'jpeg', '', '16SC1'])
@@ -120,11 +120,11 @@ def test_inconsistent_sizes_never_read_beyond_the_data(
         encoding=encoding, width=width, height=height, step=step, is_bigendian=big,
         data=array.array('B', bytes(size)))
     try:
-        picture = image_to_bgr(sent)
+        image = image_to_bgr(sent)
     except (ValueError, cv2.error):
         return
-    assert picture.dtype == np.uint8
-    assert picture.shape[0] == height and picture.shape[2] == 3
+    assert image.dtype == np.uint8
+    assert image.shape[0] == height and image.shape[2] == 3
 
 
 def frame():

@@ -14,7 +14,7 @@ def clean(monkeypatch, tmp_path):
     for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',
                  'FASTDDS_BUILTIN_TRANSPORTS', 'RMW_IMPLEMENTATION', 'GAZE_ROS_LINK',
                  'GAZE_ROS_PORT_OFFSET'):
-        # Set first, so that what configure() sets is undone at the end as well.
+        # Set first, so that monkeypatch also restores what configure() changes.
         monkeypatch.setenv(name, '')
     monkeypatch.chdir(tmp_path)
     return monkeypatch
@@ -34,14 +34,14 @@ def test_package_profile_is_used_unless_the_user_chose_one(
         assert '<segment_size>67108864</segment_size>' in file.read()
 
 
-@pytest.mark.parametrize('room,size', [
+@pytest.mark.parametrize('free,size', [
     ((1 << 30) // 4096, 67108864), (64 << 20 >> 12, 16777216), (None, 16777216)])
-def test_segments_are_as_large_as_shared_memory_allows(clean, room, size):
+def test_segments_are_as_large_as_shared_memory_allows(clean, free, size):
     def statvfs(path):
         assert str(path) == '/dev/shm'
-        if room is None:
+        if free is None:
             raise FileNotFoundError(path)
-        return SimpleNamespace(f_bavail=room, f_frsize=4096)
+        return SimpleNamespace(f_bavail=free, f_frsize=4096)
 
     clean.setattr(dds_profile.os, 'statvfs', statvfs)
     assert dds_profile.configure()
@@ -52,7 +52,7 @@ def test_segments_are_as_large_as_shared_memory_allows(clean, room, size):
         assert f'<segment_size>{size}</segment_size>' in file.read()
 
 
-#: Prints its port offset, and the ports that it listens to.
+#: Prints its port offset, and the ports that it listens on.
 PORTS = """
 from contextlib import suppress
 import os
@@ -81,10 +81,10 @@ def test_restarted_process_has_other_ports(clean):
         done = subprocess.run([sys.executable, '-c', PORTS], capture_output=True, text=True)
         offset, *ports = map(int, done.stdout.split())
         offsets.add(offset)
-        # The participant's number doubled is added, and what is taken left out.
+        # Twice the participant id is added; ports in use are skipped.
         first = 7400 + 250 * domain + offset
         assert set(range(first, first + 100, 2)) & set(ports), done
-    assert len(offsets) > 1  # or one of 64,000 times
+    assert len(offsets) > 1  # fails once in 64,000 runs
 
 
 @pytest.mark.parametrize('version,name,words', [
@@ -98,21 +98,21 @@ def test_network_datagrams_fit_into_a_packet(clean, tmp_path, version, name, wor
     with open(os.environ[f'{name}_DEFAULT_PROFILES_FILE'], encoding='utf-8') as file:
         text = file.read()
     assert '<maxMessageSize>1232</maxMessageSize>' in text
-    assert words in text  # an element that Fast DDS does not know makes it read none
+    assert words in text  # Fast DDS ignores the whole file for one unknown element
 
 
 def test_network_link_is_reliable_unless_overridden(clean):
-    one = topics.default_qos()
-    assert (one.reliability, one.depth) == (ReliabilityPolicy.BEST_EFFORT, 2)
+    qos = topics.default_qos()
+    assert (qos.reliability, qos.depth) == (ReliabilityPolicy.BEST_EFFORT, 2)
     clean.setenv('GAZE_ROS_LINK', 'network')
-    one = topics.default_qos()
-    assert (one.reliability, one.depth) == (ReliabilityPolicy.RELIABLE, 10)
+    qos = topics.default_qos()
+    assert (qos.reliability, qos.depth) == (ReliabilityPolicy.RELIABLE, 10)
 
 
 def test_invalid_link_ends_a_node_with_one_line(clean):
     process = Process('camera_node', 'source:=sample', env={'GAZE_ROS_LINK': 'wifi'})
     assert process.end() == 1
-    assert ("the environment's GAZE_ROS_LINK is 'wifi'; local or network was expected"
+    assert ("environment variable GAZE_ROS_LINK is 'wifi'; expected local or network"
             in process.text)
     assert 'Traceback' not in process.text
 

@@ -34,22 +34,22 @@ STALE, OK, WARN, ERROR = (
     DiagnosticStatus.STALE, DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
 
 
-class Tells(ManagedNode):
-    """A node whose facts are the test's."""
+class ReportingNode(ManagedNode):
+    """A node whose status the test gives."""
 
-    hardware = 'sample'
+    hardware_id = 'sample'
 
-    def __init__(self, name, task, facts):
+    def __init__(self, name, task, status):
         super().__init__(name, COMMON, StageStats(task), Shutdown())
-        self._facts = facts
+        self._status = status
 
-    def facts(self):
-        return self._facts(self) if callable(self._facts) else self._facts
+    def status(self):
+        return self._status(self) if callable(self._status) else self._status
 
 
 @pytest.fixture
 def spun():
-    """Return what has nodes spun until the test ends."""
+    """Return a function that spins a node until the test ends."""
     executor = SubmitOnceExecutor(2)
     nodes = []
     ending = []
@@ -70,20 +70,20 @@ def spun():
     thread.join(5)
     executor.shutdown(5.0)  # waits for what still runs
     for node in nodes:
-        node.end()
+        node.request_stop()
         node.close(2.0)
         node.destroy_node()
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Tell ten times a second."""
+    """Publish diagnostics ten times a second."""
     monkeypatch.setattr(diagnostics, '_PERIOD', 0.1)
     monkeypatch.setattr(checks, 'STARTUP_GRACE', 0.3)
 
 
 def flow(stage, condition, what, age=0.01, drop=0):
-    """Have a stage work at 100 Hz until a condition holds."""
+    """Count processed images at 100 Hz until a condition holds."""
     end = time.monotonic() + 15
     while not condition():
         assert time.monotonic() < end, what()
@@ -109,9 +109,9 @@ def put(listener, node, name, value):
 
 @pytest.mark.parametrize('sim_time', [False, True])
 def test_one_status_per_second_even_without_clock(listener, spun, sim_time):
-    name = f'tells_{sim_time}'
+    name = f'reports_{sim_time}'
     told = Told(listener, f'{name}: Camera')
-    node = spun(Tells(
+    node = spun(ReportingNode(
         name, 'Camera', CameraStatus(source='sample', expected_rate=30.0, live=False)))
     node.set_parameters([Parameter('use_sim_time', value=sim_time)])
     assert uses_sim_time(node) is sim_time
@@ -140,13 +140,13 @@ def test_node_destroyed_meanwhile_is_not_an_error(monkeypatch):
     executor = SubmitOnceExecutor(2)
     asked = []
 
-    def facts(node):
+    def status(node):
         asked.append(True)
         executor.remove_node(node)
         node.destroy_node()
         return CameraStatus(source='0')
 
-    node = Tells('goes', 'Camera', facts)
+    node = ReportingNode('goes', 'Camera', status)
     activate(node)
     executor.add_node(node)
     for _ in range(20):
@@ -158,7 +158,7 @@ def test_node_destroyed_meanwhile_is_not_an_error(monkeypatch):
 def test_level_follows_the_state(listener, spun, quick):
     told = Told(listener, 'starves: Inference')
     readers = []
-    node = spun(Tells(
+    node = spun(ReportingNode(
         'starves', 'Inference', lambda node: InferenceStatus(inputs=input_topics(node, *readers))))
     readers.append(subscribe_images(
         node, topics.IMAGE, lambda _: None, MutuallyExclusiveCallbackGroup()))
@@ -176,12 +176,12 @@ def test_level_follows_the_state(listener, spun, quick):
     told.wait(ERROR, 'no messages')
     node.trigger_deactivate()
     told.wait(STALE, 'inactive')
-    readers[0].end()
+    readers[0].destroy()
 
 
 def test_thresholds_change_while_the_node_runs(listener, spun, quick):
     told = Told(listener, 'limited: Inference')
-    node = spun(Tells('limited', 'Inference', InferenceStatus()))
+    node = spun(ReportingNode('limited', 'Inference', InferenceStatus()))
     activate(node)
 
     def becomes(level, words):
@@ -207,9 +207,9 @@ def test_thresholds_change_while_the_node_runs(listener, spun, quick):
 
 
 def test_waiting_time_lowers_no_rate(listener, spun, quick):
-    """Neither for the first picture nor while it was inactive."""
+    """Neither waiting for the first image nor the time while inactive."""
     told = Told(listener, 'waits: Inference')
-    node = spun(Tells('waits', 'Inference', InferenceStatus()))
+    node = spun(ReportingNode('waits', 'Inference', InferenceStatus()))
     node.set_parameters([Parameter('warn_rate', value=40.0)])
     activate(node)
     for _ in range(2):
@@ -228,7 +228,7 @@ def test_waiting_time_lowers_no_rate(listener, spun, quick):
 
 def test_last_error_is_kept(listener, spun, quick):
     told = Told(listener, 'fails: Inference')
-    node = spun(Tells('fails', 'Inference', InferenceStatus()))
+    node = spun(ReportingNode('fails', 'Inference', InferenceStatus()))
     activate(node)
 
     def work(item):
@@ -262,22 +262,22 @@ def test_visualizer_reports_an_image_it_cannot_draw(listener, spun, quick):
     node = spun(VisualizerNode(Shutdown()))
     activate(node)
     listener.hear(Image, topics.IMAGE_ANNOTATED)
-    picture = Image(width=4, height=4, step=4, encoding='rgb9', data=bytes(16))
+    image = Image(width=4, height=4, step=4, encoding='rgb9', data=bytes(16))
     gaze = GazeArray()
-    pictures = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
+    images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.default_qos())
     end = time.monotonic() + 15
     while 'rgb9' not in told.values.get('last error', ''):
         assert time.monotonic() < end, told.last
-        picture.header.stamp = gaze.header.stamp = listener.node.get_clock().now().to_msg()
-        pictures.publish(picture)
+        image.header.stamp = gaze.header.stamp = listener.node.get_clock().now().to_msg()
+        images.publish(image)
         gazes.publish(gaze)
         time.sleep(0.05)
     told.wait(ERROR, 'images fail')
 
 
 def analyzers():
-    """Return what config/diagnostics.yaml has below Gaze: the analyzers by their paths."""
+    """Return the analyzers below Gaze in config/diagnostics.yaml, by path."""
     with open(share_path('config') / 'diagnostics.yaml', encoding='utf-8') as file:
         group = yaml.safe_load(file)['/**']['ros__parameters']['gaze']
     assert (group['type'], group['path']) == ('diagnostic_aggregator/AnalyzerGroup', 'Gaze')
@@ -289,7 +289,7 @@ def analyzers():
 
 
 def groups_of(name):
-    """Return the groups a status comes into: a pattern has to match all of its name."""
+    """Return the groups of a status: a pattern has to match its whole name."""
     return [path for path, one in analyzers().items()
             if any(re.fullmatch(pattern, name) for pattern in one['regex'])]
 
@@ -297,7 +297,7 @@ def groups_of(name):
 def test_aggregator_puts_every_node_in_one_group(listener, spun, quick):
     heard = listener.hear(DiagnosticArray, '/diagnostics')
     for module, cls in runtime.NODES.values():
-        spun(getattr(import_module(f'gaze_ros.ros.{module}'), cls)(Shutdown()))
+        spun(getattr(import_module(f'gaze_ros.ros.nodes.{module}'), cls)(Shutdown()))
     wanted = {'camera: Camera': ['Camera'], 'replay: Replay': ['Camera'],
               'gaze: Inference': ['Inference'], 'visualizer: Display': ['Display'],
               'people: People': ['People'], 'recorder: Recorder': ['Recorder']}

@@ -1,4 +1,4 @@
-"""rclpy's own MultiThreadedExecutor passes on 4 to 13 of these 240 pictures."""
+"""rclpy's own MultiThreadedExecutor passes on 4 to 13 of these 240 images."""
 import gc
 from threading import Event, Thread
 import time
@@ -21,20 +21,21 @@ def test_three_nodes_at_30_hz_are_not_starved(workers):
     camera, gaze, display = (Node(f'starve_{n}') for n in ('camera', 'gaze', 'display'))
     images = camera.create_publisher(Image, 'starve/image', topics.default_qos())
     results = gaze.create_publisher(String, 'starve/result', topics.default_qos())
-    picture = np.zeros((480, 640, 3), np.uint8)
+    image = np.zeros((480, 640, 3), np.uint8)
     sent, shown = [], []
 
     def work(message):
-        time.sleep(0.015)  # inference lets go of the interpreter's lock, too
+        time.sleep(0.015)  # inference also releases the interpreter lock
         results.publish(String(data=message.header.frame_id))
 
     def publish():
         if len(sent) < FRAMES:
             sent.append(str(len(sent)))
-            images.publish(bgr_to_image(picture, Header(frame_id=sent[-1])))
+            images.publish(bgr_to_image(image, Header(frame_id=sent[-1])))
 
     groups = [MutuallyExclusiveCallbackGroup() for _ in range(3)]
-    gaze.create_subscription(Image, 'starve/image', work, topics.default_qos(), callback_group=groups[0])
+    gaze.create_subscription(
+        Image, 'starve/image', work, topics.default_qos(), callback_group=groups[0])
     display.create_subscription(String, 'starve/result', lambda m: shown.append(m.data),
                                 topics.default_qos(), callback_group=groups[1])
     camera.create_timer(1 / 30, publish, callback_group=groups[2])
@@ -84,7 +85,7 @@ def test_entity_destroyed_during_a_callback_is_ignored():
     def publish():
         called.append(True)
         if len(called) == 1:
-            publisher.publish(String())  # it was there when the callback was chosen
+            publisher.publish(String())  # it existed when the callback was selected
 
     node.create_timer(0.01, publish)
     node.destroy_publisher(publisher)
@@ -97,8 +98,8 @@ def test_entity_destroyed_during_a_callback_is_ignored():
     assert len(called) > 5
 
 
-class Losing(Node):
-    """Loses a publisher as soon as the executor has gathered what it waits for."""
+class VanishingPublisherNode(Node):
+    """Destroys a publisher as soon as the executor has collected the entities to wait for."""
 
     doomed = None
 
@@ -111,8 +112,8 @@ class Losing(Node):
 
 
 def test_entity_destroyed_while_entities_are_collected_is_ignored():
-    """Another thread may do so at any moment, and Kilted's rclpy minds only some of them."""
-    node, called = Losing('loses'), []
+    """Another thread may do so at any moment, and Kilted's rclpy handles only some cases."""
+    node, called = VanishingPublisherNode('loses'), []
     node.create_timer(0.01, lambda: called.append(True))
     executor = SubmitOnceExecutor(2)
     executor.add_node(node)
@@ -157,8 +158,8 @@ def test_nothing_is_printed_for_entities_destroyed_at_shutdown(capsys):
 
 
 def test_callback_error_is_reported_once_and_skips_the_message():
-    node, told, got = Node('tells'), [], []
-    publisher = node.create_publisher(String, 'tells/words', 10)
+    node, reported, got = Node('reports'), [], []
+    publisher = node.create_publisher(String, 'reports/text', 10)
 
     def take(message):
         if not message.data:
@@ -166,25 +167,26 @@ def test_callback_error_is_reported_once_and_skips_the_message():
         got.append(message.data)
 
     node.create_subscription(
-        String, 'tells/words', take, 10, callback_group=MutuallyExclusiveCallbackGroup())
-    executor = SubmitOnceExecutor(2, tell=lambda of, reason: told.append((of, reason)))
+        String, 'reports/text', take, 10, callback_group=MutuallyExclusiveCallbackGroup())
+    executor = SubmitOnceExecutor(
+        2, on_error=lambda node, reason: reported.append((node, reason)))
     executor.add_node(node)
     end = time.monotonic() + 20
     while len(got) < 3 and time.monotonic() < end:
-        for words in ('', 'words', ''):
-            publisher.publish(String(data=words))
+        for text in ('', 'text', ''):
+            publisher.publish(String(data=text))
             executor.spin_once(timeout_sec=0.1)
     executor.shutdown(5.0)
     node.destroy_node()
     assert len(got) >= 3
-    (of, reason), = told
-    assert of is node
-    assert reason.startswith('a callback of /tells/words failed: ZeroDivisionError: on purpose (')
+    (failed, reason), = reported
+    assert failed is node
+    assert reason.startswith('callback of /reports/text failed: ZeroDivisionError: on purpose (')
     assert reason.endswith(')') and 'test_executor.py:' in reason
 
 
-class Forgetful(SubmitOnceExecutor):
-    """Gets no memory for the first message it takes, as one that claims to be of 2 GB."""
+class FailingTakeExecutor(SubmitOnceExecutor):
+    """Runs out of memory for the first message, as for one that claims to have 2 GB."""
 
     failed = False
 
@@ -197,11 +199,11 @@ class Forgetful(SubmitOnceExecutor):
 
 
 def test_failed_take_does_not_block_the_callback_group():
-    node, told, got = Node('takes'), [], []
-    publisher = node.create_publisher(String, 'takes/words', 10)
+    node, reported, got = Node('takes'), [], []
+    publisher = node.create_publisher(String, 'takes/text', 10)
     node.create_subscription(
-        String, 'takes/words', got.append, 10, callback_group=MutuallyExclusiveCallbackGroup())
-    executor = Forgetful(2, tell=lambda of, reason: told.append(reason))
+        String, 'takes/text', got.append, 10, callback_group=MutuallyExclusiveCallbackGroup())
+    executor = FailingTakeExecutor(2, on_error=lambda _, reason: reported.append(reason))
     executor.add_node(node)
     end = time.monotonic() + 20
     while len(got) < 3 and time.monotonic() < end:
@@ -210,4 +212,5 @@ def test_failed_take_does_not_block_the_callback_group():
     executor.shutdown(5.0)
     node.destroy_node()
     assert len(got) >= 3
-    assert len(told) == 1 and 'of /takes/words failed: MemoryError: on purpose' in told[0]
+    assert len(reported) == 1
+    assert 'of /takes/text failed: MemoryError: on purpose' in reported[0]

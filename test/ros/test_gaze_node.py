@@ -1,4 +1,4 @@
-"""What the gaze node and the camera do with pictures that are too many, too old, or compressed."""
+"""The gaze node with skipped, outdated and compressed images."""
 import time
 
 from gaze_ros.core.sources.sample import Sample
@@ -14,11 +14,11 @@ from support import call, running, wait_until
 
 
 @pytest.fixture(scope='module')
-def picture():
+def image():
     return Sample().read()
 
 
-def numbers(listener):
+def results(listener):
     return listener.hear(GazeArray, 'gaze', lambda m: (m.header.stamp.sec, len(m.gazes)))
 
 
@@ -34,8 +34,8 @@ def set_parameter(listener, name, **value):
     assert answer.results[0].successful, answer.results[0].reason
 
 
-def test_compressed_images_with_overlap_and_frame_skip(listener, picture):
-    told = numbers(listener)
+def test_compressed_images_with_overlap_and_frame_skip(listener, image):
+    received = results(listener)
     images = listener.node.create_publisher(
         CompressedImage, topics.IMAGE + '/compressed', topics.default_qos())
     with running('gaze_node', 'image_transport:=compressed', 'overlap:=always',
@@ -45,43 +45,43 @@ def test_compressed_images_with_overlap_and_frame_skip(listener, picture):
 
         def send(first, count):
             for number in range(first, first + count):
-                message = bgr_to_compressed(picture, Header(), 90)
+                message = bgr_to_compressed(image, Header(), 90)
                 message.header.stamp.sec = number
                 images.publish(message)
                 time.sleep(0.1)
 
         send(1001, 5)
-        wait_until(lambda: told and told[-1][0] == 1005, 20, 'all five')
-        assert told == [(number, 1) for number in range(1001, 1006)]
+        wait_until(lambda: received and received[-1][0] == 1005, 20, 'all five')
+        assert received == [(number, 1) for number in range(1001, 1006)]
         set_parameter(listener, 'frame_skip', type=ParameterType.PARAMETER_INTEGER,
                       integer_value=2)
         send(1006, 12)
         time.sleep(0.5)
-    kept = [s for s, _ in told if s > 1005]
+    kept = [s for s, _ in received if s > 1005]
     assert len(kept) == 4
     assert {b - a for a, b in zip(kept, kept[1:])} == {3}
     assert 'skipped' in process.text
 
 
-def test_image_older_than_max_age_is_dropped_and_counted(listener, picture):
-    told = numbers(listener)
+def test_image_older_than_max_age_is_dropped_and_counted(listener, image):
+    received = results(listener)
     images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     with running('gaze_node', 'max_age:=1.0') as process:
         process.wait_for('model mediapipe')
         ready(listener, images)
         sent = []
         for age in (0, 10, 3000, 0, 2):
-            message = bgr_to_image(picture, Header())
+            message = bgr_to_image(image, Header())
             message.header.stamp = listener.node.get_clock().now().to_msg()
             message.header.stamp.sec -= age
             sent.append((message.header.stamp.sec, age))
             images.publish(message)
             time.sleep(0.3)
-        wait_until(lambda: len(told) == 2, 20, 'the two new ones')
-        # A stamp of 0 is no stamp: the picture's age is not known.
-        images.publish(bgr_to_image(picture, Header()))
-        wait_until(lambda: len(told) == 3, 20, 'the one without a stamp')
-    assert [s for s, _ in told[:2]] == [s for s, age in sent if not age]
+        wait_until(lambda: len(received) == 2, 20, 'the two new images')
+        # A stamp of 0 means no stamp: the age of the image is unknown.
+        images.publish(bgr_to_image(image, Header()))
+        wait_until(lambda: len(received) == 3, 20, 'the image without a stamp')
+    assert [s for s, _ in received[:2]] == [s for s, age in sent if not age]
     assert '3 dropped: 3 old' in process.text
 
 
@@ -89,9 +89,9 @@ def test_camera_and_visualizer_publish_compressed_images(listener):
     heard = listener.hear(CompressedImage, '/camera/image_raw/compressed')
     drawn = listener.hear(CompressedImage, '/gaze/image_annotated/compressed')
     with running('pipeline', 'source:=sample', 'wait_for_subscribers:=2'):
-        wait_until(lambda: len(heard) > 9 and len(drawn) > 9, 40, 'compressed pictures')
+        wait_until(lambda: len(heard) > 9 and len(drawn) > 9, 40, 'compressed images')
     assert heard[0].format == drawn[0].format == 'bgr8; jpeg compressed bgr8'
     assert {m.header.frame_id for m in heard + drawn} == {'camera_optical'}
     stamps = {(m.header.stamp.sec, m.header.stamp.nanosec) for m in heard}
-    told = [(m.header.stamp.sec, m.header.stamp.nanosec) for m in drawn]
-    assert len([t for t in told if t in stamps or t < min(stamps)]) > 0.8 * len(told)
+    shown = [(m.header.stamp.sec, m.header.stamp.nanosec) for m in drawn]
+    assert len([s for s in shown if s in stamps or s < min(stamps)]) > 0.8 * len(shown)

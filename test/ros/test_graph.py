@@ -14,17 +14,17 @@ from support import call, Listener, running, wait_until
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-#: Of every node, with a purpose of ROS's own.
+#: Parameters that ROS adds to every node.
 OF_ROS = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')
 
 
-#: Other than by default.
+#: Parameters that differ from the default.
 GIVEN = {'source': 'sample', 'loop': 'true'}
 
 
 @pytest.fixture(scope='module')
 def graph(ros):
-    """Run the pipeline; give a listener that has heard of all its nodes."""
+    """Run the pipeline; return a listener that has discovered all its nodes."""
     given = [f'{name}:={value}' for name, value in GIVEN.items()]
     with running('pipeline', *given) as process:
         listener = Listener('test_graph')
@@ -63,7 +63,7 @@ def test_topics_match_the_table(graph):
     found = published()
     for topic, (_, nodes) in wanted.items():
         assert sorted(found[topic if topic.startswith('/') else f'/{topic}'][1]) == sorted(nodes)
-    # ... and nothing beside them, but what ROS itself has of every node.
+    # And no others, except those that ROS adds to every node.
     ours = {topic for topic in found if not topic.endswith(
         ('/rosout', '/parameter_events', '/transition_event', '/compressed'))}
     assert ours == {t if t.startswith('/') else f'/{t}' for t in wanted}
@@ -114,23 +114,23 @@ def test_services_match_the_table(graph):
 
 
 def values(node, name):
-    """Return the parameters of a node that runs, save those of ROS."""
+    """Return the parameters of a running node, without those of ROS."""
     listed = call(node, ListParameters, f'/{name}/list_parameters',
                   ListParameters.Request()).result.names
     own = [one for one in listed if not one.startswith(OF_ROS)]
-    told = call(node, GetParameters, f'/{name}/get_parameters', GetParameters.Request(names=own))
-    return {one: parameter_value_to_python(value) for one, value in zip(own, told.values)}
+    answer = call(node, GetParameters, f'/{name}/get_parameters', GetParameters.Request(names=own))
+    return {one: parameter_value_to_python(value) for one, value in zip(own, answer.values)}
 
 
 def test_parameters_match_the_table(graph):
     for node in NODES:
-        told = values(graph.node, node)
-        own = set(told)
+        actual = values(graph.node, node)
+        own = set(actual)
         wanted = {names(row[1])[0]: ''.join(names(row[2]))
                   for row in table('parameters', 'Pipeline') if names(row[0])[0] in (node, 'all')}
         if node == 'camera':
             wanted |= GIVEN
-        assert {name: shown(value) for name, value in told.items()} == wanted
+        assert {name: shown(value) for name, value in actual.items()} == wanted
         described = call(
             graph.node, DescribeParameters, f'/{node}/describe_parameters',
             DescribeParameters.Request(names=sorted(own))).descriptors

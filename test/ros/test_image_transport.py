@@ -1,4 +1,4 @@
-"""Pictures on topics: in what form they come, how often, and whose memory they are."""
+"""Images on topics: raw, compressed and intra-process, and who owns their memory."""
 from builtin_interfaces.msg import Time
 import cv2
 from gaze_ros.core.sources.sample import Sample
@@ -28,7 +28,7 @@ def camera(ros):
 
 @pytest.fixture
 def reader(ros):
-    """Return a listener, and subscriptions to pictures that its node makes."""
+    """Return a listener, and a function that subscribes its node to images."""
     listener = Listener('test_reader')
     readers = []
 
@@ -40,115 +40,115 @@ def reader(ros):
 
     yield listener, subscribe
     for one in readers:
-        one.end()
+        one.destroy()
     listener.close()
 
 
 @pytest.fixture(scope='module')
-def picture():
+def image():
     source = Sample(320, 240)
     return source.read()
 
 
-def test_image_is_passed_without_a_copy_within_a_process(camera, reader, picture, monkeypatch):
+def test_image_is_passed_without_a_copy_within_a_process(camera, reader, image, monkeypatch):
     _, subscribe = reader
     got = subscribe('here')
     publisher = ImagePublisher(camera, 'here')
     wait_until(lambda: publisher.get_subscription_count() == 1, 10, 'discovery')
     monkeypatch.setattr(
-        image_transport, 'bgr_to_image', lambda *_: pytest.fail('nobody else listens'))
-    publisher.publish(picture, header(1))
+        image_transport, 'bgr_to_image', lambda *_: pytest.fail('no other subscriber'))
+    publisher.publish(image, header(1))
     assert len(got) == 1  # at once, in this thread
-    assert got[0].bgr() is picture
+    assert got[0].decode() is image
     assert got[0].header.stamp.nanosec == 1
-    assert got[0].nbytes == picture.nbytes
+    assert got[0].nbytes == image.nbytes
 
 
-def test_writable_image_is_a_copy(camera, reader, picture):
+def test_writable_image_is_a_copy(camera, reader, image):
     _, subscribe = reader
     got = subscribe('drawn')
     publisher = ImagePublisher(camera, 'drawn')
-    before = picture.copy()
-    publisher.publish(picture, header(1))
-    own = got[0].own_bgr()
+    before = image.copy()
+    publisher.publish(image, header(1))
+    own = got[0].decode_writable()
     own[:] = 0
-    assert np.array_equal(picture, before)
+    assert np.array_equal(image, before)
 
 
-def test_other_processes_get_a_message_and_this_one_gets_the_image_once(camera, reader, picture):
+def test_other_processes_get_a_message_and_this_one_gets_the_image_once(camera, reader, image):
     listener, subscribe = reader
     got = subscribe('both')
     heard = listener.hear(Image, 'both')
     publisher = ImagePublisher(camera, 'both')
     wait_until(lambda: publisher.get_subscription_count() == 2, 10, 'discovery')
     for number in range(20):
-        publisher.publish(picture, header(number))
+        publisher.publish(image, header(number))
         wait_until(lambda n=number: len(heard) > n, 10, 'a message')
     assert [m.header.stamp.nanosec for m in heard] == list(range(20))
-    assert bytes(heard[0].data) == picture.tobytes()
-    # What the middleware brought again has been passed over by now: it came before the last.
+    assert bytes(heard[0].data) == image.tobytes()
+    # By now the copies from the middleware have been ignored: they arrived before the last.
     assert [p.header.stamp.nanosec for p in got] == list(range(20))
 
 
-def test_message_from_another_publisher_is_received(camera, reader, picture):
+def test_message_from_another_publisher_is_received(camera, reader, image):
     _, subscribe = reader
     got = subscribe('elsewhere')
     publisher = topics.create_publisher(camera, Image, 'elsewhere')
     wait_until(lambda: publisher.get_subscription_count() == 1, 10, 'discovery')
-    publisher.publish(image_transport.bgr_to_image(picture, header(3)))
-    wait_until(lambda: got, 10, 'a picture')
-    assert np.array_equal(got[0].bgr(), picture)
-    own = got[0].own_bgr()
-    own[0, 0] = 9  # a message is its reader's alone
+    publisher.publish(image_transport.bgr_to_image(image, header(3)))
+    wait_until(lambda: got, 10, 'an image')
+    assert np.array_equal(got[0].decode(), image)
+    own = got[0].decode_writable()
+    own[0, 0] = 9  # the message belongs to this subscriber alone
     assert got[0].header.frame_id == 'camera_optical'
 
 
-def test_compressed_image_uses_its_own_topic(camera, reader, picture):
+def test_compressed_image_uses_its_own_topic(camera, reader, image):
     listener, subscribe = reader
     got = subscribe('small', 'compressed')
     heard = listener.hear(CompressedImage, 'small/compressed')
     publisher = ImagePublisher(camera, 'small', jpeg_quality=95)
     wait_until(lambda: publisher.get_subscription_count() == 2, 10, 'discovery')
-    publisher.publish(picture, header(5))
-    wait_until(lambda: heard and got, 10, 'a compressed picture')
+    publisher.publish(image, header(5))
+    wait_until(lambda: heard and got, 10, 'a compressed image')
     assert heard[0].format == 'bgr8; jpeg compressed bgr8'
     assert heard[0].header == header(5)
-    assert len(heard[0].data) < picture.nbytes / 4
-    assert cv2.PSNR(got[0].bgr(), picture) > 30
+    assert len(heard[0].data) < image.nbytes / 4
+    assert cv2.PSNR(got[0].decode(), image) > 30
 
 
-def test_nothing_is_converted_without_subscribers(camera, picture, monkeypatch):
-    publisher = ImagePublisher(camera, 'nobody')
+def test_nothing_is_converted_without_subscribers(camera, image, monkeypatch):
+    publisher = ImagePublisher(camera, 'unused')
     for name in ('bgr_to_image', 'bgr_to_compressed'):
-        monkeypatch.setattr(image_transport, name, lambda *_: pytest.fail('nobody listens'))
-    publisher.publish(picture, header(1))
+        monkeypatch.setattr(image_transport, name, lambda *_: pytest.fail('no subscriber'))
+    publisher.publish(image, header(1))
 
 
-def test_subscription_with_incompatible_qos_gets_nothing(ros, camera, picture, monkeypatch):
+def test_subscription_with_incompatible_qos_gets_nothing(ros, camera, image, monkeypatch):
     node, got = Node('test_reliable'), []
     monkeypatch.setattr(topics, 'default_qos', lambda: QoSProfile(
         depth=2, reliability=ReliabilityPolicy.RELIABLE))
     reader = subscribe_images(node, 'strict', got.append, MutuallyExclusiveCallbackGroup())
     monkeypatch.undo()
-    ImagePublisher(camera, 'strict').publish(picture, header(1))
+    ImagePublisher(camera, 'strict').publish(image, header(1))
     assert not got
     reader.destroy()
     node.destroy_node()
 
 
-def test_destroyed_subscription_gets_nothing(ros, camera, picture):
-    node, got = Node('test_ended'), []
-    reader = subscribe_images(node, 'ended', got.append, MutuallyExclusiveCallbackGroup())
-    publisher = ImagePublisher(camera, 'ended')
-    publisher.publish(picture, header(1))
+def test_destroyed_subscription_gets_nothing(ros, camera, image):
+    node, got = Node('test_destroyed'), []
+    reader = subscribe_images(node, 'destroyed', got.append, MutuallyExclusiveCallbackGroup())
+    publisher = ImagePublisher(camera, 'destroyed')
+    publisher.publish(image, header(1))
     reader.destroy()
-    publisher.publish(picture, header(2))
+    publisher.publish(image, header(2))
     assert [p.header.stamp.nanosec for p in got] == [1]
     node.destroy_node()
 
 
 @pytest.mark.parametrize(('data', 'format_', 'words'), [
-    (b'no picture', 'jpeg', 'cannot be decoded'), (b'', 'png', '0 bytes'),
+    (b'no image', 'jpeg', 'cannot be decoded'), (b'', 'png', '0 bytes'),
     (b'x', '16UC1; compressedDepth png', 'depth map')])
 def test_undecodable_data_is_reported(data, format_, words):
     with pytest.raises(ValueError, match=words):
@@ -156,22 +156,22 @@ def test_undecodable_data_is_reported(data, format_, words):
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.jpg', '.webp'])
-def test_images_compressed_by_others_are_decoded(picture, suffix):
-    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-    for each in (picture, grey):
+def test_images_compressed_by_others_are_decoded(image, suffix):
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    for each in (image, grey):
         data = cv2.imencode(suffix, each)[1].tobytes()
         bgr = compressed_to_bgr(CompressedImage(format=suffix[1:], data=data))
-        assert bgr.shape == picture.shape
-        assert cv2.PSNR(bgr, picture if each is picture else cv2.cvtColor(
+        assert bgr.shape == image.shape
+        assert cv2.PSNR(bgr, image if each is image else cv2.cvtColor(
             grey, cv2.COLOR_GRAY2BGR)) > 30
 
 
-def test_jpeg_quality_is_applied(picture):
-    low, high = (len(bgr_to_compressed(picture, header(0), q).data) for q in (10, 95))
+def test_jpeg_quality_is_applied(image):
+    low, high = (len(bgr_to_compressed(image, header(0), q).data) for q in (10, 95))
     assert low < high / 2
 
 
-def test_channels_keep_their_order(picture):
+def test_channels_keep_their_order(image):
     red = np.zeros((64, 64, 3), np.uint8)
     red[..., 2] = 200
     back = compressed_to_bgr(bgr_to_compressed(red, header(0), 95))

@@ -1,6 +1,6 @@
-"""What of `ros2 launch` can be checked without it: launch is in no package registry.
+"""The launch files, as far as they can be checked without launch, which no registry has.
 
-Where launch is installed, the launch file is run by it; else by stand-ins that only record.
+Where launch is installed it runs the launch files; otherwise stand-ins record what they create.
 """
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
@@ -39,7 +39,7 @@ CLASSES = (
 
 
 class Recorded:
-    """Stands in for an action of launch: keeps what it was made with."""
+    """Stands in for an action of launch; it keeps its arguments."""
 
     def __init__(self, *args, **kwargs):
         self.args, self.kwargs = args, kwargs
@@ -47,7 +47,7 @@ class Recorded:
 
 @pytest.fixture
 def launching(monkeypatch):
-    """Return the room that imports launch."""
+    """Return the module that imports launch."""
     if not HAVE_LAUNCH:
         for name in ('launch', 'launch.actions', 'launch.event_handlers', 'launch.events',
                      'launch.events.process', 'launch.logging', 'launch_ros',
@@ -57,7 +57,7 @@ def launching(monkeypatch):
             for cls in CLASSES:
                 setattr(module, cls, type(cls, (Recorded,), {}))
             monkeypatch.setitem(sys.modules, name, module)
-    # As if for the first time, and not kept with what stands in.
+    # Import it again, and do not keep a module that uses the stand-ins.
     monkeypatch.setitem(sys.modules, 'gaze_ros.ros.launch.processes', None)
     del sys.modules['gaze_ros.ros.launch.processes']
     return import_module('gaze_ros.ros.launch.processes')
@@ -71,8 +71,8 @@ def launch_file(name):
 
 
 def start(launching, programs, **given):
-    """Return what is made of programs: processes, and what is called at the end."""
-    for name in ('Node', 'OnShutdown', 'RegisterEventHandler'):  # the real ones do not tell
+    """Return the processes that are started, and the function called at shutdown."""
+    for name in ('Node', 'OnShutdown', 'RegisterEventHandler'):  # these hide their arguments
         setattr(launching, name, type(name, (Recorded,), {}))
     handler, *nodes = launching.actions(programs, {**DEFAULTS, **given})
     return [n.kwargs for n in nodes], lambda: handler.args[0].kwargs['on_shutdown'](None, None)
@@ -95,7 +95,7 @@ def test_launch_file_declares_every_argument_with_a_description(launching, name,
                     if type(a).__name__ == 'DeclareLaunchArgument'}
         assert set(declared) == set(arguments)
         assert all(kwargs['description'] for kwargs in declared.values())
-        # None: it has to be given.
+        # None: it is required.
         assert [n for n, k in declared.items() if k['default_value'] is None] == (
             ['bag'] if name == 'replay' else [])
     else:
@@ -157,52 +157,50 @@ def test_launch_arguments_reach_the_processes(launching, tmp_path):
     finally:
         end()
     assert not Path(second).exists()
-    end()  # somebody cleaned up before
+    end()  # the file is removed already
 
 
-@pytest.mark.parametrize('again', [True, False])
+@pytest.mark.parametrize('respawn', [True, False])
 @pytest.mark.parametrize('code', [0, 1])
 def test_exited_process_ends_the_others_and_a_failed_one_fails_launch(
-        launching, code, again):
-    ended = launching.Ended(again)
+        launching, code, respawn):
+    on_exit = launching.OnProcessExit(respawn)
     event = SimpleNamespace(returncode=code, process_name='gaze_node-1')
     running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
     if code:
         with pytest.raises(RuntimeError, match='gaze_node-1 failed with exit code 1'):
-            ended(event, running)
+            on_exit(event, running)
     else:
-        assert type(ended(event, running)).__name__ == 'Shutdown'
-    assert type(ended(event, ending)).__name__ == 'Shutdown'
+        assert type(on_exit(event, running)).__name__ == 'Shutdown'
+    assert type(on_exit(event, ending)).__name__ == 'Shutdown'
 
 
-def test_killed_process_is_restarted_up_to_the_limit(
-        launching, caplog):
+def test_killed_process_is_restarted_up_to_the_limit(launching):
     event = SimpleNamespace(returncode=-9, process_name='gaze_node-1')
     running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
-    ended = launching.Ended(True)
+    on_exit = launching.OnProcessExit(True)
     for _ in range(respawn_policy.MAX_RESPAWNS):
-        assert ended(event, running) is None  # launch starts it again
-    with pytest.raises(RuntimeError, match=f'was started again {respawn_policy.MAX_RESPAWNS} times'):
-        ended(event, running)
-    with pytest.raises(RuntimeError, match='gaze_node-1 was ended by SIGKILL'):
-        launching.Ended(False)(event, running)
-    assert type(launching.Ended(True)(event, ending)).__name__ == 'Shutdown'
+        assert on_exit(event, running) is None  # launch restarts it
+    with pytest.raises(RuntimeError, match=f'after {respawn_policy.MAX_RESPAWNS} restarts within'):
+        on_exit(event, running)
+    with pytest.raises(RuntimeError, match='gaze_node-1 was terminated by SIGKILL'):
+        launching.OnProcessExit(False)(event, running)
+    assert type(launching.OnProcessExit(True)(event, ending)).__name__ == 'Shutdown'
 
 
-@pytest.mark.parametrize(('given', 'again'), [({}, True), ({'respawn': 'no'}, False)])
-def test_pipeline_respawns_by_default_and_replay_never(
-        launching, given, again):
+@pytest.mark.parametrize(('given', 'respawn'), [({}, True), ({'respawn': 'no'}, False)])
+def test_pipeline_respawns_by_default_and_replay_never(launching, given, respawn):
     def got(programs, arguments):
         processes, end = start(launching, programs, **arguments)
         end()
         return {p['respawn'] for p in processes}
 
-    assert got(programs_of(**given), given) == {again}
+    assert got(programs_of(**given), given) == {respawn}
     of_replay = {**OF_REPLAY, 'bag': '/b'}
     handler, *nodes = launching.actions(replay.programs(of_replay), of_replay)
     handler.args[0].kwargs['on_shutdown'](None, None)
     assert {node.kwargs['respawn'] for node in nodes} == {False}
-    with pytest.raises(ValueError, match="respawn is 'maybe'; true or false was expected"):
+    with pytest.raises(ValueError, match="respawn is 'maybe'; expected true or false"):
         start(launching, programs_of(), respawn='maybe')
 
 
@@ -223,7 +221,7 @@ def test_images_are_compressed_over_a_network_by_default(monkeypatch):
 
     assert transport(link='network', nodes='gaze,people') == {'pipeline': 'compressed'}
     assert transport(link='network', nodes='gaze', image_transport='raw') == {'gaze_node': 'raw'}
-    # Within a process pictures are handed over.
+    # Within one process images are passed directly.
     assert transport(link='network', nodes='gaze,camera') == {'pipeline': None}
     assert transport(link='network', nodes='gaze,camera', processes='1') == {
         'gaze_node': 'compressed', 'camera_node': None}
@@ -240,7 +238,7 @@ def test_images_are_compressed_over_a_network_by_default(monkeypatch):
     ({}, '/ns/people: {ros__parameters: {humans: true}}', 3),
     ({'humans': 'false'}, '/**: {ros__parameters: {humans: true}}', 2),
     ({}, '/other/people: {ros__parameters: {humans: true}}', 2),
-    # Another number than the package's is the user's own.
+    # A number other than the package's is the user's choice.
     ({'nodes': 'camera'}, '/*/camera: {ros__parameters: {wait_for_subscribers: 0}}', 0),
     ({'nodes': 'camera'}, '/other/camera: {ros__parameters: {wait_for_subscribers: 0}}', 1)])
 @pytest.mark.parametrize('processes', ['true', 'false'])
@@ -249,7 +247,8 @@ def test_file_waits_for_all_nodes_that_take_images(tmp_path, given, file, count,
     path.write_text(f"{Path(DEFAULTS['params_file']).read_text()}\n{file}\n")
     got = programs_of(params_file=str(path), namespace='ns', processes=processes, **given)
     camera = next(p for p in got if p.executable in ('camera_node', 'pipeline'))
-    values = launch_values.parameters_in_file(launch_values.parameter_sections(str(path)), 'ns', 'camera')
+    sections = launch_values.parameter_sections(str(path))
+    values = launch_values.parameters_in_file(sections, 'ns', 'camera')
     assert {**values, **camera.parameters}['wait_for_subscribers'] == count
 
 
@@ -281,23 +280,23 @@ def test_frame_id_of_a_named_camera_in_a_file_is_kept(tmp_path, text, front, rea
 
 
 @pytest.mark.parametrize(('given', 'words'), [
-    ({'view': 'perhaps'}, "view is 'perhaps'; true or false was expected"),
-    ({'max_faces': 'many'}, "max_faces is 'many'; a whole number was expected"),
+    ({'view': 'perhaps'}, "view is 'perhaps'; expected true or false"),
+    ({'max_faces': 'many'}, "max_faces is 'many'; expected an integer"),
     ({'max_faces': '-1'}, 'max_faces -1 is not in 0..'),
     ({'model': 'other'}, "model 'other' is not one of: auto"),
-    ({'max_age': 'many'}, "max_age is 'many'; a number was expected"),
+    ({'max_age': 'many'}, "max_age is 'many'; expected a number"),
     ({'nodes': 'camera,gase'}, "nodes has 'gase', which is not one of: camera, gaze, visualizer"),
-    ({'nodes': ''}, "nodes is ''; a node or several were expected"),
+    ({'nodes': ''}, "nodes is ''; expected a comma-separated list of node names"),
     ({'nodes': 'camera,camera'}, 'each once'),
     ({'nodes': 'gaze', 'source': '0'},
-     'source is of the camera node, which nodes:=gaze does not start'),
+     'source belongs to the camera node, which nodes:=gaze does not start'),
     ({'link': 'wifi'}, "link has 'wifi', which is not one of: local, network"),
     ({'cameras': 'front,front'}, 'each once'),
-    ({'cameras': 'front,'}, "cameras is 'front,'; a camera or several were expected"),
-    ({'cameras': 'front,2nd'}, "cameras has '2nd'; a name of letters, digits and _"),
+    ({'cameras': 'front,'}, "cameras is 'front,'; expected a comma-separated list of camera"),
+    ({'cameras': 'front,2nd'}, "cameras has '2nd'; expected a name of letters, digits and _"),
     ({'cameras': 'front,rear', 'source': '0'},
-     "source is '0', that is 1 for 2 cameras; one for each was expected"),
-    ({'cameras': 'front,rear', 'output': 'a,b,c'}, 'that is 3 for 2 cameras'),
+     "source is '0', which has 1 of 2 values; expected a comma-separated list with one for each"),
+    ({'cameras': 'front,rear', 'output': 'a,b,c'}, 'which has 3 of 2 values'),
     ({'cameras': 'front', 'params_file': '/nowhere.yaml'},
      "params_file '/nowhere.yaml' cannot be read")])
 def test_invalid_argument_is_named_in_one_line(given, words):
@@ -321,7 +320,7 @@ SECTIONS = ('/**', '/**/camera', '/ns/camera', '/*/camera', '/ns/*', '/**/**', '
 
 
 def as_rcl_reads(node, *files):
-    """Return the parameters that files give the node of this name in /ns."""
+    """Return the parameters that rcl reads from files for a node of this name in /ns."""
     context = Context()
     rclpy.init(context=context, args=[
         '--ros-args', *(word for file in files for word in ('--params-file', str(file)))])
@@ -340,7 +339,7 @@ def as_rcl_reads(node, *files):
        text=st.one_of(st.text(st.characters(codec='utf-8', exclude_categories=('Cs', 'Cc'))),
                       st.sampled_from(['0', '1e3', '.5', 'yes', 'null', '~', '0x1f', '[1]', ''])),
        number=st.floats(allow_nan=False, allow_infinity=False,
-                        allow_subnormal=False))  # Jazzy's parser takes those for texts
+                        allow_subnormal=False))  # Jazzy's parser reads them as strings
 @settings(max_examples=40)
 def test_arguments_override_every_kind_of_section(tmp_path_factory, sections, text, number):
     folder = tmp_path_factory.mktemp('files')
@@ -366,7 +365,8 @@ def test_parameters_in_file_match_what_rcl_reads(tmp_path_factory, names):
         f'{name}: {{ros__parameters: {{value: {number}, of_{number}: true}}}}'
         for number, name in enumerate(names)))
     got = as_rcl_reads('camera', path)
-    assert launch_values.parameters_in_file(launch_values.parameter_sections(str(path)), 'ns', 'camera') == {
+    sections = launch_values.parameter_sections(str(path))
+    assert launch_values.parameters_in_file(sections, 'ns', 'camera') == {
         name: got[name] for name in got if name == 'value' or name.startswith('of_')}
 
 
@@ -403,7 +403,7 @@ def test_every_executable_and_file_is_installed():
 
 
 def test_executable_in_lib_takes_what_launch_passes(listener, tmp_path):
-    """As launch_ros writes it: a namespace, the parameter file, and a file for the arguments."""
+    """As launch_ros passes it: a namespace, the parameter file, and a file for the arguments."""
     path = tmp_path / 'launch_params.yaml'
     (program,) = programs_of(source='sample', frame_id='cam7_optical', namespace='r2',
                              output=str(tmp_path / 'o.mp4'))
@@ -434,5 +434,5 @@ def test_one_process_runs_the_requested_nodes(listener):
 def test_unknown_nodes_start_nothing(words):
     process = Process('pipeline', words=words)
     assert process.end(30) == 2
-    assert 'some of gaze, people, visualizer, camera were expected' in process.text
+    assert 'list of some of gaze, people, visualizer, camera' in process.text
     assert 'Traceback' not in process.text

@@ -1,4 +1,4 @@
-"""The states of the nodes, moved from outside as a manager does it."""
+"""The lifecycle of the nodes, as a lifecycle manager sees it."""
 import os
 from pathlib import Path
 import shutil
@@ -28,63 +28,63 @@ from support import call, move, Process, put, running, state, wait_until
 CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = (
     Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP,
     Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE)
-OF_PIPELINE = ('camera', 'gaze', 'people', 'visualizer')
+PIPELINE_NODES = ('camera', 'gaze', 'people', 'visualizer')
 
 
-class Rooms(ManagedNode):
-    """A node that notes what is asked of it."""
+class RecordingNode(ManagedNode):
+    """A node that records the calls of its hooks."""
 
-    SPECS = (*COMMON, Spec('fixed', 1, 'x', 0, 9), Spec('free', 1, 'x', 0, 9, live=True))
+    SPECS = (*COMMON, Spec('fixed', 1, 'x', 0, 9), Spec('live', 1, 'x', 0, 9, live=True))
 
     def __init__(self, name):
-        self.done, self.hang, self.fail, self.error = [], Event(), '', GazeRosError
-        super().__init__(name, self.SPECS, StageStats('Rooms'), Shutdown())
+        self.calls, self.hang, self.fail, self.error = [], Event(), '', GazeRosError
+        super().__init__(name, self.SPECS, StageStats('Recording'), Shutdown())
 
     def status(self):
         return CameraStatus(source='x')
 
-    def _do(self, what):
-        self.done.append(what)
-        if self.fail == what:
+    def _record(self, hook):
+        self.calls.append(hook)
+        if self.fail == hook:
             self.fail = ''
-            raise self.error(f'{what} does not work')
+            raise self.error(f'{hook} does not work')
 
     def configure(self):
-        self.create_publisher(Image, 'made', 1)
-        self.create_subscription(Image, 'heard', print, 1)
-        self.create_service(Trigger, 'asked', print)
+        self.create_publisher(Image, 'published', 1)
+        self.create_subscription(Image, 'subscribed', print, 1)
+        self.create_service(Trigger, 'served', print)
         self.create_timer(99.0, print)
-        self._do('configure')
+        self._record('configure')
 
     def activate(self):
-        self._do('activate')
+        self._record('activate')
 
     def request_stop(self):
-        self._do('request_stop')
+        self._record('request_stop')
 
     def join(self, timeout):
         return not self.hang.is_set()
 
     def deactivate(self):
-        self._do('deactivate')
+        self._record('deactivate')
 
     def cleanup(self):
-        self._do('cleanup')
+        self._record('cleanup')
 
     def prepare_parameters(self, values):
-        self._do('prepare_parameters')
-        if values.get('free') == 9:
+        self._record('prepare_parameters')
+        if values.get('live') == 9:
             raise RuntimeError('nine is too much')
 
     def apply_parameters(self, values):
-        self.done.append(values)
-        self._do('apply_parameters')
+        self.calls.append(values)
+        self._record('apply_parameters')
 
 
 @pytest.fixture
-def rooms():
+def recording():
     """Return such a node, spun until the test ends."""
-    node, executor, ending = Rooms('rooms'), SubmitOnceExecutor(3), Event()
+    node, executor, ending = RecordingNode('recording'), SubmitOnceExecutor(3), Event()
     executor.add_node(node)
 
     def spin():
@@ -105,203 +105,208 @@ def counts(node):
         node.publishers, node.subscriptions, node.services, node.timers)]
 
 
-def test_entities_of_configure_are_destroyed_by_cleanup_and_created_again(listener, rooms):
-    before = counts(rooms)
+def test_entities_of_configure_are_destroyed_by_cleanup_and_created_again(listener, recording):
+    before = counts(recording)
     for _ in range(3):
-        assert move(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, True]
-        assert counts(rooms) == [n + 1 for n in before]
-        assert (rooms.configured, rooms.active) == (True, True)
-        assert move(listener, 'rooms', DEACTIVATE, CLEANUP) == [True, True]
-        assert counts(rooms) == before
-        assert (rooms.configured, rooms.active) == (False, False)
-    assert rooms.done == ['configure', 'activate', 'request_stop', 'deactivate', 'cleanup'] * 3
-    assert state(listener, 'rooms') == 'unconfigured'
+        assert move(listener, 'recording', CONFIGURE, ACTIVATE) == [True, True]
+        assert counts(recording) == [n + 1 for n in before]
+        assert (recording.configured, recording.active) == (True, True)
+        assert move(listener, 'recording', DEACTIVATE, CLEANUP) == [True, True]
+        assert counts(recording) == before
+        assert (recording.configured, recording.active) == (False, False)
+    assert recording.calls == [
+        'configure', 'activate', 'request_stop', 'deactivate', 'cleanup'] * 3
+    assert state(listener, 'recording') == 'unconfigured'
 
 
-def test_configure_interrupted_by_a_signal_leaves_nothing(rooms):
-    before = counts(rooms)
-    rooms.fail, rooms.error = 'configure', SystemExit
+def test_configure_interrupted_by_a_signal_leaves_nothing(recording):
+    before = counts(recording)
+    recording.fail, recording.error = 'configure', SystemExit
     with pytest.raises(SystemExit):
-        rooms.on_configure(None)
-    assert rooms.done == ['configure', 'cleanup']
-    assert counts(rooms) == before
+        recording.on_configure(None)
+    assert recording.calls == ['configure', 'cleanup']
+    assert counts(recording) == before
 
 
-def test_failed_configure_leaves_nothing_and_can_be_retried(listener, rooms):
-    before = counts(rooms)
-    rooms.fail = 'configure'
-    assert move(listener, 'rooms', CONFIGURE) == [False]
-    assert state(listener, 'rooms') == 'unconfigured'
-    assert counts(rooms) == before
-    assert 'configure does not work' in rooms.stats.last_error
-    assert rooms.done == ['configure', 'cleanup']
-    rooms.fail = 'activate'
-    assert move(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, False]
-    assert state(listener, 'rooms') == 'inactive'
-    assert not rooms.active
-    assert move(listener, 'rooms', ACTIVATE) == [True]
+def test_failed_configure_leaves_nothing_and_can_be_retried(listener, recording):
+    before = counts(recording)
+    recording.fail = 'configure'
+    assert move(listener, 'recording', CONFIGURE) == [False]
+    assert state(listener, 'recording') == 'unconfigured'
+    assert counts(recording) == before
+    assert 'configure does not work' in recording.stats.last_error
+    assert recording.calls == ['configure', 'cleanup']
+    recording.fail = 'activate'
+    assert move(listener, 'recording', CONFIGURE, ACTIVATE) == [True, False]
+    assert state(listener, 'recording') == 'inactive'
+    assert not recording.active
+    assert move(listener, 'recording', ACTIVATE) == [True]
 
 
-def test_hanging_thread_keeps_the_node_active_until_deactivated_again(listener, rooms, monkeypatch):
-    monkeypatch.setattr('gaze_ros.ros.base.lifecycle_node._PATIENCE', 0.1)
-    assert move(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, True]
-    rooms.hang.set()
-    assert move(listener, 'rooms', DEACTIVATE) == [False]
-    assert state(listener, 'rooms') == 'active'
-    rooms.hang.clear()
-    assert move(listener, 'rooms', DEACTIVATE, CLEANUP) == [True, True]
-    assert rooms.done[-1] == 'cleanup'
+def test_hanging_thread_keeps_the_node_active_until_deactivated_again(
+        listener, recording, monkeypatch):
+    monkeypatch.setattr('gaze_ros.ros.base.lifecycle_node._JOIN_TIMEOUT', 0.1)
+    assert move(listener, 'recording', CONFIGURE, ACTIVATE) == [True, True]
+    recording.hang.set()
+    assert move(listener, 'recording', DEACTIVATE) == [False]
+    assert state(listener, 'recording') == 'active'
+    recording.hang.clear()
+    assert move(listener, 'recording', DEACTIVATE, CLEANUP) == [True, True]
+    assert recording.calls[-1] == 'cleanup'
 
 
-def test_shutdown_cleans_up_and_is_final(listener, rooms):
-    assert move(listener, 'rooms', CONFIGURE, ACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN
+def test_shutdown_cleans_up_and_is_final(listener, recording):
+    assert move(listener, 'recording', CONFIGURE, ACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN
                 ) == [True] * 3
-    assert state(listener, 'rooms') == 'finalized'
-    assert rooms.done == ['configure', 'activate', 'request_stop', 'deactivate', 'cleanup']
-    assert move(listener, 'rooms', CONFIGURE) == [False]
-    told = call(listener.node, GetAvailableTransitions, '/rooms/get_available_transitions',
+    assert state(listener, 'recording') == 'finalized'
+    assert recording.calls == ['configure', 'activate', 'request_stop', 'deactivate', 'cleanup']
+    assert move(listener, 'recording', CONFIGURE) == [False]
+    answer = call(listener.node, GetAvailableTransitions, '/recording/get_available_transitions',
                 GetAvailableTransitions.Request())
-    assert told.available_transitions == []
+    assert answer.available_transitions == []
 
 
-def test_no_transition_starts_during_process_shutdown(rooms):
-    rooms.shutdown.event.set()
-    rooms.trigger_configure()
-    assert rooms.done == []
-    assert not rooms.configured
+def test_no_transition_starts_during_process_shutdown(recording):
+    recording.shutdown.event.set()
+    recording.trigger_configure()
+    assert recording.calls == []
+    assert not recording.configured
 
 
-def test_parameters_are_prepared_and_applied_only_while_configured(listener, rooms):
-    assert put(listener, 'rooms', fixed=2, free=2, autostart=False) == ''
-    assert rooms.done == []
-    assert (rooms.values['fixed'], rooms.values['free']) == (2, 2)
-    move(listener, 'rooms', CONFIGURE)
-    refused = put(listener, 'rooms', fixed=3)
+def test_parameters_are_prepared_and_applied_only_while_configured(listener, recording):
+    assert put(listener, 'recording', fixed=2, live=2, autostart=False) == ''
+    assert recording.calls == []
+    assert (recording.values['fixed'], recording.values['live']) == (2, 2)
+    move(listener, 'recording', CONFIGURE)
+    refused = put(listener, 'recording', fixed=3)
     assert refused == (
-        'fixed is not taken while the node is configured: change it after cleanup '
-        "('ros2 lifecycle set /rooms ...')")
-    assert rooms.values['fixed'] == 2
-    assert put(listener, 'rooms', fixed=2) == '', 'that is no change'
-    assert put(listener, 'rooms', free=3) == ''
-    assert rooms.done == ['configure', 'prepare_parameters', {'free': 3}, 'apply_parameters']
-    # Whatever a runtime raises costs the change, not the process.
-    assert put(listener, 'rooms', free=9) == 'RuntimeError: nine is too much'
-    assert rooms.values['free'] == 3
-    rooms.fail = 'apply_parameters'
-    assert put(listener, 'rooms', free=4) == ''
-    assert state(listener, 'rooms') == 'inactive'
+        'fixed cannot be changed while the node is configured; change it after cleanup '
+        "('ros2 lifecycle set /recording ...')")
+    assert recording.values['fixed'] == 2
+    assert put(listener, 'recording', fixed=2) == '', 'the value is the same'
+    assert put(listener, 'recording', live=3) == ''
+    assert recording.calls == ['configure', 'prepare_parameters', {'live': 3}, 'apply_parameters']
+    # Whatever a runtime raises rejects the change and does not end the process.
+    assert put(listener, 'recording', live=9) == 'RuntimeError: nine is too much'
+    assert recording.values['live'] == 3
+    recording.fail = 'apply_parameters'
+    assert put(listener, 'recording', live=4) == ''
+    assert state(listener, 'recording') == 'inactive'
 
 
-def test_concurrent_transitions_run_one_after_the_other(listener, rooms):
-    clients = [listener.node.create_client(ChangeState, '/rooms/change_state') for _ in range(2)]
+def test_concurrent_transitions_run_one_after_the_other(listener, recording):
+    clients = [listener.node.create_client(ChangeState, '/recording/change_state')
+               for _ in range(2)]
     assert all(client.wait_for_service(10) for client in clients)
     request = ChangeState.Request(transition=Transition(id=CONFIGURE))
     futures = [client.call_async(request) for client in clients for _ in range(3)]
     wait_until(lambda: all(f.done() for f in futures), 10, 'six answers')
     assert sorted(f.result().success for f in futures) == [False] * 5 + [True]
-    assert rooms.done == ['configure']
+    assert recording.calls == ['configure']
 
 
-def test_diagnostic_state_can_be_read_at_any_time(listener, rooms):
-    asked, ending = [], Event()
+def test_diagnostic_state_can_be_read_at_any_time(listener, recording):
+    states, ending = [], Event()
 
-    def ask():
+    def read():
         while not ending.is_set():
-            facts, _ = rooms.diagnostic_state()
-            asked.append((type(facts).__name__, getattr(facts, 'configured', None)))
+            status, _ = recording.diagnostic_state()
+            states.append((type(status).__name__, getattr(status, 'configured', None)))
 
-    thread = Thread(target=ask)
+    thread = Thread(target=read)
     thread.start()
     for _ in range(5):
-        assert all(move(listener, 'rooms', CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP))
+        assert all(move(listener, 'recording', CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP))
     ending.set()
     thread.join(5)
-    assert {('InactiveStatus', False), ('InactiveStatus', True), ('CameraStatus', None)} == set(asked)
+    assert set(states) == {
+        ('InactiveStatus', False), ('InactiveStatus', True), ('CameraStatus', None)}
 
 
-def test_diagnostic_state_during_a_transition_or_change(listener, rooms, monkeypatch):
+def test_diagnostic_state_during_a_transition_or_change(listener, recording, monkeypatch):
     entered, go_on = Event(), Event()
 
-    def slowly(*_):
+    def blocked(*_):
         entered.set()
         assert go_on.wait(10)
 
-    def during(name, ask):
-        """Return what is told while a room is slow."""
+    def state_during(name, trigger):
+        """Return the diagnostic state while a hook is blocked."""
         entered.clear()
         go_on.clear()
         with monkeypatch.context() as patch:
-            patch.setattr(rooms, name, slowly)
-            thread = Thread(target=ask)
+            patch.setattr(recording, name, blocked)
+            thread = Thread(target=trigger)
             thread.start()
             assert entered.wait(10)
-            told = rooms.diagnostic_state()
+            during = recording.diagnostic_state()
             go_on.set()
             thread.join(10)
-        return told
+        return during
 
-    for name, ask in (
-            ('configure', rooms.trigger_configure), ('activate', rooms.trigger_activate)):
-        facts, _ = during(name, ask)
-        assert facts == InactiveStatus(name == 'activate', in_transition=True)
-    last = rooms.diagnostic_state()
+    for name, trigger in (
+            ('configure', recording.trigger_configure), ('activate', recording.trigger_activate)):
+        status, _ = state_during(name, trigger)
+        assert status == InactiveStatus(name == 'activate', in_transition=True)
+    last = recording.diagnostic_state()
     assert isinstance(last[0], CameraStatus)
-    assert during('apply_parameters', lambda: put(listener, 'rooms', free=5)) == last
-    facts, _ = during('request_stop', rooms.trigger_deactivate)
-    assert facts == InactiveStatus(True, in_transition=True)
-    assert rooms.diagnostic_state() == (InactiveStatus(True), '')
+    assert state_during('apply_parameters', lambda: put(listener, 'recording', live=5)) == last
+    status, _ = state_during('request_stop', recording.trigger_deactivate)
+    assert status == InactiveStatus(True, in_transition=True)
+    assert recording.diagnostic_state() == (InactiveStatus(True), '')
 
 
-def test_node_activated_during_shutdown_is_stopped(rooms, monkeypatch):
-    begins, go_on = Event(), Event()
+def test_node_activated_during_shutdown_is_stopped(recording, monkeypatch):
+    entered, go_on = Event(), Event()
 
-    def begin():
-        begins.set()
+    def activate():
+        entered.set()
         assert go_on.wait(10)
-        rooms.done.append('activate')
+        recording.calls.append('activate')
 
-    monkeypatch.setattr(rooms, 'activate', begin)
-    rooms.trigger_configure()
-    beginning = Thread(target=rooms.trigger_activate)
-    beginning.start()
-    assert begins.wait(10)
-    rooms.shutdown.event.set()
-    rooms.request_stop()
-    closing = Thread(target=rooms.close, args=(10.0,))
+    monkeypatch.setattr(recording, 'activate', activate)
+    recording.trigger_configure()
+    activation = Thread(target=recording.trigger_activate)
+    activation.start()
+    assert entered.wait(10)
+    recording.shutdown.event.set()
+    recording.request_stop()
+    closing = Thread(target=recording.close, args=(10.0,))
     closing.start()
     go_on.set()
-    beginning.join(10)
+    activation.join(10)
     closing.join(10)
-    assert rooms.done == ['configure', 'request_stop', 'activate', 'request_stop', 'deactivate', 'cleanup']
-    assert not rooms.active
+    assert recording.calls == [
+        'configure', 'request_stop', 'activate', 'request_stop', 'deactivate', 'cleanup']
+    assert not recording.active
 
 
-def test_sim_time_continues_through_all_states(listener, rooms):
+def test_sim_time_continues_through_all_states(listener, recording):
     clock = listener.node.create_publisher(Clock, '/clock', 10)
 
-    def comes(second):
-        def is_it():
+    def wait_for_time(second):
+        def reached():
             clock.publish(Clock(clock=Time(sec=second)))
-            return rooms.get_clock().now().nanoseconds == 1_000_000_000 * second
-        wait_until(is_it, 10, f'{second} s')
+            return recording.get_clock().now().nanoseconds == 1_000_000_000 * second
+        wait_until(reached, 10, f'{second} s')
 
-    assert all(move(listener, 'rooms', CONFIGURE, ACTIVATE))
-    assert put(listener, 'rooms', use_sim_time=True) == ''
-    comes(100)
-    before = counts(rooms)
-    assert all(move(listener, 'rooms', DEACTIVATE, CLEANUP))
-    comes(200)
-    rooms.fail = 'configure'
-    assert move(listener, 'rooms', CONFIGURE) == [False]
-    comes(300)
-    assert all(move(listener, 'rooms', CONFIGURE, ACTIVATE))
-    comes(400)
-    assert counts(rooms) == before
+    assert all(move(listener, 'recording', CONFIGURE, ACTIVATE))
+    assert put(listener, 'recording', use_sim_time=True) == ''
+    wait_for_time(100)
+    before = counts(recording)
+    assert all(move(listener, 'recording', DEACTIVATE, CLEANUP))
+    wait_for_time(200)
+    recording.fail = 'configure'
+    assert move(listener, 'recording', CONFIGURE) == [False]
+    wait_for_time(300)
+    assert all(move(listener, 'recording', CONFIGURE, ACTIVATE))
+    wait_for_time(400)
+    assert counts(recording) == before
 
 
 # The real nodes.
 
-@pytest.mark.parametrize('name', OF_PIPELINE)
+@pytest.mark.parametrize('name', PIPELINE_NODES)
 def test_autostart_false_waits_for_a_manager(listener, name):
     with running(f'{name}_node', 'autostart:=false', 'source:=sample') as process:
         assert state(listener, name) == 'unconfigured'
@@ -315,7 +320,7 @@ def test_autostart_false_waits_for_a_manager(listener, name):
 
 
 @pytest.mark.parametrize('name,wrong,reason,right', [
-    ('camera', {'source': '/nowhere.mp4'}, "source '/nowhere.mp4' is no file", {
+    ('camera', {'source': '/nowhere.mp4'}, "source '/nowhere.mp4' is not a file", {
         'source': 'sample'}),
     ('gaze', {'model': 'resnet18'}, 'resnet18.pt', {'model': 'mediapipe'}),
     ('visualizer', {'output': 'a.gif'}, "output 'a.gif'", {'output': ''})])
@@ -333,7 +338,7 @@ def test_failed_configure_is_reported_and_the_node_keeps_running(
 @pytest.mark.parametrize('more,code', [
     ((), 0), (('source:=/nowhere.mp4',), 1), (('jpeg_quality:=900',), 1)])
 def test_services_of_an_exited_process_disappear_at_once(listener, more, code):
-    # Else a manager would ask the one that was, which answers no more, for the 20 s of its lease.
+    # Otherwise a manager would call services of the exited process for the 20 s of its lease.
     def seen():
         names = [name for name, _ in listener.node.get_service_names_and_types()]
         return [name for name in names if name.startswith(('/camera/', '/gaze/', '/people/'))]
@@ -343,7 +348,7 @@ def test_services_of_an_exited_process_disappear_at_once(listener, more, code):
         wait_until(lambda: len(seen()) > 30, 40, 'the services')
         process.send(signal.SIGINT)
     assert process.end(40) == code, process.text
-    wait_until(lambda: not seen(), 3, 'that nothing of it is seen')
+    wait_until(lambda: not seen(), 3, 'that its services disappear')
 
 
 def threads_and_files(process):
@@ -355,12 +360,12 @@ def test_repeated_transitions_of_all_nodes_leak_nothing(listener):
     gazes = listener.hear(GazeArray, '/gaze', lambda m: len(m.gazes))
     with running('pipeline', 'source:=sample') as process:
         def cycle():
-            for name in OF_PIPELINE:
+            for name in PIPELINE_NODES:
                 assert move(listener, name, DEACTIVATE, CLEANUP) == [True, True], name
             before = len(gazes)
             time.sleep(0.3)
-            assert len(gazes) == before, 'nothing is told while nobody is active'
-            for name in reversed(OF_PIPELINE):
+            assert len(gazes) == before, 'nothing is published while no node is active'
+            for name in reversed(PIPELINE_NODES):
                 assert move(listener, name, CONFIGURE, ACTIVATE) == [True, True], name
             wait_until(lambda: len(gazes) > before + 5 and gazes[-1], 20, 'gaze')
 
@@ -368,7 +373,7 @@ def test_repeated_transitions_of_all_nodes_leak_nothing(listener):
         cycle()
 
         def grow():
-            """Return how many threads and files three rounds leave, when those that end have."""
+            """Return how many threads and files three rounds leave behind."""
             before = threads_and_files(process)
             for _ in range(3):
                 cycle()
@@ -379,16 +384,16 @@ def test_repeated_transitions_of_all_nodes_leak_nothing(listener):
                 counts.append(threads_and_files(process))
             return tuple(min(one) - was for one, was in zip(zip(*counts), before))
 
-        # The executor starts a worker when more callbacks come at once than before, 10 at most:
-        # a busy machine sees some of them late, but never three in each of three times three
-        # rounds. What a round leaves behind, each does.
+        # The executor starts a worker when more callbacks run at once than before, 10 at most. On
+        # a busy machine some start late, but never three in each of three times three rounds. A
+        # leak shows in every round.
         grown = []
         while not grown or grown[-1][0] > 2 or grown[-1][1] > 4:
             assert len(grown) < 3, grown
             grown.append(grow())
-        # A second manager, and what is no transition of this state.
+        # A second manager, and invalid transitions of this state.
         assert move(listener, 'gaze', ACTIVATE, CONFIGURE, CLEANUP) == [False] * 3
-        assert [state(listener, name) for name in OF_PIPELINE] == ['active'] * 4
+        assert [state(listener, name) for name in PIPELINE_NODES] == ['active'] * 4
     assert process.text.count('publishing') == 2 + 3 * len(grown)
 
 
@@ -396,14 +401,14 @@ def test_other_nodes_work_while_one_is_inactive(listener):
     gazes = listener.hear(GazeArray, '/gaze', lambda m: m.header.stamp.sec)
     shown = listener.hear(Image, '/gaze/image_annotated', lambda m: m.header.stamp.sec)
     with running('pipeline', 'source:=sample'):
-        wait_until(lambda: shown and gazes, 40, 'pictures')
+        wait_until(lambda: shown and gazes, 40, 'images')
         assert move(listener, 'visualizer', DEACTIVATE) == [True]
         time.sleep(0.3)
         before = len(gazes), len(shown)
         wait_until(lambda: len(gazes) > before[0] + 10, 20, 'gaze without the visualizer')
         assert len(shown) == before[1]
         assert move(listener, 'visualizer', ACTIVATE) == [True]
-        wait_until(lambda: len(shown) > before[1] + 5, 20, 'pictures')
+        wait_until(lambda: len(shown) > before[1] + 5, 20, 'images')
 
 
 @pytest.mark.skipif(not (shutil.which('Xvfb') and shutil.which('xdotool')),
@@ -425,7 +430,7 @@ def test_window_opens_and_closes_with_the_node(listener):
             wait_until(shown, 40, 'the window')
             for view in (True, False, True):
                 assert move(listener, 'visualizer', DEACTIVATE, CLEANUP) == [True, True]
-                wait_until(lambda: not shown(), 20, 'that there is none')
+                wait_until(lambda: not shown(), 20, 'that the window closes')
                 assert put(listener, 'visualizer', view=view) == ''
                 assert move(listener, 'visualizer', CONFIGURE, ACTIVATE) == [True, True]
                 if view:

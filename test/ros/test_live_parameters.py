@@ -1,4 +1,4 @@
-"""Every parameter, changed while the pipeline runs; and the services beside them."""
+"""Every parameter, changed while the pipeline runs; and the services of the nodes."""
 from functools import partial
 from pathlib import Path
 import shutil
@@ -25,13 +25,13 @@ camera_matrix: {rows: 3, cols: 3, data: [555, 0, 320, 0, 555, 240, 0, 0, 1]}
 distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}
 projection_matrix: {rows: 3, cols: 4, data: [555, 0, 320, 0, 0, 555, 240, 0, 0, 0, 1, 0]}
 """
-#: The people node's, and the thresholds of the diagnostics, have tests of their own.
+#: Parameters of the people node, and diagnostics thresholds, have tests of their own.
 OWN = {(node, spec.name): spec for node in ('camera', 'gaze', 'visualizer')
        for spec in NODES[node] if spec.name == 'autostart' or spec not in COMMON}
 
 
 class Pipeline:
-    """A pipeline that runs, and what it tells."""
+    """A running pipeline, and what it publishes."""
 
     def __init__(self, process, listener, folder, shared):
         self.process, self.listener, self.folder, self.shared = process, listener, folder, shared
@@ -46,17 +46,17 @@ class Pipeline:
 
     def refused(self, node, **values):
         reason = put(self.listener, node, **values)
-        assert reason, f'{values} was taken'
+        assert reason, f'{values} was accepted'
         return reason
 
     def until(self, condition, what):
-        """Wait for what a gaze that comes from here on tells."""
+        """Wait until a new gaze meets a condition."""
         before = len(self.gazes)
         wait_until(lambda: len(self.gazes) > before and self.gazes[-1].gazes and condition(
             self.gazes[-1].gazes[0]), 20, what)
 
     def loads(self, words, **values):
-        """Set what loads a model; wait until it says so and works, and put the values back."""
+        """Set parameters that load a model; wait until it works, and restore the values."""
         before = {name: OWN['gaze', name].default for name in values}
         before |= {'model': 'mobileone_s0'} if 'model' in values else {}
         lines = len(self.process.lines)
@@ -64,10 +64,6 @@ class Pipeline:
         wait_until(lambda: any(words in line for line in self.process.lines[lines:]), 20, words)
         self.until(lambda _: True, 'gaze by it')
         self.put('gaze', **before)
-
-    def comes(self, kind, topic, condition, what):
-        heard = self.listener.hear(kind, topic)
-        wait_until(lambda: heard and condition(heard[-1]), 20, what)
 
 
 @pytest.fixture(scope='module')
@@ -83,8 +79,8 @@ def pipeline(shared, tmp_path_factory):
     listener.close()
 
 
-def turned(p, **values):
-    """Set what makes the same face look elsewhere, and put it back."""
+def changes_direction(p, **values):
+    """Set parameters that change the gaze of the same face, and restore them."""
     p.put('gaze', smoothing_time=0.0)
     wait_until(lambda: p.gazes[-1].gazes, 20, 'gaze')
     before = np.mean([(g.gazes[0].raw_pitch, g.gazes[0].raw_yaw) for g in p.gazes[-9:]], axis=0)
@@ -97,7 +93,7 @@ def source(p):
     clip = save_sample(p.folder / 'clip.avi', 'MJPG', 20.0, 30)
     p.put('camera', source=str(clip))
     p.process.wait_for(f"source '{clip}' is at its end after 30 frames", 20)
-    assert 'no file or folder' in p.refused('camera', source='/nowhere.mp4')
+    assert 'is not a file, folder' in p.refused('camera', source='/nowhere.mp4')
     p.put('camera', source='sample')
     before = len(p.images)
     wait_until(lambda: len(p.images) > before + 5, 20, 'the sample again')
@@ -109,8 +105,8 @@ def rate(p):
     before = len(p.images)
     time.sleep(0.5)
     assert len(p.images) <= before + 1
-    p.put('camera', rate=0.0)  # it does not wait for the 100 s to be over
-    wait_until(lambda: len(p.images) > before + 5, 20, 'pictures again')
+    p.put('camera', rate=0.0)  # at once, not after the 100 s
+    wait_until(lambda: len(p.images) > before + 5, 20, 'images again')
 
 
 def loop(p):
@@ -164,11 +160,11 @@ def exit_on_end(p):
     assert process.end() == 0, process.text
 
 
-def smaller(p, node, topic):
+def compresses_more(p, node, topic):
     sizes = p.listener.hear(CompressedImage, topic, lambda m: len(m.data))
-    wait_until(lambda: sizes, 20, 'a compressed picture')
+    wait_until(lambda: sizes, 20, 'a compressed image')
     p.put(node, jpeg_quality=5)
-    wait_until(lambda: sizes[-1] < 0.5 * sizes[0], 20, 'worse ones')
+    wait_until(lambda: sizes[-1] < 0.5 * sizes[0], 20, 'smaller images')
     p.put(node, jpeg_quality=90)
 
 
@@ -209,7 +205,7 @@ def frame_skip(p):
     p.put('gaze', frame_skip=1000)
     time.sleep(0.3)
     before = len(p.gazes), len(p.images)
-    wait_until(lambda: len(p.images) > before[1] + 9, 20, 'pictures')
+    wait_until(lambda: len(p.images) > before[1] + 9, 20, 'images')
     assert len(p.gazes) <= before[0] + 1
     p.put('gaze', frame_skip=0)
     p.until(lambda _: True, 'gaze')
@@ -225,7 +221,7 @@ def max_age(p):
     p.until(lambda _: True, 'gaze')
 
 
-def no_faces(p):
+def min_score(p):
     p.put('gaze', min_score=1.0)
     wait_until(lambda: not p.gazes[-1].gazes, 20, 'no face above a score of 1')
     p.put('gaze', min_score=0.65)
@@ -240,12 +236,12 @@ def track_prefix(p):
     trigger(p, '/gaze/reset_tracks')
 
 
-def distance(p):
+def interpupillary_distance(p):
     before = p.gazes[-1].gazes[0].origin.z
     changes(p, 'interpupillary_distance', 0.08, lambda g: g.origin.z > 1.15 * before)
 
 
-def wider(p):
+def horizontal_fov(p):
     before = p.gazes[-1].gazes[0].origin.z
     changes(p, 'horizontal_fov', 2.5, lambda g: g.origin.z < 0.5 * before)
 
@@ -258,10 +254,10 @@ def queue_depth(p, node, stage):
                      if s.name == f'{node}: {stage}' and v.key == 'queue depth'), None)
 
     heard = p.listener.hear(DiagnosticArray, '/diagnostics', depth)
-    for words in ('1', '4', 2):  # a whole number is as good
+    for value in ('1', '4', 2):  # an integer is accepted as well
         del heard[:]
-        p.put(node, queue_depth=words)
-        wait_until(partial(lambda depth: depth in heard, str(words)), 20, f'a queue of {words}')
+        p.put(node, queue_depth=value)
+        wait_until(partial(lambda depth: depth in heard, str(value)), 20, f'a queue of {value}')
     p.put(node, queue_depth='auto')
 
 
@@ -272,7 +268,7 @@ def output(p):
     p.until(lambda _: True, 'gaze')
     time.sleep(0.5)
     p.put('visualizer', output=str(second))
-    assert cv2.VideoCapture(str(first)).read()[0], 'it plays as soon as the next one begins'
+    assert cv2.VideoCapture(str(first)).read()[0], 'it plays as soon as the next one starts'
     time.sleep(0.5)
     p.put('visualizer', output='')
     assert cv2.VideoCapture(str(second)).read()[0]
@@ -296,11 +292,11 @@ def snapshot_folder(p):
     wait_until(lambda: any(
         (g.header.stamp.sec, g.header.stamp.nanosec) == (int(second), int(nanosecond))
         for g in p.gazes), 20, 'the gaze of that stamp')
-    for wrong in ('/proc/nowhere', '~nobody_has_this_name/shots', path):
+    for wrong in ('/proc/nowhere', '~unknown_user/shots', path):
         assert f"snapshot_folder '{wrong}'" in p.refused('visualizer', snapshot_folder=wrong)
     good, path = trigger(p, '/visualizer/save_snapshot')
     assert good, path
-    # What becomes of the folder later is told, too, and told only.
+    # A folder that disappears later is reported as well, and only reported.
     shutil.rmtree(p.folder / 'shots')
     (p.folder / 'shots').touch()
     good, reason = trigger(p, '/visualizer/save_snapshot')
@@ -308,8 +304,8 @@ def snapshot_folder(p):
     p.put('visualizer', snapshot_folder='')
 
 
-def reaches(name, value):
-    """Return the check of a parameter whose effect test_engine.py has: gaze goes on with it."""
+def keeps_running(name, value):
+    """Return a check that gaze continues with a parameter; test_engine.py checks its effect."""
     return lambda p: changes(p, name, value, lambda _: True)
 
 
@@ -318,39 +314,41 @@ LIVE = {
     ('camera', 'frame_id'): frame_id, ('camera', 'camera_info_url'): camera_info_url,
     ('camera', 'exit_on_end'): exit_on_end,
     ('camera', 'wait_for_subscribers'): wait_for_subscribers,
-    ('camera', 'jpeg_quality'): lambda p: smaller(p, 'camera', '/camera/image_raw/compressed'),
+    ('camera', 'jpeg_quality'): lambda p: compresses_more(
+        p, 'camera', '/camera/image_raw/compressed'),
     ('gaze', 'model'): lambda p: p.loads('model mediapipe (', model='mediapipe'),
     ('gaze', 'weight'): lambda p: p.loads(
         'model mobileone_s0 (', weight=str(p.shared / 'models' / 'mobileone_s0_gaze.onnx')),
     ('gaze', 'dataset'): lambda p: p.loads('model mobileone_s0 (', dataset='gaze360'),
-    ('gaze', 'head_order'): lambda p: turned(p, head_order='as_named'),
-    ('gaze', 'crop'): lambda p: turned(p, crop='raw'),
-    ('gaze', 'crop_scale'): lambda p: turned(p, crop_scale=2.5),
-    ('gaze', 'input_size'): lambda p: turned(p, input_size=224),
+    ('gaze', 'head_order'): lambda p: changes_direction(p, head_order='as_named'),
+    ('gaze', 'crop'): lambda p: changes_direction(p, crop='raw'),
+    ('gaze', 'crop_scale'): lambda p: changes_direction(p, crop_scale=2.5),
+    ('gaze', 'input_size'): lambda p: changes_direction(p, input_size=224),
     ('gaze', 'runtime'): lambda p: p.loads('(onnx, cpu', runtime='onnx'),
     ('gaze', 'device'): lambda p: p.loads(', cpu, ', device='cpu'),
     ('gaze', 'precision'): lambda p: p.loads(', cpu, fp32)', precision='fp32'),
     ('gaze', 'threads'): lambda p: p.loads('model mobileone_s0 (', threads=1),
     ('gaze', 'detector'): detector, ('gaze', 'detector_weight'): detector_weight,
-    ('gaze', 'detect_interval'): reaches('detect_interval', 10),
-    ('gaze', 'max_faces'): reaches('max_faces', 1),
-    ('gaze', 'min_score'): no_faces,
+    ('gaze', 'detect_interval'): keeps_running('detect_interval', 10),
+    ('gaze', 'max_faces'): keeps_running('max_faces', 1),
+    ('gaze', 'min_score'): min_score,
     ('gaze', 'smoothing_time'): lambda p: changes(
         p, 'smoothing_time', 0.0, lambda g: g.yaw == g.raw_yaw),
-    ('gaze', 'smoothing_beta'): reaches('smoothing_beta', 0.0),
-    ('gaze', 'track_timeout'): reaches('track_timeout', 5.0),
+    ('gaze', 'smoothing_beta'): keeps_running('smoothing_beta', 0.0),
+    ('gaze', 'track_timeout'): keeps_running('track_timeout', 5.0),
     ('gaze', 'track_prefix'): track_prefix,
     ('gaze', 'looking_at_camera_angle'): lambda p: changes(
         p, 'looking_at_camera_angle', 3.14, lambda g: g.looking_at_camera),
-    ('gaze', 'looking_at_camera_hysteresis'): reaches('looking_at_camera_hysteresis', 0.5),
-    ('gaze', 'looking_at_camera_dwell'): reaches('looking_at_camera_dwell', 0.0),
-    ('gaze', 'interpupillary_distance'): distance, ('gaze', 'horizontal_fov'): wider,
+    ('gaze', 'looking_at_camera_hysteresis'): keeps_running('looking_at_camera_hysteresis', 0.5),
+    ('gaze', 'looking_at_camera_dwell'): keeps_running('looking_at_camera_dwell', 0.0),
+    ('gaze', 'interpupillary_distance'): interpupillary_distance,
+    ('gaze', 'horizontal_fov'): horizontal_fov,
     ('gaze', 'image_transport'): lambda p: transport(p, 'gaze'),
     ('gaze', 'frame_skip'): frame_skip, ('gaze', 'max_age'): max_age,
     ('gaze', 'queue_depth'): lambda p: queue_depth(p, 'gaze', 'Inference'),
     ('visualizer', 'output'): output,
     ('visualizer', 'image_transport'): lambda p: transport(p, 'visualizer'),
-    ('visualizer', 'jpeg_quality'): lambda p: smaller(
+    ('visualizer', 'jpeg_quality'): lambda p: compresses_more(
         p, 'visualizer', '/gaze/image_annotated/compressed'),
     ('visualizer', 'queue_depth'): lambda p: queue_depth(p, 'visualizer', 'Display'),
     ('visualizer', 'snapshot_folder'): snapshot_folder,
@@ -369,7 +367,7 @@ def test_each_parameter_changes_live_or_is_rejected(pipeline, node, name):
         value = not spec.default if isinstance(spec.default, bool) else spec.default + 1
     reason = pipeline.refused(node, **{name: value})
     assert reason == (
-        f'{name} is not taken while the node is configured: change it after deactivate and '
+        f'{name} cannot be changed while the node is configured; change it after deactivate and '
         f"cleanup ('ros2 lifecycle set /{node} ...')")
 
 
@@ -378,18 +376,18 @@ def test_gaze_continues_while_a_model_is_loaded_and_after_it_was_rejected(pipeli
     for model in ('adas', 'mobileone_s0'):
         before = len(p.gazes)
         p.put('gaze', model=model)
-        assert len(p.gazes) > before, 'none came while it was loaded'
+        assert len(p.gazes) > before, 'no gaze while the model was loaded'
         p.until(partial(lambda name, _: p.gazes[-1].model == name, model), model)
     names = [g.model for g in p.gazes[before:]]
     assert names == sorted(names, key=['adas', 'mobileone_s0'].index), 'one after the other'
     for wrong in ({'model': 'resnet18'}, {'weight': '/nowhere.onnx'}, {'precision': 'int8'}):
         assert p.refused('gaze', **wrong)
-        p.until(lambda _: p.gazes[-1].model == 'mobileone_s0', 'the old one goes on')
+        p.until(lambda _: p.gazes[-1].model == 'mobileone_s0', 'the old model continues')
 
 
 def test_model_swap_loses_at_most_one_second_of_gaze(pipeline):
-    # 0.1 s where nothing else runs, 0.7 s beside other work (docs/lifecycle.md). Twice what is
-    # promised, and the best of three: a machine that tests share stalls for seconds at times.
+    # 0.1 s on an idle machine, 0.7 s beside other work (docs/lifecycle.md). The limit is twice the
+    # documented one, for the best of three: a shared machine sometimes stalls for seconds.
     p, steps = pipeline, []
 
     def swapped(model):
@@ -416,7 +414,7 @@ def test_model_and_weight_are_applied_together_or_not_at_all(pipeline):
     weight = str(next((p.shared / 'models').rglob('gaze-estimation-adas-0002.xml')))
     assert not atomically(model='adas', weight='/nowhere.xml').successful
     assert not atomically(model='adas', weight=weight, overlap='always').successful
-    p.until(lambda _: p.gazes[-1].model == 'mobileone_s0', 'the old one goes on')
+    p.until(lambda _: p.gazes[-1].model == 'mobileone_s0', 'the old model continues')
     answer = atomically(model='adas', weight=weight)
     assert answer.successful, answer.reason
     p.until(lambda _: p.gazes[-1].model == 'adas', 'the other')
@@ -427,9 +425,9 @@ def test_reset_tracks_gives_new_ids(pipeline):
     p = pipeline
     p.until(lambda _: True, 'a face')
     given = {g.track_id for m in p.gazes for g in m.gazes}
-    good, words = trigger(p, '/gaze/reset_tracks')
-    assert good
-    assert words == 'tracks forgotten from the next picture on: 1'
+    success, message = trigger(p, '/gaze/reset_tracks')
+    assert success
+    assert message == 'tracks reset from the next image on: 1'
     p.until(lambda g: g.track_id not in given, 'a new id')
 
 
@@ -456,14 +454,14 @@ def test_failed_snapshot_gives_the_reason_and_blocks_nothing(pipeline, tmp_path)
     future = client.call_async(Trigger.Request())
     assert state(p.listener, 'visualizer') == 'active'
     p.put('visualizer', jpeg_quality=80)
-    assert not future.done(), 'it still waits for a picture'
+    assert not future.done(), 'it still waits for an image'
     wait_until(future.done, 10, 'an answer')
     assert not future.result().success
     assert 'within 2 s' in future.result().message
     p.put('camera', rate=0.0)
     assert move(p.listener, 'visualizer', 4) == [True]
     assert trigger(p, '/visualizer/save_snapshot') == (
-        False, 'the node is not active: it draws no picture')
+        False, 'the node is not active: it draws no images')
     assert move(p.listener, 'visualizer', 3) == [True]
     good, path = trigger(p, '/visualizer/save_snapshot')
     assert good, path
@@ -475,21 +473,21 @@ def test_snapshot_is_the_annotated_image(pipeline, tmp_path):
     p = pipeline
     shown = p.listener.hear(Image, '/gaze/image_annotated', lambda m: (
         f'{m.header.stamp.sec}_{m.header.stamp.nanosec:09d}', image_to_bgr(m)))
-    wait_until(lambda: shown, 20, 'an annotated picture')
+    wait_until(lambda: shown, 20, 'an annotated image')
     p.put('visualizer', snapshot_folder=str(tmp_path))
-    for _ in range(5):  # a best-effort topic may lose the one
+    for _ in range(5):  # a best-effort topic may lose the image
         good, path = trigger(p, '/visualizer/save_snapshot')
         assert good, path
         time.sleep(0.2)
-        if same := [picture for name, picture in shown if name in path]:
+        if same := [image for name, image in shown if name in path]:
             break
     assert (cv2.imread(path) == same[0]).all()
     p.put('visualizer', snapshot_folder='')
 
 
 def test_process_shuts_down_in_order_after_a_model_swap(shared):
-    # OpenVINO took the stack for signals away from the main thread with the old network: the next
-    # signal ended the process with -11. ``running`` asks for 0.
+    # With the old network, OpenVINO removed the signal stack of the main thread: the next signal
+    # ended the process with -11. ``running`` expects 0.
     env = {'GAZE_ROS_MODELS': str(shared / 'models')}
     with running('pipeline', 'source:=sample', 'loop:=true', 'model:=adas', 'detector:=yunet',
                  env=env):

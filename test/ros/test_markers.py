@@ -4,7 +4,7 @@ import math
 from gaze_ros.core.attention.attention import Attention, Target
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.ros.publishers.markers import (
-    ARROW,
+    ARROW_LENGTH,
     AT_CAMERA,
     ELSEWHERE,
     FACE,
@@ -31,9 +31,9 @@ def gaze(track_id='f1', direction=(0.6, 0, -0.8), origin=(0.1, -0.2, 1.5), at_ca
                 looking_at_camera=at_camera, origin=np.array(origin, float), orientation=TOWARD)
 
 
-def markers(*gazes, attentions=(), maker=None):
+def markers(*gazes, attentions=(), builder=None):
     frame = FrameGaze(640, 480, '', list(gazes))
-    return (maker or MarkerBuilder()).build(frame, HEADER, attentions).markers
+    return (builder or MarkerBuilder()).build(frame, HEADER, attentions).markers
 
 
 def by_kind(found):
@@ -55,7 +55,7 @@ def test_person_has_a_head_an_arrow_and_an_id():
         Marker.SPHERE, Marker.ARROW, Marker.TEXT_VIEW_FACING)
     start, end = (np.array(xyz(p)) for p in found[GAZE].points)
     np.testing.assert_allclose(start, (0.1, -0.2, 1.5))
-    np.testing.assert_allclose(end - start, ARROW * np.array([0.6, 0, -0.8]))
+    np.testing.assert_allclose(end - start, ARROW_LENGTH * np.array([0.6, 0, -0.8]))
     assert found[ID].text == 'f1'
 
 
@@ -85,37 +85,37 @@ def test_colours(direction, at_camera, colour, kinds):
 
 
 def test_eye_contact_is_one_line():
-    told = [Attention('f1', Target.PERSON, 0, 'f2', True),
-            Attention('f2', Target.PERSON, 0, 'f1', True),
-            Attention('f3', Target.PERSON, 0, 'f1', False)]
+    attentions = [Attention('f1', Target.PERSON, 0, 'f2', True),
+                  Attention('f2', Target.PERSON, 0, 'f1', True),
+                  Attention('f3', Target.PERSON, 0, 'f1', False)]
     people = gaze('f1'), gaze('f2', origin=(0.9, 0, 2)), gaze('f3', origin=(0, 0, 3))
-    line, = [m for m in markers(*people, attentions=told) if m.ns == MUTUAL]
+    line, = [m for m in markers(*people, attentions=attentions) if m.ns == MUTUAL]
     assert line.type == Marker.LINE_LIST
     assert [xyz(p) for p in line.points] == [(0.1, -0.2, 1.5), (0.9, 0, 2)]
-    # One of them was missed in this picture.
-    assert not [m for m in markers(people[0], attentions=told) if m.ns == MUTUAL]
+    # One of them was not detected in this image.
+    assert not [m for m in markers(people[0], attentions=attentions) if m.ns == MUTUAL]
 
 
 def test_markers_of_a_lost_face_are_deleted_once():
-    maker = MarkerBuilder()
-    told = [Attention('f1', Target.PERSON, 0, 'f2', True),
-            Attention('f2', Target.PERSON, 0, 'f1', True)]
-    first = markers(gaze('f1'), gaze('f2'), attentions=told, maker=maker)
+    builder = MarkerBuilder()
+    attentions = [Attention('f1', Target.PERSON, 0, 'f2', True),
+                  Attention('f2', Target.PERSON, 0, 'f1', True)]
+    first = markers(gaze('f1'), gaze('f2'), attentions=attentions, builder=builder)
     shown = {(m.ns, m.id) for m in first}
     assert len(shown) == len(first) == 7
-    second = markers(gaze('f2'), maker=maker)
+    second = markers(gaze('f2'), builder=builder)
     kept = {(m.ns, m.id) for m in second if m.action == Marker.ADD}
     deleted = [(m.ns, m.id) for m in second if m.action == Marker.DELETE]
     assert set(deleted) == shown - kept and len(deleted) == 4
-    assert all(m.action == Marker.ADD for m in markers(gaze('f2'), maker=maker))
-    maker.reset()
-    assert markers(maker=maker) == []
+    assert all(m.action == Marker.ADD for m in markers(gaze('f2'), builder=builder))
+    builder.reset()
+    assert markers(builder=builder) == []
 
 
 def test_arrow_of_a_lost_gaze_is_deleted():
-    maker = MarkerBuilder()
-    markers(gaze(), maker=maker)
-    deleted, = [m for m in markers(gaze(direction=(math.nan,) * 3), maker=maker)
+    builder = MarkerBuilder()
+    markers(gaze(), builder=builder)
+    deleted, = [m for m in markers(gaze(direction=(math.nan,) * 3), builder=builder)
                 if m.action == Marker.DELETE]
     assert (deleted.ns, deleted.id) == (GAZE, marker_id('f1'))
 

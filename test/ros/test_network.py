@@ -1,6 +1,6 @@
-"""The camera on one machine, gaze on another, a robot's listener beside the camera.
+"""The camera on one machine, gaze on another, a subscriber next to the camera.
 
-The bounds are wide: other work may slow this machine. docs/network.md has what was measured.
+The limits are wide, since other work may slow this machine. docs/network.md has measurements.
 """
 import subprocess
 import sys
@@ -27,15 +27,15 @@ def two(monkeypatch):
     for name, value in NETWORK.items():
         monkeypatch.setenv(name, value)
     for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
-        monkeypatch.delenv(name, raising=False)  # this process chose one machine's
-    # 20 ms and 5 %: of datagrams of 64 kB one of ten gets through, and no picture.
+        monkeypatch.delenv(name, raising=False)  # this process uses the local profile
+    # 20 ms and 5 % loss: 1 of 10 datagrams of 64 kB gets through, and no image.
     with machines.machines(0.02, 0.05) as both:
         yield both
 
 
 @pytest.fixture
 def heard(two):
-    """Return a list that fills with the time, the age and the faces of each result."""
+    """Return a list that fills with (time, age, faces) of each result."""
     results = []
     with subprocess.Popen(
             [*two.prefixes[0], sys.executable, str(ROOT / 'test' / 'hearing.py')],
@@ -52,7 +52,7 @@ def heard(two):
 
 
 def figures(heard, seconds):
-    """Return rate and median age of what is heard in some seconds from now on."""
+    """Return rate and median age of the results of the next seconds."""
     start = time.monotonic()
     time.sleep(seconds)
     some = [(at, age) for at, age, _ in list(heard) if at > start]
@@ -73,7 +73,7 @@ def test_gaze_arrives_over_a_lossy_link_and_again_after_an_outage(two, heard):
             time.sleep(0.5)
             count = len(heard)
             time.sleep(2.5)
-            assert len(heard) - count < 3  # the cable was it
+            assert len(heard) - count < 3  # the outage stops the results
             two.plug(True)
             back = time.monotonic()
             wait_until(lambda: len(heard) > count + 10, 15, 'results after the outage')
@@ -85,7 +85,7 @@ def test_gaze_arrives_over_a_lossy_link_and_again_after_an_outage(two, heard):
 
 
 def sent(prefix):
-    """Return the bytes that a machine has sent."""
+    """Return the number of bytes a machine has sent."""
     text = subprocess.run([*prefix, 'cat', '/proc/net/dev'], capture_output=True, text=True,
                           check=True).stdout
     line = next(line for line in text.splitlines() if 'eth0' in line)
@@ -95,7 +95,7 @@ def sent(prefix):
 def test_image_crosses_the_link_once_for_all_nodes_of_a_machine(two, heard):
     two.set_link(0.0, 0.0)
     size = len(bgr_to_compressed(Sample().read(), Header(), 90).data)
-    # As nodes:=gaze,people,visualizer starts them: two of them take pictures.
+    # As nodes:=gaze,people,visualizer starts them: two of them subscribe to images.
     with running('pipeline', 'image_transport:=compressed', prefix=two.prefixes[1],
                  words=('--nodes', 'gaze,people,visualizer')) as others:
         others.wait_for('model mediapipe')

@@ -64,8 +64,8 @@ def test_each_parameter_is_described_with_its_range(owner, spec):
     made.destroy_node()
     assert described.description == spec.description
     assert not described.read_only
-    assert ('not taken while the node is configured' in described.additional_constraints) is (
-        not spec.live)
+    assert spec.live is ('cannot be changed while the node is configured' not in
+                         described.additional_constraints)
     ranges = [*described.floating_point_range, *described.integer_range]
     assert [(r.from_value, r.to_value) for r in ranges] == (
         [] if spec.low is None else [(spec.low, spec.high)])
@@ -74,7 +74,7 @@ def test_each_parameter_is_described_with_its_range(owner, spec):
 
 
 def another(spec):
-    """Return a value that is good and not the default."""
+    """Return a valid value that is not the default."""
     if spec.choices:
         return next(choice for choice in spec.choices if choice != spec.default)
     if isinstance(spec.default, bool):
@@ -84,40 +84,41 @@ def another(spec):
 
 @pytest.mark.parametrize('owner,spec', ALL, ids=IDS)
 def test_valid_change_is_checked_and_applied_and_an_invalid_one_is_neither(owner, spec):
-    checked, told = [], []
-    made, _ = node(spec, changed=told.append, check=lambda v: checked.append(v))
+    checked, applied = [], []
+    made, _ = node(spec, changed=applied.append, check=lambda v: checked.append(v))
     value = another(spec)
     wrong = [made.set_parameters([Parameter(spec.name, value=v)])[0]
              for v in wrong_values(spec)]
     assert not any(answer.successful for answer in wrong)
     assert all(answer.reason for answer in wrong)
-    assert checked == told == []
-    for _ in range(2):  # what is there already is no change
+    assert checked == applied == []
+    for _ in range(2):  # the same value again is not a change
         assert made.set_parameters([Parameter(spec.name, value=value)])[0].successful
     made.destroy_node()
-    assert checked == told == [{spec.name: value}]
+    assert checked == applied == [{spec.name: value}]
 
 
 def test_value_that_the_check_rejects_is_not_applied():
-    told = []
-    made, _ = node(Spec('x', 1, 'x', 0, 9), changed=told.append, check=lambda _: 'not today')
+    applied = []
+    made, _ = node(Spec('x', 1, 'x', 0, 9), changed=applied.append, check=lambda _: 'not today')
     answer = made.set_parameters([Parameter('x', value=2)])[0]
     assert (answer.successful, answer.reason) == (False, 'not today')
     assert made.get_parameter('x').value == 1
     made.destroy_node()
-    assert told == []
+    assert applied == []
 
 
 def test_several_parameters_set_at_once_are_checked_and_applied_together():
-    checked, told = [], []
+    checked, applied = [], []
     made = Node('test_parameters')
-    declare_parameters(made, (Spec('x', 1, 'x', 0, 9), Spec('y', '', 'y')), told.append, checked.append)
+    specs = Spec('x', 1, 'x', 0, 9), Spec('y', '', 'y')
+    declare_parameters(made, specs, applied.append, checked.append)
     both = [Parameter('x', value=2), Parameter('y', value='two')]
     assert made.set_parameters_atomically(both).successful
     bad = [Parameter('y', value='ten'), Parameter('x', value=10)]
     assert not made.set_parameters_atomically(bad).successful
     made.destroy_node()
-    assert checked == told == [{'x': 2, 'y': 'two'}]
+    assert checked == applied == [{'x': 2, 'y': 'two'}]
 
 
 def test_integer_is_accepted_for_a_float():
@@ -148,6 +149,6 @@ def test_parameter_file_has_every_default():
     wanted = {
         f'/**/{name}': {'ros__parameters': {s.name: s.default for s in specs}}
         for name, specs in NODES.items()}
-    # The gaze node and the visualizer are both to see a file from its first frame.
+    # The gaze node and the visualizer both need a file from its first frame.
     wanted['/**/camera']['ros__parameters']['wait_for_subscribers'] = 2
     assert content == wanted

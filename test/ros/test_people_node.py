@@ -23,14 +23,14 @@ from visualization_msgs.msg import Marker, MarkerArray
 A, B = np.array([-0.4, 0.0, 2.0]), np.array([0.4, 0.1, 2.2])
 
 
-def person(track_id, place, direction, at_camera=False):
+def person(track_id, position, direction, at_camera=False):
     direction = np.array(direction, float)
     return Gaze(track_id, Face((10, 10, 50, 50), 0.9), 0.0, 0.5, 0.0, 0.5, 1.0,
-                direction / np.linalg.norm(direction), at_camera, place, 0.1,
+                direction / np.linalg.norm(direction), at_camera, position, 0.1,
                 np.array([0.5, -0.5, -0.5, 0.5]))
 
 
-#: Each picture counts here.
+#: Every image counts here.
 RELIABLE = ('queue_depth:=4', 'qos_overrides./gaze.subscription.reliability:=reliable',
             'qos_overrides./gaze.subscription.depth:=20')
 
@@ -38,17 +38,17 @@ FACING = (person('f1', A, B - A), person('f2', B, A - B))
 
 
 class Feed:
-    """Publishes gaze, 10 pictures a second by their stamps."""
+    """Publishes gaze, 10 images per second by their stamps."""
 
     def __init__(self, listener):
         self.node = listener.node
         self.count = 0
         self._gaze = self.node.create_publisher(GazeArray, topics.GAZE, topics.reliable_qos(10))
 
-    def hear(self, kind, topic, depth=100, lasting=False):
+    def hear(self, kind, topic, depth=100, transient_local=False):
         heard = []
         self.node.create_subscription(
-            kind, topic, heard.append, topics.reliable_qos(depth, lasting))
+            kind, topic, heard.append, topics.reliable_qos(depth, transient_local))
         return heard
 
     def wait(self):
@@ -57,12 +57,12 @@ class Feed:
         time.sleep(0.5)
 
     def stamp(self, after=0):
-        """Return the stamp of a picture so many after the last one sent."""
+        """Return the stamp of the image ``after`` images after the last one sent."""
         count = self.count + after
         return Time(sec=1_700_000_000 + count // 10, nanosec=count % 10 * 100_000_000 + 123)
 
-    def send(self, *gazes, pictures=1):
-        for _ in range(pictures):
+    def send(self, *gazes, times=1):
+        for _ in range(times):
             self.count += 1
             header = Header(frame_id='cam_optical', stamp=self.stamp())
             self._gaze.publish(gaze_array(FrameGaze(640, 480, 'x', list(gazes)), header))
@@ -82,16 +82,16 @@ def test_events_frames_and_markers_of_two_people_in_eye_contact(feed):
     with running('people_node', *RELIABLE):
         feed.wait()
         first = feed.send(*FACING)
-        feed.send(*FACING, pictures=6)
+        feed.send(*FACING, times=6)
         wait_until(lambda: len(events) == 2, 10, 'two events')
         assert {(e.track_id, e.target, e.target_id, e.mutual) for e in events} == {
             ('f1', Attention.PERSON, 'f2', True), ('f2', Attention.PERSON, 'f1', True)}
         for event in events:
             assert event.since == first
             assert event.header.frame_id == 'cam_optical'
-            # The dwell of 0.3 s, at 10 pictures a second.
+            # The dwell of 0.3 s, at 10 images per second.
             assert event.header.stamp.nanosec - first.nanosec == 300_000_000
-        last = feed.send(person('f1', A, (0, 0, -1), True), pictures=15)
+        last = feed.send(person('f1', A, (0, 0, -1), True), times=15)
         wait_until(lambda: len(events) == 5, 10, 'three more')
         assert [(e.track_id, e.target, e.mutual) for e in events[2:]] == [
             ('f1', Attention.CAMERA, False), ('f2', Attention.PERSON, False),
@@ -104,14 +104,14 @@ def test_events_frames_and_markers_of_two_people_in_eye_contact(feed):
     assert frames[0].transforms[0].header.stamp == first
     assert frames[-1].transforms[0].header.stamp == last
     assert [len(m.transforms) for m in frames[-10:]] == [2] * 10
-    wait_until(lambda: events[-1].target == Attention.GONE, 10, 'that nobody is left')
+    wait_until(lambda: events[-1].target == Attention.GONE, 10, 'that all people are gone')
     assert [(e.track_id, e.header.stamp) for e in events[5:]] == [('f1', last)]
 
     def kinds():
         return [{(m.ns, m.action) for m in array.markers} for array in markers]
 
     wait_until(lambda: kinds()[-1] == {(ns, Marker.DELETE) for ns in ('face', 'gaze', 'id')}, 10,
-               'that no marker is left')
+               'that all markers are deleted')
     kinds = kinds()
     assert ('mutual', Marker.ADD) in set.union(*kinds)
     assert kinds[-2] == {(ns, Marker.ADD) for ns in ('face', 'gaze', 'id')}
@@ -124,10 +124,10 @@ def test_late_subscriber_gets_the_last_events(feed):
         info, = feed.node.get_publishers_info_by_topic(topics.ATTENTION)
         assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
         assert info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
-        feed.send(*FACING, pictures=6)
+        feed.send(*FACING, times=6)
         time.sleep(0.3)
-        late = feed.hear(Attention, topics.ATTENTION, EVENTS_KEPT, lasting=True)
-        wait_until(lambda: len(late) == 2, 10, 'the events there were')
+        late = feed.hear(Attention, topics.ATTENTION, EVENTS_KEPT, transient_local=True)
+        wait_until(lambda: len(late) == 2, 10, 'the last events')
         assert all(event.mutual for event in late)
 
 
@@ -142,20 +142,20 @@ def test_parameters_apply_at_once(feed):
 
     with running('people_node', 'looking_at_person_dwell:=5.0', *RELIABLE):
         feed.wait()
-        feed.send(*FACING, pictures=10)
+        feed.send(*FACING, times=10)
         wait_until(lambda: frames, 10, 'frames')
         assert change(publish_tf=False, looking_at_person_dwell=0.2) == [True, True]
         time.sleep(0.2)
         assert not events
         frames.clear()
-        feed.send(*FACING, pictures=2)
+        feed.send(*FACING, times=2)
         wait_until(lambda: len(events) == 2, 10, 'events after the shorter dwell')
         assert not frames
-        # 10 degrees past: beyond an angle of 0.1 rad and the hysteresis.
+        # Off by 10 degrees: beyond an angle of 0.1 rad and the hysteresis.
         assert change(looking_at_person_angle=0.05, looking_at_person_hysteresis=0.0) == [
             True, True]
         aside = person('f1', A, (B - A) + np.array([0, 0.2, 0]))
-        feed.send(aside, FACING[1], pictures=4)
+        feed.send(aside, FACING[1], times=4)
         wait_until(lambda: len(events) == 4, 10, 'events after the smaller angle')
         assert {e.track_id: e.target for e in events[2:]} == {
             'f1': Attention.ELSEWHERE, 'f2': Attention.PERSON}
@@ -163,15 +163,15 @@ def test_parameters_apply_at_once(feed):
         assert change(queue_depth='2', image_transport='compressed') == [True, True]
 
 
-@pytest.mark.parametrize('pictures', ['published', 'not published', 'kept from arriving'])
-def test_humans_get_the_image_of_their_own_gaze(feed, pictures):
+@pytest.mark.parametrize('published', ['published', 'not published', 'not received'])
+def test_humans_get_the_image_of_x:
     hri = pytest.importorskip('hri_msgs.msg', reason='hri_msgs is in no package registry')
     tracked = feed.hear(hri.IdsList, '/humans/faces/tracked')
     gazing = feed.hear(hri.Gaze, '/humans/interactions/gazing')
     crops = feed.hear(Image, '/humans/faces/f1/cropped')
-    more = () if pictures == 'published' else (
+    more = () if published == 'published' else (
         'qos_overrides./camera/image_raw.subscription.reliability:=reliable',)
-    if pictures != 'not published':
+    if published != 'not published':
         images = feed.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     looking = person('f1', A, (0, 0, -1), True)
     with running('people_node', 'humans:=true', 'image_transport:=compressed', *RELIABLE, *more):
@@ -183,7 +183,7 @@ def test_humans_get_the_image_of_their_own_gaze(feed, pictures):
         time.sleep(0.5)
         stamp = feed.send(looking)
         for grey in range(10, 90, 10):
-            if pictures != 'not published':
+            if published != 'not published':
                 header = Header(stamp=feed.stamp(1), frame_id='cam_optical')
                 images.publish(bgr_to_image(np.full((480, 640, 3), grey, np.uint8), header))
                 time.sleep(0.1)
@@ -193,11 +193,11 @@ def test_humans_get_the_image_of_their_own_gaze(feed, pictures):
         wait_until(lambda: gazing and gazing[-1].header.stamp == stamp, 10, 'the last')
         assert list(tracked[-1].ids) == ['f1']
     assert (gazing[-1].sender, gazing[-1].receiver) == ('f1', '')
-    assert list(tracked[-1].ids) == [], 'it ended without a word'
-    if pictures == 'published':
+    assert list(tracked[-1].ids) == [], 'no empty list at shutdown'
+    if published == 'published':
         assert len(crops) >= 2
         for crop in crops:
-            # The n-th picture has the grey 10 n, and the stamp of the n-th but one gaze.
+            # The n-th image has grey value 10 n, and the stamp of the gaze n + 1.
             count = 10 * (crop.header.stamp.sec - 1_700_000_000) + round(
                 crop.header.stamp.nanosec / 1e8)
             assert bytes(crop.data[:3]) == bytes([10 * (count - 1)] * 3)
@@ -209,9 +209,9 @@ def test_deactivated_node_publishes_nothing_and_restarts_without_people(feed):
     events, frames = feed.hear(Attention, topics.ATTENTION), feed.hear(TFMessage, '/tf')
     markers = feed.hear(MarkerArray, topics.MARKERS)
 
-    def gone(*who):
-        wait_until(lambda: [(e.track_id, e.target) for e in events[-len(who):]] == [
-            (one, Attention.GONE) for one in who], 10, f'that {who} are gone')
+    def gone(*ids):
+        wait_until(lambda: [(e.track_id, e.target) for e in events[-len(ids):]] == [
+            (track_id, Attention.GONE) for track_id in ids], 10, f'that {ids} are gone')
 
     def change(transition):
         request = ChangeState.Request(transition=Transition(id=transition))
@@ -219,7 +219,7 @@ def test_deactivated_node_publishes_nothing_and_restarts_without_people(feed):
 
     with running('people_node', *RELIABLE):
         feed.wait()
-        feed.send(*FACING, pictures=5)
+        feed.send(*FACING, times=5)
         wait_until(lambda: len(events) == 2, 10, 'two events')
         wait_until(lambda: markers, 10, 'markers')
         last = feed.stamp()
@@ -227,17 +227,17 @@ def test_deactivated_node_publishes_nothing_and_restarts_without_people(feed):
         gone('f1', 'f2')
         assert all(e.since == e.header.stamp == last for e in events[2:])
         wait_until(lambda: {m.action for m in markers[-1].markers} == {Marker.DELETE}, 10,
-                   'that no marker is left')
-        late = feed.hear(Attention, topics.ATTENTION, EVENTS_KEPT, lasting=True)
-        wait_until(lambda: len(late) == 4, 10, 'the events there were')
+                   'that all markers are deleted')
+        late = feed.hear(Attention, topics.ATTENTION, EVENTS_KEPT, transient_local=True)
+        wait_until(lambda: len(late) == 4, 10, 'the last events')
         assert [e.target for e in late[2:]] == [Attention.GONE] * 2
         count = len(frames)
-        feed.send(person('f1', A, (0, 0, -1), True), pictures=5)
+        feed.send(person('f1', A, (0, 0, -1), True), times=5)
         time.sleep(0.5)
         assert len(events) == 4 and len(frames) == count
         change(Transition.TRANSITION_ACTIVATE)
-        feed.send(*FACING, pictures=5)
-        wait_until(lambda: len(events) == 6, 10, 'the same events anew')
+        feed.send(*FACING, times=5)
+        wait_until(lambda: len(events) == 6, 10, 'the same events again')
         assert [e.track_id for e in events[4:]] == ['f1', 'f2']
         assert all(e.mutual for e in events[:2] + events[4:])
         for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
@@ -246,7 +246,7 @@ def test_deactivated_node_publishes_nothing_and_restarts_without_people(feed):
         for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
             change(transition)
         feed.wait()
-        feed.send(*FACING, pictures=5)
+        feed.send(*FACING, times=5)
         wait_until(lambda: len(events) == 10, 10, 'and once more')
     gone('f1', 'f2')
     assert len(events) == 12

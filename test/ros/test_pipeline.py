@@ -1,4 +1,4 @@
-"""Real processes over real topics: what a robot gets."""
+"""The pipeline as real processes with real topics."""
 from contextlib import ExitStack
 import math
 import time
@@ -39,13 +39,13 @@ def test_gaze_has_the_stamps_and_frame_id_of_the_images(listener, how):
         wait_until(lambda: all(len(heard) >= 40 for heard in topics_heard), 40, '40 of each')
     assert all('=== Pipeline Statistics ===' in process.text for process in processes)
     assert {frame for _, frame in images} == {'left_optical'}
-    # From where all four topics were discovered on, a best-effort one may lose a few.
-    taken, told = {s for s, _ in images}, {stamp(g) for g in gazes}
+    # After discovery of all four topics, a best-effort one may lose a few messages.
+    captured, estimated = {s for s, _ in images}, {stamp(g) for g in gazes}
     drawn = {s for s, _ in shown}
-    begin = max(min(heard) for heard in (taken, set(infos), told, drawn))
-    for heard in (told, drawn, set(infos)):
+    begin = max(min(heard) for heard in (captured, set(infos), estimated, drawn))
+    for heard in (estimated, drawn, set(infos)):
         heard = {s for s in heard if s >= begin}
-        assert len(heard & taken) >= 0.9 * len(heard) > 0
+        assert len(heard & captured) >= 0.9 * len(heard) > 0
     assert all(g.header.frame_id == 'left_optical' for g in gazes)
     seen = gazes[-1].gazes[0]
     assert seen.track_id == 'f1'
@@ -53,14 +53,14 @@ def test_gaze_has_the_stamps_and_frame_id_of_the_images(listener, how):
     assert -0.6 < seen.pitch < 0.6 and -0.6 < seen.yaw < 0.6
     d = seen.direction
     assert math.sqrt(d.x ** 2 + d.y ** 2 + d.z ** 2) == pytest.approx(1)
-    assert d.z < 0, 'she looks toward the camera'
+    assert d.z < 0, 'the gaze points toward the camera'
     boxes = {stamp(g): g.gazes[0].roi for g in gazes if g.gazes}
-    drawn_with_box = [(picture, boxes[s]) for s, picture in shown if s in boxes]
+    drawn_with_box = [(image, boxes[s]) for s, image in shown if s in boxes]
     assert drawn_with_box
-    for picture, roi in drawn_with_box:
-        assert picture.shape == (480, 640, 3)
+    for image, roi in drawn_with_box:
+        assert image.shape == (480, 640, 3)
         assert roi.x_offset + roi.width <= 640 and roi.y_offset + roi.height <= 480
-        edge = picture[roi.y_offset + roi.height // 3, roi.x_offset]
+        edge = image[roi.y_offset + roi.height // 3, roi.x_offset]
         assert edge.tolist() in ([80, 220, 80], [60, 170, 255], [170, 170, 170])
 
 
@@ -73,7 +73,7 @@ def test_gaze_node_receives_images_of_another_process(listener):
             wait_until(lambda: len(heard) >= 200, 60, '200 images')
     published = frames(camera, 'Camera')[0]
     received = sum(frames(gaze, 'Inference'))
-    # A reader can find its writer up to 2.6 s after the writer found it: 80 images.
+    # A subscription can discover its publisher 2.6 s after the reverse: 80 images.
     assert received >= 0.95 * (published - 80), (received, published)
     sent_meanwhile = round(30 * (heard[-1] - heard[0])) + 1
     assert len(heard) >= 0.95 * sent_meanwhile, (len(heard), sent_meanwhile)
@@ -97,7 +97,7 @@ def test_file_plays_at_the_requested_rate_and_leaves_a_playable_video(tmp_path, 
     count = 0
     while video.read()[0]:
         count += 1
-    assert count >= 40  # 2 s at 30 frames a second, less what was dropped
+    assert count >= 40  # 2 s at 30 Hz, less dropped images
     rate = next(float(n.split()[2]) for n in process.lines if n.startswith('Camera FPS:'))
     assert rate == pytest.approx(20, rel=0.2)  # its own is 10
 
@@ -110,7 +110,7 @@ def clip(tmp_path):
 def test_slow_stage_processes_the_newest_image_and_skips_an_invalid_one(listener):
     gazes = listener.hear(GazeArray, 'gaze', stamp)
     images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
-    picture = np.zeros((480, 640, 3), np.uint8)
+    image = np.zeros((480, 640, 3), np.uint8)
     with running('gaze_node') as process:
         process.wait_for('model mediapipe')
         wait_until(lambda: images.get_subscription_count() == 1 and
@@ -121,8 +121,8 @@ def test_slow_stage_processes_the_newest_image_and_skips_an_invalid_one(listener
             message.header.stamp.sec = 1000 + number
             images.publish(message)
 
-        for number in range(20):  # far faster than it works
-            send(number, bgr_to_image(picture, Header()))
+        for number in range(20):  # far faster than gaze is estimated
+            send(number, bgr_to_image(image, Header()))
             time.sleep(0.002)
         wait_until(lambda: (1019, 0) in gazes, 20, 'the newest of 20 images')
         assert len(gazes) < 20
@@ -132,11 +132,11 @@ def test_slow_stage_processes_the_newest_image_and_skips_an_invalid_one(listener
                 Image(encoding='bgr8', width=1000, height=1000, step=3000, data=bytes(10))], 30):
             send(number, bad)
             time.sleep(0.2)
-        send(40, bgr_to_image(picture[:1, :1], Header()))
+        send(40, bgr_to_image(image[:1, :1], Header()))
         wait_until(lambda: (1040, 0) in gazes, 20, 'gaze after bad images')
         assert not {s for s, _ in gazes} & {1030, 1031, 1032}
         assert "encoding '32FC1' is not one of" in process.text
-        send(41, bgr_to_image(picture, Header()))
+        send(41, bgr_to_image(image, Header()))
         wait_until(lambda: (1041, 0) in gazes, 20, 'gaze after another size')
 
 
@@ -159,7 +159,7 @@ def test_parameters_are_rejected_with_a_reason_and_change_live(listener):
         assert 'resnet18.pt' in answer.reason
         answer = change('overlap', ParameterType.PARAMETER_STRING, {'string_value': 'always'})
         assert not answer.successful
-        assert 'not taken while the node is configured' in answer.reason
+        assert 'cannot be changed while the node is configured' in answer.reason
         assert change('min_score', double, {'double_value': 1.0}).successful
         wait_until(lambda: not gazes[-1].gazes, 20, 'no face above a score of 1')
         assert change('min_score', double, {'double_value': 0.5}).successful
@@ -182,7 +182,7 @@ def test_best_effort_unless_parameters_override_it(listener):
         assert reliability(names[0]) == [ReliabilityPolicy.RELIABLE]
         for topic in names[1:]:
             assert reliability(topic) == [ReliabilityPolicy.BEST_EFFORT]
-        # DDS does not tell the depth of others; the override's parameter does.
+        # DDS does not publish the depth of others; the QoS override parameters have it.
         depths = {
             'camera': ['/camera/image_raw.publisher', '/camera/camera_info.publisher'],
             'gaze': ['/camera/image_raw.subscription', '/gaze.publisher'],
@@ -221,5 +221,5 @@ projection_matrix: {rows: 3, cols: 4, data: [500, 0, 1000, 0, 0, 500, 240, 0, 0,
         wait_until(lambda: infos and len(gazes) > 5 and gazes[-1].gazes, 40, 'gaze')
     assert infos[-1].k[2] == 1000
     assert infos[-1].d.tolist() == [0] * 5
-    # With its axis at x = 1000 everybody is far to the left: who looks into the lens looks right.
+    # With the optical axis at x = 1000 all people are far left: a gaze into the lens points right.
     assert gazes[-1].gazes[0].direction.x > 0.3

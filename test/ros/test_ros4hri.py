@@ -1,4 +1,4 @@
-"""/humans as another node hears it, with the real hri_msgs."""
+"""/humans as another node receives it, with the real hri_msgs."""
 from contextlib import contextmanager
 
 from gaze_ros.core.attention.attention import Attention, Target
@@ -25,17 +25,17 @@ RELIABLE = QoSProfile(depth=100)  # as libhri subscribes
 
 
 def header(stamp: float) -> Header:
-    made = Header(frame_id='front_optical')
-    made.stamp.sec, made.stamp.nanosec = int(stamp), round(stamp % 1 * 1e9)
-    return made
+    result = Header(frame_id='front_optical')
+    result.stamp.sec, result.stamp.nanosec = int(stamp), round(stamp % 1 * 1e9)
+    return result
 
 
 def frame(**faces: Face) -> FrameGaze:
     return FrameGaze(640, 480, 'adas', [Gaze(i, face) for i, face in faces.items()])
 
 
-class Heard:
-    """What another node hears of /humans, with the QoS of libhri."""
+class HumansSubscriber:
+    """Subscribes to /humans with the QoS of libhri."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -57,11 +57,11 @@ class Heard:
 def humans(*arguments: str):
     from gaze_ros.ros.publishers.ros4hri import Ros4HriPublisher
     node = Node('people', cli_args=['--ros-args', *arguments])
-    made = Ros4HriPublisher(node)
+    publisher = Ros4HriPublisher(node)
     try:
-        yield made, node
+        yield publisher, node
     finally:
-        made.close()
+        publisher.close()
         node.destroy_node()
 
 
@@ -79,16 +79,16 @@ def matched(node: Node, count: int) -> None:
 
 
 def test_faces_are_published_with_all_known_data(listener):
-    heard = Heard(listener.node)
+    heard = HumansSubscriber(listener.node)
     f1, f2 = heard.face('f1'), heard.face('front_f2')
-    with humans() as (made, node):
+    with humans() as (publisher, node):
         seen, head = frame(f1=FACE, front_f2=OTHER), header(12.5)
-        made.publish(seen, head, None, [])  # makes the topics
+        publisher.publish(seen, head, None, [])  # creates the topics
         matched(node, 10)
         for heap in (heard.tracked, *f1.values(), *f2.values()):
             heap.clear()
-        made.publish(seen, head, BGR, [])
-        wait_until(lambda: f1['aligned'] and f2['cropped'], 10, 'pictures of both')
+        publisher.publish(seen, head, BGR, [])
+        wait_until(lambda: f1['aligned'] and f2['cropped'], 10, 'images of both')
         wait_until(lambda: heard.tracked and f1['landmarks'] and f2['roi'], 10, 'the rest')
     listed = heard.tracked[0]
     assert (listed.header, listed.ids) == (head, ['f1', 'front_f2'])
@@ -106,28 +106,29 @@ def test_faces_are_published_with_all_known_data(listener):
         assert (point.x, point.y, point.c) == pytest.approx((x / 640, y / 480, 0.9))
     assert len(marks.landmarks) == 70
     assert not any(p.x or p.y or p.c for i, p in enumerate(marks.landmarks) if i not in known)
-    for heap, picture in (
+    for heap, image in (
             (f1['cropped'], face_crop(BGR, (100, 100, 80, 110), 128)),
-            (f1['aligned'], aligned_face_crop(BGR, (100, 100, 80, 110), POINTS[0], POINTS[1], 128)),
+            (f1['aligned'], aligned_face_crop(
+                BGR, (100, 100, 80, 110), POINTS[0], POINTS[1], 128)),
             (f2['cropped'], face_crop(BGR, (400, 200, 60, 60), 128))):
         assert len(heap) == 1
         assert (heap[0].header, heap[0].encoding) == (head, 'bgr8')
-        np.testing.assert_array_equal(image_to_bgr(heap[0]), picture)
-    # Without landmarks there is nothing to align by.
+        np.testing.assert_array_equal(image_to_bgr(heap[0]), image)
+    # Without landmarks a face cannot be aligned.
     assert not f2['landmarks'] and not f2['aligned']
 
 
 def test_face_at_the_border_is_clipped_to_the_image(listener):
-    heard = Heard(listener.node)
+    heard = HumansSubscriber(listener.node)
     f1, f2 = heard.face('f1'), heard.face('f2')
     half = Face((600, 440, 80, 80), 0.9, np.array(
         [[620, 450], [650, 450], [630, 470], [620, 490], [650, 490]], float))
     beyond = Face((700, 440, 80, 80), 0.9)
     seen = frame(f1=half, f2=beyond)
-    with humans() as (made, node):
-        made.publish(seen, header(1), None, [])
+    with humans() as (publisher, node):
+        publisher.publish(seen, header(1), None, [])
         matched(node, 10)
-        made.publish(seen, header(2), BGR, [])
+        publisher.publish(seen, header(2), BGR, [])
         wait_until(lambda: f1['aligned'] and f1['landmarks'] and f1['roi'] and f2['roi'], 10,
                    'a face')
         roi, marks = f1['roi'][-1], f1['landmarks'][-1].landmarks
@@ -136,27 +137,27 @@ def test_face_at_the_border_is_clipped_to_the_image(listener):
         assert [p.c for p in marks if p.c] == pytest.approx([0.9, 0.9])  # an eye and the nose
         np.testing.assert_array_equal(
             image_to_bgr(f1['cropped'][-1]), face_crop(BGR, (600, 440, 40, 40), 128))
-        made.publish(seen, header(3), BGR, [])
-        # A picture later, what must not come would have.
-        wait_until(lambda: len(f1['aligned']) == 2, 10, 'the next picture')
+        publisher.publish(seen, header(3), BGR, [])
+        # With the next image, unwanted messages would have arrived.
+        wait_until(lambda: len(f1['aligned']) == 2, 10, 'the next image')
     roi = f2['roi'][-1]
     assert (roi.xmin, roi.xmax) == (1, 1)
     assert not f2['cropped'] and not f2['aligned']
 
 
 def test_face_keeps_its_topics_through_gaps_until_it_is_gone(listener):
-    heard = Heard(listener.node)
-    with humans() as (made, node):
+    heard = HumansSubscriber(listener.node)
+    with humans() as (publisher, node):
         matched(node, 2)
-        made.publish(frame(f1=FACE, f2=OTHER), header(10), None, [])
+        publisher.publish(frame(f1=FACE, f2=OTHER), header(10), None, [])
         roi = next(p for p in node.publishers if p.topic_name.endswith('f1/roi'))
-        made.publish(frame(f2=OTHER), header(10.5), None, [])
-        made.publish(frame(f1=FACE), header(11), None, [])
+        publisher.publish(frame(f2=OTHER), header(10.5), None, [])
+        publisher.publish(frame(f1=FACE), header(11), None, [])
         assert roi in node.publishers
-        made.publish(frame(f1=FACE), header(11.6), None, [])
+        publisher.publish(frame(f1=FACE), header(11.6), None, [])
         assert publishers(node, '/roi') == {'/humans/faces/f1/roi'}
         assert len(publishers(node)) == 6
-        made.publish(frame(), header(1), None, [])  # a bag that begins anew
+        publisher.publish(frame(), header(1), None, [])  # a bag that starts again
         assert not publishers(node, '/roi')
         wait_until(lambda: len(heard.tracked) == 5, 10, 'five lists')
     assert [m.ids for m in heard.tracked[:5]] == [
@@ -164,12 +165,12 @@ def test_face_keeps_its_topics_through_gaps_until_it_is_gone(listener):
 
 
 def test_reused_id_is_another_face(listener):
-    heard = Heard(listener.node)
-    with humans() as (made, node):
+    heard = HumansSubscriber(listener.node)
+    with humans() as (publisher, node):
         matched(node, 2)
-        made.publish(frame(f1=FACE), header(10), None, [], 1)
+        publisher.publish(frame(f1=FACE), header(10), None, [], 1)
         roi = next(p for p in node.publishers if p.topic_name.endswith('f1/roi'))
-        made.publish(frame(f1=FACE, f2=OTHER), header(11.5), None, [], 2)
+        publisher.publish(frame(f1=FACE, f2=OTHER), header(11.5), None, [], 2)
         assert roi not in node.publishers
         assert publishers(node, '/roi') == {'/humans/faces/f1/roi', '/humans/faces/f2/roi'}
         wait_until(lambda: len(heard.tracked) >= 3, 10, 'three lists')
@@ -178,10 +179,10 @@ def test_reused_id_is_another_face(listener):
 
 @pytest.mark.parametrize('step', [0.0, 0.4])
 def test_topics_of_gone_faces_leave_nothing_behind(step):
-    with humans() as (made, node):
+    with humans() as (publisher, node):
         before = len(node.default_callback_group.entities)
         for i in range(200):
-            made.publish(frame(**{f'f{i}': FACE}), header(5 + step * i), None, [])
+            publisher.publish(frame(**{f'f{i}': FACE}), header(5 + step * i), None, [])
             assert len(publishers(node, '/roi')) <= 3
         assert len(node.default_callback_group.entities) == before
         assert not any('humans/faces/f' in name for name in node._parameters)
@@ -189,52 +190,52 @@ def test_topics_of_gone_faces_leave_nothing_behind(step):
 
 
 def test_gazing_is_published_per_image_with_an_empty_receiver_for_the_robot(listener):
-    heard = Heard(listener.node)
+    heard = HumansSubscriber(listener.node)
     attentions = [
         Attention('f1', Target.CAMERA, 0), Attention('f2', Target.PERSON, 0, 'f1'),
         Attention('f3', Target.ELSEWHERE, 0), Attention('f4', Target.UNKNOWN, 0)]
-    with humans() as (made, node):
+    with humans() as (publisher, node):
         matched(node, 2)
         for stamp in (1, 2):
-            made.publish(frame(), header(stamp), None, attentions)
-        made.publish(frame(), header(3), None, [
+            publisher.publish(frame(), header(stamp), None, attentions)
+        publisher.publish(frame(), header(3), None, [
             Attention('f1', Target.PERSON, 0, 'f2', True),
             Attention('f2', Target.PERSON, 0, 'f1', True)])
         wait_until(lambda: len(heard.gazing) == 6, 10, 'six messages')
-    told = [(m.header.stamp.sec, m.sender, m.receiver) for m in heard.gazing]
-    assert told == [(1, 'f1', ''), (1, 'f2', 'f1'), (2, 'f1', ''), (2, 'f2', 'f1'),
-                    (3, 'f1', 'f2'), (3, 'f2', 'f1')]
+    gazing = [(m.header.stamp.sec, m.sender, m.receiver) for m in heard.gazing]
+    assert gazing == [(1, 'f1', ''), (1, 'f2', 'f1'), (2, 'f1', ''), (2, 'f2', 'f1'),
+                      (3, 'f1', 'f2'), (3, 'f2', 'f1')]
 
 
 def test_remapping_the_list_includes_the_topics_of_the_faces(listener):
-    heard = Heard(listener.node)
+    heard = HumansSubscriber(listener.node)
     roi = heard.face('f1', '/front/humans/faces')['roi']
-    with humans('-r', '/humans/faces/tracked:=/front/humans/faces/tracked') as (made, node):
-        made.publish(frame(f1=FACE), header(1), None, [])
+    with humans('-r', '/humans/faces/tracked:=/front/humans/faces/tracked') as (publisher, node):
+        publisher.publish(frame(f1=FACE), header(1), None, [])
         matched(node, 5)
-        made.publish(frame(f1=FACE), header(2), None, [])
+        publisher.publish(frame(f1=FACE), header(2), None, [])
         wait_until(lambda: roi, 10, 'a region')
     assert not heard.tracked
 
 
 def test_two_cameras_that_share_the_list_are_reported(listener, capfd):
-    Heard(listener.node)
-    with humans() as (made, _), humans() as (second, node):
+    HumansSubscriber(listener.node)
+    with humans() as (publisher, _), humans() as (second, node):
         wait_until(lambda: node.count_publishers('/humans/faces/tracked') == 2, 10, 'discovery')
         second.publish(frame(f1=FACE), header(1), None, [])
         second.publish(frame(f1=FACE, f2=FACE), header(2), None, [])
-    told = capfd.readouterr().err
-    assert told.count('another node publishes /humans/faces/tracked') == 1
-    assert '/humans/faces/tracked:=/front/humans/faces/tracked' in told
+    stderr = capfd.readouterr().err
+    assert stderr.count('another node publishes /humans/faces/tracked') == 1
+    assert '/humans/faces/tracked:=/front/humans/faces/tracked' in stderr
 
 
 @pytest.mark.parametrize('track_id', ['1f', 'f 1', ''])
 def test_id_that_cannot_be_a_topic_name_skips_its_image_and_leaves_nothing(track_id):
-    with humans() as (made, node):
+    with humans() as (publisher, node):
         for stamp in range(20):
             with pytest.raises(InvalidTopicNameException):
-                made.publish(
+                publisher.publish(
                     frame(**{f'f{stamp}': FACE, track_id: FACE}), header(stamp), BGR, [])
         assert len(publishers(node, '/roi')) <= 2
-        made.publish(frame(f1=FACE), header(30), BGR, [])
+        publisher.publish(frame(f1=FACE), header(30), BGR, [])
         assert len(publishers(node, '/roi')) == 1

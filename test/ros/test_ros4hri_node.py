@@ -24,7 +24,7 @@ ABSENT = 'humans:=true needs the package hri_msgs, which cannot be imported'
 
 @pytest.fixture
 def without_hri_msgs(tmp_path):
-    """An environment in which hri_msgs is absent, as it is wherever pip did the installing."""
+    """Return an environment without hri_msgs, as every installation by pip is."""
     if WITHOUT:
         return {}
     (tmp_path / 'hri_msgs.py').write_text("raise ImportError('hidden by a test')\n")
@@ -41,8 +41,8 @@ def set_state(listener, step: str) -> bool:
 def test_missing_hri_msgs_ends_the_node_with_a_remedy(without_hri_msgs):
     process = Process('people_node', 'humans:=true', env=without_hri_msgs)
     assert process.end() == 1
-    told = [line for line in process.lines if ABSENT in line]
-    assert len(told) == 1 and 'hri-msgs' in told[0] and 'or leave humans false' in told[0]
+    errors = [line for line in process.lines if ABSENT in line]
+    assert len(errors) == 1 and 'hri-msgs' in errors[0] and 'or set humans to false' in errors[0]
     assert 'Traceback' not in process.text
 
 
@@ -74,7 +74,7 @@ def test_faces_are_published_and_withdrawn_at_shutdown(listener):
             kind, f'/humans/{name}', messages.append, topics.reliable_qos(100))
     seconds = count(1)
 
-    def told() -> bool:
+    def published() -> bool:
         header = Header(frame_id='front_optical')
         header.stamp.sec = next(seconds)
         images.publish(bgr_to_image(bgr, header))
@@ -82,18 +82,18 @@ def test_faces_are_published_and_withdrawn_at_shutdown(listener):
         return all(heard.values())
 
     with running('people_node', 'humans:=true'):
-        wait_until(told, 20, 'all topics of a face')
+        wait_until(published, 20, 'all topics of a face')
         assert heard['faces/tracked'][-1].ids == ['f1']
-        gazing, picture = heard['interactions/gazing'][-1], heard['faces/f1/cropped'][-1]
+        gazing, image = heard['interactions/gazing'][-1], heard['faces/f1/cropped'][-1]
         assert (gazing.sender, gazing.receiver) == ('f1', '')
         np.testing.assert_array_equal(
-            image_to_bgr(picture), face_crop(bgr, (100, 100, 80, 110), 128))
-        # Started again, the gaze node gives f1 to whom it sees first, after a pause.
+            image_to_bgr(image), face_crop(bgr, (100, 100, 80, 110), 128))
+        # A restarted gaze node gives f1 to the first face, after a pause.
         lists = heard['faces/tracked']
         before = len(lists)
         for _ in range(9):
             next(seconds)
-        wait_until(lambda: told() and len(lists) > before + 2, 20, 'more lists')
+        wait_until(lambda: published() and len(lists) > before + 2, 20, 'more lists')
         assert lists[-1].ids == ['f1'] and [] in [m.ids for m in lists[before:]]
     wait_until(lambda: heard['faces/tracked'][-1].ids == [], 10, 'an empty list at the end')
 

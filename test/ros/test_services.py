@@ -1,4 +1,4 @@
-"""Services that do one thing."""
+"""Services that trigger one action."""
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.ros.base.services import create_trigger_service
 import pytest
@@ -14,7 +14,7 @@ def server():
 
 
 @pytest.mark.parametrize('raised,message', [
-    (None, 'done'), (GazeRosError('it is\nnot there'), 'it is not there'),
+    (None, 'done'), (GazeRosError('it is\nmissing'), 'it is missing'),
     (RuntimeError('no home'), 'RuntimeError: no home')])
 def test_errors_become_the_response_and_the_next_call_is_served(
         listener, server, raised, message):

@@ -1,4 +1,4 @@
-"""Signals, keys and failures: how a process ends. Code 0 says it ended within 2 s by itself."""
+"""Shutdown by signals, keys and failures. Exit code 0 means an orderly end within 2 s."""
 from contextlib import suppress
 import os
 import platform
@@ -11,7 +11,7 @@ import time
 
 from cameras import network_camera
 import cv2
-from gaze_ros.ros.process.shutdown import GRACE
+from gaze_ros.ros.process.shutdown import GRACE_PERIOD
 import psutil
 import pytest
 from sensor_msgs.msg import Image
@@ -43,14 +43,14 @@ def test_hanging_camera_read_does_not_block_shutdown(listener):
         process = Process('pipeline', f'source:=http://127.0.0.1:{camera.port}/')
         wait_until(lambda: images, 40, 'an image')
         camera.does = 'stall'
-        time.sleep(1.0)  # into the read that hangs
+        time.sleep(1.0)  # until the read hangs
         process.send(signal.SIGINT)
         assert process.end() == 0, process.text
     assert 'not ended' not in process.text
 
 
 @pytest.mark.parametrize('words,reason', [
-    (['sample'], "'sample' is not understood"), (['--help'], '--ros-args -p NAME:=VALUE'),
+    (['sample'], "unknown argument 'sample'"), (['--help'], '--ros-args -p NAME:=VALUE'),
     (['--ros-args', '--params-file', '/nowhere.yaml'], '/nowhere.yaml'),
     (['--ros-args', '-p', 'source'], 'source')])
 def test_unknown_arguments_are_reported(words, reason):
@@ -85,15 +85,15 @@ def test_each_node_exits_on_two_signals(node, number):
     (('gaze_node', 'weight:=/nowhere.pt'), 'name the model the file belongs to'),
     (('gaze_node', 'detector:=yunet'), 'detector_weight'),
     (('gaze_node', 'track_prefix:="1"'), 'track_prefix'),
-    (('visualizer_node', 'output:=picture.gif'), "output 'picture.gif'"),
+    (('visualizer_node', 'output:=image.gif'), "output 'image.gif'"),
     (('visualizer_node', 'output:=/proc/nowhere/out.mp4'), "output '/proc/nowhere/out.mp4'"),
     (('pipeline', 'source:=/nowhere.mp4'), "source '/nowhere.mp4' is not a file, folder"),
 ])
 def test_invalid_settings_end_with_one_clear_line(words, reason):
     process = Process(*words)
     assert process.end(40) == 1, process.text
-    told = [line for line in process.lines if '[FATAL]' in line]
-    assert len(told) == 1 and reason in told[0], process.text
+    fatal = [line for line in process.lines if '[FATAL]' in line]
+    assert len(fatal) == 1 and reason in fatal[0], process.text
     assert 'Traceback' not in process.text
 
 
@@ -113,15 +113,15 @@ def test_unreachable_display_is_reported_and_the_rest_runs():
 @pytest.mark.skipif(not (shutil.which('Xvfb') and shutil.which('xdotool')),
                     reason='needs Xvfb and xdotool: not installed')
 def test_q_in_the_window_ends_everything():
-    with open(os.devnull, 'w') as nowhere:
-        screen = subprocess.Popen(['Xvfb', ':96'], stdout=nowhere, stderr=nowhere)
+    with open(os.devnull, 'w') as null:
+        screen = subprocess.Popen(['Xvfb', ':96'], stdout=null, stderr=null)
     try:
         time.sleep(1)
         env = {'DISPLAY': ':96'}
         process = Process('pipeline', 'source:=sample', 'view:=true', env=env)
         process.wait_for('Overall FPS')
         tool = ['xdotool', 'search', '--sync', '--name', 'gaze_ros', 'windowfocus', 'key', 'q']
-        # A window that is being made is another one a moment later: xdotool fails then.
+        # A window that is being created changes its id shortly after: xdotool fails then.
         for _ in range(10):
             with suppress(subprocess.TimeoutExpired):
                 if not subprocess.run(tool, env={**os.environ, **env}, timeout=5).returncode:
@@ -136,8 +136,8 @@ def test_q_in_the_window_ends_everything():
         screen.wait()
 
 
-#: Begins as the executables do, and then is in a library's call for half a minute.
-LONG = """
+#: Starts as the executables do, and then calls a library for half a minute.
+LONG_CALL = """
 import hashlib
 from gaze_ros.ros.process.shutdown import Shutdown
 shutdown = Shutdown()
@@ -150,19 +150,19 @@ hashlib.pbkdf2_hmac('sha256', b'', b'', 50_000_000)
 
 @pytest.mark.parametrize(('started', 'code'), [('pass', 0), ('shutdown.startup_done()', 1)])
 def test_uninterruptible_call_does_not_block_shutdown(started, code):
-    process = subprocess.Popen([sys.executable, '-c', LONG.format(started)], text=True,
+    process = subprocess.Popen([sys.executable, '-c', LONG_CALL.format(started)], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline() == 'in it\n'
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=GRACE + 5)
+    _, stderr = process.communicate(timeout=GRACE_PERIOD + 5)
     assert process.returncode == code
-    # While it starts there is nothing to end in order.
-    assert told == ('' if code == 0 else
-                    f'not ended {GRACE} s after it was asked to: ending now\n')
+    # During startup nothing is open that would need an orderly end.
+    assert stderr == ('' if code == 0 else (
+        f'not ended within {GRACE_PERIOD} s of the shutdown request; exiting now\n'))
 
 
-#: An object half made by a library, whose finaliser then fails, as MediaPipe's Image does.
-HALF_MADE = """
+#: A half-constructed object whose finaliser fails, as that of MediaPipe's Image.
+HALF_CONSTRUCTED = """
 from time import sleep
 from gaze_ros.ros.process.shutdown import Shutdown
 class Half:
@@ -179,19 +179,19 @@ Half()
 
 
 def test_interrupted_startup_prints_no_finaliser_errors():
-    process = subprocess.Popen([sys.executable, '-c', HALF_MADE], text=True,
+    process = subprocess.Popen([sys.executable, '-c', HALF_CONSTRUCTED], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline() == 'in it\n'
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=GRACE + 5)
-    assert (process.returncode, told) == (0, '')
+    _, stderr = process.communicate(timeout=GRACE_PERIOD + 5)
+    assert (process.returncode, stderr) == (0, '')
 
 
-#: An endless call that keeps the interpreter's lock, as Fast DDS's did: no Python runs any more.
+#: An endless call that holds the interpreter lock, as one in Fast DDS did: no Python code runs.
 STUCK = """
 import re
 from gaze_ros.ros.process import shutdown
-shutdown.STUCK = 1.0
+shutdown.STUCK_CPU_TIME = 1.0
 here = shutdown.Shutdown()
 here.install_signal_handlers()
 here.heartbeat()
@@ -204,7 +204,7 @@ def test_process_stuck_in_a_busy_library_is_ended():
     process = subprocess.Popen([sys.executable, '-c', STUCK], text=True, stdout=subprocess.PIPE)
     try:
         assert process.stdout.readline() == 'in it\n'
-        process.send_signal(signal.SIGSTOP)  # time that passes is none that it was stuck
+        process.send_signal(signal.SIGSTOP)  # the time while it is stopped does not count
         time.sleep(1.5)
         process.send_signal(signal.SIGCONT)
         process.communicate(timeout=60)
@@ -213,13 +213,13 @@ def test_process_stuck_in_a_busy_library_is_ended():
         process.kill()
 
 
-#: Python that runs for longer than the limit, and then a call that waits for ever and keeps the
-#: interpreter's lock, as Fast DDS's did.
+#: Python code that runs for longer than the limit, and then a call that blocks forever while it
+#: holds the interpreter lock, as one in Fast DDS did.
 HELD = """
 import ctypes
 import time
 from gaze_ros.ros.process import shutdown
-shutdown.HELD = 1.0
+shutdown.STUCK_TIME = 1.0
 here = shutdown.Shutdown()
 here.install_signal_handlers()
 time.sleep(2.5)
@@ -237,13 +237,13 @@ def test_process_in_which_no_python_runs_is_ended():
         process.kill()
 
 
-#: An import of the nodes that makes another error of whatever breaks it off, as some in C do.
-TURNED = """
+#: An import of the nodes that turns an interruption into another error, as some C modules do.
+IMPORT_ERROR = """
 import sys
 import time
 from types import ModuleType
 from gaze_ros.ros.process import entry_points
-def run(nodes, stop):
+def run(nodes, shutdown):
     print('importing', flush=True)
     try:
         time.sleep(60)
@@ -256,7 +256,7 @@ entry_points.people_node()
 
 
 def test_signal_that_an_import_turns_into_another_error_shuts_down_in_order():
-    process = subprocess.Popen([sys.executable, '-c', TURNED], text=True,
+    process = subprocess.Popen([sys.executable, '-c', IMPORT_ERROR], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline() == 'importing\n'
     process.send_signal(signal.SIGINT)
@@ -265,7 +265,7 @@ def test_signal_that_an_import_turns_into_another_error_shuts_down_in_order():
 
 
 def started_by_another(launch):
-    """Start a node by a process that names its launch process; return both."""
+    """Start a node from a process that sets the id of its launch process; return both."""
     other = subprocess.Popen(
         ['sh', '-c', f'GAZE_ROS_LAUNCH={launch} "$0" >/dev/null 2>&1 & echo $!; wait',
          BIN / 'people_node'], stdout=subprocess.PIPE, text=True)
@@ -275,7 +275,7 @@ def started_by_another(launch):
 @pytest.mark.parametrize('moment', ['starting', 'running'])
 def test_node_ends_with_its_launch_process(moment):
     launch, node = started_by_another('$$')
-    wait_until(lambda: minds_signals(node.pid), 30, 'minding signals')
+    wait_until(lambda: minds_signals(node.pid), 30, 'signal handlers')
     if moment == 'running':
         time.sleep(3)
     launch.kill()
@@ -286,7 +286,7 @@ def test_node_ends_with_its_launch_process(moment):
 
 def test_node_started_through_a_prefix_outlives_the_prefix():
     prefix, node = started_by_another(os.getpid())  # as with launch's prefix
-    wait_until(lambda: minds_signals(node.pid), 30, 'minding signals')
+    wait_until(lambda: minds_signals(node.pid), 30, 'signal handlers')
     prefix.kill()
     prefix.wait()
     time.sleep(1)
@@ -297,20 +297,20 @@ def test_node_started_through_a_prefix_outlives_the_prefix():
 
 
 def test_node_exits_at_once_if_its_launch_process_has_ended():
-    over = subprocess.Popen(['true'])
-    over.wait()
-    process = Process('people_node', env={'GAZE_ROS_LAUNCH': str(over.pid)})
+    ended = subprocess.Popen(['true'])
+    ended.wait()
+    process = Process('people_node', env={'GAZE_ROS_LAUNCH': str(ended.pid)})
     assert process.end() == 0, process.text
 
 
-#: Where glibc has its memory when the nodes begin, with a thread that takes some.
+#: Prints the malloc arenas of glibc at the start of the nodes, after a thread allocated memory.
 ARENAS = """
 import ctypes
 import sys
 from threading import Thread
 from types import ModuleType
 from gaze_ros.ros.process import entry_points
-def run(nodes, stop):
+def run(nodes, shutdown):
     libc = ctypes.CDLL(None)
     thread = Thread(target=libc.malloc, args=(100_000,))
     thread.start()
@@ -323,7 +323,7 @@ entry_points.people_node()
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='is of glibc')
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='needs glibc')
 def test_all_threads_share_one_malloc_arena():
     env = {name: value for name, value in os.environ.items()
            if name != 'GLIBC_TUNABLES' and not name.startswith('MALLOC_')}

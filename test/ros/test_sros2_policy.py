@@ -1,4 +1,4 @@
-"""config/sros2/gaze_ros.policy.xml grants what the running graph has: all of it, and no more."""
+"""config/sros2/gaze_ros.policy.xml grants exactly what the running nodes use."""
 from collections import defaultdict
 import re
 import time
@@ -14,14 +14,14 @@ NodeNameNonExistentError = rclpy_implementation.NodeNameNonExistentError
 POLICY = ROOT / 'config' / 'sros2' / 'gaze_ros.policy.xml'
 DOC = ROOT / 'docs' / 'security.md'
 
-#: What an element of a profile may hold, and by which attributes it grants it.
+#: Elements of a profile: their children, and the attributes that grant rights.
 KINDS = {'topics': ('topic', ('publish', 'subscribe')),
          'services': ('service', ('reply', 'request'))}
 
-#: What ros2's tools are named, each by its process, and what every node of rclpy serves.
+#: A service of the ros2 command line tools, each named by its process.
 TOOLS = '/_ros2cli_*/get_type_description'
 
-#: By what the nodes may have more than by default; each is in the policy, and shown to be needed.
+#: Parameters with which the nodes need more rights than by default.
 MORE = ('use_sim_time:=true', 'image_transport:=compressed')
 
 
@@ -33,7 +33,7 @@ def full(name, namespace, node):
 
 
 def profiles():
-    """Return by enclave and node what it may do: names by publish, subscribe, reply, request."""
+    """Return the granted names by enclave, node and right (publish, subscribe, reply, request)."""
     found = {}
     for enclave in ET.parse(POLICY).getroot().iter('enclave'):
         nodes = found[enclave.get('path')] = {}
@@ -49,7 +49,7 @@ def profiles():
 
 
 def rights(node, names):
-    """Return what nodes have in the running graph, in the policy's words."""
+    """Return what nodes use in the running graph, as (node, right, name)."""
     of = {'publish': node.get_publisher_names_and_types_by_node,
           'subscribe': node.get_subscriber_names_and_types_by_node,
           'reply': node.get_service_names_and_types_by_node,
@@ -57,32 +57,32 @@ def rights(node, names):
     try:
         return {(name, right, topic) for name in names for right, ask in of.items()
                 for topic, _ in ask(name, '/')}
-    except NodeNameNonExistentError:  # one of them was not heard of yet
+    except NodeNameNonExistentError:  # one of them is not discovered yet
         return set()
 
 
-def collect(listener, names, had):
-    """Add what nodes have to what they had, when they have said it all."""
-    def told():
+def collect(listener, names, used):
+    """Add what nodes use, once discovery is complete."""
+    def complete():
         now = rights(listener.node, names)
-        had.update(now)
+        used.update(now)
         return all((n, 'publish', f'/{n}/transition_event') in now
                    and (n, 'reply', f'/{n}/set_parameters_atomically') in now for n in names)
 
     wait_until(lambda: set(names) <= set(listener.node.get_node_names()), 30, f'{names}')
-    wait_until(told, 30, f'all topics of {names}')
+    wait_until(complete, 30, f'all topics of {names}')
     time.sleep(0.5)
-    assert told()
+    assert complete()
 
 
 @pytest.fixture(scope='module')
-def seen(ros, tmp_path_factory):
-    """Run all nodes, as they are and with what may be more; return what they had."""
+def used(ros, tmp_path_factory):
+    """Run all nodes, with default parameters and with MORE; return what they used."""
     pytest.importorskip('rosbags')
     from bagmaker import messages, write
     folder = tmp_path_factory.mktemp('policy')
     bag = write(folder / 'in', messages(3, compressed=True))
-    had = set()
+    used = set()
     listener = Listener('test_policy')
     try:
         for more in ((), MORE):
@@ -91,29 +91,29 @@ def seen(ros, tmp_path_factory):
                     running('recorder_node', *record) as recorder, \
                     running('replay_node', f'bag:={bag}', 'loop:=true') as replay:
                 recorder.wait_for('recording', 60)
-                # The camera is the last of them, and begins when it has subscribers.
+                # The camera starts last, when it has subscribers.
                 process.wait_for('camera]:', 60)
                 wait_until(lambda: ('camera', 'publish', '/camera/camera_info') in rights(
                     listener.node, ['camera']), 60, 'the camera')
-                collect(listener, [*NODES, *BAG_NODES], had)
+                collect(listener, [*NODES, *BAG_NODES], used)
                 assert replay.running and process.running
     finally:
         listener.close()
-    return had
+    return used
 
 
 def granted():
-    """Return what the policy grants nodes, in the form of rights()."""
+    """Return what the policy grants, in the form of rights()."""
     return {(node, right, name) for nodes in profiles().values() for node, grants in nodes.items()
             if node != 'operator' for right, names in grants.items() for name in names}
 
 
-def test_everything_the_running_nodes_use_is_granted(seen):
-    assert seen - granted() == set()
+def test_everything_the_running_nodes_use_is_granted(used):
+    assert used - granted() == set()
 
 
-def test_nothing_is_granted_that_the_running_nodes_do_not_use(seen):
-    assert granted() - seen == set()
+def test_nothing_is_granted_that_the_running_nodes_do_not_use(used):
+    assert granted() - used == set()
 
 
 def test_policy_follows_the_sros2_schema():

@@ -1,4 +1,4 @@
-"""Frames of faces and gazes as tf2 gets them."""
+"""TF frames of faces and gazes."""
 import math
 
 from gaze_ros.core.types import Face, FrameGaze, Gaze
@@ -49,18 +49,18 @@ def test_each_person_has_a_face_and_a_gaze_frame_at_the_same_origin():
 
 def test_axes_follow_rep_155():
     face, look = gaze_transforms(frame(gaze()), header())
-    # Out of the face: toward the lens. The person's left is the picture's right.
+    # Out of the face: toward the lens. The person's left is the image's right.
     np.testing.assert_allclose(
         Rotation.from_quat(rotation(face)).as_matrix().T, [(0, 0, -1), (1, 0, 0), (0, -1, 0)],
         atol=1e-6)
-    # Looks to the right of the picture: from there the lens is on the left.
+    # The gaze points to the right of the image: seen along it, the lens is on the left.
     np.testing.assert_allclose(
         Rotation.from_quat(rotation(look)).as_matrix().T,
         [(-0.8, 0, -0.6), (0, 1, 0), (0.6, 0, -0.8)], atol=1e-6)
 
 
 def test_mirrored_scene_gives_mirrored_gazes():
-    """A picture flipped left to right: axes that point right point left."""
+    """An image flipped left to right: axes that pointed right point left."""
     mirror = np.array([-1, 1, 1])
     direction = np.array([0.48, 0.6, -0.64])
     _, one = gaze_transforms(frame(gaze(direction=direction)), header())
@@ -94,10 +94,10 @@ def test_one_message_per_image_and_none_for_invalid_stamps_or_frames(listener):
     info, = listener.node.get_publishers_info_by_topic('/tf')
     assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
     assert info.qos_profile.durability == DurabilityPolicy.VOLATILE
-    nowhere, never = header(frame_id=''), header()
-    never.stamp.sec = never.stamp.nanosec = 0
-    for one in (nowhere, never):
-        frames.publish(frame(gaze()), one)
+    no_frame, no_stamp = header(frame_id=''), header()
+    no_stamp.stamp.sec = no_stamp.stamp.nanosec = 0
+    for invalid in (no_frame, no_stamp):
+        frames.publish(frame(gaze()), invalid)
     frames.publish(frame(), header())
     frames.publish(frame(gaze(), gaze('f2')), header(13))
     frames.publish(frame(gaze()), header(14))

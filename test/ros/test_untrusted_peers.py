@@ -1,4 +1,4 @@
-"""What a peer of the graph may do by parameters, and what it hears."""
+"""What an untrusted peer can do through parameters, and what it receives."""
 import os
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -11,7 +11,7 @@ from support import call, Process, put, running, wait_until
 
 @pytest.fixture
 def root(tmp_path):
-    """Return a folder that all has to be written below, beside one that is not to be."""
+    """Return the output root, next to a folder that must not change."""
     for name in ('root', 'precious'):
         (tmp_path / name).mkdir()
     (tmp_path / 'precious' / 'x.mp4').write_bytes(b'precious')
@@ -56,15 +56,15 @@ def test_symbolic_link_is_rejected_without_a_root(listener, root):
 
 
 def test_password_of_a_source_is_never_published(listener):
-    """It is in the parameter, for whoever asks for that; it is told nowhere else."""
+    """Only the parameter itself has it, for whoever reads the parameter."""
     heard = listener.hear(DiagnosticArray, '/diagnostics', str)
     logged = listener.hear(Log, '/rosout', str)
     with running('camera_node', 'source:=sample') as process:
         process.wait_for('camera]')
         reason = put(listener, 'camera', source='http://admin:hidden@127.0.0.1:9/a?pwd=veiled')
         assert '127.0.0.1:9' in reason
-        told = call(listener.node, DescribeParameters, '/camera/describe_parameters',
-                    DescribeParameters.Request(names=['source']))
+        described = call(listener.node, DescribeParameters, '/camera/describe_parameters',
+                         DescribeParameters.Request(names=['source']))
         wait_until(lambda: heard, 20, 'a status')
     process = Process('camera_node', 'source:=http://admin:hidden@127.0.0.1:9/a?pwd=veiled',
                       'loop:=true')
@@ -74,5 +74,5 @@ def test_password_of_a_source_is_never_published(listener):
         wait_until(lambda: len(heard) > before or not process.running, 20, 'a status of it')
         process.send(2)
     process.end()
-    for text in (process.text, reason, str(told), *heard, *logged):
+    for text in (process.text, reason, str(described), *heard, *logged):
         assert not [word for word in ('hidden', 'veiled', 'admin') if word in text], text

@@ -19,7 +19,7 @@ from support import Process, running, wait_until
 
 @pytest.fixture
 def feed(listener):
-    """Return send(kind, second), the annotated images heard, and whether both are connected."""
+    """Return send(kind, second), the received annotated images, and connected()."""
     images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.default_qos())
     heard = listener.hear(
@@ -52,17 +52,17 @@ def test_each_result_is_drawn_into_its_own_image(feed, first, second):
             send(first, stamp)
             time.sleep(0.05)
         assert heard == []
-        # The results for 31 and 33 only: 32 is not shown with somebody else's gaze.
+        # Results for 31 and 33 only: 32 must not be shown with another image's gaze.
         for stamp in (31, 33):
             send(second, stamp)
             time.sleep(0.3)
         wait_until(lambda: len(heard) == 2, 20, 'two annotated images')
     assert [stamp for stamp, _ in heard] == [31, 33]
-    for stamp, picture in heard:
-        assert (picture[-1, -1] == stamp).all(), 'the picture is not that of the stamp'
+    for stamp, image in heard:
+        assert (image[-1, -1] == stamp).all(), 'the image is not that of the stamp'
         box = 40 + stamp % 10
-        assert (picture[60, box] != stamp).any(), 'its box was not drawn'
-        arrow = picture[60:70, box + 30:box + 45]
+        assert (image[60, box] != stamp).any(), 'its box was not drawn'
+        arrow = image[60:70, box + 30:box + 45]
         assert (arrow != stamp).any(), 'no arrow toward the right'
 
 
@@ -75,10 +75,10 @@ def test_deactivated_node_keeps_no_image():
         for second in range(5):
             header = Header()
             header.stamp.sec = second
-            picture = ReceivedImage(header, np.zeros((4, 4, 3), np.uint8))
-            kept.append(weakref.ref(picture))
-            node.on_image(picture)
-        picture = None
+            image = ReceivedImage(header, np.zeros((4, 4, 3), np.uint8))
+            kept.append(weakref.ref(image))
+            node.on_image(image)
+        image = None
         assert all(ref() is not None for ref in kept)
         node.trigger_deactivate()
         gc.collect()
@@ -89,9 +89,9 @@ def test_deactivated_node_keeps_no_image():
         node.destroy_node()
 
 
-@pytest.mark.parametrize('folder', ['/proc/nowhere', '~nobody_has_this_name/shots'])
+@pytest.mark.parametrize('folder', ['/proc/nowhere', '~unknown_user/shots'])
 def test_invalid_snapshot_folder_is_reported_at_startup(folder):
     process = Process('visualizer_node', f'snapshot_folder:={folder}')
     assert process.end() == 1
-    assert f"snapshot_folder '{folder}' is no folder and cannot be made" in process.lines[-1]
+    assert f"snapshot_folder '{folder}' is not a folder and cannot be created" in process.lines[-1]
     assert 'Traceback' not in process.text

@@ -1,7 +1,7 @@
-"""What ``gaze_ros doctor`` looks at: it works where nothing else does.
+"""The checks of ``gaze_ros doctor``, which work even if nothing else does.
 
-Each check is a function without arguments that returns :class:`Findings`, and runs in a process of
-its own: a library that ends the process, or hangs, costs one line.
+Each check is a function without arguments that returns a :class:`.report.Report`. It runs in a
+process of its own: a library that aborts or hangs only fails its own check.
 """
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ import sys
 from gaze_ros.core.doctor.report import Report
 from gaze_ros.core.system.native_threads import thread_count
 
-#: Title of each check, and the module and the function that is it, in the order of the report.
+#: Title, module and function of each check, in the order of the report.
 CHECKS = {
     'Versions': ('gaze_ros.core.doctor.libraries', 'versions'),
     'numpy': ('gaze_ros.core.doctor.libraries', 'numpy'),
@@ -39,67 +39,70 @@ CHECKS = {
     'Shared memory': ('gaze_ros.core.doctor.memory', 'shared_memory'),
 }
 
-#: Those without which nothing runs; what fails of the others is advice.
+#: Checks without which nothing runs; problems of the others are warnings.
 ESSENTIAL = ('numpy', 'OpenCV', 'Needed packages', 'Machine', 'Trial', 'ROS', 'Middleware',
              'Messages')
 
-#: Seconds a check may take: torch takes 10 to be imported from a cold disk.
-PATIENCE = 45.0
+#: Seconds a check may take; importing torch from a cold disk takes 10.
+TIMEOUT = 45.0
 
-#: How a check's process begins: it sees the modules that this one sees.
-_CHILD = ('import sys; sys.path[:] = {path!r}\n'
+#: Code of a check's process, which uses the module path of this process.
+_CHILD_CODE = ('import sys; sys.path[:] = {path!r}\n'
           'from gaze_ros.core.doctor.child import main; main({module!r}, {function!r})')
 
 
 def examine(checks: dict[str, tuple[str, str]] = CHECKS,
-            patience: float = PATIENCE) -> Iterator[tuple[str, Report]]:
-    """Yield title and findings of each check, in their order, as they come.
+            timeout: float = TIMEOUT) -> Iterator[tuple[str, Report]]:
+    """Run the checks in parallel; yield title and report of each, in order, when available.
 
-    :param checks: as :data:`CHECKS`.
-    :param patience: seconds that each may take.
+    :param checks: title, module and function, as in :data:`CHECKS`.
+    :param timeout: seconds that each check may take.
     """
     with ThreadPoolExecutor(max_workers=max(2, thread_count())) as pool:
-        running = {title: pool.submit(_examine, title, *where, patience)
-                   for title, where in checks.items()}
-        for title, future in running.items():
-            found = future.result()
-            for trouble in found.problems:
-                trouble.needed = trouble.needed and title in ESSENTIAL
-            yield title, found
+        futures = {title: pool.submit(_run_check, title, module, function, timeout)
+                   for title, (module, function) in checks.items()}
+        for title, future in futures.items():
+            report = future.result()
+            for problem in report.problems:
+                problem.needed = problem.needed and title in ESSENTIAL
+            yield title, report
 
 
-def _examine(title: str, module: str, function: str, patience: float) -> Report:
-    """Run a check in a process; what goes wrong with it is found, too."""
-    code = _CHILD.format(path=sys.path, module=module, function=function)
+def _run_check(title: str, module: str, function: str, timeout: float) -> Report:
+    """Run a check in a process; a failure of the check itself is reported as a problem."""
+    code = _CHILD_CODE.format(path=sys.path, module=module, function=function)
     try:
         child = subprocess.Popen(  # noqa: S603, our own interpreter and code
             [sys.executable, '-c', code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, start_new_session=True)
     except OSError as e:
-        return Report().add_error(f'{title}: no process could be started ({e})',
-                               'end others, or raise the limits of processes and memory')
+        return Report().add_error(
+            f'{title}: no process could be started ({e})',
+            'stop other processes, or raise the limits of processes and memory')
     try:
-        out, err = child.communicate(timeout=patience)
+        out, err = child.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        # Not waited for: what hangs in a driver does not even die.
+        # Not waited for: a process that hangs in a driver cannot be killed.
         return Report().add_error(
-            f'{title}: did not answer within {patience:g} s',
-            'try again where less runs; if it stays so, this part of the machine hangs')
+            f'{title}: did not answer within {timeout:g} s',
+            'stop other programs and try again; if it still happens, this part of the machine '
+            'hangs')
     try:
         return Report.from_json(json.loads(out.decode(errors='replace').splitlines()[-1]))
     except (ValueError, IndexError, KeyError, TypeError):
-        do = ('install that package anew, in a version for this processor'
-              if child.returncode < 0 else 'correct what it says, and what is told beside it')
-        return Report().add_error(f'{title}: the check ended {_end(child.returncode, err)}', do)
+        do = ('reinstall that package in a version for this processor'
+              if child.returncode < 0 else 'correct the cause that it names, and other problems')
+        return Report().add_error(
+            f'{title}: the check ended {_exit_text(child.returncode, err)}', do)
 
 
-def _end(code: int, err: bytes) -> str:
-    """Return how a process ended, in words."""
-    words = err.decode(errors='replace').strip().splitlines()
-    how = f'with code {code}'
+def _exit_text(code: int, err: bytes) -> str:
+    """Return how a process ended, with its last line of output."""
+    lines = err.decode(errors='replace').strip().splitlines()
+    text = f'with code {code}'
     if code < 0:
         with suppress(ValueError):
-            how = f'by {signal.Signals(-code).name}'
-    return f'{how} ({words[-1].strip()[:200]})' if words else how
+            text = f'by {signal.Signals(-code).name}'
+    return f'{text} ({lines[-1].strip()[:200]})' if lines else text

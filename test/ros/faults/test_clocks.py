@@ -1,4 +1,4 @@
-"""Clocks that are set, stand still and tell times that are none; of stamps see test_topics.py."""
+"""Clocks that are set, stand still or give invalid times; for stamps see test_topics.py."""
 from contextlib import contextmanager
 import mmap
 from pathlib import Path
@@ -18,7 +18,7 @@ from support import ROOT, running, wait_until
 
 
 def cpu_time(process):
-    """Return the processor's time a process took, in clock ticks."""
+    """Return the CPU time of a process, in clock ticks."""
     return sum(map(int, Path(f'/proc/{process.pid}/stat').read_text().rpartition(')')[2]
                    .split()[11:13]))
 
@@ -26,7 +26,7 @@ def cpu_time(process):
 def test_clock_that_pauses_and_restarts(listener):
     clock = listener.node.create_publisher(Clock, '/clock', 10)
     stamps = listener.hear(GazeArray, topics.GAZE, lambda m: key(m.header.stamp))
-    told = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0].name)
+    statuses = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0].name)
     at = [100.0]
 
     def tick(count):
@@ -35,44 +35,44 @@ def test_clock_that_pauses_and_restarts(listener):
             clock.publish(Clock(clock=Time(sec=int(at[0]), nanosec=int(at[0] % 1 * 1e9))))
             time.sleep(0.02)
 
-    def pictures(condition, goes_on=True):
+    def wait_for_stamp(condition):
         stamps.clear()
-        wait_until(lambda: (goes_on and tick(5)) or any(
-            condition(sec + 1e-9 * ns) for sec, ns in stamps), 20, 'pictures')
+        wait_until(lambda: tick(5) or any(
+            condition(sec + 1e-9 * ns) for sec, ns in stamps), 20, 'images')
 
     with running('pipeline', 'source:=sample', 'loop:=true', 'use_sim_time:=true') as process:
         process.wait_for('directions', 60)
-        pictures(lambda stamp: stamp > 100.5)
-        begun = cpu_time(process)
+        wait_for_stamp(lambda stamp: stamp > 100.5)
+        start = cpu_time(process)
         tick(50)
-        took = cpu_time(process) - begun
+        usual = cpu_time(process) - start
         last = stamps[-1]
-        begun = cpu_time(process)
-        told.clear()
+        start = cpu_time(process)
+        statuses.clear()
         time.sleep(1.2)
-        # Pictures go on, of the time that stands still, and the diagnostics do by another clock.
+        # Images continue with the time that stands still, diagnostics by the steady clock.
         assert stamps[-1] >= last and stamps[-1] == stamps[-2] == stamps[-3]
-        assert told, 'no diagnostics while /clock stands still'
-        assert cpu_time(process) - begun < 2 * took + 20, 'it spins'
-        pictures(lambda stamp: stamp > at[0] - 0.1)
+        assert statuses, 'no diagnostics while /clock stands still'
+        assert cpu_time(process) - start < 2 * usual + 20, 'busy loop'
+        wait_for_stamp(lambda stamp: stamp > at[0] - 0.1)
         at[0] = 0.0
-        pictures(lambda stamp: 0 < stamp < 1)
-        # No time at all, and none that ROS has: it costs that message.
+        wait_for_stamp(lambda stamp: 0 < stamp < 1)
+        # Times that ROS cannot hold: only that message is skipped.
         for stamp in (Time(sec=-1), Time(sec=-2**31), LAST):
             clock.publish(Clock(clock=stamp))
             time.sleep(0.1)
-        pictures(lambda stamp: 0 < stamp < 60)
-        assert process.text.count('a callback of /clock failed') >= 1
+        wait_for_stamp(lambda stamp: 0 < stamp < 60)
+        assert process.text.count('callback of /clock failed') >= 1
         assert process.running
         stamps.clear()
-        wait_until(lambda: len(stamps) > 3, 20, 'pictures while it stands still')
-        # It ends in order, or with another code after 1.8 s.
+        wait_until(lambda: len(stamps) > 3, 20, 'images while it stands still')
+        # Leaving the block checks the orderly exit.
     assert 'not ended' not in process.text
 
 
 @contextmanager
 def stepped_clock(folder):
-    """Give the environment that has a clock of its own, and what sets it, in seconds."""
+    """Yield an environment with its own system clock, and a function that shifts it (s)."""
     compiler = shutil.which('cc') or shutil.which('gcc')
     if not compiler:
         pytest.skip('needs a C compiler: none here')
@@ -89,7 +89,7 @@ def test_system_clock_that_is_set(listener, tmp_path, rounds):
     if not rounds(0, 1):
         pytest.skip('6 s: only with --full')
     stamps = listener.hear(GazeArray, topics.GAZE, lambda m: m.header.stamp.sec)
-    told = listener.hear(DiagnosticArray, '/diagnostics', lambda m: {
+    statuses = listener.hear(DiagnosticArray, '/diagnostics', lambda m: {
         'name': m.status[0].name, **{v.key: v.value for v in m.status[0].values}})
     with stepped_clock(tmp_path) as (env, put), \
             running('camera_node', 'source:=sample', 'loop:=true', env=env), \
@@ -99,13 +99,14 @@ def test_system_clock_that_is_set(listener, tmp_path, rounds):
             put(step)
             time.sleep(0.5)
             stamps.clear()
-            told.clear()
-            wait_until(lambda: len(stamps) >= 30, 20, 'pictures after the step')
+            statuses.clear()
+            wait_until(lambda: len(stamps) >= 30, 20, 'images after the step')
             assert all(abs(sec - time.time() - step) < 60 for sec in stamps[5:])
-            wait_until(lambda: any('gaze' in one['name'] for one in told), 20, 'diagnostics')
-            for one in told:
-                if 'gaze' in one['name']:
-                    assert 0 <= float(one['age p50 [ms]']) < 60e3
+            wait_until(
+                lambda: any('gaze' in s['name'] for s in statuses), 20, 'diagnostics')
+            for status in statuses:
+                if 'gaze' in status['name']:
+                    assert 0 <= float(status['age p50 [ms]']) < 60e3
         put(3600)
     latencies = [float(line.split('Latency: ')[1].split('ms')[0])
                  for line in gaze.lines if 'Latency: ' in line]

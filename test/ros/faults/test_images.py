@@ -1,4 +1,4 @@
-"""Pictures as strangers send them: converted in the right colours, or refused by name, once."""
+"""Images from other publishers: converted with the right colours, or rejected once by name."""
 import array
 from itertools import count
 import math
@@ -30,7 +30,7 @@ NAMED = [
     *(f'bayer_{tile}{bits}' for tile in ('rggb', 'bggr', 'gbrg', 'grbg') for bits in (8, 16)),
     'uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2', 'nv21', 'nv24']
 
-#: What each that is converted is made of: values of a pixel in their order.
+#: Channel order of each supported encoding.
 ORDERS = {
     'bgr': 'BGR', 'rgb': 'RGB', 'bgra': 'BGRA', 'rgba': 'RGBA', '8UC3': 'BGR', '8UC4': 'BGRA',
     '16UC3': 'BGR', '16UC4': 'BGRA', 'mono': 'Y', '8UC1': 'Y', '16UC1': 'Y'}
@@ -39,7 +39,7 @@ WIDTH, HEIGHT = 12, 8
 
 
 def values_of(encoding):
-    """Return the (H, W or more) uint8 values of a picture of COLOUR."""
+    """Return the (H, W or more) uint8 values of an image of COLOUR."""
     if encoding.startswith('bayer_'):
         tile = np.array([COLOUR[c.upper()] for c in encoding[6:10]], np.uint8).reshape(2, 2)
         return np.tile(tile, (HEIGHT // 2, WIDTH // 2))
@@ -57,14 +57,14 @@ def values_of(encoding):
     return np.tile(np.array([COLOUR[c] for c in order], np.uint8), (HEIGHT, WIDTH))
 
 
-def message_of(encoding, big=False, pad=0, behind=0):
+def message_of(encoding, big=False, pad=0, extra=0):
     values = values_of(encoding)
     if '16' in encoding:  # the lower byte does not count
         values = (values.astype(np.uint16) << 8 | 0x7f).astype('>u2' if big else '<u2')
     rows = np.ascontiguousarray(values).view(np.uint8)
     rows = np.pad(rows, ((0, 0), (0, pad)), constant_values=99)
     return Image(width=WIDTH, height=HEIGHT, encoding=encoding, step=rows.shape[1],
-                 is_bigendian=big, data=array.array('B', rows.tobytes() + bytes(behind)))
+                 is_bigendian=big, data=array.array('B', rows.tobytes() + bytes(extra)))
 
 
 @pytest.mark.parametrize('encoding', NAMED)
@@ -76,10 +76,10 @@ def test_each_encoding_is_converted_or_rejected_by_name(encoding):
     grey = ORDERS.get(encoding.rstrip('0123456789'), ORDERS.get(encoding)) == 'Y'
     expected = [COLOUR['Y']] * 3 if grey else [COLOUR[c] for c in 'BGR']
     for big in (False, True):
-        for pad, behind in ((0, 0), (7, 0), (0, 1000)):
-            bgr = image_to_bgr(message_of(encoding, big, pad, behind))
+        for pad, extra in ((0, 0), (7, 0), (0, 1000)):
+            bgr = image_to_bgr(message_of(encoding, big, pad, extra))
             assert bgr.shape == (HEIGHT, WIDTH, 3) and bgr.dtype == np.uint8
-            inner = bgr[2:-2, 2:-2].astype(int)  # a mosaic is guessed at its border
+            inner = bgr[2:-2, 2:-2].astype(int)  # demosaicing extrapolates at the border
             assert np.abs(inner - expected).max() <= (3 if 'y' in encoding or 'nv' in encoding
                                                       or 'yuv' in encoding else 0), (big, pad)
 
@@ -91,7 +91,7 @@ def test_all_supported_encodings_are_in_sensor_msgs():
 @pytest.mark.parametrize(('fields', 'words'), [
     ({'step': 0}, 'step is 0'), ({'width': 0}, 'the image is 0x8'),
     ({'height': 0}, 'the image is 12x0'), ({'step': 35}, 'step is 35'),
-    ({'height': 9}, '9 rows of it'), ({'data': b''}, 'data has 0 bytes'),
+    ({'height': 9}, 'and 9 rows;'), ({'data': b''}, 'data has 0 bytes'),
     ({'width': 10**9, 'height': 10**9, 'step': 3 * 10**9}, '1000000000x1000000000'),
     ({'width': 2**32 - 1, 'height': 2**32 - 1, 'step': 2**32 - 1}, 'step is 4294967295'),
     ({'encoding': ''}, "^encoding '' is not one of"),
@@ -105,12 +105,12 @@ def test_inconsistent_sizes_are_named(fields, words):
         setattr(message, name, value)
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match=words) as told:
+        with pytest.raises(ValueError, match=words) as error:
             image_to_bgr(message)
-        assert tracemalloc.get_traced_memory()[1] < 1 << 20  # nothing is made of a claim
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20  # the claimed size is not allocated
     finally:
         tracemalloc.stop()
-    assert len(str(told.value)) < 900 and str(told.value).isprintable()
+    assert len(str(error.value)) < 900 and str(error.value).isprintable()
 
 
 @pytest.mark.parametrize('encoding', ['bgr8', 'mono8', 'rgb16', 'rgba8'])
@@ -122,9 +122,9 @@ def test_single_pixel_is_an_image(encoding):
 
 
 def test_8k_image():
-    picture = np.zeros((4320, 7680, 3), np.uint8)
-    picture[-1, -1] = 1, 2, 3
-    assert image_to_bgr(bgr_to_image(picture, Header()))[-1, -1].tolist() == [1, 2, 3]
+    image = np.zeros((4320, 7680, 3), np.uint8)
+    image[-1, -1] = 1, 2, 3
+    assert image_to_bgr(bgr_to_image(image, Header()))[-1, -1].tolist() == [1, 2, 3]
 
 
 @given(width=st.sampled_from([0, 1, 2, 3, 4, 7, 16, 10**5, 2**31, 2**32 - 1]),
@@ -144,15 +144,15 @@ def test_any_image_message_gives_an_image_of_its_size_or_a_one_line_reason(
         return
     assert bgr.shape == (height, width, 3) and bgr.dtype == np.uint8
     assert bgr.size <= 3 * len(data)
-    bgr[:] = 0  # it is the reader's own
+    bgr[:] = 0  # it is writable
 
 
-def jpeg(picture):
-    return cv2.imencode('.jpg', picture)[1].tobytes()
+def jpeg(image):
+    return cv2.imencode('.jpg', image)[1].tobytes()
 
 
-def claiming(size):
-    """Return a JPEG whose head says it is larger."""
+def jpeg_claiming(size):
+    """Return a JPEG whose header claims a larger size."""
     data = bytearray(jpeg(np.zeros((64, 64, 3), np.uint8)))
     at = data.index(b'\xff\xc0')
     data[at + 5:at + 9] = struct.pack('>HH', size, size)
@@ -169,37 +169,37 @@ def png_claiming(width, height):
 
 
 @pytest.fixture(scope='module')
-def picture():
+def image():
     source = Sample(320, 240)
     return source.read()
 
 
 @pytest.mark.parametrize('size', [9000, 32000, 65500])
 def test_size_claimed_in_a_header_is_not_allocated(size):
-    for data in (claiming(size), png_claiming(size, size)):
+    for data in (jpeg_claiming(size), png_claiming(size, size)):
         with pytest.raises(ValueError, match='cannot be decoded; .* at most 67108864 pixels'):
             compressed_to_bgr(CompressedImage(format='jpeg', data=data))
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png'])
-def test_truncated_image_is_rejected(picture, suffix):
-    whole = cv2.imencode(suffix, picture)[1].tobytes()
+def test_truncated_image_is_rejected(image, suffix):
+    whole = cv2.imencode(suffix, image)[1].tobytes()
     for share in (0.1, 0.5, 0.9, 0.999):
-        with pytest.raises(ValueError, match='is cut off: its end is missing'):
+        with pytest.raises(ValueError, match='is truncated: its end is missing'):
             compressed_to_bgr(CompressedImage(format='x', data=whole[:int(share * len(whole))]))
-    # Cameras pad: what follows the end does no harm.
-    assert compressed_to_bgr(CompressedImage(data=whole + bytes(5000))).shape == picture.shape
+    # Cameras pad: bytes after the end are ignored.
+    assert compressed_to_bgr(CompressedImage(data=whole + bytes(5000))).shape == image.shape
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.webp', '.tiff', '.bmp'])
 @pytest.mark.parametrize('format_', ['png', 'jpeg', '', 'x' * 10000, 'bgr8; jpeg compressed bgr8'])
-def test_wrong_format_field_is_ignored(picture, suffix, format_):
-    data = cv2.imencode(suffix, picture)[1].tobytes()
+def test_wrong_format_field_is_ignored(image, suffix, format_):
+    data = cv2.imencode(suffix, image)[1].tobytes()
     bgr = compressed_to_bgr(CompressedImage(format=format_, data=data))
-    assert cv2.PSNR(bgr, picture) > 30
+    assert cv2.PSNR(bgr, image) > 30
 
 
-def test_gif_is_decoded_or_rejected(picture):
+def test_gif_is_decoded_or_rejected(image):
     # GIF89a of one red pixel; OpenCV reads it from 4.11 on.
     data = (b'GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\x00\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00'
             b'\x01\x00\x00\x02\x02D\x01\x00;')
@@ -226,7 +226,7 @@ def test_corrupted_bytes_give_an_image_or_a_one_line_reason(data, kind):
 
 
 def bad_images():
-    """Return what is said of messages that hold no picture, and them."""
+    """Return invalid messages, each with the text that is logged."""
     def image(encoding='bgr8', width=4, height=4, step=12, data=bytes(48)):
         return Image(width=width, height=height, step=step, encoding=encoding, data=data)
     odd = struct.pack('4f', math.nan, math.inf, -math.inf, -1) * 4
@@ -243,23 +243,23 @@ def bad_images():
         ('a yuyv image cannot be 3x4', image('yuyv', width=3))]
 
 
-def bad_compressed(picture):
-    whole = jpeg(picture)
+def bad_compressed(image):
+    whole = jpeg(image)
     return [
         ("format 'jpeg' and 0 bytes cannot be decoded", CompressedImage(format='jpeg')),
         ("format 'noise' and 900 bytes cannot", CompressedImage(format='noise', data=bytes(900))),
         ("format 'cut' and", CompressedImage(format='cut', data=whole[:len(whole) // 2])),
-        ("format 'big' and", CompressedImage(format='big', data=claiming(65500))),
+        ("format 'big' and", CompressedImage(format='big', data=jpeg_claiming(65500))),
         ("format '16UC1; compressedDepth png' is", CompressedImage(
             format='16UC1; compressedDepth png', data=b'x'))]
 
 
-def test_stream_of_valid_and_invalid_images_loses_the_invalid_ones_only(listener, picture, rounds):
+def test_stream_of_valid_and_invalid_images_loses_the_invalid_ones_only(listener, image, rounds):
     stamps, states = count(1), []
     results = listener.hear(
         GazeArray, '/gaze', lambda m: (m.header.stamp.sec, len(m.gazes), m.image_width))
     listener.node.create_subscription(DiagnosticArray, '/diagnostics', lambda m: states.extend(
-        {v.key: v.value for v in s.values} | {'said': f'{s.message} {s.values[-1].value}'}
+        {v.key: v.value for v in s.values} | {'text': f'{s.message} {s.values[-1].value}'}
         for s in m.status), 10)
 
     def send(publisher, message):
@@ -280,7 +280,7 @@ def test_stream_of_valid_and_invalid_images_loses_the_invalid_ones_only(listener
             time.sleep(0.2)
             return any(r[0] == number for r in results)
 
-        # The publisher may know of the node before the node does of it.
+        # The publisher may discover the node before the node discovers it.
         wait_until(found, 20, 'discovery')
         del results[before:]
         for words, message in bad:
@@ -291,20 +291,21 @@ def test_stream_of_valid_and_invalid_images_loses_the_invalid_ones_only(listener
 
     with running('gaze_node', 'model:=mediapipe', 'queue_depth:=4') as process:
         raw = topics.create_publisher(listener.node, Image, '/camera/image_raw')
-        both(process, raw, bad := bad_images(), bgr_to_image(picture, Header()))
-        # Odd ones that are pictures all the same.
-        good(raw, bgr_to_image(picture[:1, :1], Header()), 0, 1)
-        good(raw, bgr_to_image(np.repeat(picture[:, :1], 2000, 1), Header()), 0, 2000)
-        grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype('>u2') << 8
+        both(process, raw, bad := bad_images(), bgr_to_image(image, Header()))
+        # Unusual but valid images.
+        good(raw, bgr_to_image(image[:1, :1], Header()), 0, 1)
+        good(raw, bgr_to_image(np.repeat(image[:, :1], 2000, 1), Header()), 0, 2000)
+        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype('>u2') << 8
         good(raw, Image(width=320, height=240, step=640, encoding='mono16', is_bigendian=1,
                         data=array.array('B', grey.astype('>u2').tobytes())))
         assert put(listener, 'gaze', image_transport='compressed') == ''
-        small = topics.create_publisher(listener.node, CompressedImage, '/camera/image_raw/compressed')
-        both(process, small, more := bad_compressed(picture),
-             CompressedImage(format='png, it says', data=jpeg(picture)))
-        wait_until(lambda: any('depth map' in s['last error'] and 'images fail' in s['said']
+        small = topics.create_publisher(
+            listener.node, CompressedImage, '/camera/image_raw/compressed')
+        both(process, small, more := bad_compressed(image),
+             CompressedImage(format='png, it says', data=jpeg(image)))
+        wait_until(lambda: any('depth map' in s['last error'] and 'images fail' in s['text']
                                and int(s['dropped: failed']) > 0 for s in states), 20, 'a warning')
-    lines = [line for line in process.lines if 'an image was left out' in line]
+    lines = [line for line in process.lines if 'image skipped' in line]
     kinds = {words for words, _ in (*bad, *more)}
     assert len(lines) == len(kinds), process.text
     for words in kinds:

@@ -1,4 +1,4 @@
-"""Files of models that change under a node that runs, and memory that it does not get."""
+"""Model files that change while a node runs, models that hang, and too little memory."""
 import os
 import shutil
 import signal
@@ -16,7 +16,7 @@ NAMES = ('gaze-estimation-adas-0002', 'head-pose-estimation-adas-0001',
 
 @pytest.fixture
 def models(shared, tmp_path):
-    """Return a folder with copies of the models that may be spoiled."""
+    """Return a folder with copies of the models, which a test may corrupt."""
     for name in NAMES:
         for suffix in ('.xml', '.bin'):
             shutil.copyfile(
@@ -30,7 +30,7 @@ def test_model_files_truncated_or_replaced_while_in_use(listener, models):
     pytest.importorskip('openvino')
     heard = listener.hear(GazeArray, '/gaze', lambda m: (m.model, len(m.gazes)))
 
-    def later(model):
+    def wait_for_gaze(model):
         before = len(heard)
         wait_until(lambda: len(heard) > before + 3 and heard[-1][0] == model and heard[-1][1],
                    20, f'gaze by {model}')
@@ -39,30 +39,30 @@ def test_model_files_truncated_or_replaced_while_in_use(listener, models):
     whole = weight.read_bytes()
     with running('pipeline', 'source:=sample', 'model:=adas', 'detector:=yunet',
                  env={'GAZE_ROS_MODELS': str(models)}) as process:
-        later('adas')
-        # A download that goes on, and a copy into the file: the maps of both would be cut short.
+        wait_for_gaze('adas')
+        # As while a file is downloaded or copied over: memory maps of it would be truncated.
         for name in NAMES:
             os.truncate(models / f'{name}.bin', 100)
         os.truncate(models / 'face_detection_yunet_2026may.onnx', 0)
-        later('adas')
+        wait_for_gaze('adas')
         weight.write_bytes(whole[:len(whole) // 2])
         reason = put(listener, 'gaze', model='mobileone_s0', weight=str(weight))
         assert str(weight) in reason, reason
         reason = put(listener, 'gaze', model='mobileone_s0')
         assert 'expected' in reason or 'none was found' in reason, reason
-        assert 'it has sha256' in process.text, 'what the digest is, and should be, is not told'
-        later('adas')
+        assert 'it has sha256' in process.text, 'the digest is not logged'
+        wait_for_gaze('adas')
         other = models / 'new'
         other.write_bytes(whole)
         other.replace(weight)
         assert not put(listener, 'gaze', model='mobileone_s0', weight=str(weight))
-        later('mobileone_s0')
+        wait_for_gaze('mobileone_s0')
         os.truncate(weight, 0)
-        later('mobileone_s0')
+        wait_for_gaze('mobileone_s0')
 
 
 def test_model_file_truncated_while_loading_ends_no_process(models):
-    """Mapped, it did (SIGBUS) between reading and compiling, a moment nobody hits by chance."""
+    """With a memory map it did (SIGBUS) between reading and compiling."""
     pytest.importorskip('openvino')
     code = ("import os, sys\n"
             "from gaze_ros.core.runtimes.openvino_runtime import CORE\n"
@@ -74,9 +74,9 @@ def test_model_file_truncated_while_loading_ends_no_process(models):
     assert done.returncode == 0, (done.returncode, done.stderr)
 
 
-#: A gaze node whose model comes back from no call while there is a file, its first word; figures
-#: are of 1 s instead of 5.
-HANGS = """
+#: A gaze node whose model hangs while the file named by the first argument exists; diagnostics
+#: span 1 s instead of 5 s.
+HANGING_NODE = """
 from pathlib import Path
 import sys
 from threading import Event
@@ -102,26 +102,26 @@ gaze_node()
 
 def test_hanging_model_is_reported_and_does_not_block_shutdown(
         listener, tmp_path, rounds):
-    """A GPU that is stuck: none can be made to here, so the model's call waits for ever."""
-    told = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0])
+    """A hanging GPU, simulated by a call of the model that never returns."""
+    statuses = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0])
     heard = listener.hear(GazeArray, '/gaze', lambda m: len(m.gazes))
 
-    def said(level, words):
-        return any(s.name == 'gaze: Inference' and s.level == level and words in s.message
-                   for s in [*told])
+    def reported(level, text):
+        return any(s.name == 'gaze: Inference' and s.level == level and text in s.message
+                   for s in [*statuses])
 
     with running('camera_node', 'source:=sample'):
         for overlap in rounds(('auto',), ('auto', 'always')):
             hang = tmp_path / overlap
             with running('gaze_node', f'overlap:={overlap}',
-                         prefix=(sys.executable, '-c', HANGS, str(hang))) as process:
-                del told[:], heard[:]
+                         prefix=(sys.executable, '-c', HANGING_NODE, str(hang))) as process:
+                del statuses[:], heard[:]
                 wait_until(lambda: len(heard) > 5, 30, 'gaze')
                 hang.touch()
-                wait_until(lambda: said(DiagnosticStatus.ERROR, 'does it hang?'), 10,
-                           'that it hangs')
+                wait_until(lambda: reported(DiagnosticStatus.ERROR, 'does it hang?'), 10,
+                           'the report that it hangs')
                 process.send(signal.SIGINT)
-                # In order: after GRACE it would be ended with code 1, and say so.
+                # In order: after the grace period it would exit with code 1.
                 assert process.end(2) == 0, process.text
             assert 'not ended' not in process.text
 

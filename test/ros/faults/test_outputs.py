@@ -55,11 +55,13 @@ def publishing(listener, kinds):
 
 
 NOISE = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
-IMAGE_AND_GAZE = {(topics.IMAGE, Image): lambda header: bgr_to_image(NOISE, header),
-                  (topics.GAZE, GazeArray): lambda header: GazeArray(header=header)}
-RECORDED = {(topics.GAZE, GazeArray): lambda header: GazeArray(header=header, model='x'),
-        (f'{topics.IMAGE_ANNOTATED}/compressed', CompressedImage): lambda header: CompressedImage(
-            header=header, format='jpeg', data=bytes(20_000))}
+IMAGE_AND_GAZE = {
+    (topics.IMAGE, Image): lambda header: bgr_to_image(NOISE, header),
+    (topics.GAZE, GazeArray): lambda header: GazeArray(header=header)}
+RECORDED = {
+    (topics.GAZE, GazeArray): lambda header: GazeArray(header=header, model='x'),
+    (f'{topics.IMAGE_ANNOTATED}/compressed', CompressedImage): lambda header: CompressedImage(
+        header=header, format='jpeg', data=bytes(20_000))}
 
 
 def frames(path):
@@ -146,7 +148,8 @@ def test_removed_video_is_reported_and_started_again(listener, tmp_path, rounds)
         shutil.rmtree(folder)
         folder.write_text('mine')
 
-    with publishing(listener, IMAGE_AND_GAZE), running('visualizer_node', f'output:={path}') as process:
+    with publishing(listener, IMAGE_AND_GAZE), running(
+            'visualizer_node', f'output:={path}') as process:
         status.wait(OK)
         removals = path.unlink, replace_folder
         for number, remove in enumerate(removals, 1):
@@ -198,7 +201,8 @@ def test_restarted_process_overwrites_nothing_it_wrote_before(
     env = {LAUNCH_TIME: str(time.time())}
     video, bag = tmp_path / 'a.avi', tmp_path / 'b'
     drawn = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
-    with publishing(listener, {**IMAGE_AND_GAZE, (topics.GAZE, GazeArray): RECORDED[topics.GAZE, GazeArray]}):
+    gaze = topics.GAZE, GazeArray
+    with publishing(listener, {**IMAGE_AND_GAZE, gaze: RECORDED[gaze]}):
         first = (Process('visualizer_node', f'output:={video}', env=env),
                  Process('recorder_node', f'output:={bag}', env=env))
         wait_for_more(drawn)

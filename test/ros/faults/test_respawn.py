@@ -1,4 +1,4 @@
-"""A process that is killed and started again; the others go on, and ids are not mixed up."""
+"""A process that is killed and restarted: the others continue, and track ids stay unique."""
 from pathlib import Path
 import re
 import shutil
@@ -22,7 +22,7 @@ import pytest
 from sensor_msgs.msg import Image
 from support import minds_signals, Process, running, wait_until
 
-LIVES = STARTUP_TIME + 1.0
+WORKED = STARTUP_TIME + 1.0
 
 
 def test_process_ended_by_a_signal_is_restarted():
@@ -31,30 +31,31 @@ def test_process_ended_by_a_signal_is_restarted():
 
 @pytest.mark.parametrize('code', [1, 2])
 def test_process_that_fails_during_startup_is_not_restarted(code):
-    assert RespawnPolicy(0.0).record_exit(code, STARTUP_TIME - 0.1) == ' as it started'
+    assert RespawnPolicy(0.0).record_exit(code, STARTUP_TIME - 0.1) == ' during startup'
 
 
 def test_process_that_worked_once_is_restarted_even_if_it_then_fails_at_once():
-    lives = RespawnPolicy(0.0)
-    assert lives.record_exit(1, LIVES) == ''
-    assert lives.record_exit(1, LIVES + RESPAWN_DELAY + 0.1) == ''
+    policy = RespawnPolicy(0.0)
+    assert policy.record_exit(1, WORKED) == ''
+    assert policy.record_exit(1, WORKED + RESPAWN_DELAY + 0.1) == ''
 
 
 def test_process_that_keeps_dying_is_not_restarted():
-    lives = RespawnPolicy(0.0)
+    policy = RespawnPolicy(0.0)
     for number in range(MAX_RESPAWNS):
-        assert lives.record_exit(-signal.SIGSEGV, number * 2.0) == ''
-    assert f'{MAX_RESPAWNS} times' in lives.record_exit(-signal.SIGSEGV, MAX_RESPAWNS * 2.0)
+        assert policy.record_exit(-signal.SIGSEGV, number * 2.0) == ''
+    refusal = policy.record_exit(-signal.SIGSEGV, MAX_RESPAWNS * 2.0)
+    assert f'after {MAX_RESPAWNS} restarts within' in refusal
 
 
 def test_process_that_dies_rarely_is_always_restarted():
-    lives = RespawnPolicy(0.0)
-    assert not any(lives.record_exit(-signal.SIGSEGV, number * RESPAWN_WINDOW / MAX_RESPAWNS)
+    policy = RespawnPolicy(0.0)
+    assert not any(policy.record_exit(-signal.SIGSEGV, number * RESPAWN_WINDOW / MAX_RESPAWNS)
                    for number in range(1, 100))
 
 
 @pytest.mark.parametrize(('code', 'words'), [
-    (1, 'failed with exit code 1'), (-9, 'was ended by SIGKILL'), (-300, 'signal 300')])
+    (1, 'failed with exit code 1'), (-9, 'was terminated by SIGKILL'), (-300, 'signal 300')])
 def test_exit_is_described(code, words):
     assert words in describe_exit(code)
 
@@ -65,13 +66,13 @@ def test_gaze_node_killed_and_restarted_beside_the_others(listener):
     events = []
     listener.node.create_subscription(
         Attention, '/gaze/attention', lambda m: events.append((m.track_id, m.target)),
-        topics.reliable_qos(50, lasting=True))
+        topics.reliable_qos(50, transient_local=True))
     with running('camera_node', 'source:=sample'), \
             running('pipeline', words=('--nodes', 'visualizer,people')):
         killed = Process('gaze_node')
-        # A pause, as a loaded machine makes them, has it gone and come again.
+        # On a loaded machine a pause may make the person disappear and return.
         wait_until(lambda: dict(events).get('f1', Attention.GONE) != Attention.GONE
-                   and len(annotated) > 5, 60, 'attention and annotated pictures')
+                   and len(annotated) > 5, 60, 'attention and annotated images')
         killed.send(signal.SIGKILL)
         assert killed.end() == -signal.SIGKILL
         before, shown = len(ids), len(annotated)
@@ -81,10 +82,10 @@ def test_gaze_node_killed_and_restarted_beside_the_others(listener):
             wait_until(lambda: any('f1' in one for one in ids[before:]), 60, 'f1 again')
             wait_until(lambda: len(events) > 1 and len(annotated) > shown + 5, 30, 'events')
         assert all(len(one) == len(set(one)) for one in ids)
-        # The old f1 is gone before there is another one.
-        of_one = [target for name, target in events if name == 'f1']
-        assert of_one[0] == Attention.GONE
-        assert of_one[1] != Attention.GONE
+        # The old f1 is gone before there is a new one.
+        targets = [target for name, target in events if name == 'f1']
+        assert targets[0] == Attention.GONE
+        assert targets[1] != Attention.GONE
 
 
 def test_camera_node_killed_and_restarted_beside_the_others(listener, rounds):
@@ -101,13 +102,13 @@ def test_camera_node_killed_and_restarted_beside_the_others(listener, rounds):
         before = len(ids)
         with running('camera_node', 'source:=sample'):
             wait_until(lambda: any(ids[before:]), 60, 'a face again')
-        # After more than track_timeout it is another one: ids of one process are given once.
+        # After track_timeout the face gets a new id: a process gives each id once.
         assert first not in next(one for one in ids[before:] if one)
         assert gaze.running
 
 
 class Launched:
-    """``ros2 launch`` of the pipeline's launch file, of one light node."""
+    """``ros2 launch`` of pipeline.launch.py with one lightweight node."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self._file = folder / 'printed'
@@ -120,22 +121,22 @@ class Launched:
     def text(self) -> str:
         return self._file.read_text()
 
-    def node(self, but: int = 0) -> psutil.Process:
-        """Wait for the process of the node, another one than that; return it."""
+    def node(self, other_than: int = 0) -> psutil.Process:
+        """Wait for the process of the node, with another id than the given one; return it."""
         pids = []
 
         def started():
             found = re.findall(r'process started with pid \[(\d+)\]', self.text)
-            pids[:] = [int(pid) for pid in found if int(pid) != but]
+            pids[:] = [int(pid) for pid in found if int(pid) != other_than]
             return pids
         wait_until(started, 30, 'a process')
-        wait_until(lambda: minds_signals(pids[-1]), 30, 'minding signals')
+        wait_until(lambda: minds_signals(pids[-1]), 30, 'signal handlers')
         return psutil.Process(pids[-1])
 
 
 @pytest.fixture
 def launched(tmp_path):
-    """Return what starts launch, which is in no package registry."""
+    """Return a function that starts launch, which is in no package registry."""
     pytest.importorskip('launch_ros', reason='launch is not installed: it is in no registry')
     if not shutil.which('ros2'):
         pytest.skip('needs the command ros2: not installed')
@@ -160,9 +161,9 @@ def test_launch_restarts_a_killed_process_with_its_parameters(launched):
     first = launch.node()
     words = first.cmdline()
     first.kill()
-    second = launch.node(but=first.pid)
+    second = launch.node(other_than=first.pid)
     assert second.cmdline() == words
-    assert 'people_node-1 was ended by SIGKILL: it is started again in 1 s' in launch.text
+    assert 'people_node-1 was terminated by SIGKILL; restarting it in 1 s' in launch.text
     time.sleep(1)
     launch.process.send_signal(signal.SIGINT)
     assert launch.process.wait(10) == 0, launch.text

@@ -1,4 +1,4 @@
-"""Shared memory of killed processes: the next one gives it back, and never a living one's."""
+"""Shared memory of killed processes: the next process frees it, but not that of running ones."""
 import fcntl
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from gaze_ros.core.system import shared_memory
 import pytest
 from support import Process, running, wait_until
 
-#: Seconds that pass for a file that is old enough.
+#: Age in seconds of a file that is old enough.
 OLD = 60
 
 #: Holds the lock of a segment, as Fast DDS does, until it is killed.
@@ -42,7 +42,7 @@ def test_next_process_frees_the_segments_of_a_killed_one():
         wait_until(lambda: len(locks_of(killed)) > 1 and locks_of(neighbour), 30, 'segments')
         left, living = segments_of(killed), segments_of(neighbour)
         assert sum(path.stat().st_size for path in left) > 16 << 20
-        time.sleep(2)  # what is younger is left alone
+        time.sleep(2)  # younger segments are kept
         assert not {s.path for s in shared_memory.stale_segments()}.intersection(left + living)
         killed.send(signal.SIGKILL)
         assert killed.end() == -signal.SIGKILL
@@ -51,7 +51,7 @@ def test_next_process_frees_the_segments_of_a_killed_one():
             wait_until(lambda: locks_of(following), 30, 'its own segments')
             assert not [path for path in left if path.exists()]
             assert not [p for p in left if p.with_name(f'{p.name}_el').exists()]
-            following.wait_for('of shared memory of processes that were killed')
+            following.wait_for('of shared memory left by killed processes')
             assert all(path.exists() for path in living)
     assert not [path for path in living if path.exists()]  # it ended in order
 
@@ -63,7 +63,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def segment(folder, name, nbytes=100_000, age=OLD):
-    """Make a segment and its lock; return both."""
+    """Create a segment and its lock; return both."""
     path, lock = folder / name, folder / f'{name}_el'
     path.write_bytes(bytes(nbytes))
     lock.touch()
@@ -106,7 +106,7 @@ def test_segment_under_creation_is_kept(folder):
 
 def test_symbolic_links_are_not_followed(folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp('elsewhere') / 'precious'
-    elsewhere.write_text('of somebody')
+    elsewhere.write_text('precious')
     (folder / 'fastdds_0000000000000000_el').symlink_to(elsewhere)
     path, lock = segment(folder, 'fastdds_1111111111111111')
     path.unlink()
@@ -115,7 +115,7 @@ def test_symbolic_links_are_not_followed(folder, tmp_path_factory):
     lock.unlink()
     os.mkfifo(lock)  # opening one for reading waits for a writer
     assert shared_memory.reclaim() == 0
-    assert elsewhere.read_text() == 'of somebody'
+    assert elsewhere.read_text() == 'precious'
     assert len(list(folder.iterdir())) == 5
 
 

@@ -1,6 +1,6 @@
-"""Signals at random moments: no orphan, no hang, no traceback, and the video plays.
+"""Signals at random moments: no orphan, no hang, no traceback, and a playable video.
 
-The moments come from SEED, which is printed; a round is named by its number.
+The moments are drawn from SEED, which is printed; each round has a number.
 """
 from concurrent.futures import ThreadPoolExecutor
 import os
@@ -13,22 +13,22 @@ import time
 import cv2
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
-from gaze_ros.ros.process.shutdown import GRACE
+from gaze_ros.ros.process.shutdown import GRACE_PERIOD
 import pytest
 from sensor_msgs.msg import CameraInfo
 from support import BIN, minds_signals, wait_until
 
 SEED = 20261123
 
-#: Rounds at a time.
+#: Concurrent rounds.
 LANES = 3
 
-#: Seconds from the signal to the end: GRACE, and what a busy machine takes to run anything.
-MOST = GRACE + 1.0
+#: Maximum seconds from the signal to the exit: the grace period, and a margin for busy machines.
+MAX_EXIT_TIME = GRACE_PERIOD + 1.0
 
 
 class Run:
-    """A process in a session of its own, with what it prints in a file.
+    """A process in a session of its own, which prints to a file.
 
     :param lane: namespace of its nodes.
     """
@@ -54,19 +54,19 @@ class Run:
         try:
             wait_until(lambda: condition() or self.process.poll() is not None, 60, what)
         except AssertionError as e:
-            self.process.send_signal(signal.SIGABRT)  # PYTHONFAULTHANDLER=1 tells what it did
+            self.process.send_signal(signal.SIGABRT)  # PYTHONFAULTHANDLER=1 prints where it hangs
             self.process.wait()
             raise AssertionError(f'{e}\n{self.text}') from None
         assert self.process.poll() is None, self.text
 
     def end(self) -> int:
-        """Wait for the end, after a signal; return the exit code."""
+        """Wait for the exit after a signal; return the exit code."""
         try:
-            code = self.process.wait(MOST)
+            code = self.process.wait(MAX_EXIT_TIME)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-            raise AssertionError(f'still running after {MOST} s:\n{self.text}') from None
+            raise AssertionError(f'still running after {MAX_EXIT_TIME} s:\n{self.text}') from None
         assert not (left := members(self.process.pid)), f'left behind: {left}\n{self.text}'
         return code
 
@@ -77,7 +77,7 @@ class Run:
 
 
 def members(session: int) -> list[int]:
-    """Return the processes of a session that are no zombies."""
+    """Return the processes of a session that are not zombies."""
     found = []
     for path in Path('/proc').glob('[0-9]*/stat'):
         try:
@@ -100,7 +100,7 @@ def frames(path: Path) -> int:
 
 @pytest.fixture
 def lanes(listener):
-    """Answer the pictures of each lane in the place of a gaze node, whose models load slowly."""
+    """Publish gaze for each lane instead of a gaze node, whose models load slowly."""
     def answer(lane):
         gaze = listener.node.create_publisher(GazeArray, f'/{lane}/gaze', topics.default_qos())
         return lambda info: gaze.publish(GazeArray(header=info.header))
@@ -112,7 +112,7 @@ def lanes(listener):
     return names
 
 
-#: What is run, and how often of 20.
+#: Programs, and how often of 20 each is run.
 PROGRAMS = {
     ('pipeline', '--ros-args', '-p', 'source:=sample'): 4,
     ('pipeline', '--nodes', 'visualizer,camera', '--ros-args', '-p', 'source:=sample'): 10,
@@ -124,7 +124,7 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.
 
 
 def one_round(number: int, lane: str, folder: Path) -> str:
-    """Run a process, end it by one signal or two, and check how it ended; return what was done."""
+    """Run a process, send it one or two signals, and check its exit; return a description."""
     chance = random.Random(SEED + number)
     words = chance.choices(list(PROGRAMS), PROGRAMS.values())[0]
     phase = chance.choice(('start', 'run', 'stop'))
@@ -133,14 +133,14 @@ def one_round(number: int, lane: str, folder: Path) -> str:
         first, second = signal.SIGINT, second or signal.SIGTERM
     wait, pause = chance.uniform(0, 2), chance.choice((0, chance.uniform(0, 0.2)))
     output = folder / 'out.mp4'
-    films = 'pipeline' in words
-    if films:
+    records = 'pipeline' in words
+    if records:
         words = (*words, '-p', f'output:={output}')
     elif words[0] == 'recorder_node':
         words = (*words, '--ros-args', '-p', f'output:={folder / "bag"}')
     run = Run(lane, folder, *words)
-    run.wait_for(run.minds_signals, 'minding signals')
-    if phase != 'start' and films:
+    run.wait_for(run.minds_signals, 'signal handlers')
+    if phase != 'start' and records:
         run.wait_for(lambda: output.is_file() and output.stat().st_size, 'a video')
         wait /= 10
     time.sleep(wait)
@@ -153,7 +153,7 @@ def one_round(number: int, lane: str, folder: Path) -> str:
     killed = signal.SIGKILL in (first, second)
     assert code == 0 or (killed and code == -signal.SIGKILL), done
     assert 'Traceback' not in run.text and 'not ended' not in run.text, done
-    if films and not killed:
+    if records and not killed:
         assert output.is_file() == ('saved' in run.text), done
         assert frames(output) or (phase == 'start' and not output.exists()), done
     return done
@@ -178,8 +178,8 @@ def test_signals_at_random_moments_of_start_run_and_stop(lanes, rounds, tmp_path
 @pytest.mark.parametrize('kind', ['broken pipe', 'full pipe', 'full disk', 'closed'])
 def test_process_with_unread_output_exits_in_order(kind, lanes, tmp_path):
     output, folder = tmp_path / 'out.mp4', tmp_path
-    here, there = os.pipe()
-    more = {'stdout': there, 'stderr': there}
+    read_end, write_end = os.pipe()
+    more = {'stdout': write_end, 'stderr': write_end}
     if kind == 'full disk':
         more = dict.fromkeys(more, os.open('/dev/full', os.O_WRONLY))
     elif kind == 'closed':
@@ -188,25 +188,25 @@ def test_process_with_unread_output_exits_in_order(kind, lanes, tmp_path):
               'source:=sample', '-p', f'output:={output}', **more)
     run.wait_for(lambda: output.is_file() and output.stat().st_size, 'a video')
     if kind == 'broken pipe':
-        os.close(here)
+        os.close(read_end)
     elif kind == 'full pipe':
-        os.set_blocking(there, False)
+        os.set_blocking(write_end, False)
         with pytest.raises(BlockingIOError):
             while True:
-                os.write(there, b'x')
-        os.set_blocking(there, True)
-    os.close(there)
+                os.write(write_end, b'x')
+        os.set_blocking(write_end, True)
+    os.close(write_end)
     run.process.send_signal(signal.SIGINT)
     assert run.end() == 0
     assert frames(output)
     if kind != 'broken pipe':
-        os.close(here)
+        os.close(read_end)
 
 
 def test_nohup_outlives_its_terminal(tmp_path):
     run = Run('lane0', tmp_path, 'people_node',
               preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
-    run.wait_for(run.minds_signals, 'minding signals')
+    run.wait_for(run.minds_signals, 'signal handlers')
     run.process.send_signal(signal.SIGHUP)
     time.sleep(1)
     assert run.process.poll() is None, run.text

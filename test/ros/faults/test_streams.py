@@ -1,4 +1,4 @@
-"""Streams and files that stall, change, are cut off or go away, and a camera that is killed."""
+"""Streams and files that stall, change, are truncated or disappear, and a killed camera node."""
 import os
 import re
 import signal
@@ -12,8 +12,8 @@ import pytest
 from sensor_msgs.msg import Image
 from support import Process, running, save_sample, wait_until
 
-#: Everything that has OpenCV and FFmpeg print what they do.
-TALKATIVE = {'OPENCV_FFMPEG_DEBUG': '1', 'OPENCV_FFMPEG_LOGLEVEL': '56',
+#: Variables that make OpenCV and FFmpeg log verbosely.
+VERBOSE = {'OPENCV_FFMPEG_DEBUG': '1', 'OPENCV_FFMPEG_LOGLEVEL': '56',
              'OPENCV_VIDEOIO_DEBUG': '1', 'OPENCV_LOG_LEVEL': 'VERBOSE'}
 
 CALIBRATION = """
@@ -33,7 +33,7 @@ def seen(listener):
 
 @pytest.fixture
 def full(request):
-    """Only with --full."""
+    """Skip a test without --full."""
     if not request.config.getoption('--full'):
         pytest.skip('takes longer: only with --full')
 
@@ -41,20 +41,20 @@ def full(request):
 def test_stalled_stream_recovers_and_its_password_is_never_printed(seen, tmp_path, rounds):
     with network_camera() as camera, rigged(
             tmp_path, f'source:=http://someone:secret@127.0.0.1:{camera.port}/?pwd=secret',
-            timeout=1, env=TALKATIVE) as process:
+            timeout=1, env=VERBOSE) as process:
         seen.wait_for_more()
         for n, fault in enumerate(rounds(['stall'], ['stall', 'close']), 1):
             camera.does = fault
             wait_until(lambda: len(process.lines_with('[ERROR]')) == n, 20, fault)  # noqa: B023
             seen.wait_for(ERROR, f"source 'http://***@127.0.0.1:{camera.port}/?pwd=***'")
-            # Silent to whoever comes again, too.
-            wait_until(lambda: 'cannot be opened' in seen.status().message, 20, 'opened anew')
+            # It does not answer a new connection either.
+            wait_until(lambda: 'cannot be opened' in seen.status().message, 20, 'opened again')
             camera.does = 'flow'
             wait_until(lambda: len(process.lines_with('is back')) == n, 20, 'back')  # noqa: B023
             seen.wait_for_more()
         camera.does = 'stall'
-        time.sleep(0.3)  # the signal comes into the read that waits
-    # Nor is passed on what OpenCV and FFmpeg say at every try.
+        time.sleep(0.3)  # the signal arrives during a blocked read
+    # The output of OpenCV and FFmpeg for every attempt is not passed on.
     assert len(process.lines) < 20, process.text
     assert 'secret' not in process.text and 'someone' not in process.text, process.text
 
@@ -62,7 +62,7 @@ def test_stalled_stream_recovers_and_its_password_is_never_printed(seen, tmp_pat
 def test_images_of_other_sizes_pass_with_matching_camera_info(seen, tmp_path):
     path = tmp_path / 'camera.yaml'
     path.write_text(CALIBRATION)
-    folder = tmp_path / 'pictures'
+    folder = tmp_path / 'images'
     folder.mkdir()
     for n, (width, height) in enumerate([(640, 480), (320, 240), (640, 360)]):
         cv2.imwrite(str(folder / f'{n}.jpg'), np.zeros((height, width, 3), np.uint8))
@@ -70,26 +70,26 @@ def test_images_of_other_sizes_pass_with_matching_camera_info(seen, tmp_path):
                  f'camera_info_url:={path}') as process:
         seen.wait_for_more(12)
         wait_until(lambda: len({*seen.infos}) == 3, 10, 'all sizes')
-    # Of the same shape it is scaled; of another, the picture counts as not calibrated.
+    # The calibration is scaled for the same aspect ratio, and not used for another one.
     assert {*seen.infos} == {(640, 480, 500.0), (320, 240, 250.0), (640, 360, 0.0)}
     assert {image[:2] for image in seen.images} == {(640, 480), (320, 240), (640, 360)}
     text = process.text
-    assert text.count('calibration is for 640x480, but pictures have 320x240: it is scaled') == 1
-    assert text.count('have 640x360: it does not fit that shape, and is left out') == 1
+    assert text.count('calibration is for 640x480, but images have 320x240: it is scaled') == 1
+    assert text.count('have 640x360: the aspect ratio differs, so it is not used') == 1
     assert '[ERROR]' not in text, text
 
 
 def test_stream_that_changes_its_size_plays_to_the_end(seen, listener, full):
-    """OpenCV 4.6 gives pictures as they are, later ones in the size of the stream's first."""
+    """OpenCV 4.6 returns images in their size, later versions in that of the first image."""
     drawn = listener.hear(Image, '/gaze/image_annotated', lambda m: (m.width, m.height))
     with network_camera() as camera, running(
             'pipeline', f'source:=http://127.0.0.1:{camera.port}/') as process:
         for size in ((320, 240), (640, 480)):
-            wait_until(lambda: len(drawn) > 5, 30, 'annotated pictures')
+            wait_until(lambda: len(drawn) > 5, 30, 'annotated images')
             camera.size = size
             seen.wait_for_more(30)
             del drawn[:]
-        wait_until(lambda: len(drawn) > 5, 30, 'annotated pictures')
+        wait_until(lambda: len(drawn) > 5, 30, 'annotated images')
     assert {image[:2] for image in seen.images} <= {(640, 480), (320, 240)}
     assert {info[:2] for info in seen.infos} == {image[:2] for image in seen.images}
     assert '[ERROR]' not in process.text, process.text
@@ -108,7 +108,7 @@ def test_file_truncated_during_playback_ends_and_is_reported(seen, tmp_path):
 
 
 def test_camera_killed_and_restarted(seen, listener, full):
-    """The gaze goes on by itself; a face that was away for longer than track_timeout is new."""
+    """Gaze resumes by itself; a face that was missing for longer than track_timeout is new."""
     gazes = listener.hear(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
     with running('gaze_node') as gaze:
         camera = Process('camera_node', 'source:=sample')
@@ -116,8 +116,8 @@ def test_camera_killed_and_restarted(seen, listener, full):
         first = gazes[-1]
         camera.send(signal.SIGKILL)
         camera.end()
-        # Fast DDS takes 20 s to see that a publisher which was killed is gone.
-        seen.wait_for(ERROR, 'nothing ', 'gaze: Inference')
+        # Fast DDS takes 20 s to detect that a killed publisher is gone.
+        seen.wait_for(ERROR, 'no ', 'gaze: Inference')
         del gazes[:]
         with running('camera_node', 'source:=sample'):
             wait_until(lambda: len(gazes) > 5 and gazes[-1], 30, 'gaze again')

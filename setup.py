@@ -149,7 +149,7 @@ setup(
         'coreml': ['coremltools>=8,<10'],
         'int8': ['nncf>=2.14,<4', 'openvino>=2024.4,<2027'],
         'test': ['hypothesis>=6.80,<7', 'mcap>=1.2,<2', 'mcap-ros2-support>=0.5,<1',
-                 'packaging>=23', 'pytest>=7.4,<10',
+                 'packaging>=23', 'pytest>=7.4,<10', 'pytest-xdist>=3.7,<4',
                  # From 0.0.68 on it wants torchvision; its layers are compared with ours.
                  'pytorchcv>=0.0.67,<0.0.68', 'ruff>=0.6,<1'],
     },

@@ -8,19 +8,6 @@ from time import monotonic
 from types import SimpleNamespace
 
 from ament_index_python.packages import get_package_share_directory
-from bagmaker import (
-    break_last_chunk,
-    camera_info,
-    COMPRESSED,
-    IMAGE,
-    INFO,
-    LAG,
-    messages,
-    PERIOD,
-    START,
-    write,
-    write_db3,
-)
 from gaze_ros.bags import library
 from gaze_ros.bags.library import rosbags, to_cdr, typestore
 from gaze_ros.bags.playing import Player
@@ -32,6 +19,19 @@ from gaze_ros.core.errors import GazeRosError, SourceError
 from gaze_ros.core.parameters import BAG_NODES, COMMON
 from gaze_ros.msg import Attention, Gaze, GazeArray
 from geometry_msgs.msg import Point32
+from helpers.bag_files import (
+    camera_info,
+    camera_messages,
+    COMPRESSED,
+    corrupt_last_chunk,
+    IMAGE,
+    INFO,
+    PERIOD,
+    RECORDING_DELAY,
+    START,
+    write_bag,
+    write_db3,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
@@ -53,7 +53,7 @@ def read(path):
         reader.close()
 
 
-WANTED = [(stamp + LAG, stamp) for stamp in STAMPS]
+WANTED = [(stamp + RECORDING_DELAY, stamp) for stamp in STAMPS]
 
 
 @pytest.mark.parametrize('compressed', [False, True])
@@ -61,7 +61,7 @@ WANTED = [(stamp + LAG, stamp) for stamp in STAMPS]
     ('MCAP', 'NONE'), ('MCAP', 'STORAGE'), ('MCAP', 'FILE'), ('MCAP', 'MESSAGE'),
     ('SQLITE3', 'NONE'), ('SQLITE3', 'FILE'), ('SQLITE3', 'MESSAGE')])
 def test_every_storage_and_compression_of_rosbag2_is_read(tmp_path, plugin, mode, compressed):
-    path = write(tmp_path / 'bag', messages(12, compressed), plugin, mode)
+    path = write_bag(tmp_path / 'bag', camera_messages(12, compressed), plugin, mode)
     assert read(path) == WANTED
     if mode in ('NONE', 'STORAGE'):
         suffix = {'MCAP': 'mcap', 'SQLITE3': 'db3'}[plugin]
@@ -69,8 +69,8 @@ def test_every_storage_and_compression_of_rosbag2_is_read(tmp_path, plugin, mode
 
 
 def test_a_split_bag_is_read_in_order(tmp_path):
-    content = list(messages(12))
-    parts = [write(tmp_path / f'p{n}', content[n * 8:n * 8 + 8]) for n in range(3)]
+    content = list(camera_messages(12))
+    parts = [write_bag(tmp_path / f'p{n}', content[n * 8:n * 8 + 8]) for n in range(3)]
     one = tmp_path / 'split'
     one.mkdir()
     whole = yaml.safe_load((parts[0] / 'metadata.yaml').read_text())
@@ -85,7 +85,7 @@ def test_a_split_bag_is_read_in_order(tmp_path):
 
 
 def test_a_database_as_humble_lays_it_out_is_read(tmp_path):
-    assert read(write_db3(tmp_path / 'bag_0.db3', messages(12))) == WANTED
+    assert read(write_db3(tmp_path / 'bag_0.db3', camera_messages(12))) == WANTED
 
 
 def test_a_bag_of_the_standard_writer_of_mcap_is_read(tmp_path):
@@ -94,7 +94,7 @@ def test_a_bag_of_the_standard_writer_of_mcap_is_read(tmp_path):
     with open(tmp_path / 'one.mcap', 'wb') as file:
         writer = mcap_ros2.Writer(file)
         schema = writer.register_msgdef(IMAGE, definition)
-        for _, kind, time, cdr in messages(12):
+        for _, kind, time, cdr in camera_messages(12):
             if kind == IMAGE:
                 m = deserialize_message(cdr, Image)
                 writer.write_message('/camera/image_raw', schema, {
@@ -108,7 +108,7 @@ def test_a_bag_of_the_standard_writer_of_mcap_is_read(tmp_path):
 
 
 def broken(tmp_path, what):
-    path = write(tmp_path / 'bag', messages(12))
+    path = write_bag(tmp_path / 'bag', camera_messages(12))
     file = path / 'bag.mcap'
     if what == 'cut':
         file.write_bytes(file.read_bytes()[:200_000])
@@ -145,8 +145,8 @@ def test_what_is_no_bag_is_told_in_a_line_with_its_name(tmp_path, what, words):
 
 
 def test_a_bag_that_is_broken_inside_gives_what_is_before_that(tmp_path):
-    path = write(tmp_path / 'bag', messages(12), mode='STORAGE') / 'bag.mcap'
-    break_last_chunk(path)
+    path = write_bag(tmp_path / 'bag', camera_messages(12), mode='STORAGE') / 'bag.mcap'
+    corrupt_last_chunk(path)
     reader = BagReader(path)
     seen = []
     with pytest.raises(SourceError, match='cannot be read'):
@@ -385,7 +385,7 @@ def played(path, loop=False, rate=20.0, most=None, slow=0.0):
 
 
 def test_a_bag_is_played_whole_and_in_time_that_never_goes_back(tmp_path):
-    path = write(tmp_path / 'bag', messages(12, info=False))
+    path = write_bag(tmp_path / 'bag', camera_messages(12, info=False))
     begun = monotonic()
     times, seen, player = played(path)
     assert monotonic() - begun >= 11 * PERIOD / 20e9
@@ -395,7 +395,7 @@ def test_a_bag_is_played_whole_and_in_time_that_never_goes_back(tmp_path):
 
 
 def test_what_takes_too_long_makes_time_slower_and_skips_nothing(tmp_path):
-    path = write(tmp_path / 'bag', messages(12, info=False))
+    path = write_bag(tmp_path / 'bag', camera_messages(12, info=False))
     times, seen, player = played(path, rate=100.0, slow=0.15)
     assert seen == WANTED
     assert times == sorted(times)
@@ -403,21 +403,21 @@ def test_what_takes_too_long_makes_time_slower_and_skips_nothing(tmp_path):
 
 
 def test_in_a_loop_stamps_go_on_by_the_same_steps(tmp_path):
-    path = write(tmp_path / 'bag', messages(4, info=False))
+    path = write_bag(tmp_path / 'bag', camera_messages(4, info=False))
     times, seen, player = played(path, loop=True, rate=100.0, most=10)
     assert times == sorted(times)
     assert not player.ended
     steps = {b[1] - a[1] for a, b in zip(seen, seen[1:])}
     assert steps <= {PERIOD, PERIOD + 1}
-    assert {time - stamp for time, stamp in seen} == {LAG}
+    assert {time - stamp for time, stamp in seen} == {RECORDING_DELAY}
 
 
 @pytest.mark.parametrize('count', [1, 2, 5])
 @pytest.mark.parametrize('late', [-4_000_000, 0, 500_000_000])
 def test_from_round_to_round_it_is_as_long_as_from_image_to_image(tmp_path, count, late):
     content = [(name, kind, time + late * (kind == INFO), cdr)
-               for name, kind, time, cdr in messages(count)]
-    path = write(tmp_path / 'bag', sorted(content, key=lambda m: m[2]))
+               for name, kind, time, cdr in camera_messages(count)]
+    path = write_bag(tmp_path / 'bag', sorted(content, key=lambda m: m[2]))
     reader = BagReader(path)
     player = Player(reader, ['/camera/image_raw', '/camera/camera_info'], '/camera/image_raw',
                     True, 100.0, lambda now: None)
@@ -436,7 +436,7 @@ def test_from_round_to_round_it_is_as_long_as_from_image_to_image(tmp_path, coun
 
 
 def test_a_loop_that_is_asked_for_at_the_end_begins_again(tmp_path):
-    reader = BagReader(write(tmp_path / 'bag', messages(5, info=False)))
+    reader = BagReader(write_bag(tmp_path / 'bag', camera_messages(5, info=False)))
     told = []
     player = Player(reader, ['/camera/image_raw'], '/camera/image_raw', False, 100.0, told.append)
     stop = Event()
@@ -445,12 +445,12 @@ def test_a_loop_that_is_asked_for_at_the_end_begins_again(tmp_path):
     player.loop = True
     again = [one.record.time for one in islice(player.play(stop), 7)]
     reader.close()
-    assert again == [START + LAG + n * PERIOD for n in range(5, 12)]
+    assert again == [START + RECORDING_DELAY + n * PERIOD for n in range(5, 12)]
     assert not player.ended and told == sorted(told)
 
 
 def test_a_player_stopped_goes_on_where_it_was(tmp_path):
-    reader = BagReader(write(tmp_path / 'bag', messages(12, info=False)))
+    reader = BagReader(write_bag(tmp_path / 'bag', camera_messages(12, info=False)))
     player = Player(
         reader, ['/camera/image_raw'], '/camera/image_raw', False, 50.0, lambda now: None)
     stop, seen = Event(), []

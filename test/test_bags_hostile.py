@@ -1,11 +1,11 @@
 """Bags that mean harm: what is unpacked has bounds, no YAML hangs; what is in order is read."""
 import sqlite3
 
-from bagmaker import messages, write, write_db3
 from fuzz.mcapmaker import bag, Chunk, mcap, message, record, TOPIC, TYPE
 from gaze_ros.bags import limits, sanitizer
 from gaze_ros.bags.reading import BagReader, Topic
 from gaze_ros.core.errors import SourceError
+from helpers.bag_files import camera_messages, write_bag, write_db3
 from hypothesis import given
 from hypothesis import strategies as st
 import lz4.frame
@@ -123,7 +123,7 @@ def test_a_file_that_unpacks_to_too_much_leaves_nothing(tmp_path, monkeypatch, p
 
 def test_a_full_disk_is_told_before_it_is_full(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, 'RESUME_BYTES', 1 << 60)
-    path = write(tmp_path / 'bag', messages(2), mode='FILE')
+    path = write_bag(tmp_path / 'bag', camera_messages(2), mode='FILE')
     assert '$TMPDIR' in refused(path)
 
 
@@ -143,7 +143,7 @@ def test_a_file_in_a_file_is_looked_through_too(tmp_path):
 def test_no_yaml_of_a_topic_is_loaded_that_could_hang(tmp_path, text, words):
     for indexed in (True, False):
         assert words in refused(lone(tmp_path, qos=text, indexed=indexed))
-    path = write_db3(tmp_path / 'b.db3', messages(1))
+    path = write_db3(tmp_path / 'b.db3', camera_messages(1))
     with sqlite3.connect(path) as base:
         base.execute('UPDATE topics SET offered_qos_profiles = ?', (text,))
     base.close()
@@ -151,14 +151,14 @@ def test_no_yaml_of_a_topic_is_loaded_that_could_hang(tmp_path, text, words):
 
 
 def test_no_metadata_is_loaded_that_could_hang(tmp_path):
-    path = write(tmp_path / 'bag', messages(1))
+    path = write_bag(tmp_path / 'bag', camera_messages(1))
     with open(path / 'metadata.yaml', 'a') as file:
         file.write(LAUGHS)
     assert 'an alias' in refused(path)
 
 
 def test_a_later_version_is_not_guessed_at(tmp_path):
-    path = write(tmp_path / 'bag', messages(1))
+    path = write_bag(tmp_path / 'bag', camera_messages(1))
     text = (path / 'metadata.yaml').read_text()
     (path / 'metadata.yaml').write_text(text.replace('version: 9', 'version: 10'))
     assert 'of version 10, at most 9' in refused(path)

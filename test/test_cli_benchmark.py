@@ -6,9 +6,9 @@ import subprocess
 import time
 
 from gaze_ros.cli.benchmark import pipeline
+from helpers.processes import BIN, save_sample, wait_until
 import psutil
 import pytest
-from support import BIN, save_sample, wait_until
 
 WAYS = {'sequential', 'reference', 'pipeline', 'processes'}
 WORKERS = 'gaze_ros.benchmark.workers'

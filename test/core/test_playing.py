@@ -8,9 +8,9 @@ from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.sources import capture_thread, open_source
 from gaze_ros.core.sources import player as playing
 from gaze_ros.core.sources.player import Player, wait_for_subscribers
+from helpers.processes import save_sample, wait_until
 import numpy as np
 import pytest
-from support import save_sample, wait_until
 
 PICTURE = np.zeros((48, 64, 3), np.uint8)
 
@@ -122,9 +122,9 @@ def test_another_source_does_not_wait_for_one_that_hangs(play, tmp_path):
 
 def test_readers_that_hang_do_not_pile_up(play):
     first = HangingCamera()
-    player, _ = play(first)
+    _, stage = play(first)
     wait_until(lambda: first.others, 10, 'opened anew')
-    wait_until(lambda: player._stage.dropped >= 2, 10, 'the second hangs, too')
+    wait_until(lambda: stage.dropped >= 2, 10, 'the second hangs, too')
     time.sleep(0.5)
     assert len(first.others) == 1 and sum(t.name == 'camera' for t in threads()) == 2
     first.released.set()

@@ -1,13 +1,8 @@
-import os
-
 from gaze_ros.ros.comm import dds_profile
+from helpers.processes import Process
+from helpers.ros_client import Listener
 import pytest
 import rclpy
-from support import Listener, Process
-
-# No robot nearby is to see these nodes.
-os.environ.setdefault('ROS_DOMAIN_ID', '42')
-os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -20,7 +15,7 @@ def ros():
 
 @pytest.fixture(scope='module', autouse=True)
 def nothing_left():
-    """Kill what a test that failed has left running: the next ones would hear it."""
+    """Kill the processes that a failed test left running: later tests would receive from them."""
     yield
     for process in Process.started:
         if process.running:
@@ -30,7 +25,7 @@ def nothing_left():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Report with a test that failed what the processes printed that it had started."""
+    """Add to the report of a failed test the last lines of the processes it started."""
     if call.when == 'setup':
         item.before = len(Process.started)
     report = yield

@@ -5,6 +5,8 @@ from gaze_ros.core.sources.sample import Sample
 from gaze_ros.ros.comm import image_transport, topics
 from gaze_ros.ros.comm.conversions import bgr_to_compressed, compressed_to_bgr
 from gaze_ros.ros.comm.image_transport import ImagePublisher, subscribe_images
+from helpers.processes import wait_until
+from helpers.ros_client import Listener
 import numpy as np
 import pytest
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -12,7 +14,6 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-from support import Listener, wait_until
 
 
 def header(number: int) -> Header:
@@ -78,7 +79,7 @@ def test_who_draws_gets_memory_of_his_own(camera, reader, picture):
 def test_others_get_a_message_and_this_process_gets_the_picture_once(camera, reader, picture):
     listener, subscribe = reader
     got = subscribe('both')
-    heard = listener.hear(Image, 'both')
+    heard = listener.subscribe(Image, 'both')
     publisher = ImagePublisher(camera, 'both')
     wait_until(lambda: publisher.get_subscription_count() == 2, 10, 'discovery')
     for number in range(20):
@@ -106,7 +107,7 @@ def test_a_message_from_elsewhere_is_taken(camera, reader, picture):
 def test_compressed_goes_to_its_own_topic_and_comes_back(camera, reader, picture):
     listener, subscribe = reader
     got = subscribe('small', 'compressed')
-    heard = listener.hear(CompressedImage, 'small/compressed')
+    heard = listener.subscribe(CompressedImage, 'small/compressed')
     publisher = ImagePublisher(camera, 'small', jpeg_quality=95)
     wait_until(lambda: publisher.get_subscription_count() == 2, 10, 'discovery')
     publisher.publish(picture, header(5))

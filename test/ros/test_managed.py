@@ -17,13 +17,14 @@ from gaze_ros.msg import GazeArray
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
 from gaze_ros.ros.process.executor import SubmitOnceExecutor
 from gaze_ros.ros.process.shutdown import Shutdown
+from helpers.processes import Process, running, wait_until
+from helpers.ros_client import call_service, get_state, request_transitions, set_parameters
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions
 import pytest
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
-from support import call, move, Process, put, running, state, wait_until
 
 CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = (
     Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP,
@@ -108,14 +109,14 @@ def counts(node):
 def test_what_make_creates_goes_with_free_and_comes_anew(listener, rooms):
     before = counts(rooms)
     for _ in range(3):
-        assert move(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, True]
+        assert request_transitions(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, True]
         assert counts(rooms) == [n + 1 for n in before]
         assert (rooms.configured, rooms.active) == (True, True)
-        assert move(listener, 'rooms', DEACTIVATE, CLEANUP) == [True, True]
+        assert request_transitions(listener, 'rooms', DEACTIVATE, CLEANUP) == [True, True]
         assert counts(rooms) == before
         assert (rooms.configured, rooms.active) == (False, False)
     assert rooms.done == ['configure', 'activate', 'request_stop', 'deactivate', 'cleanup'] * 3
-    assert state(listener, 'rooms') == 'unconfigured'
+    assert get_state(listener, 'rooms') == 'unconfigured'
 
 
 def test_a_start_that_a_signal_breaks_off_leaves_nothing(rooms):
@@ -130,36 +131,40 @@ def test_a_start_that_a_signal_breaks_off_leaves_nothing(rooms):
 def test_what_cannot_be_made_leaves_nothing_and_may_be_tried_again(listener, rooms):
     before = counts(rooms)
     rooms.fail = 'configure'
-    assert move(listener, 'rooms', CONFIGURE) == [False]
-    assert state(listener, 'rooms') == 'unconfigured'
+    assert request_transitions(listener, 'rooms', CONFIGURE) == [False]
+    assert get_state(listener, 'rooms') == 'unconfigured'
     assert counts(rooms) == before
     assert 'configure does not work' in rooms.stats.last_error
     assert rooms.done == ['configure', 'cleanup']
     rooms.fail = 'activate'
-    assert move(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, False]
-    assert state(listener, 'rooms') == 'inactive'
+    assert request_transitions(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, False]
+    assert get_state(listener, 'rooms') == 'inactive'
     assert not rooms.active
-    assert move(listener, 'rooms', ACTIVATE) == [True]
+    assert request_transitions(listener, 'rooms', ACTIVATE) == [True]
 
 
 def test_what_hangs_keeps_its_device_until_it_is_told_again(listener, rooms, monkeypatch):
     monkeypatch.setattr('gaze_ros.ros.base.lifecycle_node._PATIENCE', 0.1)
-    assert move(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, True]
+    assert request_transitions(listener, 'rooms', CONFIGURE, ACTIVATE) == [True, True]
     rooms.hang.set()
-    assert move(listener, 'rooms', DEACTIVATE) == [False]
-    assert state(listener, 'rooms') == 'active'
+    assert request_transitions(listener, 'rooms', DEACTIVATE) == [False]
+    assert get_state(listener, 'rooms') == 'active'
     rooms.hang.clear()
-    assert move(listener, 'rooms', DEACTIVATE, CLEANUP) == [True, True]
+    assert request_transitions(listener, 'rooms', DEACTIVATE, CLEANUP) == [True, True]
     assert rooms.done[-1] == 'cleanup'
 
 
 def test_shutdown_from_any_state_frees_and_is_the_last(listener, rooms):
-    assert move(listener, 'rooms', CONFIGURE, ACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN
-                ) == [True] * 3
-    assert state(listener, 'rooms') == 'finalized'
+    assert (
+        request_transitions(
+            listener, 'rooms', CONFIGURE, ACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN
+        )
+        == [True] * 3
+    )
+    assert get_state(listener, 'rooms') == 'finalized'
     assert rooms.done == ['configure', 'activate', 'request_stop', 'deactivate', 'cleanup']
-    assert move(listener, 'rooms', CONFIGURE) == [False]
-    told = call(listener.node, GetAvailableTransitions, '/rooms/get_available_transitions',
+    assert request_transitions(listener, 'rooms', CONFIGURE) == [False]
+    told = call_service(listener.node, GetAvailableTransitions, '/rooms/get_available_transitions',
                 GetAvailableTransitions.Request())
     assert told.available_transitions == []
 
@@ -172,24 +177,24 @@ def test_no_transition_begins_when_the_process_ends(rooms):
 
 
 def test_parameters_are_prepared_and_changed_only_while_configured(listener, rooms):
-    assert put(listener, 'rooms', fixed=2, free=2, autostart=False) == ''
+    assert set_parameters(listener, 'rooms', fixed=2, free=2, autostart=False) == ''
     assert rooms.done == []
     assert (rooms.values['fixed'], rooms.values['free']) == (2, 2)
-    move(listener, 'rooms', CONFIGURE)
-    refused = put(listener, 'rooms', fixed=3)
+    request_transitions(listener, 'rooms', CONFIGURE)
+    refused = set_parameters(listener, 'rooms', fixed=3)
     assert refused == (
         'fixed is not taken while the node is configured: change it after cleanup '
         "('ros2 lifecycle set /rooms ...')")
     assert rooms.values['fixed'] == 2
-    assert put(listener, 'rooms', fixed=2) == '', 'that is no change'
-    assert put(listener, 'rooms', free=3) == ''
+    assert set_parameters(listener, 'rooms', fixed=2) == '', 'that is no change'
+    assert set_parameters(listener, 'rooms', free=3) == ''
     assert rooms.done == ['configure', 'prepare_parameters', {'free': 3}, 'apply_parameters']
     # Whatever a runtime raises costs the change, not the process.
-    assert put(listener, 'rooms', free=9) == 'RuntimeError: nine is too much'
+    assert set_parameters(listener, 'rooms', free=9) == 'RuntimeError: nine is too much'
     assert rooms.values['free'] == 3
     rooms.fail = 'apply_parameters'
-    assert put(listener, 'rooms', free=4) == ''
-    assert state(listener, 'rooms') == 'inactive'
+    assert set_parameters(listener, 'rooms', free=4) == ''
+    assert get_state(listener, 'rooms') == 'inactive'
 
 
 def test_two_who_ask_at_once_are_served_one_after_the_other(listener, rooms):
@@ -213,7 +218,9 @@ def test_the_diagnostics_may_ask_at_any_time(listener, rooms):
     thread = Thread(target=ask)
     thread.start()
     for _ in range(5):
-        assert all(move(listener, 'rooms', CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP))
+        assert all(
+            request_transitions(listener, 'rooms', CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP)
+        )
     ending.set()
     thread.join(5)
     assert {('InactiveStatus', False), ('InactiveStatus', True), ('CameraStatus', None)} == set(asked)
@@ -246,7 +253,7 @@ def test_while_it_is_moved_or_changed_nobody_is_told_to_move_it(listener, rooms,
         assert facts == InactiveStatus(name == 'activate', in_transition=True)
     last = rooms.diagnostic_state()
     assert isinstance(last[0], CameraStatus)
-    assert during('apply_parameters', lambda: put(listener, 'rooms', free=5)) == last
+    assert during('apply_parameters', lambda: set_parameters(listener, 'rooms', free=5)) == last
     facts, _ = during('request_stop', rooms.trigger_deactivate)
     assert facts == InactiveStatus(True, in_transition=True)
     assert rooms.diagnostic_state() == (InactiveStatus(True), '')
@@ -285,16 +292,16 @@ def test_the_time_of_a_clock_goes_on_through_the_states(listener, rooms):
             return rooms.get_clock().now().nanoseconds == 1_000_000_000 * second
         wait_until(is_it, 10, f'{second} s')
 
-    assert all(move(listener, 'rooms', CONFIGURE, ACTIVATE))
-    assert put(listener, 'rooms', use_sim_time=True) == ''
+    assert all(request_transitions(listener, 'rooms', CONFIGURE, ACTIVATE))
+    assert set_parameters(listener, 'rooms', use_sim_time=True) == ''
     comes(100)
     before = counts(rooms)
-    assert all(move(listener, 'rooms', DEACTIVATE, CLEANUP))
+    assert all(request_transitions(listener, 'rooms', DEACTIVATE, CLEANUP))
     comes(200)
     rooms.fail = 'configure'
-    assert move(listener, 'rooms', CONFIGURE) == [False]
+    assert request_transitions(listener, 'rooms', CONFIGURE) == [False]
     comes(300)
-    assert all(move(listener, 'rooms', CONFIGURE, ACTIVATE))
+    assert all(request_transitions(listener, 'rooms', CONFIGURE, ACTIVATE))
     comes(400)
     assert counts(rooms) == before
 
@@ -304,12 +311,12 @@ def test_the_time_of_a_clock_goes_on_through_the_states(listener, rooms):
 @pytest.mark.parametrize('name', OF_PIPELINE)
 def test_autostart_false_waits_for_a_manager(listener, name):
     with running(f'{name}_node', 'autostart:=false', 'source:=sample') as process:
-        assert state(listener, name) == 'unconfigured'
-        assert move(listener, name, ACTIVATE) == [False]
-        assert move(listener, name, CONFIGURE) == [True]
-        assert state(listener, name) == 'inactive'
-        assert move(listener, name, ACTIVATE) == [True]
-        assert state(listener, name) == 'active'
+        assert get_state(listener, name) == 'unconfigured'
+        assert request_transitions(listener, name, ACTIVATE) == [False]
+        assert request_transitions(listener, name, CONFIGURE) == [True]
+        assert get_state(listener, name) == 'inactive'
+        assert request_transitions(listener, name, ACTIVATE) == [True]
+        assert get_state(listener, name) == 'active'
         assert process.running
     assert '=== Pipeline Statistics ===' in process.text
 
@@ -323,11 +330,11 @@ def test_what_a_manager_cannot_configure_says_why_and_lives_on(
         listener, name, wrong, reason, right):
     given = [f'{key}:={value}' for key, value in wrong.items()]
     with running(f'{name}_node', 'autostart:=false', *given) as process:
-        assert move(listener, name, CONFIGURE) == [False]
+        assert request_transitions(listener, name, CONFIGURE) == [False]
         process.wait_for(reason)
-        assert state(listener, name) == 'unconfigured'
-        assert put(listener, name, **right) == ''
-        assert move(listener, name, CONFIGURE, ACTIVATE) == [True, True]
+        assert get_state(listener, name) == 'unconfigured'
+        assert set_parameters(listener, name, **right) == ''
+        assert request_transitions(listener, name, CONFIGURE, ACTIVATE) == [True, True]
 
 
 @pytest.mark.parametrize('more,code', [
@@ -352,16 +359,20 @@ def threads_and_files(process):
 
 
 def test_all_nodes_go_through_their_states_again_and_again_and_nothing_is_left(listener):
-    gazes = listener.hear(GazeArray, '/gaze', lambda m: len(m.gazes))
+    gazes = listener.subscribe(GazeArray, '/gaze', lambda m: len(m.gazes))
     with running('pipeline', 'source:=sample') as process:
         def cycle():
             for name in OF_PIPELINE:
-                assert move(listener, name, DEACTIVATE, CLEANUP) == [True, True], name
+                assert request_transitions(listener, name, DEACTIVATE, CLEANUP) == [True, True], (
+                    name
+                )
             before = len(gazes)
             time.sleep(0.3)
             assert len(gazes) == before, 'nothing is told while nobody is active'
             for name in reversed(OF_PIPELINE):
-                assert move(listener, name, CONFIGURE, ACTIVATE) == [True, True], name
+                assert request_transitions(listener, name, CONFIGURE, ACTIVATE) == [True, True], (
+                    name
+                )
             wait_until(lambda: len(gazes) > before + 5 and gazes[-1], 20, 'gaze')
 
         wait_until(lambda: gazes and gazes[-1], 40, 'gaze')
@@ -387,22 +398,22 @@ def test_all_nodes_go_through_their_states_again_and_again_and_nothing_is_left(l
             assert len(grown) < 3, grown
             grown.append(grow())
         # A second manager, and what is no transition of this state.
-        assert move(listener, 'gaze', ACTIVATE, CONFIGURE, CLEANUP) == [False] * 3
-        assert [state(listener, name) for name in OF_PIPELINE] == ['active'] * 4
+        assert request_transitions(listener, 'gaze', ACTIVATE, CONFIGURE, CLEANUP) == [False] * 3
+        assert [get_state(listener, name) for name in OF_PIPELINE] == ['active'] * 4
     assert process.text.count('publishing') == 2 + 3 * len(grown)
 
 
 def test_the_rest_works_while_one_is_not_active(listener):
-    gazes = listener.hear(GazeArray, '/gaze', lambda m: m.header.stamp.sec)
-    shown = listener.hear(Image, '/gaze/image_annotated', lambda m: m.header.stamp.sec)
+    gazes = listener.subscribe(GazeArray, '/gaze', lambda m: m.header.stamp.sec)
+    shown = listener.subscribe(Image, '/gaze/image_annotated', lambda m: m.header.stamp.sec)
     with running('pipeline', 'source:=sample'):
         wait_until(lambda: shown and gazes, 40, 'pictures')
-        assert move(listener, 'visualizer', DEACTIVATE) == [True]
+        assert request_transitions(listener, 'visualizer', DEACTIVATE) == [True]
         time.sleep(0.3)
         before = len(gazes), len(shown)
         wait_until(lambda: len(gazes) > before[0] + 10, 20, 'gaze without the visualizer')
         assert len(shown) == before[1]
-        assert move(listener, 'visualizer', ACTIVATE) == [True]
+        assert request_transitions(listener, 'visualizer', ACTIVATE) == [True]
         wait_until(lambda: len(shown) > before[1] + 5, 20, 'pictures')
 
 
@@ -424,13 +435,19 @@ def test_a_window_comes_and_goes_with_the_node(listener):
         with running('pipeline', 'source:=sample', 'view:=true', env=env):
             wait_until(shown, 40, 'the window')
             for view in (True, False, True):
-                assert move(listener, 'visualizer', DEACTIVATE, CLEANUP) == [True, True]
+                assert request_transitions(listener, 'visualizer', DEACTIVATE, CLEANUP) == [
+                    True,
+                    True,
+                ]
                 wait_until(lambda: not shown(), 20, 'that there is none')
-                assert put(listener, 'visualizer', view=view) == ''
-                assert move(listener, 'visualizer', CONFIGURE, ACTIVATE) == [True, True]
+                assert set_parameters(listener, 'visualizer', view=view) == ''
+                assert request_transitions(listener, 'visualizer', CONFIGURE, ACTIVATE) == [
+                    True,
+                    True,
+                ]
                 if view:
                     wait_until(shown, 20, 'the window again')
-            assert state(listener, 'gaze') == 'active'
+            assert get_state(listener, 'gaze') == 'active'
     finally:
         screen.terminate()
         screen.wait()

@@ -5,9 +5,10 @@ import time
 import xml.etree.ElementTree as ET
 
 from gaze_ros.core.parameters import BAG_NODES, NODES
+from helpers.processes import Process, ROOT, running, wait_until
+from helpers.ros_client import Listener
 import pytest
 from rclpy.impl.implementation_singleton import rclpy_implementation
-from support import Listener, Process, ROOT, running, wait_until
 
 NodeNameNonExistentError = rclpy_implementation.NodeNameNonExistentError
 

@@ -1,9 +1,9 @@
 """Services that do one thing."""
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.ros.base.services import create_trigger_service
+from helpers.ros_client import call_service, Listener
 import pytest
 from std_srvs.srv import Trigger
-from support import call, Listener
 
 
 @pytest.fixture
@@ -25,5 +25,5 @@ def test_whatever_happens_is_the_answer_and_the_next_one_is_served(
 
     create_trigger_service(server.node, '~/it', do)
     for _ in range(2):
-        answer = call(listener.node, Trigger, '/triggers/it', Trigger.Request())
+        answer = call_service(listener.node, Trigger, '/triggers/it', Trigger.Request())
         assert (answer.success, answer.message) == (raised is None, message)

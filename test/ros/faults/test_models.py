@@ -7,8 +7,9 @@ import sys
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from gaze_ros.msg import GazeArray
+from helpers.processes import BIN, running, wait_until
+from helpers.ros_client import set_parameters
 import pytest
-from support import BIN, put, running, wait_until
 
 NAMES = ('gaze-estimation-adas-0002', 'head-pose-estimation-adas-0001',
          'landmarks-regression-retail-0009', 'open-closed-eye-0001')
@@ -28,7 +29,7 @@ def models(shared, tmp_path):
 
 def test_files_cut_short_or_exchanged_under_a_running_model(listener, models):
     pytest.importorskip('openvino')
-    heard = listener.hear(GazeArray, '/gaze', lambda m: (m.model, len(m.gazes)))
+    heard = listener.subscribe(GazeArray, '/gaze', lambda m: (m.model, len(m.gazes)))
 
     def later(model):
         before = len(heard)
@@ -46,16 +47,16 @@ def test_files_cut_short_or_exchanged_under_a_running_model(listener, models):
         os.truncate(models / 'face_detection_yunet_2026may.onnx', 0)
         later('adas')
         weight.write_bytes(whole[:len(whole) // 2])
-        reason = put(listener, 'gaze', model='mobileone_s0', weight=str(weight))
+        reason = set_parameters(listener, 'gaze', model='mobileone_s0', weight=str(weight))
         assert str(weight) in reason, reason
-        reason = put(listener, 'gaze', model='mobileone_s0')
+        reason = set_parameters(listener, 'gaze', model='mobileone_s0')
         assert 'expected' in reason or 'none was found' in reason, reason
         assert 'it has sha256' in process.text, 'what the digest is, and should be, is not told'
         later('adas')
         other = models / 'new'
         other.write_bytes(whole)
         other.replace(weight)
-        assert not put(listener, 'gaze', model='mobileone_s0', weight=str(weight))
+        assert not set_parameters(listener, 'gaze', model='mobileone_s0', weight=str(weight))
         later('mobileone_s0')
         os.truncate(weight, 0)
         later('mobileone_s0')
@@ -103,8 +104,8 @@ gaze_node()
 def test_a_model_that_hangs_is_told_and_does_not_keep_the_node(
         listener, tmp_path, rounds):
     """A GPU that is stuck: none can be made to here, so the model's call waits for ever."""
-    told = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0])
-    heard = listener.hear(GazeArray, '/gaze', lambda m: len(m.gazes))
+    told = listener.subscribe(DiagnosticArray, '/diagnostics', lambda m: m.status[0])
+    heard = listener.subscribe(GazeArray, '/gaze', lambda m: len(m.gazes))
 
     def said(level, words):
         return any(s.name == 'gaze: Inference' and s.level == level and words in s.message

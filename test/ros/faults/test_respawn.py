@@ -17,10 +17,10 @@ from gaze_ros.ros.launch.respawn_policy import (
     RespawnPolicy,
     STARTUP_TIME,
 )
+from helpers.processes import handles_sigterm, Process, running, wait_until
 import psutil
 import pytest
 from sensor_msgs.msg import Image
-from support import minds_signals, Process, running, wait_until
 
 LIVES = STARTUP_TIME + 1.0
 
@@ -60,8 +60,8 @@ def test_how_it_ended_is_said(code, words):
 
 
 def test_a_gaze_node_killed_and_started_again_beside_the_others(listener):
-    annotated = listener.hear(Image, '/gaze/image_annotated', lambda m: time.monotonic())
-    ids = listener.hear(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
+    annotated = listener.subscribe(Image, '/gaze/image_annotated', lambda m: time.monotonic())
+    ids = listener.subscribe(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
     events = []
     listener.node.create_subscription(
         Attention, '/gaze/attention', lambda m: events.append((m.track_id, m.target)),
@@ -90,7 +90,7 @@ def test_a_gaze_node_killed_and_started_again_beside_the_others(listener):
 def test_a_camera_node_killed_and_started_again_beside_the_others(listener, rounds):
     if not rounds(False, True):
         pytest.skip('8 s: only with --full')
-    ids = listener.hear(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
+    ids = listener.subscribe(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
     with running('gaze_node') as gaze:
         killed = Process('camera_node', 'source:=sample')
         wait_until(lambda: any(ids), 60, 'a face')
@@ -129,7 +129,7 @@ class Launched:
             pids[:] = [int(pid) for pid in found if int(pid) != but]
             return pids
         wait_until(started, 30, 'a process')
-        wait_until(lambda: minds_signals(pids[-1]), 30, 'minding signals')
+        wait_until(lambda: handles_sigterm(pids[-1]), 30, 'minding signals')
         return psutil.Process(pids[-1])
 
 

@@ -4,13 +4,13 @@ import re
 import signal
 import time
 
-from cameras import ERROR, network_camera, rigged, Seen
 import cv2
 from gaze_ros.msg import GazeArray
+from helpers.processes import Process, running, save_sample, wait_until
+from helpers.virtual_cameras import CameraProbe, ERROR, network_camera, virtual_camera_node
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
-from support import Process, running, save_sample, wait_until
 
 #: Everything that has OpenCV and FFmpeg print what they do.
 TALKATIVE = {'OPENCV_FFMPEG_DEBUG': '1', 'OPENCV_FFMPEG_LOGLEVEL': '56',
@@ -28,7 +28,7 @@ projection_matrix: {data: [500, 0, 320, 0, 0, 500, 240, 0, 0, 0, 1, 0]}
 
 @pytest.fixture
 def seen(listener):
-    return Seen(listener)
+    return CameraProbe(listener)
 
 
 @pytest.fixture
@@ -39,20 +39,20 @@ def full(request):
 
 
 def test_a_stream_that_stalls_heals_and_its_password_is_told_nowhere(seen, tmp_path, rounds):
-    with network_camera() as camera, rigged(
+    with network_camera() as camera, virtual_camera_node(
             tmp_path, f'source:=http://someone:secret@127.0.0.1:{camera.port}/?pwd=secret',
             timeout=1, env=TALKATIVE) as process:
         seen.wait_for_more()
         for n, fault in enumerate(rounds(['stall'], ['stall', 'close']), 1):
-            camera.does = fault
+            camera.mode = fault
             wait_until(lambda: len(process.lines_with('[ERROR]')) == n, 20, fault)  # noqa: B023
             seen.wait_for(ERROR, f"source 'http://***@127.0.0.1:{camera.port}/?pwd=***'")
             # Silent to whoever comes again, too.
             wait_until(lambda: 'cannot be opened' in seen.status().message, 20, 'opened anew')
-            camera.does = 'flow'
+            camera.mode = 'flow'
             wait_until(lambda: len(process.lines_with('is back')) == n, 20, 'back')  # noqa: B023
             seen.wait_for_more()
-        camera.does = 'stall'
+        camera.mode = 'stall'
         time.sleep(0.3)  # the signal comes into the read that waits
     # Nor is passed on what OpenCV and FFmpeg say at every try.
     assert len(process.lines) < 20, process.text
@@ -81,7 +81,7 @@ def test_pictures_of_other_sizes_flow_and_camera_info_fits_each(seen, tmp_path):
 
 def test_a_stream_that_changes_its_size_flows_on_to_the_end(seen, listener, full):
     """OpenCV 4.6 gives pictures as they are, later ones in the size of the stream's first."""
-    drawn = listener.hear(Image, '/gaze/image_annotated', lambda m: (m.width, m.height))
+    drawn = listener.subscribe(Image, '/gaze/image_annotated', lambda m: (m.width, m.height))
     with network_camera() as camera, running(
             'pipeline', f'source:=http://127.0.0.1:{camera.port}/') as process:
         for size in ((320, 240), (640, 480)):
@@ -109,7 +109,7 @@ def test_a_file_cut_off_while_it_plays_ends_and_says_so(seen, tmp_path):
 
 def test_a_camera_killed_and_started_again(seen, listener, full):
     """The gaze goes on by itself; a face that was away for longer than track_timeout is new."""
-    gazes = listener.hear(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
+    gazes = listener.subscribe(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
     with running('gaze_node') as gaze:
         camera = Process('camera_node', 'source:=sample')
         wait_until(lambda: len(gazes) > 5 and gazes[-1], 60, 'gaze')

@@ -11,9 +11,9 @@ import time
 
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
+from helpers.processes import running, wait_until
 import pytest
 from sensor_msgs.msg import Image
-from support import running, wait_until
 
 #: A process that subscribes to all there is, and prints the stamps of what it gets, in seconds.
 READER = """
@@ -101,8 +101,8 @@ def memory(pid: int) -> int:
 def test_subscribers_that_stop_reading_hold_up_nobody(listener, rounds):
     if not rounds(0, 1):
         pytest.skip('15 s: only with --full')
-    stamps = listener.hear(GazeArray, topics.GAZE, lambda m: m.header.stamp)
-    drawn = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: None)
+    stamps = listener.subscribe(GazeArray, topics.GAZE, lambda m: m.header.stamp)
+    drawn = listener.subscribe(Image, topics.IMAGE_ANNOTATED, lambda m: None)
 
     def rates(seconds):
         """Return the best second's results and drawn pictures: others may take the machine."""

@@ -1,13 +1,13 @@
-"""The README's tables."""
+"""Reads the tables of the README."""
 from itertools import dropwhile, takewhile
 from pathlib import Path
 import re
 
-README = (Path(__file__).resolve().parents[1] / 'README.md').read_text(encoding='utf-8')
+README = (Path(__file__).resolve().parents[2] / 'README.md').read_text(encoding='utf-8')
 
 
 def table(heading: str) -> list[list[str]]:
-    """Return the rows of the first table under a heading, without its head."""
+    """Return the rows of the first table below a heading, without the header row."""
     lines = README.split(f'\n## {heading}\n')[1].split('\n## ')[0].splitlines()
     rows = [*takewhile(lambda line: line.startswith('|'),
                        dropwhile(lambda line: not line.startswith('|'), lines))]
@@ -15,9 +15,9 @@ def table(heading: str) -> list[list[str]]:
     return cells[2:]
 
 
-def names(text: str) -> list[str]:
+def backticked(text: str) -> list[str]:
     return re.findall(r'`([^`]+)`', text)
 
 
-def shown(value) -> str:
+def as_shown(value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -7,6 +7,8 @@ SOURCE ?= sample
 HOURS ?= 8
 RUNS ?= 100000
 ARGS ?=
+# Test processes at a time; each has a ROS domain of its own: ROS_DOMAIN_ID, ROS_DOMAIN_ID + 1, ...
+WORKERS ?= 2
 BIN := $(VENV)/bin
 EXTRAS := mediapipe,sample,bags,torch,openvino,onnx,coreml,int8,test
 # Demo and tests do not mix with a robot nearby, and nothing leaves this machine.
@@ -34,7 +36,7 @@ demo: env
 	$(BIN)/gaze_ros demo --seconds $(SECONDS) --source $(SOURCE) --out out
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The fault suite whole, of which `make test` runs a short form.
 test-faults: env

@@ -5,9 +5,9 @@ import signal
 import subprocess
 import time
 
+from helpers.processes import BIN, save_sample, wait_until
 import psutil
 import pytest
-from support import BIN, save_sample, wait_until
 
 CONFIGURATIONS = {'sequential', 'pipeline', 'processes'}
 WORKERS = 'gaze_ros.benchmark.workers'

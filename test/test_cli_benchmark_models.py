@@ -6,9 +6,9 @@ import subprocess
 from gaze_ros.core.estimators import Settings
 from gaze_ros.core.model_zoo import registry
 from gaze_ros.core.types import Face
+from helpers.processes import BIN
 import numpy as np
 import pytest
-from support import BIN
 
 
 def benchmark(*words, folders=''):

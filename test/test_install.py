@@ -4,8 +4,8 @@ import subprocess
 import sys
 import zipfile
 
+from helpers.processes import ROOT
 import pytest
-from support import ROOT
 
 
 @pytest.fixture(scope='module')

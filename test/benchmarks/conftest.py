@@ -3,8 +3,8 @@ import os
 import subprocess
 import sys
 
+from helpers.processes import ROOT
 import pytest
-from support import ROOT
 
 # At the end: the checkout's gaze_ros must not hide the installed one.
 if str(ROOT) not in sys.path:

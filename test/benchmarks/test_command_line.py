@@ -6,8 +6,8 @@ import sys
 
 from benchmarks.__main__ import VERBS
 import gaze_ros
+from helpers.processes import ROOT
 import pytest
-from support import ROOT
 
 
 @pytest.mark.parametrize('verb', VERBS)

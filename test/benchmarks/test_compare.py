@@ -5,9 +5,9 @@ import signal
 import time
 
 from benchmarks import compare
+from helpers.processes import save_sample, wait_until
 import psutil
 import pytest
-from support import save_sample, wait_until
 
 CONFIGURATIONS = {'sequential', 'reference', 'pipeline', 'processes'}
 

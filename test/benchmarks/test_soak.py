@@ -12,11 +12,11 @@ from benchmarks.soak.probe_node import Received
 from benchmarks.soak.sampler import COMMON, PER_PROCESS, Sampler, usage
 import cv2
 from gaze_ros.core.errors import GazeRosError
+from helpers.processes import wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 import pytest
-from support import wait_until
 
 HOURS = np.arange(0, 8 * 3600, 10.0)
 

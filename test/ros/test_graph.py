@@ -3,14 +3,15 @@ import time
 
 from gaze_ros.core.parameters import BAG_NODES, NODES
 from gaze_ros.ros.comm import topics
+from helpers.processes import running, wait_until
+from helpers.readme_tables import as_shown, backticked, table
+from helpers.ros_client import call_service, Listener
 from lifecycle_msgs.srv import GetState
 import pytest
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, ReliabilityPolicy
-from readme import names, page, shown, table
 from sensor_msgs.msg import CompressedImage, Image
-from support import call, Listener, running, wait_until
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
@@ -36,14 +37,16 @@ def graph(ros):
 
 def test_nodes_match_the_table_and_are_active(graph):
     for row in table('topics', 'Nodes'):
-        for node in names(row[1]):
+        for node in backticked(row[1]):
             if node in NODES:
-                state = call(graph.node, GetState, f'/{node}/get_state', GetState.Request())
+                state = call_service(
+                    graph.node, GetState, f'/{node}/get_state', GetState.Request()
+                )
                 assert state.current_state.label == 'active', node
 
 
 def test_topics_match_the_table(graph):
-    wanted = {names(row[0])[0]: (names(row[1])[0], names(row[2]))
+    wanted = {backticked(row[0])[0]: (backticked(row[1])[0], backticked(row[2]))
               for row in table('topics', 'Topics')}
 
     def published() -> dict:
@@ -77,8 +80,8 @@ def test_qos_matches_the_documentation(graph):
             in text)
     assert '(`diagnostic_msgs/msg/DiagnosticArray`, reliable,' in text
     for row in table('topics', 'Topics'):
-        topic = names(row[0])[0]
-        kind = names(row[1])[0].rpartition('/')[2]
+        topic = backticked(row[0])[0]
+        kind = backticked(row[1])[0].rpartition('/')[2]
         wait_until(lambda topic=topic: graph.node.count_publishers(topic), 20, topic)
         for info in graph.node.get_publishers_info_by_topic(topic):
             best_effort = kind in ('Image', 'CameraInfo', 'GazeArray')
@@ -90,16 +93,16 @@ def test_qos_matches_the_documentation(graph):
 
 @pytest.mark.parametrize('name', BAG_NODES)
 def test_bag_nodes_wait_with_their_defaults(listener, name):
-    assert name in {''.join(names(row[1])) for row in table('topics', 'Nodes')}
+    assert name in {''.join(backticked(row[1])) for row in table('topics', 'Nodes')}
     with running(f'{name}_node', 'autostart:=false'):
-        state = call(listener.node, GetState, f'/{name}/get_state', GetState.Request())
+        state = call_service(listener.node, GetState, f'/{name}/get_state', GetState.Request())
         assert state.current_state.label == 'unconfigured'
         assert values(listener.node, name) == {
             **{spec.name: spec.default for spec in BAG_NODES[name]}, 'autostart': False}
 
 
 def test_services_match_the_table(graph):
-    wanted = {f'/{names(row[0])[0]}': names(row[1])[0] for row in table('topics', 'Services')}
+    wanted = {f'/{backticked(row[0])[0]}': backticked(row[1])[0] for row in table('topics', 'Services')}
 
     def served() -> dict:
         return {name: types[0] for node in NODES for name, types in
@@ -115,10 +118,10 @@ def test_services_match_the_table(graph):
 
 def values(node, name):
     """Return the parameters of a running node, without those of ROS."""
-    listed = call(node, ListParameters, f'/{name}/list_parameters',
+    listed = call_service(node, ListParameters, f'/{name}/list_parameters',
                   ListParameters.Request()).result.names
     own = [one for one in listed if not one.startswith(OF_ROS)]
-    answer = call(node, GetParameters, f'/{name}/get_parameters', GetParameters.Request(names=own))
+    answer = call_service(node, GetParameters, f'/{name}/get_parameters', GetParameters.Request(names=own))
     return {one: parameter_value_to_python(value) for one, value in zip(own, answer.values)}
 
 
@@ -126,12 +129,12 @@ def test_parameters_match_the_table(graph):
     for node in NODES:
         actual = values(graph.node, node)
         own = set(actual)
-        wanted = {names(row[1])[0]: ''.join(names(row[2]))
-                  for row in table('parameters', 'Pipeline') if names(row[0])[0] in (node, 'all')}
+        wanted = {backticked(row[1])[0]: ''.join(backticked(row[2]))
+                  for row in table('parameters', 'Pipeline') if backticked(row[0])[0] in (node, 'all')}
         if node == 'camera':
             wanted |= GIVEN
-        assert {name: shown(value) for name, value in actual.items()} == wanted
-        described = call(
+        assert {name: as_shown(value) for name, value in actual.items()} == wanted
+        described = call_service(
             graph.node, DescribeParameters, f'/{node}/describe_parameters',
             DescribeParameters.Request(names=sorted(own))).descriptors
         assert all(one.description for one in described)
@@ -149,7 +152,7 @@ def test_images_arrive_on_every_documented_topic(graph, kind, topic):
 
 
 def test_tf_frames_match_the_table(graph):
-    wanted = [names(row[0])[0].replace('<id>', '') for row in table('topics', 'TF frames')]
+    wanted = [backticked(row[0])[0].replace('<id>', '') for row in table('topics', 'TF frames')]
     heard = []
     graph.node.create_subscription(
         TFMessage, '/tf', lambda m: heard.extend(

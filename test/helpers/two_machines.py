@@ -1,8 +1,8 @@
-"""Two machines on one: network namespaces joined by a link that delays and loses packets.
+"""Two network namespaces joined by a link that delays and loses packets.
 
-Run as a program, it is that link: many kernels come without netem, so it carries Ethernet frames
-between two TAP devices itself. Each machine also has its own /dev/shm, so that nothing gets past
-the link by shared memory.
+Run as a program, this file is the link: many kernels lack netem, so it carries Ethernet frames
+between two TAP devices. Each machine has its own /dev/shm, so that shared memory does not bypass
+the link.
 """
 from collections import deque
 from collections.abc import Iterator
@@ -20,20 +20,20 @@ import time
 #: Addresses of the two machines.
 ADDRESSES = ('10.66.0.1', '10.66.0.2')
 
-#: From linux/if_tun.h: the request, and that the device is of Ethernet frames without a header.
+#: From linux/if_tun.h: TUNSETIFF; IFF_TAP | IFF_NO_PI.
 _TUNSETIFF, _TAP = 0x400454CA, 0x1002
 
-#: Seconds that packets wait for a link that is too slow, before it loses them.
+#: Seconds that packets wait in the queue of a slow link before they are dropped.
 _QUEUE = 0.2
 
 _HOLD = ('unshare', '--net', '--mount', 'sh', '-c',
          'ip link set lo up && mount -t tmpfs none /dev/shm && echo up && exec sleep 600')
 
 
-class Machines:
+class TwoMachines:
     """The two machines.
 
-    :ivar prefixes: words that go before a command line to run it on the first, and on the second.
+    :ivar prefixes: words before a command line to run it on the first, and on the second.
     """
 
     def __init__(self, holders: list[subprocess.Popen], link: subprocess.Popen) -> None:
@@ -47,21 +47,21 @@ class Machines:
         """Change the link.
 
         :param delay: one way, s.
-        :param loss: of the packets, 0..1.
-        :param rate: bytes a second; 0 for any.
+        :param loss: share of packets dropped, 0..1.
+        :param rate: bytes/s; 0 = unlimited.
         """
         self._link.stdin.write(f'{delay} {loss} {rate}\n')
         self._link.stdin.flush()
 
     def plug(self, plugged: bool) -> None:
-        """Pull the cable from the first machine, or put it back."""
+        """Unplug the first machine from the link, or plug it in again."""
         _in(self._pids[0], 'link', 'set', 'eth0', 'up' if plugged else 'down')
         if plugged:  # the kernel drops routes with the link; a real machine's has a default one
             _route(self._pids[0])
 
 
-def why_not() -> str:
-    """Return why there can be no such machines here, or ''."""
+def unavailable_reason() -> str:
+    """Return why this machine cannot make network namespaces, or ''."""
     if sys.platform != 'linux' or os.geteuid():
         return 'network namespaces need Linux and root'
     for name in ('ip', 'unshare', 'nsenter'):
@@ -70,23 +70,23 @@ def why_not() -> str:
     if not os.access('/dev/net/tun', os.R_OK | os.W_OK):
         return 'no /dev/net/tun'
     tried = subprocess.run([*_HOLD[:-1], 'mount -t tmpfs none /dev/shm'], capture_output=True)
-    return '' if tried.returncode == 0 else 'this place lets nobody make namespaces'
+    return '' if tried.returncode == 0 else 'making namespaces is not permitted here'
 
 
 @contextmanager
-def machines(delay: float, loss: float, rate: float = 0.0) -> Iterator[Machines]:
-    """Have two machines for the length of a with-block; see :meth:`Machines.set_link`."""
+def two_machines(delay: float, loss: float, rate: float = 0.0) -> Iterator[TwoMachines]:
+    """Run two machines for the length of a with-block; see :meth:`Machines.set_link`."""
     with ExitStack() as stack:
-        def begin(*words: str) -> subprocess.Popen:
+        def start(*words: str) -> subprocess.Popen:
             process = stack.enter_context(subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
             stack.callback(process.kill)
             assert process.stdout.readline() == 'up\n', words
             return process
 
-        holders = [begin(*_HOLD), begin(*_HOLD)]
-        link = begin(sys.executable, str(Path(__file__)), *(str(h.pid) for h in holders))
-        both = Machines(holders, link)
+        holders = [start(*_HOLD), start(*_HOLD)]
+        link = start(sys.executable, str(Path(__file__)), *(str(h.pid) for h in holders))
+        both = TwoMachines(holders, link)
         both.set_link(delay, loss, rate)
         yield both
 

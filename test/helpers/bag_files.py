@@ -1,4 +1,4 @@
-"""Bags for the tests: of the sample, in each of the forms there are."""
+"""Bags of the built-in sample, in every supported format."""
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 import sqlite3
@@ -16,13 +16,13 @@ from std_msgs.msg import Header
 
 IMAGE, COMPRESSED, INFO = (
     f'sensor_msgs/msg/{name}' for name in ('Image', 'CompressedImage', 'CameraInfo'))
-#: Of the first picture, ns; from one to the next; from a picture's stamp to its recording.
-START, PERIOD, LAG = 1_700_000_000_123_456_789, 33_333_333, 12_000_000
+#: Stamp of the first image, time between images, time from a stamp to its recording; ns.
+START, PERIOD, RECORDING_DELAY = 1_700_000_000_123_456_789, 33_333_333, 12_000_000
 SIZE = 320, 240
 
 
-def pictures(count: int) -> Iterator[tuple[int, Header, np.ndarray]]:
-    """Yield stamp (ns), header and picture of some of the sample, small."""
+def sample_images(count: int) -> Iterator[tuple[int, Header, np.ndarray]]:
+    """Yield stamp (ns), header and image of the first frames of the sample, 320x240."""
     source = Sample()
     for number in range(count):
         stamp = START + number * PERIOD
@@ -39,7 +39,7 @@ def camera_info(header: Header, focal: float = 300.0) -> CameraInfo:
         p=[focal, 0.0, 160.0, 0.0, 0.0, focal, 120.0, 0.0, 0.0, 0.0, 1.0, 0.0])
 
 
-def raw_cdr(bgr: np.ndarray, header: Header) -> memoryview:
+def image_cdr(bgr: np.ndarray, header: Header) -> memoryview:
     return to_cdr(SimpleNamespace(
         header=header, height=bgr.shape[0], width=bgr.shape[1], encoding='bgr8', is_bigendian=0,
         step=3 * bgr.shape[1], data=bgr.reshape(-1)), IMAGE)
@@ -49,22 +49,24 @@ def compressed_cdr(bgr: np.ndarray, header: Header) -> bytes:
     return serialize_message(bgr_to_compressed(bgr, header, 90))
 
 
-def messages(count: int, compressed: bool = False, prefix: str = '/camera', info: bool = True
-             ) -> Iterator[tuple[str, str, int, bytes]]:
-    """Yield topic, type, time of recording (ns) and message, as a camera's recorder gets them."""
-    for stamp, header, bgr in pictures(count):
+def camera_messages(
+    count: int, compressed: bool = False, prefix: str = '/camera', info: bool = True
+) -> Iterator[tuple[str, str, int, bytes]]:
+    """Yield topic, type, recording time (ns) and CDR message, as a recorder of a camera does."""
+    for stamp, header, bgr in sample_images(count):
         if info:
-            yield (f'{prefix}/camera_info', INFO, stamp + LAG,
+            yield (f'{prefix}/camera_info', INFO, stamp + RECORDING_DELAY,
                    serialize_message(camera_info(header)))
         if compressed:
-            yield (f'{prefix}/image_raw/compressed', COMPRESSED, stamp + LAG,
+            yield (f'{prefix}/image_raw/compressed', COMPRESSED, stamp + RECORDING_DELAY,
                    compressed_cdr(bgr, header))
         else:
-            yield f'{prefix}/image_raw', IMAGE, stamp + LAG, bytes(raw_cdr(bgr, header))
+            yield (f'{prefix}/image_raw', IMAGE, stamp + RECORDING_DELAY,
+                   bytes(image_cdr(bgr, header)))
 
 
-def write(path: Path, content: Iterable[tuple[str, str, int, bytes]], plugin: str = 'MCAP',
-          mode: str = 'NONE') -> Path:
+def write_bag(path: Path, content: Iterable[tuple[str, str, int, bytes]], plugin: str = 'MCAP',
+              mode: str = 'NONE') -> Path:
     """Write a rosbag2 folder with the rosbags library."""
     writer = Writer(path, version=9, storage_plugin=StoragePlugin[plugin])
     writer.set_compression(CompressionMode[mode], CompressionFormat.ZSTD)
@@ -78,7 +80,7 @@ def write(path: Path, content: Iterable[tuple[str, str, int, bytes]], plugin: st
 
 
 def write_db3(path: Path, content: Iterable[tuple[str, str, int, bytes]]) -> Path:
-    """Write a lone file as rosbag2's sqlite3 storage of Humble lays it out (schema 3)."""
+    """Write a single .db3 file in the layout of rosbag2 in Humble (schema 3)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with sqlite3.connect(path) as base:
         base.executescript("""
@@ -103,8 +105,8 @@ def write_db3(path: Path, content: Iterable[tuple[str, str, int, bytes]]) -> Pat
     return path
 
 
-def break_last_chunk(path: Path) -> None:
-    """Make the last chunk of a file with compressed ones one that cannot be decompressed."""
+def corrupt_last_chunk(path: Path) -> None:
+    """Overwrite the Zstandard magic number of the last compressed chunk."""
     data = bytearray(path.read_bytes())
     at = data.rindex(bytes.fromhex('28b52ffd'))
     data[at:at + 4] = bytes(4)

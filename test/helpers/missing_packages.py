@@ -1,11 +1,10 @@
-"""A Python in which some packages are not installed."""
+"""A Python interpreter in which some packages are missing or broken."""
 import os
 from pathlib import Path
 import subprocess
 import sys
 
-#: Runs before all else of a process whose PYTHONPATH names its folder: what is named in
-#: $TEST_WITHOUT is not found, as if it were not installed; in $TEST_BROKEN, it does not load.
+#: sitecustomize.py: modules in $TEST_WITHOUT are not found, those in $TEST_BROKEN do not load.
 _SITE = """
 from importlib.machinery import PathFinder
 import os
@@ -32,11 +31,12 @@ PathFinder.find_spec = find_spec
 """
 
 
-def environment(folder: Path, without: str = '', broken: str = '', **more: str) -> dict:
-    """Return the environment variables of such a Python.
+def environment_without(folder: Path, without: str = '', broken: str = '', **more: str) -> dict:
+    """Return the environment variables of such an interpreter.
 
-    :param folder: an empty one, for its start-up file.
-    :param without: modules that are not there, with commas between; broken likewise.
+    :param folder: an empty folder for sitecustomize.py.
+    :param without: modules that are not found, separated by commas.
+    :param broken: modules that fail to load, separated by commas.
     """
     (folder / 'sitecustomize.py').write_text(_SITE)
     path = os.pathsep.join([str(folder), *filter(None, [os.environ.get('PYTHONPATH')])])
@@ -44,7 +44,7 @@ def environment(folder: Path, without: str = '', broken: str = '', **more: str) 
             **more}
 
 
-def gaze_ros(env: dict, *words: str, cwd=None) -> subprocess.CompletedProcess:
+def run_gaze_ros(env: dict, *words: str, cwd=None) -> subprocess.CompletedProcess:
     """Run the command line tool."""
     code = 'import sys; from gaze_ros.cli.main import main; sys.exit(main())'
     return subprocess.run([sys.executable, '-c', code, *map(str, words)], env=env, cwd=cwd,

@@ -1,4 +1,4 @@
-"""Prints a line for each GazeArray it hears: when, how old it is, how many faces."""
+"""Prints a line for each GazeArray: arrival time (s), age (s), number of faces."""
 import time
 
 from gaze_ros.msg import GazeArray
@@ -7,14 +7,14 @@ import rclpy
 
 dds_profile.configure()
 rclpy.init()
-node = rclpy.create_node('hearing')
+node = rclpy.create_node('gaze_subscriber')
 
 
-def hear(message: GazeArray) -> None:
+def on_gaze(message: GazeArray) -> None:
     stamp = message.header.stamp
     age = time.time() - stamp.sec - 1e-9 * stamp.nanosec
     print(time.monotonic(), age, len(message.gazes), flush=True)
 
 
-subscription = node.create_subscription(GazeArray, topics.GAZE, hear, topics.default_qos())
+subscription = node.create_subscription(GazeArray, topics.GAZE, on_gaze, topics.default_qos())
 rclpy.spin(node)

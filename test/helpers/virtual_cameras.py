@@ -1,4 +1,4 @@
-"""Cameras that fail as a test says, and what the camera node tells of them."""
+"""Cameras that fail on request, and a probe of what the camera node publishes."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,77 +11,78 @@ import time
 
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from helpers.processes import Process, wait_until
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
-from support import Process, wait_until
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
-class Seen:
-    """What a listener sees of a camera node: pictures, their CameraInfo and its status."""
+class CameraProbe:
+    """Collects the images, CameraInfo and diagnostics of a camera node."""
 
     def __init__(self, listener) -> None:
-        self.images = listener.hear(Image, '/camera/image_raw', lambda m: (
+        self.images = listener.subscribe(Image, '/camera/image_raw', lambda m: (
             m.width, m.height, m.encoding, len(m.data)))
-        self.infos = listener.hear(CameraInfo, '/camera/camera_info', lambda m: (
+        self.infos = listener.subscribe(CameraInfo, '/camera/camera_info', lambda m: (
             m.width, m.height, m.k[0]))
-        self._told = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0])
+        self._statuses = listener.subscribe(DiagnosticArray, '/diagnostics', lambda m: m.status[0])
 
     def status(self, name: str = 'camera: Camera') -> DiagnosticStatus:
-        """Return what was told last of a node."""
-        return next((s for s in reversed([*self._told]) if s.name == name), DiagnosticStatus())
+        """Return the last status of a node."""
+        return next((s for s in reversed([*self._statuses]) if s.name == name), DiagnosticStatus())
 
     def wait_for(self, level: bytes, words: str, name: str = 'camera: Camera') -> None:
-        """Wait for a status that has a level and words."""
+        """Wait for a status with this level and these words."""
         wait_until(lambda: (s := self.status(name)).level == level and words in s.message, 30,
                    f"{level} '{words}'")
 
     def wait_for_more(self, count: int = 5) -> None:
-        """Wait for more pictures."""
+        """Wait for more images."""
         goal = len(self.images) + count
-        wait_until(lambda: len(self.images) >= goal, 30, f'{count} more pictures')
+        wait_until(lambda: len(self.images) >= goal, 30, f'{count} more images')
 
 
-class Rigged(Process):
-    """A camera node with the devices and the times of rig.py.
+class VirtualCameraNode(Process):
+    """A camera node with the devices and timeouts of virtual_devices.py.
 
-    :param folder: for its files.
-    :param hangs: seconds after which a read hangs; timeout those after which a stream failed.
+    :param folder: where its state files go.
+    :param hangs: seconds after which a read counts as hung.
+    :param timeout: seconds after which a stream counts as failed.
     """
 
     def __init__(self, folder: Path, *parameters: str, hangs: float = 12.0, timeout: int = 5,
                  **more) -> None:
         self._state = folder / 'state'
-        self.put('good')
-        rig = Path(__file__).with_name('rig.py')
+        self.set_state('good')
+        devices = Path(__file__).with_name('virtual_devices.py')
         super().__init__('camera_node', *parameters, prefix=(
-            sys.executable, str(rig), str(self._state), str(hangs), str(timeout)), **more)
+            sys.executable, str(devices), str(self._state), str(hangs), str(timeout)), **more)
 
-    def put(self, state: str) -> None:
-        """Say what devices do from now on."""
+    def set_state(self, state: str) -> None:
+        """Set what the devices do from now on: a state of virtual_devices.py."""
         new = self._state.with_suffix('.next')
         new.write_text(state)
         new.replace(self._state)
 
     @property
-    def told(self) -> dict[str, int]:
-        """How many devices are open, how many are stuck, and how many threads read."""
-        return json.loads(self._state.with_suffix('.told').read_text())
+    def counts(self) -> dict[str, int]:
+        """Return the numbers of open devices, stuck reads and reader threads."""
+        return json.loads(self._state.with_suffix('.counts').read_text())
 
     def lines_with(self, words: str) -> list[str]:
-        """Return the lines that have words."""
+        """Return the printed lines that contain the words."""
         return [line for line in [*self.lines] if words in line]
 
 
 @contextmanager
-def rigged(folder: Path, *parameters: str, number: int = signal.SIGINT, **more
-           ) -> Iterator[Rigged]:
-    """Run a rigged camera node for the length of a with-block.
+def virtual_camera_node(folder: Path, *parameters: str, number: int = signal.SIGINT, **more
+                        ) -> Iterator[VirtualCameraNode]:
+    """Run a camera node with virtual devices for the length of a with-block.
 
-    A signal ends it then: code 0 says that it did so within 2 s.
+    A signal stops it afterwards; exit code 0 means that it stopped within 2 s.
     """
-    process = Rigged(folder, *parameters, **more)
+    process = VirtualCameraNode(folder, *parameters, **more)
     try:
         yield process
     except BaseException:
@@ -95,14 +96,14 @@ def rigged(folder: Path, *parameters: str, number: int = signal.SIGINT, **more
 
 
 class NetworkCamera:
-    """A camera that sends JPEG after JPEG by HTTP, 50 a second.
+    """A camera that sends Motion JPEG over HTTP at 50 images/s.
 
-    :ivar does: flow; stall: send nothing more, and be silent to whoever comes; close: end at once.
-    :ivar size: of the pictures, pixels.
+    :ivar mode: flow: send; stall: send nothing and answer nobody; close: close each connection.
+    :ivar size: (width, height) of the images, pixels.
     """
 
     def __init__(self, port: int = 0) -> None:
-        self.does = 'flow'
+        self.mode = 'flow'
         self.size = (640, 480)
         camera = self
 
@@ -112,30 +113,30 @@ class NetworkCamera:
 
             def do_GET(self):
                 self.wait()
-                if camera.does == 'close':
+                if camera.mode == 'close':
                     return
                 self.send_response(200)
                 self.send_header('Content-Type', 'multipart/x-mixed-replace; boundary=frame')
                 self.end_headers()
-                while camera.does == 'flow':
+                while camera.mode == 'flow':
                     self.send(camera.size)
                     time.sleep(0.02)
                     self.wait()
 
             def wait(self):
-                while camera.does == 'stall':
+                while camera.mode == 'stall':
                     time.sleep(0.02)
 
             def send(self, size):
-                picture = np.full((size[1], size[0], 3), 99, np.uint8)
-                data = cv2.imencode('.jpg', picture)[1].tobytes()
+                image = np.full((size[1], size[0], 3), 99, np.uint8)
+                data = cv2.imencode('.jpg', image)[1].tobytes()
                 self.wfile.write(b'--frame\r\nContent-Type: image/jpeg\r\n'
                                  b'Content-Length: %d\r\n\r\n' % len(data) + data + b'\r\n')
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
 
-            def handle_error(self, *_):  # whoever listened has gone
+            def handle_error(self, *_):  # the client disconnected
                 pass
 
         self._server = Server(('127.0.0.1', port), Sending)
@@ -143,15 +144,15 @@ class NetworkCamera:
         Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
-        """Be gone: connections are refused."""
-        self.does = 'close'
+        """Stop the server: connections are refused."""
+        self.mode = 'close'
         self._server.shutdown()
         self._server.server_close()
 
 
 @contextmanager
 def network_camera() -> Iterator[NetworkCamera]:
-    """Have a network camera for the length of a with-block."""
+    """Run a network camera for the length of a with-block."""
     camera = NetworkCamera()
     try:
         yield camera

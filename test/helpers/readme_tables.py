@@ -3,7 +3,7 @@ from itertools import dropwhile, takewhile
 from pathlib import Path
 import re
 
-REFERENCE = Path(__file__).resolve().parents[1] / 'docs' / 'reference'
+REFERENCE = Path(__file__).resolve().parents[2] / 'docs' / 'reference'
 
 
 def page(name: str) -> str:
@@ -20,9 +20,9 @@ def table(name: str, heading: str) -> list[list[str]]:
     return cells[2:]
 
 
-def names(text: str) -> list[str]:
+def backticked(text: str) -> list[str]:
     return re.findall(r'`([^`]+)`', text)
 
 
-def shown(value) -> str:
+def as_shown(value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,20 +1,20 @@
-"""A camera node whose devices do what a test says: as a prefix of its command line.
+"""Runs a camera node with virtual webcams; used as a prefix of its command line.
 
-``rig.py STATE HANGS TIMEOUT camera_node --ros-args ...``
+``virtual_devices.py STATE HANGS TIMEOUT camera_node --ros-args ...``
 
-There is no /dev/video* where tests run. So cv2.VideoCapture of numbers is one of the test here,
-below everything that is the package's. Paths and URLs are opened by OpenCV itself.
+The test machine needs no /dev/video*: cv2.VideoCapture of a number opens a virtual device, below
+all code of the package. OpenCV itself opens paths and URLs.
 
-STATE is a file: its text is what devices do at present, and STATE.told is what there is of them
-and of threads, as JSON, ten times a second.
+STATE is a file. Its text sets what the devices do; STATE.counts gets the numbers of devices and
+threads as JSON, 10 times a second.
 
-good   a picture 30 times a second
-gone   opening and reading fail, as when it is unplugged
-empty  reading succeeds, and the picture has 0x0 pixels; none: it is None; odd: it has 2 channels
+good   30 images/s
+gone   opening and reading fail, as for an unplugged webcam
+empty  reading succeeds with an image of 0x0 pixels; none: with None; odd: with 2 channels
 raises OpenCV raises an error
-spoilt every third picture is empty
-stuck  who reads now never comes back, also later, and the device cannot be opened
-loose  who was stuck comes back, without a picture; devices are as good
+spoilt every third image is empty
+stuck  a read that starts now blocks, and the device cannot be opened
+loose  blocked reads return without an image; otherwise as good
 """
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ STATE, HANGS, TIMEOUT = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
 REAL = cv2.VideoCapture
 
 
-def state() -> str:
+def read_state() -> str:
     return STATE.read_text()
 
 
@@ -42,7 +42,7 @@ class Device:
     open = stuck = 0
 
     def __init__(self) -> None:
-        self._opened = state() not in ('gone', 'stuck')
+        self._opened = read_state() not in ('gone', 'stuck')
         self._count = 0
         Device.open += self._opened
 
@@ -62,18 +62,18 @@ class Device:
     def grab(self) -> bool:
         time.sleep(1 / 30)
         self._count += 1
-        if state() == 'stuck':
+        if read_state() == 'stuck':
             Device.stuck += 1
-            while state() != 'loose':
+            while read_state() != 'loose':
                 time.sleep(0.02)
             Device.stuck -= 1
             return False
-        if state() == 'raises':
+        if read_state() == 'raises':
             cv2.cvtColor(np.empty((0, 0), np.uint8), cv2.COLOR_GRAY2BGR)
-        return self._opened and state() != 'gone'
+        return self._opened and read_state() != 'gone'
 
     def retrieve(self) -> tuple:
-        what = state()
+        what = read_state()
         if what == 'none':
             return True, None
         if what == 'odd':
@@ -83,13 +83,13 @@ class Device:
         return True, np.full((480, 640, 3), self._count % 200, np.uint8)
 
 
-def tell() -> None:
+def report_counts() -> None:
     while True:
-        told = STATE.with_suffix('.new')
-        told.write_text(json.dumps({
+        counts = STATE.with_suffix('.new')
+        counts.write_text(json.dumps({
             'open': Device.open, 'stuck': Device.stuck,
             'readers': sum(t.name == 'camera' for t in threads())}))
-        told.replace(STATE.with_suffix('.told'))
+        counts.replace(STATE.with_suffix('.counts'))
         Event().wait(0.1)
 
 
@@ -98,5 +98,5 @@ if __name__ == '__main__':
     cv2.VideoCapture = lambda what, *how: Device() if isinstance(what, int) else REAL(what, *how)
     capture._TIMEOUT = TIMEOUT
     capture_thread.HANG_TIMEOUT = player.HANG_TIMEOUT = HANGS
-    Thread(target=tell, daemon=True).start()
+    Thread(target=report_counts, daemon=True).start()
     camera_node()

@@ -1,4 +1,4 @@
-"""An http server on this machine that answers as badly as it is told to."""
+"""An HTTP server on the loopback interface that can answer wrongly."""
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import re
@@ -8,22 +8,22 @@ import time
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
-class Loopback:
-    """Gives each request the next of its answers; the last one stays."""
+class HttpServer:
+    """Gives each request the next of its answers, then repeats the last one."""
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
-        self.asked: list[tuple[str, str]] = []  # path and Range of each request
+        self.requests: list[tuple[str, str]] = []  # path and Range of each request
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):  # noqa: N802, http.server's name
-                outer.asked.append((self.path, self.headers.get('Range', '')))
+                outer.requests.append((self.path, self.headers.get('Range', '')))
                 answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
                 try:
                     answer(self)
                 except (BrokenPipeError, ConnectionResetError):
-                    pass  # the test is about a client that goes away
+                    pass  # the client disconnected
 
             def log_message(self, *_):
                 pass
@@ -33,7 +33,7 @@ class Loopback:
         self.url = f'http://127.0.0.1:{self._server.server_port}'
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
-    def __enter__(self) -> 'Loopback':
+    def __enter__(self) -> 'HttpServer':
         self._thread.start()
         return self
 
@@ -43,8 +43,8 @@ class Loopback:
         self._server.socket.close()
 
 
-def whole(content: bytes, **headers: str) -> Answer:
-    """Send everything, whatever range is asked for."""
+def send_all(content: bytes, **headers: str) -> Answer:
+    """Send the whole content and ignore the requested range."""
     def answer(request):
         request.send_response(200)
         request.send_header('Content-Length', str(len(content)))
@@ -55,12 +55,12 @@ def whole(content: bytes, **headers: str) -> Answer:
     return answer
 
 
-def ranged(content: bytes, *, until: int | None = None, pause: float = 0.0,
+def send_range(content: bytes, *, until: int | None = None, pause: float = 0.0,
            stall: threading.Event | None = None) -> Answer:
-    """Send what is asked for, but nothing from the byte ``until`` on.
+    """Send the requested range, up to the byte ``until``.
 
-    :param pause: seconds between one tenth and the next.
-    :param stall: what is waited for before the connection is cut.
+    :param pause: seconds between tenths of the content.
+    :param stall: the event to wait for before closing the connection.
     """
     def answer(request):
         start = int((re.findall(r'\d+', request.headers.get('Range', '')) or ['0'])[0])
@@ -84,8 +84,8 @@ def ranged(content: bytes, *, until: int | None = None, pause: float = 0.0,
     return answer
 
 
-def endless(content: bytes) -> Answer:
-    """Send the content without saying how long it is."""
+def send_without_length(content: bytes) -> Answer:
+    """Send the content without Content-Length."""
     def answer(request):
         request.send_response(200)
         request.end_headers()
@@ -93,7 +93,7 @@ def endless(content: bytes) -> Answer:
     return answer
 
 
-def status(code: int, **headers: str) -> Answer:
+def send_status(code: int, **headers: str) -> Answer:
     """Send an error or a redirect."""
     def answer(request):
         request.send_response(code)

@@ -40,7 +40,7 @@ def test_compressed_images_with_overlap_and_frame_skip(listener, image):
     with running('gaze_node', 'image_transport:=compressed', 'overlap:=always',
                  'queue_depth:=2') as process:
         process.wait_for('model mediapipe')
-        publish_until_answered(images, lambda: bgr_to_compressed(picture, Header(), 90), told)
+        publish_until_answered(images, lambda: bgr_to_compressed(image, Header(), 90), received)
 
         def send(first, count):
             for number in range(first, first + count):
@@ -67,7 +67,7 @@ def test_image_older_than_max_age_is_dropped_and_counted(listener, image):
     images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     with running('gaze_node', 'max_age:=1.0') as process:
         process.wait_for('model mediapipe')
-        publish_until_answered(images, lambda: bgr_to_image(picture, Header()), told)
+        publish_until_answered(images, lambda: bgr_to_image(image, Header()), received)
         sent = []
         for age in (0, 10, 3000, 0, 2):
             message = bgr_to_image(image, Header())

@@ -4,7 +4,7 @@ import time
 from gaze_ros.core.parameters import BAG_NODES, NODES
 from gaze_ros.ros.comm import topics
 from helpers.processes import running, wait_until
-from helpers.readme_tables import as_shown, backticked, table
+from helpers.readme_tables import as_shown, backticked, page, table
 from helpers.ros_client import call_service, Listener
 from lifecycle_msgs.srv import GetState
 import pytest

@@ -116,7 +116,7 @@ def test_slow_stage_processes_the_newest_image_and_skips_an_invalid_one(listener
     image = np.zeros((480, 640, 3), np.uint8)
     with running('gaze_node') as process:
         process.wait_for('model mediapipe')
-        publish_until_answered(images, lambda: bgr_to_image(picture, Header()), gazes)
+        publish_until_answered(images, lambda: bgr_to_image(image, Header()), gazes)
 
         def send(number, message):
             message.header.stamp.sec = 1000 + number

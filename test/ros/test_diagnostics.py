@@ -111,26 +111,26 @@ def put(listener, node, name, value):
 @pytest.mark.parametrize('sim_time', [False, True])
 def test_one_status_per_second_even_without_clock(listener, spun, sim_time):
     name = f'reports_{sim_time}'
-    told = DiagnosticsProbe(listener, f'{name}: Camera')
+    statuses = DiagnosticsProbe(listener, f'{name}: Camera')
     node = spun(ReportingNode(
         name, 'Camera', CameraStatus(source='sample', expected_rate=30.0, live=False)))
     node.set_parameters([Parameter('use_sim_time', value=sim_time)])
     assert uses_sim_time(node) is sim_time
     activate(node)
     start = time.monotonic()
-    flow(node.stats, lambda: len(told.all) >= 3, lambda: told.all)
+    flow(node.stats, lambda: len(statuses.all) >= 3, lambda: statuses.all)
     assert time.monotonic() - start > 1.9
     if sim_time:
-        assert told.last.level == WARN
-        assert told.last.message.startswith('no /clock: use_sim_time is set')
+        assert statuses.last.level == WARN
+        assert statuses.last.message.startswith('no /clock: use_sim_time is set')
     else:
-        assert told.last.level == OK
-        assert told.last.message.endswith('images/s, 10 ms old')
-    assert told.last.hardware_id == 'sample'
-    assert float(told.values['rate [Hz]']) > 10
-    assert told.values['source'] == 'sample'
-    assert told.values['also'] == ''
-    assert (told.all[-1].header.stamp.sec == 0) is sim_time
+        assert statuses.last.level == OK
+        assert statuses.last.message.endswith('images/s, 10 ms old')
+    assert statuses.last.hardware_id == 'sample'
+    assert float(statuses.values['rate [Hz]']) > 10
+    assert statuses.values['source'] == 'sample'
+    assert statuses.values['also'] == ''
+    assert (statuses.all[-1].header.stamp.sec == 0) is sim_time
     infos = listener.node.get_publishers_info_by_topic('/diagnostics')
     assert ReliabilityPolicy.RELIABLE in [
         info.qos_profile.reliability for info in infos if info.node_name == name]
@@ -157,36 +157,36 @@ def test_node_destroyed_meanwhile_is_not_an_error(monkeypatch):
 
 
 def test_level_follows_the_state(listener, spun, quick):
-    told = DiagnosticsProbe(listener, 'starves: Inference')
+    statuses = DiagnosticsProbe(listener, 'starves: Inference')
     readers = []
     node = spun(ReportingNode(
         'starves', 'Inference', lambda node: InferenceStatus(inputs=input_topics(node, *readers))))
     readers.append(subscribe_images(
         node, topics.IMAGE, lambda _: None, MutuallyExclusiveCallbackGroup()))
-    told.wait(STALE, 'waiting: the node is unconfigured: configure it')
-    assert told.last.hardware_id == 'none'
+    statuses.wait(STALE, 'waiting: the node is unconfigured: configure it')
+    assert statuses.last.hardware_id == 'none'
     node.trigger_configure()
-    told.wait(STALE, 'waiting: the node is inactive: activate it')
-    assert told.last.hardware_id == 'sample'
+    statuses.wait(STALE, 'waiting: the node is inactive: activate it')
+    assert statuses.last.hardware_id == 'sample'
     node.trigger_activate()
-    told.wait(ERROR, 'no publisher: /camera/image_raw;')
+    statuses.wait(ERROR, 'no publisher: /camera/image_raw;')
     node.create_publisher(Image, topics.IMAGE, topics.default_qos())
-    told.wait(ERROR, 'no messages: on /camera/image_raw (1 pub')
-    flow(node.stats, lambda: told.has_status(OK, 'images/s, 10 ms old'), lambda: told.last)
-    flow(node.stats, lambda: told.has_status(WARN, 'slow: '), lambda: told.last, drop=5)
-    told.wait(ERROR, 'no messages')
+    statuses.wait(ERROR, 'no messages: on /camera/image_raw (1 pub')
+    flow(node.stats, lambda: statuses.has_status(OK, 'images/s, 10 ms old'), lambda: statuses.last)
+    flow(node.stats, lambda: statuses.has_status(WARN, 'slow: '), lambda: statuses.last, drop=5)
+    statuses.wait(ERROR, 'no messages')
     node.trigger_deactivate()
-    told.wait(STALE, 'inactive')
+    statuses.wait(STALE, 'inactive')
     readers[0].destroy()
 
 
 def test_thresholds_change_while_the_node_runs(listener, spun, quick):
-    told = DiagnosticsProbe(listener, 'limited: Inference')
+    statuses = DiagnosticsProbe(listener, 'limited: Inference')
     node = spun(ReportingNode('limited', 'Inference', InferenceStatus()))
     activate(node)
 
     def becomes(level, words):
-        flow(node.stats, lambda: told.has_status(level, words), lambda: told.last, age=0.2)
+        flow(node.stats, lambda: statuses.has_status(level, words), lambda: statuses.last, age=0.2)
 
     becomes(OK, '200 ms old')
     for name, value, level, words in (
@@ -200,7 +200,7 @@ def test_thresholds_change_while_the_node_runs(listener, spun, quick):
         assert put(listener, 'limited', name, value).successful
         becomes(level, words)
         key = f'{name} [{"s" if name.endswith("age") else "Hz"}]'
-        assert told.values[key] == f'{value:g}'
+        assert statuses.values[key] == f'{value:g}'
     for name, value in (('warn_age', -1.0), ('error_rate', 1e9), ('warn_rate', 'many')):
         refused = put(listener, 'limited', name, value)
         assert not refused.successful
@@ -209,26 +209,26 @@ def test_thresholds_change_while_the_node_runs(listener, spun, quick):
 
 def test_waiting_time_lowers_no_rate(listener, spun, quick):
     """Neither waiting for the first image nor the time while inactive."""
-    told = DiagnosticsProbe(listener, 'waits: Inference')
+    statuses = DiagnosticsProbe(listener, 'waits: Inference')
     node = spun(ReportingNode('waits', 'Inference', InferenceStatus()))
     node.set_parameters([Parameter('warn_rate', value=40.0)])
     activate(node)
     for _ in range(2):
-        told.wait(ERROR, 'no messages')
-        before = len(told.all)
-        flow(node.stats, lambda: told.has_status(OK), lambda: told.last)
-        count = len(told.all)
-        flow(node.stats, lambda: len(told.all) > count + 8, lambda: told.last)  # noqa: B023
-        levels = [message.status[0].level for message in told.all[before:]]
+        statuses.wait(ERROR, 'no messages')
+        before = len(statuses.all)
+        flow(node.stats, lambda: statuses.has_status(OK), lambda: statuses.last)
+        count = len(statuses.all)
+        flow(node.stats, lambda: len(statuses.all) > count + 8, lambda: statuses.last)  # noqa: B023
+        levels = [message.status[0].level for message in statuses.all[before:]]
         levels = levels[levels.index(OK):]
         assert set(levels) == {OK}
         node.trigger_deactivate()
-        told.wait(STALE, 'inactive')
+        statuses.wait(STALE, 'inactive')
         node.trigger_activate()
 
 
 def test_last_error_is_kept(listener, spun, quick):
-    told = DiagnosticsProbe(listener, 'fails: Inference')
+    statuses = DiagnosticsProbe(listener, 'fails: Inference')
     node = spun(ReportingNode('fails', 'Inference', InferenceStatus()))
     activate(node)
 
@@ -237,29 +237,29 @@ def test_last_error_is_kept(listener, spun, quick):
 
     worker = Worker('x', work, node.stats, print)
     worker.start()
-    flow(node.stats, lambda: told.has_status(OK), lambda: told.last)
-    assert told.values['last error'] == ''
+    flow(node.stats, lambda: statuses.has_status(OK), lambda: statuses.last)
+    assert statuses.values['last error'] == ''
     worker.submit('rgb9')
-    flow(node.stats, lambda: told.has_status(WARN, 'images fail: 1 in'), lambda: told.last)
-    flow(node.stats, lambda: told.has_status(OK), lambda: told.last)
-    assert re.fullmatch(r'no encoding rgb9 \(\d s ago\)', told.values['last error'])
+    flow(node.stats, lambda: statuses.has_status(WARN, 'images fail: 1 in'), lambda: statuses.last)
+    flow(node.stats, lambda: statuses.has_status(OK), lambda: statuses.last)
+    assert re.fullmatch(r'no encoding rgb9 \(\d s ago\)', statuses.values['last error'])
     node.trigger_deactivate()
-    told.wait(STALE)
-    assert told.values['last error'].startswith('no encoding rgb9 (')
+    statuses.wait(STALE)
+    assert statuses.values['last error'].startswith('no encoding rgb9 (')
     worker.request_stop()
 
 
 def test_camera_reports_why_it_cannot_be_configured(listener, spun, quick):
-    told = DiagnosticsProbe(listener, 'camera: Camera')
+    statuses = DiagnosticsProbe(listener, 'camera: Camera')
     node = spun(CameraNode(Shutdown()))
     node.set_parameters([Parameter('source', value='nowhere.mp4')])
     node.trigger_configure()
-    wait_until(lambda: 'nowhere.mp4' in told.values.get('last error', ''), 10, 'last error')
-    assert told.has_status(STALE, 'unconfigured')
+    wait_until(lambda: 'nowhere.mp4' in statuses.values.get('last error', ''), 10, 'last error')
+    assert statuses.has_status(STALE, 'unconfigured')
 
 
 def test_visualizer_reports_an_image_it_cannot_draw(listener, spun, quick):
-    told = DiagnosticsProbe(listener, 'visualizer: Display')
+    statuses = DiagnosticsProbe(listener, 'visualizer: Display')
     node = spun(VisualizerNode(Shutdown()))
     activate(node)
     listener.subscribe(Image, topics.IMAGE_ANNOTATED)
@@ -268,13 +268,13 @@ def test_visualizer_reports_an_image_it_cannot_draw(listener, spun, quick):
     images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.default_qos())
     end = time.monotonic() + 15
-    while 'rgb9' not in told.values.get('last error', ''):
-        assert time.monotonic() < end, told.last
+    while 'rgb9' not in statuses.values.get('last error', ''):
+        assert time.monotonic() < end, statuses.last
         image.header.stamp = gaze.header.stamp = listener.node.get_clock().now().to_msg()
         images.publish(image)
         gazes.publish(gaze)
         time.sleep(0.05)
-    told.wait(ERROR, 'images fail')
+    statuses.wait(ERROR, 'images fail')
 
 
 def analyzers():

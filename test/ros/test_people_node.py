@@ -165,7 +165,7 @@ def test_parameters_apply_at_once(feed):
 
 
 @pytest.mark.parametrize('published', ['published', 'not published', 'not received'])
-def test_humans_get_the_image_of_x:
+def test_humans_get_the_image_of_their_own_gaze(feed, published):
     hri = pytest.importorskip('hri_msgs.msg', reason='hri_msgs is in no package registry')
     tracked = feed.subscribe(hri.IdsList, '/humans/faces/tracked')
     gazing = feed.subscribe(hri.Gaze, '/humans/interactions/gazing')

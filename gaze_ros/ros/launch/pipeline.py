@@ -113,9 +113,9 @@ def _pipelines(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, st
     for name, values in lists.items():
         if len(values) != len(cameras):
             raise ValueError(
-                f"{name} is '{arguments[name]}', which has {len(values)} of {len(cameras)} values; "
-                'expected a comma-separated list with one for each camera (commas in values '
-                'in "")')
+                f"{name} is '{arguments[name]}', which has {len(values)} of {len(cameras)} "
+                'values; expected a comma-separated list with one for each camera (commas in '
+                'values in "")')
     sections = parameter_sections(arguments['params_file'])
     for index, camera in enumerate(cameras):
         if not re.fullmatch('[a-zA-Z][a-zA-Z0-9_]*', camera):

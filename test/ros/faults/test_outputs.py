@@ -28,7 +28,7 @@ OK, ERROR = b'\x00', b'\x02'
 def small(tmp_path):
     """Return a disk of 64 MB."""
     if why := full_disk.unavailable_reason():
-        pytest.skip(f'{why}; test_recording has a limit of the process instead')
+        pytest.skip(f'{why}; test_video_recorder has a limit of the process instead')
     with full_disk.small_disk(tmp_path / 'disk', '64m') as one:
         yield one
 
@@ -201,7 +201,7 @@ def test_restarted_process_overwrites_nothing_it_wrote_before(
         listener, tmp_path, rounds):
     """As launch starts them, with the time of its start."""
     if not rounds(False, True):
-        pytest.skip('7 s: only with --full; test_recording and test_bags have the rule')
+        pytest.skip('7 s: only with --full; test_video_recorder and test_bags have the rule')
     env = {LAUNCH_TIME: str(time.time())}
     video, bag = tmp_path / 'a.avi', tmp_path / 'b'
     drawn = listener.subscribe(Image, topics.IMAGE_ANNOTATED, lambda m: 1)

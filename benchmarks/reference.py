@@ -44,7 +44,7 @@ class Inference:
 
     @property
     def description(self) -> str:
-        """Model, runtime and detector, as :attr:`gaze_ros.core.pipeline.engine.Engine.description`."""
+        """Model, runtime and detector, as ``Engine.description`` has them."""
         return (f'model {self.estimator.name} ({self.estimator.running}), '
                 f'faces by {self._detector.name}')
 

@@ -17,7 +17,9 @@ def clip(tmp_path_factory):
 
 
 def test_video_writes_every_frame_to_json_and_video(clip, tmp_path):
-    done = run_gaze_ros('video', clip, '--output', tmp_path / 'o.mp4', '--json', tmp_path / 'o.jsonl')
+    done = run_gaze_ros(
+        'video', clip, '--output', tmp_path / 'o.mp4', '--json', tmp_path / 'o.jsonl'
+    )
     assert done.returncode == 0, done.stderr
     assert '30 frames, 1.00 faces per frame' in done.stderr
     lines = [json.loads(line) for line in (tmp_path / 'o.jsonl').read_text().splitlines()]

@@ -86,8 +86,10 @@ def test_parameters():
 
 def test_launch_arguments():
     for file, arguments in (('pipeline', ARGUMENTS), ('replay', REPLAY_ARGUMENTS)):
-        rows = {backticked(r[0])[0]: (None if r[1] == 'required' else ''.join(backticked(r[1])), r[2])
-                for r in table('launch', f'{file}.launch.py')}
+        rows = {
+            backticked(r[0])[0]: (None if r[1] == 'required' else ''.join(backticked(r[1])), r[2])
+            for r in table('launch', f'{file}.launch.py')
+        }
         assert rows == {
             **arguments, 'params_file': ('config/pipeline.yaml', arguments['params_file'][1])}
 

@@ -10,8 +10,8 @@ from gaze_ros.core.diagnostics.stage_stats import StageMark, StageSnapshot, Stag
 class StageCounter:
     """Answers marks with ``{'stages': {name: counts}, 'faces': n, **extra}``.
 
-    The counts of a stage are the fields of :class:`gaze_ros.core.diagnostics.stage_stats.StageSnapshot`;
-    ages are in seconds.
+    The counts of a stage are the fields of
+    :class:`gaze_ros.core.diagnostics.stage_stats.StageSnapshot`; ages are in seconds.
 
     :ivar extra: further values of each answer.
     """

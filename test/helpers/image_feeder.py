@@ -78,7 +78,9 @@ class ImageFeeder:
         if self._publisher is not None:
             self.node.destroy_publisher(self._publisher)
         kind, suffix = (CompressedImage, '/compressed') if compressed else (Image, '')
-        self._publisher = self.node.create_publisher(kind, topics.IMAGE + suffix, topics.default_qos())
+        self._publisher = self.node.create_publisher(
+            kind, topics.IMAGE + suffix, topics.default_qos()
+        )
         wait_until(lambda: self.has_subscribers(subscribers), 20, f'{subscribers} subscribers')
 
     def has_subscribers(self, count: int) -> bool:

@@ -102,7 +102,9 @@ def test_bag_nodes_wait_with_their_defaults(listener, name):
 
 
 def test_services_match_the_table(graph):
-    wanted = {f'/{backticked(row[0])[0]}': backticked(row[1])[0] for row in table('topics', 'Services')}
+    wanted = {
+        f'/{backticked(row[0])[0]}': backticked(row[1])[0] for row in table('topics', 'Services')
+    }
 
     def served() -> dict:
         return {name: types[0] for node in NODES for name, types in
@@ -121,7 +123,9 @@ def values(node, name):
     listed = call_service(node, ListParameters, f'/{name}/list_parameters',
                   ListParameters.Request()).result.names
     own = [one for one in listed if not one.startswith(OF_ROS)]
-    answer = call_service(node, GetParameters, f'/{name}/get_parameters', GetParameters.Request(names=own))
+    answer = call_service(
+        node, GetParameters, f'/{name}/get_parameters', GetParameters.Request(names=own)
+    )
     return {one: parameter_value_to_python(value) for one, value in zip(own, answer.values)}
 
 
@@ -129,8 +133,11 @@ def test_parameters_match_the_table(graph):
     for node in NODES:
         actual = values(graph.node, node)
         own = set(actual)
-        wanted = {backticked(row[1])[0]: ''.join(backticked(row[2]))
-                  for row in table('parameters', 'Pipeline') if backticked(row[0])[0] in (node, 'all')}
+        wanted = {
+            backticked(row[1])[0]: ''.join(backticked(row[2]))
+            for row in table('parameters', 'Pipeline')
+            if backticked(row[0])[0] in (node, 'all')
+        }
         if node == 'camera':
             wanted |= GIVEN
         assert {name: as_shown(value) for name, value in actual.items()} == wanted

@@ -157,13 +157,21 @@ def test_hanging_thread_keeps_the_node_active_until_deactivated_again(
 
 
 def test_shutdown_cleans_up_and_is_final(listener, recording):
-    assert request_transitions(listener, 'recording', CONFIGURE, ACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN
-                ) == [True] * 3
+    assert (
+        request_transitions(
+            listener, 'recording', CONFIGURE, ACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN
+        )
+        == [True] * 3
+    )
     assert get_state(listener, 'recording') == 'finalized'
     assert recording.calls == ['configure', 'activate', 'request_stop', 'deactivate', 'cleanup']
     assert request_transitions(listener, 'recording', CONFIGURE) == [False]
-    answer = call_service(listener.node, GetAvailableTransitions, '/recording/get_available_transitions',
-                GetAvailableTransitions.Request())
+    answer = call_service(
+        listener.node,
+        GetAvailableTransitions,
+        '/recording/get_available_transitions',
+        GetAvailableTransitions.Request(),
+    )
     assert answer.available_transitions == []
 
 
@@ -217,7 +225,9 @@ def test_diagnostic_state_can_be_read_at_any_time(listener, recording):
     thread = Thread(target=read)
     thread.start()
     for _ in range(5):
-        assert all(request_transitions(listener, 'recording', CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP))
+        assert all(
+            request_transitions(listener, 'recording', CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP)
+        )
     ending.set()
     thread.join(5)
     assert set(states) == {
@@ -251,7 +261,10 @@ def test_diagnostic_state_during_a_transition_or_change(listener, recording, mon
         assert status == InactiveStatus(name == 'activate', in_transition=True)
     last = recording.diagnostic_state()
     assert isinstance(last[0], CameraStatus)
-    assert state_during('apply_parameters', lambda: set_parameters(listener, 'recording', live=5)) == last
+    assert (
+        state_during('apply_parameters', lambda: set_parameters(listener, 'recording', live=5))
+        == last
+    )
     status, _ = state_during('request_stop', recording.trigger_deactivate)
     assert status == InactiveStatus(True, in_transition=True)
     assert recording.diagnostic_state() == (InactiveStatus(True), '')
@@ -362,12 +375,16 @@ def test_repeated_transitions_of_all_nodes_leak_nothing(listener):
     with running('pipeline', 'source:=sample') as process:
         def cycle():
             for name in PIPELINE_NODES:
-                assert request_transitions(listener, name, DEACTIVATE, CLEANUP) == [True, True], name
+                assert request_transitions(listener, name, DEACTIVATE, CLEANUP) == [True, True], (
+                    name
+                )
             before = len(gazes)
             time.sleep(0.3)
             assert len(gazes) == before, 'nothing is published while no node is active'
             for name in reversed(PIPELINE_NODES):
-                assert request_transitions(listener, name, CONFIGURE, ACTIVATE) == [True, True], name
+                assert request_transitions(listener, name, CONFIGURE, ACTIVATE) == [True, True], (
+                    name
+                )
             wait_until(lambda: len(gazes) > before + 5 and gazes[-1], 20, 'gaze')
 
         wait_until(lambda: gazes and gazes[-1], 40, 'gaze')
@@ -430,10 +447,16 @@ def test_window_opens_and_closes_with_the_node(listener):
         with running('pipeline', 'source:=sample', 'view:=true', env=env):
             wait_until(shown, 40, 'the window')
             for view in (True, False, True):
-                assert request_transitions(listener, 'visualizer', DEACTIVATE, CLEANUP) == [True, True]
+                assert request_transitions(listener, 'visualizer', DEACTIVATE, CLEANUP) == [
+                    True,
+                    True,
+                ]
                 wait_until(lambda: not shown(), 20, 'that the window closes')
                 assert set_parameters(listener, 'visualizer', view=view) == ''
-                assert request_transitions(listener, 'visualizer', CONFIGURE, ACTIVATE) == [True, True]
+                assert request_transitions(listener, 'visualizer', CONFIGURE, ACTIVATE) == [
+                    True,
+                    True,
+                ]
                 if view:
                     wait_until(shown, 20, 'the window again')
             assert get_state(listener, 'gaze') == 'active'

@@ -29,7 +29,9 @@ def stamp(message):
 
 @pytest.mark.parametrize('how', PROCESSES)
 def test_gaze_has_the_stamps_and_frame_id_of_the_images(listener, how):
-    images = listener.subscribe(Image, '/camera/image_raw', lambda m: (stamp(m), m.header.frame_id))
+    images = listener.subscribe(
+        Image, '/camera/image_raw', lambda m: (stamp(m), m.header.frame_id)
+    )
     infos = listener.subscribe(CameraInfo, '/camera/camera_info', stamp)
     gazes = listener.subscribe(GazeArray, '/gaze')
     shown = listener.subscribe(

@@ -83,7 +83,9 @@ def test_images_calibration_and_time_are_published_as_recorded(listener, tmp_pat
 
 
 def test_compressed_bag_is_published_raw_on_request(listener, tmp_path):
-    path = write_bag(tmp_path / 'in', camera_messages(20, compressed=True, prefix='/odd/cam'), 'SQLITE3')
+    path = write_bag(
+        tmp_path / 'in', camera_messages(20, compressed=True, prefix='/odd/cam'), 'SQLITE3'
+    )
     raw = hear(listener, Image, '/front/camera/image_raw', lambda m: (stamp(m), m.width))
     compressed = hear(listener, CompressedImage, '/front/camera/image_raw/compressed',
                       lambda m: (stamp(m), bytes(m.data)))
@@ -138,8 +140,16 @@ def test_parameters_set_at_the_end_apply_and_images_of_each_run_are_counted(
     process = Process('replay_node', f'bag:={path}', 'exit_on_end:=false', 'rate:=10.0',
                       *RELIABLE)
     process.wait_for('at its end after 10 images', 60)
-    assert all(request_transitions(listener, 'replay', *(getattr(Transition, f'TRANSITION_{name}') for name in (
-        'DEACTIVATE', 'CLEANUP', 'CONFIGURE', 'ACTIVATE'))))
+    assert all(
+        request_transitions(
+            listener,
+            'replay',
+            *(
+                getattr(Transition, f'TRANSITION_{name}')
+                for name in ('DEACTIVATE', 'CLEANUP', 'CONFIGURE', 'ACTIVATE')
+            ),
+        )
+    )
     wait_until(lambda: process.text.count('at its end after 10 images') == 2, 30, 'the second run')
     assert set_parameters(listener, 'replay', loop=True) == ''
     wait_until(lambda: len(images) >= 45, 30, 'rounds after the end')

@@ -63,8 +63,9 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'use_sim_time': ('', 'Take the time from /clock.'),
     'log_level': ('info', 'Log level: debug, info, warn, error or fatal.'),
     'processes': ('false', 'One process per node instead of one for all.'),
-    'respawn': ('true', f'Restart a process {RESPAWN_DELAY:g} s after it was killed, crashed, or failed '
-                f'after {STARTUP_TIME:g} s or more of work; at most {MAX_RESPAWNS} times in {RESPAWN_WINDOW:g} s.'),
+    'respawn': ('true', f'Restart a process {RESPAWN_DELAY:g} s after it was killed, crashed, '
+                f'or failed after {STARTUP_TIME:g} s or more of work; at most {MAX_RESPAWNS} '
+                f'times in {RESPAWN_WINDOW:g} s.'),
 }
 
 

@@ -125,7 +125,9 @@ def test_saving_stops_before_the_disk_is_full_and_resumes_with_space(
         assert recorded >= 10
         small.fill()  # the reserve for the end of the files is free again
         assert not set_parameters(listener, 'visualizer', snapshot_folder=str(folder))
-        answer = call_service(listener.node, Trigger, '/visualizer/save_snapshot', Trigger.Request())
+        answer = call_service(
+            listener.node, Trigger, '/visualizer/save_snapshot', Trigger.Request()
+        )
         assert not answer.success and 'No space left' in answer.message, answer.message
         assert not [*small.visible_folder.glob('*.png')], 'an incomplete image is left'
         small.free()

@@ -73,8 +73,11 @@ def test_stamps_that_jump_stand_still_or_are_zero(three, rounds):
                 stamp = None
             sent = feed.send(stamp)
             seen.add(sent)
-            wait_until(lambda sent=sent: sent in feed.annotated and sent in feed.stamps_with_face(), 20,
-                       f'the image of {sent}')
+            wait_until(
+                lambda sent=sent: sent in feed.annotated and sent in feed.stamps_with_face(),
+                20,
+                f'the image of {sent}',
+            )
         results = [result for result in feed.results if stamp_key(result.header.stamp) in seen]
         for result in results:
             gaze, = result.gazes

@@ -7,6 +7,8 @@ SOURCE ?= sample
 HOURS ?= 8
 RUNS ?= 100000
 ARGS ?=
+# Test processes at a time; each has a ROS domain of its own: ROS_DOMAIN_ID, ROS_DOMAIN_ID + 1, ...
+WORKERS ?= 2
 BIN := $(VENV)/bin
 EXTRAS := mediapipe,sample,bags,torch,openvino,onnx,coreml,int8,test
 # Demo and tests do not mix with a robot nearby, and nothing leaves this machine.
@@ -34,7 +36,7 @@ demo: env
 	$(BIN)/gaze_ros demo --seconds $(SECONDS) --source $(SOURCE) --out out
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The fault suite whole, of which `make test` runs a short form.
 test-faults: env
@@ -42,7 +44,7 @@ test-faults: env
 
 # What it costs to run for hours: a table, a picture and a verdict in out/soak.
 soak: env
-	$(BIN)/gaze_ros benchmark soak --hours $(HOURS) --out out/soak
+	$(BIN)/python -m benchmarks soak --hours $(HOURS) --out out/soak
 
 # Hostile files and texts, RUNS in all, guided by coverage where atheris is installed.
 fuzz: env
@@ -55,12 +57,12 @@ audit: env
 	$(PYTHON) -m venv build/audit
 	build/audit/bin/pip install --quiet 'bandit>=1.8,<2' 'pip-audit>=2.9,<3'
 	build/audit/bin/bandit -q -c pyproject.toml -r gaze_ros benchmarks launch setup.py
-	build/audit/bin/python benchmarks/audit.py \
+	build/audit/bin/python -m benchmarks audit \
 		$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 # Installs it in many ways, each in an environment deleted after: an hour, and much to download.
 matrix:
-	$(PYTHON) benchmarks/matrix.py
+	$(PYTHON) -m benchmarks matrix
 
 run: env
 	$(BIN)/pipeline --ros-args -p source:=$(SOURCE) $(ARGS)

@@ -1,10 +1,9 @@
-"""Installs the package as users do, in many ways, and prints what worked: make matrix.
+"""Install the package in many ways, as users do, run it, and print a table of the results.
 
-For each Python of this machine (of pyenv, or in the path) and each row of ROWS it makes a virtual
-environment, installs the checkout's files from a copy of them, and runs gaze_ros there: imported,
-gaze_ros --help, models list, doctor, and the pipeline for some seconds until gaze was published.
-Environments are deleted as soon as they were looked at. $GAZE_ROS_MODELS makes the rows with
-fetched models possible.
+For each Python of this machine (of pyenv or in PATH) and each row of ROWS, this creates a virtual
+environment, installs the package from a copy of the checkout, and tests it: import, gaze_ros
+--help, models list, doctor, and the pipeline for some seconds until gaze is published. Each
+environment is deleted after its test. Rows with fetched models need $GAZE_ROS_MODELS.
 """
 import argparse
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ import time
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ('3.10', '3.11', '3.12', '3.13')
 
-#: Not of the environment this runs in.
+#: Variables of this environment that the tested ones do not inherit.
 _FOREIGN = ('_ROS_WHEELS_BOOTSTRAP_COMPLETE', 'AMENT_PREFIX_PATH', 'PYTHONPATH', 'VIRTUAL_ENV',
             'LD_LIBRARY_PATH', 'ROS_DISTRO')
 
@@ -30,15 +29,15 @@ _OLD = {'numpy': '1.26.*', 'opencv-python': '4.*', 'opencv-contrib-python': '4.*
 
 @dataclass(frozen=True)
 class Row:
-    """A way to install it.
+    """A way to install the package.
 
     :ivar extras: of setup.py.
-    :ivar pythons: for which it is tried.
-    :ivar versions: pinned, instead of what constraints.txt says.
-    :ivar headless: whether OpenCV is replaced by the one without windows, as docs/install.md has.
-    :ivar says: what the log of a pipeline that runs must hold.
-    :ivar refusal: what the one line must hold that says why it does not run; '' where it must.
-    :ivar models: whether $GAZE_ROS_MODELS is set.
+    :ivar pythons: versions of Python to test.
+    :ivar versions: pins that replace those of constraints.txt.
+    :ivar headless: whether opencv-python-headless replaces OpenCV, as in docs/install.md.
+    :ivar log: text that the log of the running pipeline must contain.
+    :ivar refusal: text that the error message must contain; '' if the pipeline must run.
+    :ivar models: whether the row needs $GAZE_ROS_MODELS.
     """
 
     name: str
@@ -46,36 +45,38 @@ class Row:
     pythons: tuple[str, ...] = PYTHONS
     versions: tuple[tuple[str, str], ...] = ()
     headless: bool = False
-    says: str = ''
+    log: str = ''
     refusal: str = ''
     models: bool = False
 
 
 ROWS = (
-    Row('as in README', 'mediapipe,sample', says='model mediapipe'),
+    Row('as in README', 'mediapipe,sample', log='model mediapipe'),
     Row('numpy 1.26, OpenCV 4', 'mediapipe,sample', ('3.10', '3.12'), (*_OLD.items(),),
-        says='model mediapipe'),
+        log='model mediapipe'),
     Row('OpenCV without windows', 'mediapipe,sample', ('3.11', '3.13'), headless=True,
-        says='model mediapipe'),
+        log='model mediapipe'),
     Row('nothing optional', '', ('3.10', '3.13'), refusal="pip install 'gaze_ros[mediapipe]'"),
     Row('openvino, fetched models', 'openvino,sample', ('3.10', '3.12', '3.13'), models=True,
-        says='model adas (openvino'),
+        log='model adas (openvino'),
     Row('openvino, numpy 1.26, OpenCV 4 without windows', 'openvino,sample', ('3.11',),
         (*_OLD.items(), ('opencv-python-headless', '4.*')), True, models=True,
-        says='model adas (openvino'),
+        log='model adas (openvino'),
     Row('everything', 'mediapipe,sample,bags,torch,openvino,onnx', ('3.11',), models=True,
-        says='model adas (openvino'),
+        log='model adas (openvino'),
 )
 
 
-def main() -> int:
-    """Try them all; return 0 only if each did what it should."""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('--folder', default='', help='where the environments are made [temporary]')
-    parser.add_argument('--only', default='', metavar='WORDS',
-                        help="rows that hold them in 'PYTHON NAME'")
-    parser.add_argument('--out', default='', metavar='FILE', help='the table, to a file, too')
-    arguments = parser.parse_args()
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument('--folder', default='', help='for the environments [temporary]')
+    parser.add_argument('--only', default='', metavar='TEXT',
+                        help="test only rows that contain this text in 'PYTHON NAME'")
+    parser.add_argument('--out', default='', metavar='FILE', help='also save the table here')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Test all rows; return 0 if all passed."""
     folder = Path(tempfile.mkdtemp(prefix='matrix', dir=arguments.folder or None))
     lines = ['| Python | row | numpy | OpenCV | installed | imports | doctor | pipeline | s |',
              '|---|---|---|---|---|---|---|---|---|']
@@ -89,7 +90,7 @@ def main() -> int:
             wheel = _build(python, folder / version) if rows else None
             for row in rows:
                 start = time.monotonic()
-                cells, ok = _try(python, wheel, row, folder / 'venv')
+                cells, ok = _test(python, wheel, row, folder / 'venv')
                 good &= ok
                 lines.append(f'| {version} | {row.name} | {" | ".join(cells)} '
                              f'| {time.monotonic() - start:.0f} |')
@@ -102,7 +103,7 @@ def main() -> int:
 
 
 def _pythons() -> Iterator[tuple[str, str]]:
-    """Yield version and path of each Python that can make environments."""
+    """Yield version and path of each Python that can create environments."""
     for version in PYTHONS:
         found = sorted(Path.home().glob(f'.pyenv/versions/{version}.*/bin/python{version}'))
         for path in (*map(str, found), shutil.which(f'python{version}')):
@@ -112,7 +113,7 @@ def _pythons() -> Iterator[tuple[str, str]]:
 
 
 def _build(python: str, folder: Path) -> Path:
-    """Return a wheel of the checkout's files, built as pip builds it."""
+    """Build a wheel of the checkout as pip does; return its path."""
     copy = folder / 'source'
     listed = subprocess.run(['git', 'ls-files', '-z', '--cached', '--others',  # noqa: S607
                              '--exclude-standard'], cwd=ROOT, check=True, capture_output=True)
@@ -128,8 +129,8 @@ def _build(python: str, folder: Path) -> Path:
     return next(folder.glob('*.whl'))
 
 
-def _try(python: str, wheel: Path, row: Row, venv: Path) -> tuple[list[str], bool]:
-    """Install and run it; return the table's cells and whether it did what it should."""
+def _test(python: str, wheel: Path, row: Row, venv: Path) -> tuple[list[str], bool]:
+    """Install and test a row; return the cells of the table and whether it passed."""
     shutil.rmtree(venv, ignore_errors=True)
     try:
         _install(python, wheel, row, venv)
@@ -142,33 +143,33 @@ def _try(python: str, wheel: Path, row: Row, venv: Path) -> tuple[list[str], boo
     env = {} if row.models else {'GAZE_ROS_MODELS': ''}
     imports = _imports(venv, env)
     doctor = _run(venv / 'bin' / 'gaze_ros', 'doctor', env=env)
-    verdict = doctor.stdout.strip().splitlines()[-1:] or ['nothing']
+    verdict = doctor.stdout.strip().splitlines()[-1:] or ['no output']
     demo = _run(venv / 'bin' / 'gaze_ros', 'demo', '--seconds', '3', '--out', venv / 'out',
                 '-p', f'view:={str(row.headless).lower()}', env=env)
-    said = demo.stdout + demo.stderr
-    found = re.search(r'(\d+) GazeArray messages with (\d+) faces', said)
+    output = demo.stdout + demo.stderr
+    found = re.search(r'(\d+) GazeArray messages with (\d+) faces', output)
     if row.refusal:
-        right = demo.returncode == 1 and row.refusal in said and 'Traceback' not in said
-        pipeline = 'refuses in one line' if right else f'code {demo.returncode}: {said[-300:]}'
-        right &= doctor.returncode == 1 and row.refusal in doctor.stdout
+        passed = demo.returncode == 1 and row.refusal in output and 'Traceback' not in output
+        pipeline = 'refuses in one line' if passed else f'code {demo.returncode}: {output[-300:]}'
+        passed &= doctor.returncode == 1 and row.refusal in doctor.stdout
     else:
-        right = demo.returncode == 0 and row.says in said and (
-            not row.headless or 'this OpenCV has no windows' in said)
-        pipeline = (f'{found[1]} messages, {found[2]} faces' if right and found
-                    else f'code {demo.returncode}: {said[-300:]}')
-        right &= doctor.returncode == 0
+        passed = demo.returncode == 0 and row.log in output and (
+            not row.headless or 'this OpenCV has no windows' in output)
+        pipeline = (f'{found[1]} messages, {found[2]} faces' if passed and found
+                    else f'code {demo.returncode}: {output[-300:]}')
+        passed &= doctor.returncode == 0
     cells = [versions.get('numpy', '-'), opencv, 'yes', imports or 'yes',
              verdict[0].removeprefix('gaze_ros: '), pipeline]
-    if not right:
-        print(f'--- {row.name}: doctor\n{doctor.stdout}{doctor.stderr}--- demo\n{said}---',
+    if not passed:
+        print(f'--- {row.name}: doctor\n{doctor.stdout}{doctor.stderr}--- demo\n{output}---',
               file=sys.stderr, flush=True)
     shutil.rmtree(venv, ignore_errors=True)
-    return [' '.join(c.replace('|', '/').split()) for c in cells], right and not imports
+    return [' '.join(c.replace('|', '/').split()) for c in cells], passed and not imports
 
 
 def _install(python: str, wheel: Path, row: Row, venv: Path) -> None:
     pinned = {**dict(row.versions)}
-    # These follow numpy's.
+    # Their versions depend on that of numpy.
     free = {*pinned, *(('scipy', 'scikit-image', 'onnx', 'nncf') if 'numpy' in pinned else ())}
     lines = [line for line in (ROOT / 'constraints.txt').read_text().splitlines()
              if re.split('[=;]', line)[0] not in free]
@@ -181,12 +182,12 @@ def _install(python: str, wheel: Path, row: Row, venv: Path) -> None:
     _checked(*pip, 'install', '-c', constraints, f'gaze_ros{extras} @ {wheel.as_uri()}')
     if row.headless:
         _checked(*pip, 'uninstall', '-y', 'opencv-python', 'opencv-contrib-python')
-        # Without what it needs: that is here, and pip would take the newest numpy along.
+        # Its dependencies are installed; pip would upgrade numpy to the newest.
         _checked(*pip, 'install', '--no-deps', '-c', constraints, 'opencv-python-headless')
 
 
 def _imports(venv: Path, env: dict[str, str]) -> str:
-    """Return '' where all that is to work without a camera works, else what failed."""
+    """Return '' if everything that needs no camera works, else what failed."""
     for words in (('python', '-c', 'import gaze_ros, gaze_ros.msg, gaze_ros.ros.process.runtime'),
                   ('gaze_ros', '--help'), ('gaze_ros', 'models', 'list')):
         done = _run(venv / 'bin' / words[0], *words[1:], env=env)
@@ -210,6 +211,3 @@ def _run(*words, env: dict[str, str] = {}, limit: float = 240) -> subprocess.Com
         [*map(str, words)], env={**whole, **env}, cwd=tempfile.gettempdir(), text=True,
         capture_output=True, timeout=limit, check=False)
 
-
-if __name__ == '__main__':
-    sys.exit(main())

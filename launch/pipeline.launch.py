@@ -1,4 +1,4 @@
-"""Camera, gaze, people and visualizer: in one process or several, for one camera or several."""
+"""Start camera, gaze, people and visualizer nodes for one or several cameras."""
 from gaze_ros.ros.launch.pipeline import ARGUMENTS, programs
 from gaze_ros.ros.launch.processes import description
 

@@ -1,4 +1,4 @@
-"""Gaze from a bag's images, in the bag's time; it ends when the bag does."""
+"""Estimate gaze in the images of a bag, with the time of the bag; stop at its end."""
 from gaze_ros.ros.launch.processes import description
 from gaze_ros.ros.launch.replay import ARGUMENTS, programs
 

@@ -6,6 +6,12 @@ from gaze_ros.core.system import native_threads
 from hypothesis import settings
 import pytest
 
+# Keep the nodes away from a robot nearby. Each worker of pytest-xdist has a domain of its own.
+os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+os.environ['ROS_DOMAIN_ID'] = str(
+    int(os.environ.get('ROS_DOMAIN_ID') or 42)
+    + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')))
+
 native_threads.configure()
 settings.register_profile('gaze_ros', deadline=None, database=None, derandomize=True)
 settings.load_profile('gaze_ros')
@@ -14,6 +20,11 @@ settings.load_profile('gaze_ros')
 def pytest_addoption(parser):
     parser.addoption('--full', action='store_true',
                      help='the whole fault suite and fuzzing, not their short forms')
+
+
+def pytest_collection_modifyitems(items):
+    """Start with the longest file, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: item.path.name != 'test_install.py')
 
 
 @pytest.fixture(scope='session')

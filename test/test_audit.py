@@ -7,10 +7,10 @@ import ast
 from importlib.metadata import distributions
 import re
 
+from helpers.processes import ROOT
 from packaging.requirements import Requirement
 from packaging.version import Version
 import pytest
-from support import ROOT
 import yaml
 
 #: Package, first version without it (or those that have it), its number, and what it is.

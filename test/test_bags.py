@@ -8,19 +8,6 @@ from time import monotonic
 from types import SimpleNamespace
 
 from ament_index_python.packages import get_package_share_directory
-from bagmaker import (
-    break_last_chunk,
-    camera_info,
-    COMPRESSED,
-    IMAGE,
-    INFO,
-    LAG,
-    messages,
-    PERIOD,
-    START,
-    write,
-    write_db3,
-)
 from gaze_ros.bags import library
 from gaze_ros.bags.library import rosbags, to_cdr, typestore
 from gaze_ros.bags.playing import Player
@@ -29,9 +16,21 @@ from gaze_ros.bags.stamps import shift_stamp, stamp_of
 from gaze_ros.bags.streams import find_streams
 from gaze_ros.bags.writing import BagWriter
 from gaze_ros.core.errors import GazeRosError, SourceError
-from gaze_ros.core.parameters import BAG_NODES, COMMON
 from gaze_ros.msg import Attention, Gaze, GazeArray
 from geometry_msgs.msg import Point32
+from helpers.bag_files import (
+    camera_info,
+    camera_messages,
+    COMPRESSED,
+    corrupt_last_chunk,
+    IMAGE,
+    INFO,
+    PERIOD,
+    RECORDING_DELAY,
+    START,
+    write_bag,
+    write_db3,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
@@ -53,7 +52,7 @@ def read(path):
         reader.close()
 
 
-WANTED = [(stamp + LAG, stamp) for stamp in STAMPS]
+WANTED = [(stamp + RECORDING_DELAY, stamp) for stamp in STAMPS]
 
 
 @pytest.mark.parametrize('compressed', [False, True])
@@ -61,7 +60,7 @@ WANTED = [(stamp + LAG, stamp) for stamp in STAMPS]
     ('MCAP', 'NONE'), ('MCAP', 'STORAGE'), ('MCAP', 'FILE'), ('MCAP', 'MESSAGE'),
     ('SQLITE3', 'NONE'), ('SQLITE3', 'FILE'), ('SQLITE3', 'MESSAGE')])
 def test_every_storage_and_compression_of_rosbag2_is_read(tmp_path, plugin, mode, compressed):
-    path = write(tmp_path / 'bag', messages(12, compressed), plugin, mode)
+    path = write_bag(tmp_path / 'bag', camera_messages(12, compressed), plugin, mode)
     assert read(path) == WANTED
     if mode in ('NONE', 'STORAGE'):
         suffix = {'MCAP': 'mcap', 'SQLITE3': 'db3'}[plugin]
@@ -69,8 +68,8 @@ def test_every_storage_and_compression_of_rosbag2_is_read(tmp_path, plugin, mode
 
 
 def test_split_bag_is_read_in_order(tmp_path):
-    content = list(messages(12))
-    parts = [write(tmp_path / f'p{n}', content[n * 8:n * 8 + 8]) for n in range(3)]
+    content = list(camera_messages(12))
+    parts = [write_bag(tmp_path / f'p{n}', content[n * 8:n * 8 + 8]) for n in range(3)]
     one = tmp_path / 'split'
     one.mkdir()
     whole = yaml.safe_load((parts[0] / 'metadata.yaml').read_text())
@@ -85,7 +84,7 @@ def test_split_bag_is_read_in_order(tmp_path):
 
 
 def test_sqlite3_schema_of_humble_is_read(tmp_path):
-    assert read(write_db3(tmp_path / 'bag_0.db3', messages(12))) == WANTED
+    assert read(write_db3(tmp_path / 'bag_0.db3', camera_messages(12))) == WANTED
 
 
 def test_file_of_the_standard_mcap_writer_is_read(tmp_path):
@@ -94,7 +93,7 @@ def test_file_of_the_standard_mcap_writer_is_read(tmp_path):
     with open(tmp_path / 'one.mcap', 'wb') as file:
         writer = mcap_ros2.Writer(file)
         schema = writer.register_msgdef(IMAGE, definition)
-        for _, kind, time, cdr in messages(12):
+        for _, kind, time, cdr in camera_messages(12):
             if kind == IMAGE:
                 m = deserialize_message(cdr, Image)
                 writer.write_message('/camera/image_raw', schema, {
@@ -108,7 +107,7 @@ def test_file_of_the_standard_mcap_writer_is_read(tmp_path):
 
 
 def broken(tmp_path, what):
-    path = write(tmp_path / 'bag', messages(12))
+    path = write_bag(tmp_path / 'bag', camera_messages(12))
     file = path / 'bag.mcap'
     if what == 'cut':
         file.write_bytes(file.read_bytes()[:200_000])
@@ -145,8 +144,8 @@ def test_invalid_bag_is_reported_in_one_line_with_its_path(tmp_path, what, words
 
 
 def test_broken_bag_yields_messages_before_the_break(tmp_path):
-    path = write(tmp_path / 'bag', messages(12), mode='STORAGE') / 'bag.mcap'
-    break_last_chunk(path)
+    path = write_bag(tmp_path / 'bag', camera_messages(12), mode='STORAGE') / 'bag.mcap'
+    corrupt_last_chunk(path)
     reader = BagReader(path)
     seen = []
     with pytest.raises(SourceError, match='cannot be read'):
@@ -385,7 +384,7 @@ def play_all(path, loop=False, rate=20.0, most=None, slow=0.0):
 
 
 def test_bag_is_played_completely_with_monotonic_time(tmp_path):
-    path = write(tmp_path / 'bag', messages(12, info=False))
+    path = write_bag(tmp_path / 'bag', camera_messages(12, info=False))
     start = monotonic()
     times, seen, player = play_all(path)
     assert monotonic() - start >= 11 * PERIOD / 20e9
@@ -395,7 +394,7 @@ def test_bag_is_played_completely_with_monotonic_time(tmp_path):
 
 
 def test_slow_consumer_slows_the_time_and_skips_nothing(tmp_path):
-    path = write(tmp_path / 'bag', messages(12, info=False))
+    path = write_bag(tmp_path / 'bag', camera_messages(12, info=False))
     times, seen, player = play_all(path, rate=100.0, slow=0.15)
     assert seen == WANTED
     assert times == sorted(times)
@@ -403,21 +402,21 @@ def test_slow_consumer_slows_the_time_and_skips_nothing(tmp_path):
 
 
 def test_stamps_continue_with_equal_steps_in_a_loop(tmp_path):
-    path = write(tmp_path / 'bag', messages(4, info=False))
+    path = write_bag(tmp_path / 'bag', camera_messages(4, info=False))
     times, seen, player = play_all(path, loop=True, rate=100.0, most=10)
     assert times == sorted(times)
     assert not player.ended
     steps = {b[1] - a[1] for a, b in zip(seen, seen[1:])}
     assert steps <= {PERIOD, PERIOD + 1}
-    assert {time - stamp for time, stamp in seen} == {LAG}
+    assert {time - stamp for time, stamp in seen} == {RECORDING_DELAY}
 
 
 @pytest.mark.parametrize('count', [1, 2, 5])
 @pytest.mark.parametrize('late', [-4_000_000, 0, 500_000_000])
 def test_gap_between_rounds_equals_the_image_period(tmp_path, count, late):
     content = [(name, kind, time + late * (kind == INFO), cdr)
-               for name, kind, time, cdr in messages(count)]
-    path = write(tmp_path / 'bag', sorted(content, key=lambda m: m[2]))
+               for name, kind, time, cdr in camera_messages(count)]
+    path = write_bag(tmp_path / 'bag', sorted(content, key=lambda m: m[2]))
     reader = BagReader(path)
     player = Player(reader, ['/camera/image_raw', '/camera/camera_info'], '/camera/image_raw',
                     True, 100.0, lambda now: None)
@@ -436,7 +435,7 @@ def test_gap_between_rounds_equals_the_image_period(tmp_path, count, late):
 
 
 def test_loop_set_at_the_end_starts_again(tmp_path):
-    reader = BagReader(write(tmp_path / 'bag', messages(5, info=False)))
+    reader = BagReader(write_bag(tmp_path / 'bag', camera_messages(5, info=False)))
     times = []
     player = Player(reader, ['/camera/image_raw'], '/camera/image_raw', False, 100.0, times.append)
     stop = Event()
@@ -445,12 +444,12 @@ def test_loop_set_at_the_end_starts_again(tmp_path):
     player.loop = True
     again = [one.record.time for one in islice(player.play(stop), 7)]
     reader.close()
-    assert again == [START + LAG + n * PERIOD for n in range(5, 12)]
+    assert again == [START + RECORDING_DELAY + n * PERIOD for n in range(5, 12)]
     assert not player.ended and times == sorted(times)
 
 
 def test_stopped_player_resumes_where_it_was(tmp_path):
-    reader = BagReader(write(tmp_path / 'bag', messages(12, info=False)))
+    reader = BagReader(write_bag(tmp_path / 'bag', camera_messages(12, info=False)))
     player = Player(
         reader, ['/camera/image_raw'], '/camera/image_raw', False, 50.0, lambda now: None)
     stop, seen = Event(), []
@@ -470,17 +469,3 @@ def test_missing_rosbags_error_names_what_to_install(monkeypatch):
     monkeypatch.setattr(library, 'import_module', missing)
     with pytest.raises(GazeRosError, match=r"pip install 'gaze_ros\[bags\]'"):
         rosbags('rosbag2')
-
-
-def test_bags_page_lists_every_parameter():
-    text = (Path(__file__).resolve().parents[1] / 'docs' / 'bags.md').read_text()
-    rows = [[c.strip() for c in line.split('|')[1:-1]] for line in text.splitlines()
-            if line.startswith(('| `replay`', '| `recorder`'))]
-    wanted = []
-    for node, specs in BAG_NODES.items():
-        for spec in specs[len(COMMON):]:
-            default = str(spec.default).lower() if isinstance(spec.default, bool) else spec.default
-            bounds = '' if spec.low is None else f'; {spec.low:g}..{spec.high:g}'
-            wanted.append([f'`{node}`', f'`{spec.name}`', f'`{default}`' if default != '' else '',
-                           'yes' if spec.live else '', spec.description + bounds])
-    assert rows == wanted

@@ -1,11 +1,11 @@
 """Malicious bags: unpacking is limited, no YAML hangs; valid bags are still read."""
 import sqlite3
 
-from bagmaker import messages, write, write_db3
 from fuzz.mcapmaker import bag, Chunk, mcap, message, record, TOPIC, TYPE
 from gaze_ros.bags import limits, sanitizer
 from gaze_ros.bags.reading import BagReader, Topic
 from gaze_ros.core.errors import SourceError
+from helpers.bag_files import camera_messages, write_bag, write_db3
 from hypothesis import given
 from hypothesis import strategies as st
 import lz4.frame
@@ -123,7 +123,7 @@ def test_file_that_unpacks_to_too_much_leaves_no_files(tmp_path, monkeypatch, pa
 
 def test_too_little_disk_space_is_reported_before_unpacking(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, 'RESUME_BYTES', 1 << 60)
-    path = write(tmp_path / 'bag', messages(2), mode='FILE')
+    path = write_bag(tmp_path / 'bag', camera_messages(2), mode='FILE')
     assert '$TMPDIR' in refused(path)
 
 
@@ -143,7 +143,7 @@ def test_unpacked_database_is_checked_too(tmp_path):
 def test_dangerous_qos_yaml_is_refused(tmp_path, text, words):
     for indexed in (True, False):
         assert words in refused(lone(tmp_path, qos=text, indexed=indexed))
-    path = write_db3(tmp_path / 'b.db3', messages(1))
+    path = write_db3(tmp_path / 'b.db3', camera_messages(1))
     with sqlite3.connect(path) as base:
         base.execute('UPDATE topics SET offered_qos_profiles = ?', (text,))
     base.close()
@@ -151,14 +151,14 @@ def test_dangerous_qos_yaml_is_refused(tmp_path, text, words):
 
 
 def test_dangerous_metadata_yaml_is_refused(tmp_path):
-    path = write(tmp_path / 'bag', messages(1))
+    path = write_bag(tmp_path / 'bag', camera_messages(1))
     with open(path / 'metadata.yaml', 'a') as file:
         file.write(LAUGHS)
     assert 'an alias' in refused(path)
 
 
 def test_later_metadata_version_is_refused(tmp_path):
-    path = write(tmp_path / 'bag', messages(1))
+    path = write_bag(tmp_path / 'bag', camera_messages(1))
     text = (path / 'metadata.yaml').read_text()
     (path / 'metadata.yaml').write_text(text.replace('version: 9', 'version: 10'))
     assert 'has version 10; versions up to 9' in refused(path)

@@ -4,30 +4,30 @@ import signal
 import subprocess
 import sys
 
-from bagmaker import (
-    break_last_chunk,
-    compressed_cdr,
-    IMAGE,
-    INFO,
-    LAG,
-    messages,
-    PERIOD,
-    pictures,
-    START,
-    write,
-    write_db3,
-)
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.bags.stamps import stamp_of
 from gaze_ros.cli.main import main
 from gaze_ros.core.pipeline.engine import create_engine
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm.conversions import compressed_to_bgr
+from helpers.bag_files import (
+    camera_messages,
+    compressed_cdr,
+    corrupt_last_chunk,
+    IMAGE,
+    INFO,
+    PERIOD,
+    RECORDING_DELAY,
+    sample_images,
+    START,
+    write_bag,
+    write_db3,
+)
+from helpers.processes import wait_until
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage
-from support import wait_until
 
 MODEL = '--model', 'mediapipe', '--detector', 'mediapipe', '--quiet'
 
@@ -51,7 +51,7 @@ def read(path, topic='/gaze', kind=GazeArray):
 def made(tmp_path_factory):
     """Return a folder with a bag of 300 images, ``in``, and its gaze, ``out``."""
     folder = tmp_path_factory.mktemp('bags')
-    write(folder / 'in', messages(300))
+    write_bag(folder / 'in', camera_messages(300))
     assert bag(folder / 'in', folder / 'out') == 0
     return folder
 
@@ -61,8 +61,8 @@ def test_300_images_give_their_stamps_ids_and_angles(made):
     assert len(got) == 300
     engine = create_engine({'model': 'mediapipe', 'detector': 'mediapipe'})
     faces = 0
-    for (stamp, header, image), (time, cdr, message) in zip(pictures(300), got):
-        assert time == stamp + LAG
+    for (stamp, header, image), (time, cdr, message) in zip(sample_images(300), got):
+        assert time == stamp + RECORDING_DELAY
         assert stamp_of(cdr) == stamp
         assert message.header == header
         frame = engine.process(image, header.stamp.sec + 1e-9 * header.stamp.nanosec)
@@ -88,7 +88,7 @@ def test_same_bag_gives_the_same_bytes(made, tmp_path):
 
 def test_openvino_networks_give_the_same_bytes(shared, tmp_path, monkeypatch):
     monkeypatch.setenv('GAZE_ROS_MODELS', str(shared / 'models'))
-    write(tmp_path / 'in', messages(40))
+    write_bag(tmp_path / 'in', camera_messages(40))
     for name in ('one', 'two'):
         assert main(['bag', str(tmp_path / 'in'), str(tmp_path / name), '--quiet',
                      '--model', 'adas', '--detector', 'yunet', '--annotated']) == 0
@@ -99,11 +99,11 @@ def test_openvino_networks_give_the_same_bytes(shared, tmp_path, monkeypatch):
 
 
 def test_result_does_not_depend_on_the_bag_format(tmp_path):
-    content = list(messages(30))
+    content = list(camera_messages(30))
     forms = [
-        write(tmp_path / 'mcap', content), write(tmp_path / 'db3', content, 'SQLITE3'),
-        write(tmp_path / 'zstd', content, mode='MESSAGE'),
-        write(tmp_path / 'files', content, mode='FILE'),
+        write_bag(tmp_path / 'mcap', content), write_bag(tmp_path / 'db3', content, 'SQLITE3'),
+        write_bag(tmp_path / 'zstd', content, mode='MESSAGE'),
+        write_bag(tmp_path / 'files', content, mode='FILE'),
         write_db3(tmp_path / 'humble' / 'x_0.db3', content)]
     forms.append(forms[0] / 'mcap.mcap')
     results = []
@@ -115,7 +115,7 @@ def test_result_does_not_depend_on_the_bag_format(tmp_path):
 
 
 def test_compressed_images_in_a_namespace_and_annotated_output(tmp_path, capsys):
-    write(tmp_path / 'in', messages(20, compressed=True, prefix='/front/camera'))
+    write_bag(tmp_path / 'in', camera_messages(20, compressed=True, prefix='/front/camera'))
     assert bag(tmp_path / 'in', tmp_path / 'out', '--annotated') == 0
     assert "20 frames, 1.00 faces per frame, in '" in capsys.readouterr().err
     gazes = read(tmp_path / 'out', '/front/gaze')
@@ -133,12 +133,12 @@ def test_compressed_images_in_a_namespace_and_annotated_output(tmp_path, capsys)
 
 
 def test_broken_message_is_skipped_and_reported(tmp_path, capsys):
-    content = list(messages(10, info=False))
+    content = list(camera_messages(10, info=False))
     name, kind, time, cdr = content[4]
     content[4] = name, kind, time, cdr[:50]
     name, kind, time, cdr = content[7]
     content[7] = name, kind, time, cdr.replace(b'bgr8', b'odd8')
-    write(tmp_path / 'in', content)
+    write_bag(tmp_path / 'in', content)
     assert bag(tmp_path / 'in', tmp_path / 'out') == 0
     err = capsys.readouterr().err
     assert "image skipped: encoding 'odd8' is not one of" in err
@@ -148,8 +148,8 @@ def test_broken_message_is_skipped_and_reported(tmp_path, capsys):
 
 
 def test_broken_bag_keeps_the_gaze_before_the_break(tmp_path, capsys):
-    path = write(tmp_path / 'in', messages(20, info=False), mode='STORAGE') / 'in.mcap'
-    break_last_chunk(path)
+    path = write_bag(tmp_path / 'in', camera_messages(20, info=False), mode='STORAGE') / 'in.mcap'
+    corrupt_last_chunk(path)
     assert bag(tmp_path / 'in', tmp_path / 'out') == 1
     err = capsys.readouterr().err.strip().splitlines()[-1]
     assert 'cannot be read' in err and "out.incomplete'" in err
@@ -158,9 +158,9 @@ def test_broken_bag_keeps_the_gaze_before_the_break(tmp_path, capsys):
 
 
 def test_invalid_input_is_reported_and_leaves_no_files(tmp_path, capsys):
-    write(tmp_path / 'in', messages(2))
-    write(tmp_path / 'odd', [('/camera/image_raw', IMAGE, 5, b'\0\1\0\0')])
-    write(tmp_path / 'no', [m for m in messages(2) if m[1] != IMAGE])
+    write_bag(tmp_path / 'in', camera_messages(2))
+    write_bag(tmp_path / 'odd', [('/camera/image_raw', IMAGE, 5, b'\0\1\0\0')])
+    write_bag(tmp_path / 'no', [m for m in camera_messages(2) if m[1] != IMAGE])
     (tmp_path / 'existing').mkdir()
     for words, reason in [
             (('in', 'existing'), "existing' already exists, and no bag is overwritten"),
@@ -180,7 +180,7 @@ def test_invalid_input_is_reported_and_leaves_no_files(tmp_path, capsys):
 
 def test_full_disk_is_reported_and_leaves_no_files(tmp_path, capsys):
     resource = pytest.importorskip('resource')
-    write(tmp_path / 'in', messages(30))
+    write_bag(tmp_path / 'in', camera_messages(30))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, before[1]))
     try:
@@ -211,11 +211,11 @@ def test_ctrl_c_leaves_a_readable_incomplete_bag(made, tmp_path):
 
 def test_images_without_stamps_use_the_recording_time(tmp_path):
     content = []
-    for stamp, header, image in pictures(10):
+    for stamp, header, image in sample_images(10):
         header.stamp.sec = header.stamp.nanosec = 0
         content.append(('/image/compressed', 'sensor_msgs/msg/CompressedImage', stamp,
                         compressed_cdr(image, header)))
-    write(tmp_path / 'in', content)
+    write_bag(tmp_path / 'in', content)
     assert bag(tmp_path / 'in', tmp_path / 'out') == 0
     got = read(tmp_path / 'out')
     assert [time for time, _, _ in got] == [START + n * PERIOD for n in range(10)]
@@ -225,23 +225,23 @@ def test_images_without_stamps_use_the_recording_time(tmp_path):
 
 
 def test_first_calibration_applies_to_earlier_images(tmp_path):
-    content = sorted(messages(4), key=lambda m: (m[2], m[1] != IMAGE))
+    content = sorted(camera_messages(4), key=lambda m: (m[2], m[1] != IMAGE))
     assert content[0][1] == IMAGE
-    write(tmp_path / 'in', content)
+    write_bag(tmp_path / 'in', content)
     assert bag(tmp_path / 'in', tmp_path / 'out') == 0
     assert [m.calibrated for _, _, m in read(tmp_path / 'out')] == [True] * 4
 
 
 def test_unusable_calibration_is_reported_once(tmp_path, capsys):
     content = []
-    for name, kind, time, cdr in messages(4):
+    for name, kind, time, cdr in camera_messages(4):
         if kind == INFO:
             info = deserialize_message(cdr, CameraInfo)
             info.distortion_model = 'odd'
             info.d[0] = 0.1
             cdr = serialize_message(info)
         content.append((name, kind, time, cdr))
-    write(tmp_path / 'in', content)
+    write_bag(tmp_path / 'in', content)
     assert bag(tmp_path / 'in', tmp_path / 'out') == 0
     err = capsys.readouterr().err
     assert err.count("camera_info cannot be used: distortion_model 'odd' is not one of") == 1

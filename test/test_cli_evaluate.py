@@ -4,10 +4,9 @@ import zipfile
 
 import cv2
 from gaze_ros.core.sources.sample import Sample
+from helpers.processes import run_gaze_ros, save_sample
 import numpy as np
 import pytest
-import support
-from support import save_sample
 
 FIGURES = {
     'model', 'detector', 'input', 'labels', 'n', 'missed', 'absent', 'mean_error_deg',
@@ -19,7 +18,7 @@ FIGURES = {
 
 
 def gaze_ros(*words):
-    done = support.gaze_ros(*words)
+    done = run_gaze_ros(*words)
     assert 'Traceback' not in done.stderr, done.stderr
     return done
 

@@ -5,9 +5,9 @@ import subprocess
 from gaze_ros.core.estimators import create_estimator, Settings
 from gaze_ros.core.model_zoo import registry
 from gaze_ros.core.types import Face
+from helpers.processes import BIN
 import numpy as np
 import pytest
-from support import BIN
 
 IMAGE = np.random.default_rng(1).integers(
     0, 256, (30, 40, 3), np.uint8).repeat(8, 0).repeat(8, 1)

@@ -8,10 +8,9 @@ import subprocess
 import termios
 
 from gaze_ros.core.model_zoo import registry
-from loopback import Loopback, status, whole
+from helpers.http_server import HttpServer, send_all, send_status
+from helpers.processes import BIN, run_gaze_ros
 import pytest
-import support
-from support import BIN
 
 WEIGHTS = b'unknown weights'
 DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
@@ -22,7 +21,7 @@ def gaze_ros(tmp_path):
     def run(*words, url='http://127.0.0.1:9', folders=''):
         env = {**os.environ, 'XDG_CACHE_HOME': str(tmp_path), 'GAZE_ROS_MODELS': str(folders),
                'GAZE_ROS_MODELS_URL': url, 'no_proxy': '127.0.0.1'}
-        done = support.gaze_ros('models', *words, timeout=60, env=env)
+        done = run_gaze_ros('models', *words, timeout=60, env=env)
         assert 'Traceback' not in done.stderr, done.stderr
         return done
     return run
@@ -55,23 +54,23 @@ def test_list_as_json(gaze_ros):
 
 def test_fetch_then_path_then_verify(gaze_ros, tmp_path):
     path = tmp_path / 'gaze_ros' / 'resnet18.pt'
-    with Loopback(whole(WEIGHTS)) as server:
+    with HttpServer(send_all(WEIGHTS)) as server:
         words = ('fetch', 'resnet18', '--suffix', '.pt', '--accept-license', '--sha256', DIGEST)
         for _ in range(2):
             done = gaze_ros(*words, url=server.url)
             assert done.stdout == f'resnet18: {path}\n', done.stderr
-        assert len(server.asked) == 1  # the second call finds it
+        assert len(server.requests) == 1  # the second call finds it
     assert path.read_bytes() == WEIGHTS
     assert gaze_ros('path', 'resnet18').stdout == f'{path}\n'
     done = gaze_ros('verify', 'resnet18')
     assert (done.returncode, done.stdout.split()[0]) == (0, 'unknown')
 
 
-def test_fetch_prints_the_licence(gaze_ros):
-    with Loopback(whole(WEIGHTS)) as server:
-        line = error_line(gaze_ros('fetch', 'resnet18', url=server.url))
+def test_fetch_prints_the_licence(run_gaze_ros):
+    with HttpServer(send_all(WEIGHTS)) as server:
+        line = error_line(run_gaze_ros('fetch', 'resnet18', url=server.url))
         assert 'Gaze360 (research only)' in line and '--accept-license' in line
-        assert not server.asked
+        assert not server.requests
         done = gaze_ros('fetch', 'yunet', url=server.url)
         assert 'yunet: licence MIT; from github.com/opencv/opencv_zoo' in done.stderr
         assert 'is not the file known as' in error_line(done)
@@ -82,7 +81,7 @@ def test_fetch_prints_the_licence(gaze_ros):
 def test_progress_bar_is_shown_on_a_terminal(tmp_path, words, bar):
     terminal, end = os.openpty()
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack('4H', 24, 100, 0, 0))
-    with Loopback(whole(WEIGHTS)) as server:
+    with HttpServer(send_all(WEIGHTS)) as server:
         subprocess.run(
             [BIN / 'gaze_ros', 'models', 'fetch', 'resnet18', '--suffix', '.pt',
              '--accept-license', '--sha256', DIGEST, *words],
@@ -107,8 +106,8 @@ def test_progress_bar_is_shown_on_a_terminal(tmp_path, words, bar):
     (['path', 'mobileone_s0', '--suffix', '.pt'], '(mobileone_s0.pt)'),
     (['verify', 'yunet'], "no file of 'yunet' was found in"),
 ])
-def test_errors_are_reported_in_one_line(gaze_ros, words, reason):
-    assert reason in error_line(gaze_ros(*words))
+def test_errors_are_reported_in_one_line(run_gaze_ros, words, reason):
+    assert reason in error_line(run_gaze_ros(*words))
 
 
 @pytest.mark.parametrize('words', [
@@ -125,7 +124,7 @@ def test_help(gaze_ros):
         assert gaze_ros(*words, '--help').returncode == 0
 
 
-def test_verify_fails_for_a_wrong_file(gaze_ros, tmp_path):
+def test_verify_fails_for_a_wrong_file(run_gaze_ros, tmp_path):
     name = 'face_detection_yunet_2026may.onnx'
     (tmp_path / name).write_bytes(b'wrong')
     done = gaze_ros('verify', folders=tmp_path)
@@ -135,10 +134,10 @@ def test_verify_fails_for_a_wrong_file(gaze_ros, tmp_path):
     assert gaze_ros('verify', 'retinaface', folders=tmp_path).returncode == 1
 
 
-def test_all_shippable_fetches_only_shippable_models(gaze_ros, tmp_path):
-    with Loopback(status(404)) as server:
-        assert 'HTTP 404' in error_line(gaze_ros('fetch', '--all-shippable', url=server.url))
-        asked = {path.strip('/') for path, _ in server.asked}
+def test_all_shippable_fetches_only_shippable_models(run_gaze_ros, tmp_path):
+    with HttpServer(send_status(404)) as server:
+        assert 'HTTP 404' in error_line(run_gaze_ros('fetch', '--all-shippable', url=server.url))
+        asked = {path.strip('/') for path, _ in server.requests}
     assert asked == {'gaze-estimation-adas-0002.bin'}
 
 
@@ -151,11 +150,11 @@ def test_real_files(gaze_ros, shared, tmp_path):
 
     def answer(request):
         name = request.path.strip('/')
-        (whole(files[name]) if name in files else status(404))(request)
+        (send_all(files[name]) if name in files else send_status(404))(request)
 
-    with Loopback(answer) as server:
+    with HttpServer(answer) as server:
         done = gaze_ros('fetch', 'yunet', 'retail-0004', 'gaze-estimation', url=server.url)
-        assert done.returncode == 1 and not server.asked
+        assert done.returncode == 1 and not server.requests
         done = gaze_ros('fetch', 'yunet', 'retail-0004', 'retinaface', url=server.url)
     assert done.returncode == 0, done.stderr
     assert [line.split(': ')[0] for line in done.stdout.splitlines()] == [

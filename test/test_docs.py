@@ -1,21 +1,21 @@
-"""The README's tables, the packaging and the code say the same."""
+"""The tables of docs/reference, the packaging and the code agree."""
 import ast
 from pathlib import Path
 import re
-import subprocess
 import xml.etree.ElementTree as ET
 
 from gaze_ros.core.detectors import DETECTORS
 from gaze_ros.core.estimators import AUTO, FAMILIES
 from gaze_ros.core.model_zoo import registry
-from gaze_ros.core.parameters import COMMON, NODES
+from gaze_ros.core.parameters import BAG_NODES, COMMON, NODES
 from gaze_ros.core.runtimes import CHECKPOINTS, RUNTIMES
 from gaze_ros.msg import Attention, Gaze, GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.launch.pipeline import ARGUMENTS
+from gaze_ros.ros.launch.replay import ARGUMENTS as REPLAY_ARGUMENTS
 from gaze_ros.ros.process import runtime
+from helpers.readme_tables import as_shown, backticked, table
 import pytest
-from readme import names, README, shown, table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,23 +24,24 @@ KEYS = {
     'numpy': 'python3-numpy', 'opencv-python': 'python3-opencv',
     'platformdirs': 'python3-platformdirs', 'psutil': 'python3-psutil', 'pyyaml': 'python3-yaml',
     'scipy': 'python3-scipy', 'tqdm': 'python3-tqdm',
-    'hypothesis': 'python3-hypothesis', 'packaging': 'python3-packaging',
-    'pytest': 'python3-pytest'}
+    'hypothesis': 'python3-hypothesis', 'matplotlib': 'python3-matplotlib',
+    'packaging': 'python3-packaging', 'pytest': 'python3-pytest'}
 #: What only one of the two worlds has, and why.
 ONLY_ROS = {'launch', 'launch_ros', 'ament_cmake_pytest',  # in no package registry
             'tf2_ros_py',  # nor this
             'tf2_msgs'}  # nor this: interfaces/ has what is needed of it
 ONLY_PIP = {'ros-rmw-fastrtps-cpp',  # part of every ROS install
-            'mcap', 'mcap-ros2-support', 'pytorchcv', 'ruff'}  # in no distribution; for tests
+            'mcap', 'mcap-ros2-support', 'pytorchcv', 'ruff',  # in no distribution; for tests
+            'pytest-xdist'}  # only `make test` uses it
 
 
 def test_nodes():
-    rows = {names(row[0])[0]: names(row[1]) for row in table('Nodes')}
+    rows = {backticked(row[0])[0]: backticked(row[1]) for row in table('topics', 'Nodes')}
     assert rows == {'pipeline': [], **{f'{n}_node': [n] for n in runtime.NODES}}
 
 
 def test_topics():
-    rows = {names(row[0])[0]: names(row[1])[0] for row in table('Topics')}
+    rows = {backticked(row[0])[0]: backticked(row[1])[0] for row in table('topics', 'Topics')}
     assert rows == {
         topics.IMAGE: 'sensor_msgs/msg/Image',
         topics.CAMERA_INFO: 'sensor_msgs/msg/CameraInfo',
@@ -53,12 +54,8 @@ def test_topics():
 
 
 def test_messages():
-    section = README.split('\n## Messages\n')[1].split('\n## ')[0]
-    array, rest = section.split('| Gaze | |')
-    one, attention = rest.split('| Attention | |')
-    for text, kind in ((array, GazeArray), (one, Gaze), (attention, Attention)):
-        fields = [n for line in text.splitlines() if line.startswith('| `')
-                  for n in names(line.split('|')[1])]
+    for kind in (GazeArray, Gaze, Attention):
+        fields = [n for row in table('messages', kind.__name__) for n in backticked(row[0])]
         assert fields == list(kind.get_fields_and_field_types())
 
 
@@ -75,28 +72,30 @@ def test_every_field_of_a_message_is_explained():
 
 
 def test_parameters():
-    rows = [(names(r[0])[0], names(r[1])[0], ''.join(names(r[2])), r[3], r[4])
-            for r in table('Parameters')]
+    rows = [(backticked(r[0])[0], backticked(r[1])[0], ''.join(backticked(r[2])), *r[3:])
+            for heading in ('Pipeline', 'Bags') for r in table('parameters', heading)]
     specs = [('all', s) for s in COMMON]
-    specs += [(n, s) for n, specs in NODES.items() for s in specs if s not in COMMON]
-    assert len(rows) == len(specs)
-    for row, (node, spec) in zip(rows, specs):
-        assert row[:4] == (node, spec.name, shown(spec.default), 'yes' if spec.live else '')
-        assert row[4].startswith(spec.description)
-        assert all(str(choice) in row[4] for choice in spec.choices)
-        if spec.low is not None:
-            assert row[4].endswith(f'; {spec.low:g}..{spec.high:g}')
+    specs += [(n, s) for nodes in (NODES, BAG_NODES) for n, specs in nodes.items()
+              for s in specs if s not in COMMON]
+    assert rows == [
+        (node, spec.name, as_shown(spec.default), 'yes' if spec.live else '',
+         ', '.join(map(str, spec.choices))
+         or ('' if spec.low is None else f'{spec.low:g}..{spec.high:g}'), spec.description)
+        for node, spec in specs]
 
 
 def test_launch_arguments():
-    rows = {names(r[0])[0]: (''.join(names(r[1])), r[2]) for r in table('Launch arguments')}
-    wanted = {**ARGUMENTS, 'params_file': ('config/pipeline.yaml', ARGUMENTS['params_file'][1])}
-    assert rows == wanted
+    for file, arguments in (('pipeline', ARGUMENTS), ('replay', REPLAY_ARGUMENTS)):
+        rows = {
+            backticked(r[0])[0]: (None if r[1] == 'required' else ''.join(backticked(r[1])), r[2])
+            for r in table('launch', f'{file}.launch.py')
+        }
+        assert rows == {
+            **arguments, 'params_file': ('config/pipeline.yaml', arguments['params_file'][1])}
 
 
 def test_models():
-    rows = {names(r[0])[0]: r[1:] for r in table('Models')
-            if r[0].startswith('`')}
+    rows = {backticked(r[0])[0]: r[1:] for r in table('models', 'Gaze models')}
     assert list(rows) == registry.model_names()
     for name, row in rows.items():
         entry = registry.entry(name)
@@ -110,20 +109,16 @@ def test_what_auto_takes_may_be_shipped():
 
 
 def test_detectors():
-    section = README.split('\n### Face detectors\n')[1].split('\n### ')[0]
-    rows = [[c.strip() for c in line.split('|')[1:-1]] for line in section.splitlines()
-            if line.startswith('| `')]
-    assert [(names(r[0])[0], r[1]) for r in rows] == [
+    assert [(backticked(r[0])[0], r[1]) for r in table('models', 'Face detectors')] == [
         (name, registry.entry(name, 'detector').licence) for name in DETECTORS]
     assert all(registry.entry(name, 'detector').may_be_shipped for name in DETECTORS)
 
 
 def test_runtimes():
-    section = README.split('\n### Runtimes\n')[1].split('\n### ')[0]
-    rows = [line.split('|')[1:-1] for line in section.splitlines() if line.startswith('| `')]
-    assert [names(r[0])[0] for r in rows][1:] == list(RUNTIMES)
-    for row, (_, _, _, devices, files) in zip(rows[1:], RUNTIMES.values()):
-        assert row[2].strip() == ', '.join(devices)
+    rows = table('models', 'Runtimes')
+    assert [backticked(r[0])[0] for r in rows] == list(RUNTIMES)
+    for row, (_, _, _, devices, files) in zip(rows, RUNTIMES.values()):
+        assert row[2] == ', '.join(devices)
         assert all(f in row[1] for f in files if f not in CHECKPOINTS)
 
 
@@ -163,27 +158,3 @@ def test_the_constraints_are_within_the_ranges():
             pin = Requirement(line)
             version = str(pin.specifier).removeprefix('==')
             assert pin.name.lower() not in ranges or version in ranges[pin.name.lower()], line
-
-
-def test_no_registry_host_and_no_path_of_a_machine_is_named():
-    hosts = ['py' + 'pi.org', 'python' + 'hosted', 'npm' + 'js', 'deb.' + 'debian.org',
-             '/wo' + 'rk/', '/ro' + 'ot/']
-    listed = subprocess.run(['git', 'ls-files', '-z'], cwd=ROOT, capture_output=True)
-    if listed.returncode:
-        pytest.skip('not a git checkout')
-    for name in listed.stdout.decode().split('\0')[:-1]:
-        text = (ROOT / name).read_bytes().decode('utf-8', errors='replace')
-        assert not [h for h in hosts if h in text], name
-
-
-def test_rooms_are_small_and_nodes_are_glue():
-    for path in (ROOT / 'gaze_ros').rglob('*.py'):
-        if 'msg' not in path.relative_to(ROOT).parts:
-            lines = len(path.read_text(encoding='utf-8').splitlines())
-            assert lines <= (200 if path.name.endswith('_node.py') else 250), path
-
-
-@pytest.mark.parametrize('name', ['README.md', 'docs/performance.md', 'docs/architecture.md'])
-def test_no_placeholder_is_left(name):
-    text = (ROOT / name).read_text(encoding='utf-8')
-    assert not re.findall(r'^[A-Z]{4,}$', text, re.MULTILINE)

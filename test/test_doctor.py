@@ -7,12 +7,11 @@ import subprocess
 import sys
 import time
 
-from gaze_ros.cli import doctor
 from gaze_ros.core.doctor import CHECKS, examine
 from gaze_ros.core.doctor.cameras import cameras
 from gaze_ros.core.doctor.report import Report
 from gaze_ros.core.system import shared_memory
-from missing import environment, gaze_ros
+from helpers.missing_packages import environment_without, run_gaze_ros
 import numpy as np
 import pytest
 
@@ -36,7 +35,7 @@ def remedy(report, what, *, needed):
 
 def test_report_of_a_working_environment(tmp_path):
     pytest.importorskip('mediapipe')
-    done = gaze_ros(environment(tmp_path), 'doctor', '--json')
+    done = run_gaze_ros(environment_without(tmp_path), 'doctor', '--json')
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert report['runs'] is True and report['verdict'].startswith('it would run')
@@ -56,7 +55,7 @@ def test_report_of_a_working_environment(tmp_path):
     ('cv2', 'pip install opencv-python', 'a message'),
     ('rclpy', 'setup.bash', 'auto takes')])
 def test_doctor_works_without_required_packages(tmp_path, without, cure, other):
-    done = gaze_ros(environment(tmp_path, without), 'doctor')
+    done = run_gaze_ros(environment_without(tmp_path, without), 'doctor')
     assert done.returncode == 1, done.stdout + done.stderr
     assert not done.stderr, done.stderr
     lines = done.stdout.splitlines()
@@ -193,7 +192,7 @@ def test_reclaim_frees_segments_of_dead_processes(tmp_path, monkeypatch):
         os.utime(tmp_path / f'{name}_el', (0, 0))
     with open(tmp_path / 'fastdds_0123456789abcdef_el') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # its owner is alive
-        assert doctor._reclaim() == 1 << 20
+        assert shared_memory.reclaim() == 1 << 20
     assert [p.name for p in sorted(tmp_path.iterdir())] == [
         'fastdds_0123456789abcdef', 'fastdds_0123456789abcdef_el']
 
@@ -213,6 +212,11 @@ def test_nothing_heavy_is_imported_before_a_check_runs(tmp_path):
             'try: main()\nexcept SystemExit: pass\n'
             'print([n for n in ("numpy", "cv2", "yaml", "scipy", "psutil", "tqdm", "rclpy", '
             '"ament_index_python", "platformdirs") if n in sys.modules])')
-    done = subprocess.run([sys.executable, '-c', code], env=environment(tmp_path), text=True,
-                          capture_output=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        env=environment_without(tmp_path),
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
     assert done.stdout.splitlines()[-1] == '[]', done.stdout + done.stderr

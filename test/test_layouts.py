@@ -8,10 +8,10 @@ from gaze_ros.core.parameters import CAMERA
 from gaze_ros.msg import Attention, GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.publishers.markers import NAMESPACES
+from helpers.processes import ROOT
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
-from support import ROOT
 from visualization_msgs.msg import MarkerArray
 import yaml
 

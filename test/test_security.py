@@ -10,8 +10,8 @@ import sys
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.model_zoo.manifest import load
 from gaze_ros.core.system import safe_files
+from helpers.processes import BIN, ROOT
 import pytest
-from support import BIN, ROOT
 import yaml
 
 TOPS = ('gaze_ros', 'launch', 'benchmarks', 'setup.py')

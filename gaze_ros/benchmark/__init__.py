@@ -1,1 +1,1 @@
-"""Measurements of the pipeline on this machine: processes of their own, watched from outside."""
+"""Measure the pipeline on this machine: child processes do the work, the parent measures them."""

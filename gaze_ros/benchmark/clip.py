@@ -1,37 +1,41 @@
-"""The video that is played as a camera."""
+"""The video that a benchmark plays as a camera."""
 from pathlib import Path
 
 import cv2
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources import open_source
 
-#: Pictures of a clip in another size, at most: a minute.
-_MOST = 1800
+#: Maximum number of frames of a resized clip: one minute at 30 fps.
+_MAX_FRAMES = 1800
 
 
 def check(source: str) -> int:
-    """Open a source and close it; return how many pictures it has, 0 where that is not known.
+    """Open a source and close it; return its number of frames, 0 if unknown.
 
-    :raises SourceError: if it cannot be opened, is live, or is a single picture.
+    :raises SourceError: if it cannot be opened, is live, or is a single image.
     """
     opened = open_source(source)
     try:
         if not opened.rate or opened.count == 1:
             raise SourceError(
-                f"source '{source}' is {'one picture' if opened.count == 1 else 'live'}: each way "
-                "plays it again, so it must be a video file, a folder of images, or 'sample'")
+                f"source '{source}' is {'a single image' if opened.count == 1 else 'live'}: every "
+                "configuration replays it, so it must be a video file, a folder of images, or "
+                "'sample'")
         if opened.read() is None:
-            raise SourceError(f"source '{source}' holds no frame that can be decoded")
+            raise SourceError(f"source '{source}' has no frame that can be decoded")
         return opened.count
     finally:
         opened.close()
 
 
-def resized(source: str, width: int, height: int, folder: Path) -> str:
-    """Return the path of the source's first minute in another size, as a video in a folder.
+def resize(source: str, width: int, height: int, folder: Path) -> str:
+    """Save the first minute of a source in another size; return the path of the video.
 
-    :param source: one that passes :func:`check`.
-    :raises SourceError: if it cannot be written.
+    :param source: a source that passes :func:`check`.
+    :param width: pixels.
+    :param height: pixels.
+    :param folder: where the video is saved.
+    :raises SourceError: if the video cannot be written.
     """
     path = folder / f'{width}x{height}.mp4'
     opened = open_source(source)
@@ -39,11 +43,11 @@ def resized(source: str, width: int, height: int, folder: Path) -> str:
         str(path), cv2.VideoWriter_fourcc(*'mp4v'), opened.rate, (width, height))
     try:
         if not writer.isOpened():
-            raise SourceError(f"'{path}' cannot be written: is there room on the disk?")
-        for _ in range(_MOST):
-            if (picture := opened.read()) is None:
+            raise SourceError(f"'{path}' cannot be written: check the free disk space")
+        for _ in range(_MAX_FRAMES):
+            if (image := opened.read()) is None:
                 break
-            writer.write(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+            writer.write(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
     finally:
         writer.release()
         opened.close()

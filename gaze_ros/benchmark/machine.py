@@ -1,4 +1,4 @@
-"""What a measurement was made on."""
+"""Describe the machine of a measurement."""
 from importlib import metadata
 from pathlib import Path
 import platform
@@ -9,13 +9,13 @@ from typing import Any
 from gaze_ros.core.system import native_threads
 import psutil
 
-#: Distributions whose version changes the figures.
+#: Distributions whose version affects the results.
 _PACKAGES = ('gaze_ros', 'openvino', 'onnxruntime', 'torch', 'mediapipe', 'opencv-python',
              'opencv-contrib-python', 'opencv-python-headless', 'numpy', 'rclpy', 'ros-rclpy')
 
 
 def machine() -> dict[str, Any]:
-    """Return the machine in words: cpu, cores this process may use, memory in GB, versions."""
+    """Return cpu, cores (that this process may use), memory_gb, os, python and versions."""
     return {
         'cpu': _cpu(), 'cores': native_threads.thread_count(),
         'memory_gb': round(psutil.virtual_memory().total / 1e9, 1), 'os': platform.platform(),

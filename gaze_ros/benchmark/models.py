@@ -1,4 +1,4 @@
-"""Milliseconds a face by model, runtime, precision, device and batch."""
+"""Time per face of a model, by runtime, precision, device and batch size."""
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,23 +14,23 @@ from gaze_ros.core.system import native_threads
 from gaze_ros.core.types import Face
 import numpy as np
 
-#: Families whose models are networks of :mod:`gaze_ros.core.networks`, which every runtime runs.
+#: Families whose models are networks of :mod:`gaze_ros.core.networks`: every runtime runs them.
 _NETWORKS = ('mobilegaze', 'l2cs')
 
-#: What each runtime computes in, by device; what a machine has not is refused when it is opened.
+#: Precisions of each runtime by device. A machine that lacks one refuses it when loading.
 _PRECISIONS = {
     ('openvino', 'cpu'): ('fp32', 'bf16', 'int8'), ('openvino', 'npu'): ('fp16', 'int8'),
     ('torch', 'cpu'): ('fp32', 'bf16'), ('torch', 'cuda'): ('fp32', 'fp16', 'bf16'),
     ('torch', 'mps'): ('fp32', 'fp16'),
     ('coreml', 'cpu'): ('fp32',), ('coreml', 'mps'): ('fp16',), ('coreml', 'npu'): ('fp16',)}
 
-#: A turn is one call that is not counted, then so many seconds of calls, and so many of them.
-_TURN, _MOST_CALLS = 0.25, 15
+#: A turn is one call that is not measured, then calls for this time in s, at most this many.
+_TURN, _MAX_CALLS = 0.25, 15
 
-#: Pictures in which a face is looked for, and bins of the heads of random weights.
-_PICTURES, _BINS = 300, 90
+#: Images in which a face is searched, and bins of the heads of random weights.
+_MAX_IMAGES, _BINS = 300, 90
 
-#: Side of the matrices by which the device's arithmetic is measured, and products of them.
+#: Side of the matrices that measure the arithmetic rate of a device, and number of products.
 _SIDE, _PRODUCTS = 4096, 30
 
 
@@ -39,7 +39,7 @@ class Run:
     """One way to run a model.
 
     :ivar threads: of the CPU; 0 where the device or the model decides.
-    :ivar seconds: of each call that counts, by the number of faces.
+    :ivar seconds: of each measured call, by the number of faces.
     """
 
     model: str
@@ -54,19 +54,19 @@ class Run:
 
     @property
     def milliseconds(self) -> dict[int, float]:
-        """Median of a call, by the number of faces."""
+        """Median time of a call, by the number of faces."""
         return {n: 1e3 * float(np.median(taken)) for n, taken in self.seconds.items()}
 
 
 def devices() -> list[str]:
-    """Return the devices that an installed runtime finds on this machine."""
+    """Return the devices that installed runtimes find on this machine."""
     every = dict.fromkeys(device for row in RUNTIMES.values() for device in row[3])
     return [device for device in every
             if any(installed(name) and available(name, device) for name in RUNTIMES)]
 
 
-def missing(entry: registry.Model) -> str:
-    """Return how to get the files of a model that are not here; '' if all are."""
+def how_to_install(entry: registry.Model) -> str:
+    """Return how to get the missing files of a model; '' if all are installed."""
     files = [entry, *(registry.entry(part, 'part') for part in entry.parts)]
     lacking = [m for m in files if m.needs_weight and store.locate(m.name, m.kind) is None]
     if not lacking:
@@ -79,9 +79,9 @@ def missing(entry: registry.Model) -> str:
 
 
 def settings_of(entry: registry.Model, device: str, weight: str = '') -> Iterator[Settings]:
-    """Yield every way to run a model on a device that this machine may have.
+    """Yield all settings with which this machine may run a model on a device.
 
-    :param weight: of the model; '' for those the store finds.
+    :param weight: file of the model; '' for the files of the model store.
     """
     if entry.family not in _NETWORKS:
         if device == 'cpu':
@@ -93,7 +93,7 @@ def settings_of(entry: registry.Model, device: str, weight: str = '') -> Iterato
         if not (installed(runtime) and available(runtime, device)):
             continue
         for precision in _PRECISIONS.get((runtime, device), ('fp32',)):
-            # Only an IR may be quantised. Where it is, it is int8 whatever else is asked for.
+            # Only an IR may be quantized; it then runs in int8, whatever precision is requested.
             readable = ('.xml',) if precision == 'int8' else sorted(
                 row[4], key=('.onnx', *CHECKPOINTS, '.xml', '.mlpackage').index)
             path = Path(weight) if weight else store.locate(entry.name, suffixes=readable)
@@ -105,7 +105,7 @@ def settings_of(entry: registry.Model, device: str, weight: str = '') -> Iterato
 
 
 def _threads(runtime: str, device: str, precision: str) -> list[int]:
-    """Return the numbers of threads to try: torch's one was often as fast as all."""
+    """Return the thread counts to try: one was often as fast as all in torch."""
     if device != 'cpu':
         return [0]
     every = native_threads.thread_count()
@@ -113,10 +113,7 @@ def _threads(runtime: str, device: str, precision: str) -> list[int]:
 
 
 def open_run(entry: registry.Model, settings: Settings, random_weights: bool = False) -> Run:
-    """Return a run with its model loaded.
-
-    :raises ModelError: if this machine cannot run it so.
-    """
+    """Load a model; raise ModelError if this machine cannot run it with these settings."""
     estimator = create_estimator(entry.name, settings)
     runtime, device, precision = estimator.running.split(', ')
     if settings.precision not in ('auto', precision):
@@ -127,7 +124,7 @@ def open_run(entry: registry.Model, settings: Settings, random_weights: bool = F
 
 
 def save_random(entry: registry.Model, folder: Path) -> Path:
-    """Return a checkpoint of a model's network as it is before any training: for speed only."""
+    """Save an untrained checkpoint of a model's network, for speed only; return its path."""
     from gaze_ros.core.networks import build
     import torch
     path = folder / f'{entry.architecture}.pt'
@@ -135,43 +132,43 @@ def save_random(entry: registry.Model, folder: Path) -> Path:
     return path
 
 
-def face_in(source: str) -> tuple[np.ndarray, Face]:
-    """Return the first picture of a source that shows a face, and the face.
+def find_face(source: str) -> tuple[np.ndarray, Face]:
+    """Return the first image of a source that shows a face, and the face.
 
-    :returns: (H, W, 3) uint8 BGR, and the detector's first.
-    :raises GazeRosError: if it shows none, or cannot be opened.
+    :returns: (H, W, 3) uint8 BGR, and the detector's first face.
+    :raises GazeRosError: if no face is found, or the source cannot be opened.
     """
     from gaze_ros.core.detectors import create_detector
     from gaze_ros.core.sources import open_source
     detector = create_detector()
     opened = open_source(source)
     try:
-        for _ in range(_PICTURES):
-            if (picture := opened.read()) is None:
+        for _ in range(_MAX_IMAGES):
+            if (image := opened.read()) is None:
                 break
-            height, width = picture.shape[:2]
-            for face in detector.detect(picture):
+            height, width = image.shape[:2]
+            for face in detector.detect(image):
                 if min(face.clipped(width, height)[2:]) > 0:
-                    return picture, face
+                    return image, face
     finally:
         opened.close()
         detector.close()
-    raise GazeRosError(f"input '{source}' shows no face in its first {_PICTURES} pictures")
+    raise GazeRosError(f"input '{source}' shows no face in its first {_MAX_IMAGES} images")
 
 
-def time_turn(run: Run, picture: np.ndarray, face: Face, faces: int) -> None:
-    """Time some calls of a run, from the picture to the angles, on so many times one face."""
+def time_calls(run: Run, image: np.ndarray, face: Face, faces: int) -> None:
+    """Measure calls of a run on N copies of a face in a (H, W, 3) uint8 BGR image."""
     if (run.runtime, run.device) == ('torch', 'cpu'):
         import torch
-        torch.set_num_threads(run.threads)  # it is one number for all of the process
+        torch.set_num_threads(run.threads)  # global in a process
     several = [face] * faces
     taken = run.seconds.setdefault(faces, [])
-    # Caches belong to the run before this one.
-    run.estimator.estimate(picture, several)
+    # Not measured: the caches hold the data of the run before.
+    run.estimator.estimate(image, several)
     first = until = perf_counter()
-    for _ in range(_MOST_CALLS):
+    for _ in range(_MAX_CALLS):
         start = perf_counter()
-        run.estimator.estimate(picture, several)
+        run.estimator.estimate(image, several)
         until = perf_counter()
         taken.append(until - start)
         if until - first > _TURN:
@@ -179,16 +176,16 @@ def time_turn(run: Run, picture: np.ndarray, face: Face, faces: int) -> None:
 
 
 def further_share(milliseconds: dict[int, float]) -> Optional[float]:
-    """Return what each face after the first costs, as a share of the first; None if not known."""
+    """Return the mean time of faces 2 to 8 as a share of the first; None if unknown."""
     if not {1, 8} <= milliseconds.keys():
         return None
     return (milliseconds[8] - milliseconds[1]) / 7 / milliseconds[1]
 
 
 def operations(architecture: str) -> int:
-    """Return the floating point operations of a network for one face: 2 for each multiplication.
+    """Return the floating point operations of convolutions and linear layers for one face.
 
-    Convolutions and linear layers are counted, which is all but a hundredth.
+    A multiplication and its addition count as 2. These layers are 99 % of a network.
     """
     from gaze_ros.core.estimators.binned_estimator import INPUT_SIZE
     from gaze_ros.core.networks import build
@@ -198,10 +195,10 @@ def operations(architecture: str) -> int:
 
     def count(layer: nn.Module, _: Any, output: torch.Tensor) -> None:
         nonlocal total
-        # Values of the weight that one value of the output takes.
+        # Number of weights that contribute to one output value.
         total += 2 * output.numel() * layer.weight[0].numel()
 
-    with torch.device('meta'):  # shapes without numbers
+    with torch.device('meta'):  # shapes without data
         net = build(architecture, _BINS).eval()
         for layer in net.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
@@ -211,9 +208,9 @@ def operations(architecture: str) -> int:
 
 
 def matmul_rate(precision: str) -> float:
-    """Return the floating point operations a second that CUDA reaches in a large product.
+    """Return the floating point operations per second of CUDA in a large matrix product.
 
-    In fp32 with TF32 where convolutions use it. Not a bound for a small network: its layers wait
+    fp32 uses TF32 where convolutions do. A small network does not reach this rate: its layers wait
     for memory and for one another.
     """
     import torch
@@ -223,7 +220,7 @@ def matmul_rate(precision: str) -> float:
     try:
         a, b = (torch.randn(_SIDE, _SIDE, device='cuda', dtype=kind) for _ in range(2))
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        for _ in range(_PRODUCTS):  # the clock of the device goes up under load
+        for _ in range(_PRODUCTS):  # the clock rate rises under load
             a @ b
         start.record()
         for _ in range(_PRODUCTS):
@@ -235,8 +232,8 @@ def matmul_rate(precision: str) -> float:
     return _PRODUCTS * 2 * _SIDE ** 3 / (1e-3 * start.elapsed_time(end))
 
 
-def floors(runs: Sequence[Run]) -> dict[Run, dict[str, float]]:
-    """Return what the arithmetic alone would take of each run on CUDA, ms a face."""
+def arithmetic_floors(runs: Sequence[Run]) -> dict[Run, dict[str, float]]:
+    """Return the time that the arithmetic alone takes of each run on CUDA, ms per face."""
     rates: dict[str, float] = {}
     found = {}
     for run in runs:

@@ -1,10 +1,9 @@
-"""What a child of the benchmark does: ``python -m gaze_ros.benchmark.workers ROLE SETTINGS``.
+"""The child processes of the benchmark: ``python -m gaze_ros.benchmark.workers ROLE SETTINGS``.
 
-SETTINGS is JSON: source, camera_fps, width and height (0 for its own), and values, those of the
-gaze node's parameters by name.
+SETTINGS is JSON with source, camera_fps, width and height (0 = the source's own), and values: the
+parameters of the gaze node by name.
 """
 from collections.abc import Mapping
-from dataclasses import fields
 import json
 import os
 import sys
@@ -12,13 +11,12 @@ from threading import Event
 import time
 from typing import Any
 
-from gaze_ros.benchmark.counting import Counter
-from gaze_ros.benchmark.processes import answer_parent, fail
+from gaze_ros.benchmark.child_processes import answer_parent, fail
+from gaze_ros.benchmark.stage_counter import StageCounter
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.model_zoo import store
 from gaze_ros.core.system import malloc, native_threads
 
-#: Nodes of each role that runs nodes, in the order of their start.
+#: Nodes of each role that runs nodes, in start order.
 NODES = {
     'pipeline': ('gaze', 'visualizer', 'camera'),
     'gaze': ('gaze',),
@@ -28,114 +26,106 @@ NODES = {
 
 
 def main() -> None:
-    """Play a role until stdin ends."""
+    """Run a role until stdin is closed."""
     role, settings = sys.argv[1], json.loads(sys.argv[2])
-    if role == 'reference':  # it has none of this, nor what the parent's environment has of it
-        for name in native_threads.WAITING:
-            os.environ.pop(name, None)
-    else:
-        native_threads.configure()
-        malloc.configure()
+    native_threads.configure()
+    malloc.configure()
     if role in NODES:
         _run_nodes(NODES[role], settings)
     else:
-        stop, counter = Event(), Counter()
-        answer_parent(counter, stop.set)
-        try:
-            {'sequential': _run_sequential, 'reference': _run_reference}[role](
-                settings, counter, stop)
-        except GazeRosError as e:
-            fail(e)
-        except Exception as e:
-            fail(f'{role}: {type(e).__name__}: {e}')
-    # Native threads and finalisers are not waited for, as gaze_ros.ros.process.entry_points does.
+        run_guarded(role, _run_sequential, settings)
+
+
+def run_guarded(role: str, work: Any, settings: Mapping[str, Any]) -> None:
+    """Call ``work(settings, counter, stop)`` while answering the parent, then exit.
+
+    :param work: returns when the event ``stop`` is set; it counts with the
+        :class:`gaze_ros.benchmark.stage_counter.StageCounter`.
+    """
+    stop, counter = Event(), StageCounter()
+    answer_parent(counter, stop.set)
+    try:
+        work(settings, counter, stop)
+    except GazeRosError as e:
+        fail(e)
+    except Exception as e:
+        fail(f'{role}: {type(e).__name__}: {e}')
+    # Does not wait for native threads and finalizers, as gaze_ros.ros.process.entry_points.
     os._exit(0)
 
 
-class Display:
-    """Stands for the window where there is no screen: what is offered is as good as shown."""
-
-    def offer(self, bgr: Any) -> None:
-        """Take the picture that would be shown, (H, W, 3) uint8 BGR."""
-
-    def step(self) -> bool:
-        """Wait a little; True: nobody closes it."""
-        time.sleep(0.05)
-        return True
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def _open(settings: Mapping[str, Any]) -> Any:
+def open_looped_source(settings: Mapping[str, Any]) -> Any:
+    """Open the source of the settings, looped."""
     from gaze_ros.core.sources import open_source
     return open_source(settings['source'], width=settings['width'], height=settings['height'],
                        fps=settings['camera_fps'], loop=True)
 
 
-def _run_sequential(settings: Mapping[str, Any], counter: Counter, stop: Event) -> None:
-    """Do one picture after the other, in this thread."""
+class NullWindow:
+    """Replaces the window where there is no screen: an offered image counts as shown."""
+
+    def offer(self, image: Any) -> None:
+        """Accept the (H, W, 3) uint8 BGR image that a window would show."""
+
+    def step(self) -> bool:
+        """Wait 50 ms; return True: the window stays open."""
+        time.sleep(0.05)
+        return True
+
+    def close(self) -> None:
+        """Do nothing: no resource is held."""
+
+
+def _run_sequential(settings: Mapping[str, Any], counter: StageCounter, stop: Event) -> None:
+    """Process one image after the other in this thread."""
     from gaze_ros.core.diagnostics.stage_stats import StageStats
     from gaze_ros.core.output.drawing import draw
     from gaze_ros.core.pipeline.engine import create_engine
     from gaze_ros.core.sources.pacing import Pacer
 
-    source = _open(settings)
+    source = open_looped_source(settings)
     engine = create_engine(settings['values'])
-    counter.more['running'] = engine.description
+    counter.extra['running'] = engine.description
     camera, inference, display = stages = [
         StageStats(name) for name in ('Camera', 'Inference', 'Display')]
     counter.add(stages)
     pacer = Pacer(settings['camera_fps'])
-    while (picture := source.read()) is not None and pacer.wait(stop):
-        taken = time.monotonic()
+    while (image := source.read()) is not None and pacer.wait(stop):
+        captured = time.monotonic()
         camera.processed()
         inference.received()
-        frame = engine.process(picture, taken)
-        looked = time.monotonic()
-        inference.processed(looked - taken, looked - taken)
-        counter.saw(len(frame.gazes))
-        draw(picture, frame, display.rate.recent, looked - taken)
+        frame = engine.process(image, captured)
+        computed = time.monotonic()
+        inference.processed(computed - captured, computed - captured)
+        counter.add_faces(len(frame.gazes))
+        draw(image, frame, display.rate.recent, computed - captured)
         drawn = time.monotonic()
-        display.processed(drawn - taken, drawn - looked)
-
-
-def _run_reference(settings: Mapping[str, Any], counter: Counter, stop: Event) -> None:
-    from gaze_ros.benchmark.reference import Looker, play
-    from gaze_ros.core.estimators import Settings
-
-    source = _open(settings)
-    values = settings['values']
-    if values['detector'] == 'auto' and store.locate('retinaface', 'detector'):
-        values = values | {'detector': 'retinaface'}  # its own
-    look = Looker(values, Settings(**{f.name: values[f.name] for f in fields(Settings)}))
-    counter.more['running'] = look.description
-    play(source, settings['camera_fps'], look, counter, stop)
+        display.processed(drawn - captured, drawn - computed)
 
 
 def _run_nodes(names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
     from gaze_ros.ros.process.shutdown import Shutdown
 
-    stop, counter = Shutdown(), Counter()
-    answer_parent(counter, stop.request)
+    shutdown, counter = Shutdown(), StageCounter()
+    answer_parent(counter, shutdown.request)
     parameters = {f'gaze:{name}': value for name, value in settings['values'].items()} | {
         'camera:source': settings['source'], 'camera:rate': settings['camera_fps'],
         'camera:fps': settings['camera_fps'], 'camera:width': settings['width'],
         'camera:height': settings['height'], 'camera:loop': True,
         'camera:wait_for_subscribers': 2}
     sys.argv[1:] = ['--ros-args']
-    for name, value in parameters.items():  # JSON is YAML
+    for name, value in parameters.items():  # JSON is valid YAML
         sys.argv += ['-p', f'{name}:={json.dumps(value, ensure_ascii=False)}']
 
     def prepare(nodes: dict[str, Any]) -> None:
         if 'visualizer' in nodes:
-            nodes['visualizer'].window = Display()
+            nodes['visualizer'].window = NullWindow()
         if 'gaze' in nodes:
-            counter.more['running'] = nodes['gaze'].hardware_id
+            counter.extra['running'] = nodes['gaze'].hardware_id
         counter.add([node.stats for node in nodes.values()])
 
     from gaze_ros.ros.process.runtime import run
-    code = run(names, stop, prepare)
+    code = run(names, shutdown, prepare)
     sys.stderr.flush()
     os._exit(code)
 

@@ -1,5 +1,6 @@
 """Entry point of the command line tool gaze_ros: parse the verb and run it."""
 import argparse
+from collections.abc import Callable
 import errno
 from importlib import import_module
 import os
@@ -29,21 +30,29 @@ def main(arguments: Optional[list[str]] = None) -> int:
             if import_errors.is_own_import(e):
                 raise
             if words[:1] == [name]:
-                return _fail(name, import_errors.describe(e))
+                return _fail(f'gaze_ros {name}', import_errors.describe(e))
             reason = import_errors.describe(e).replace('%', '%%')
             verbs.add_parser(name, help=f'not available: {reason}')
     chosen = parser.parse_args(words)
+    return run_guarded(f'gaze_ros {chosen.verb}', lambda: chosen.run(chosen))
+
+
+def run_guarded(name: str, run: Callable[[], int]) -> int:
+    """Run a command; return its exit code. A failure is 1 and a line on standard error.
+
+    :param name: of the command, for that line.
+    """
     try:
-        code = chosen.run(chosen)
+        code = run()
         if sys.stdout is not None:  # None if it was closed before the start
             sys.stdout.flush()  # raises OSError here if the disk is full
         return code
     except GazeRosError as e:
-        return _fail(chosen.verb, str(e))
+        return _fail(name, str(e))
     except ImportError as e:
         if import_errors.is_own_import(e):
             raise
-        return _fail(chosen.verb, import_errors.describe(e))
+        return _fail(name, import_errors.describe(e))
     except BrokenPipeError:  # | head
         sys.stdout = None  # avoids a second error when Python flushes it at exit
         return 1
@@ -52,7 +61,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
             raise
         # Discard the buffered rest, which Python would try to write at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _fail(chosen.verb, f'the output does not fit on its disk: {e.strerror}')
+        return _fail(name, f'the output does not fit on its disk: {e.strerror}')
     except KeyboardInterrupt:
         return 130
 
@@ -66,7 +75,7 @@ def _add(verbs, name: str) -> None:
                      ).set_defaults(run=verb.run)
 
 
-def _fail(verb: str, reason: str) -> int:
+def _fail(name: str, reason: str) -> int:
     """Print an error line; return the exit code."""
-    print(f'gaze_ros {verb}: {reason}', file=sys.stderr)
+    print(f'{name}: {reason}', file=sys.stderr)
     return 1

@@ -63,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
                 recorder.add(image, stamp)
             index += 1
             bar.update()
+    if lines and lines is sys.stdout:
+        lines.flush()  # a full disk is reported instead of the summary, not after it
     if not index:
         raise SourceError(f"input '{arguments.input}' holds no frame that can be decoded")
     print(f'{index} frames, {faces / index:.2f} faces per frame; {engine.description}',

@@ -1,4 +1,4 @@
-"""The parameters there are: one table for nodes, command line, launch file, docs and tests."""
+"""The parameters of all nodes: one table for nodes, command line, launch files, docs and tests."""
 from dataclasses import dataclass
 import re
 from typing import Any, Optional, Union
@@ -12,12 +12,14 @@ Value = Union[bool, int, float, str]
 
 @dataclass(frozen=True)
 class Spec:
-    """A parameter: its default sets its type, its other fields what values it takes.
+    """One parameter. The default sets its type.
 
-    :ivar live: whether it can be changed while the node runs.
-    :ivar choices: the values it may have, strings or whole numbers; none for any.
-    :ivar pattern: a regular expression that all of a text must match.
-    :ivar loose: whether a whole number is as good as the text of it.
+    :ivar low: smallest value; None for no limit.
+    :ivar high: largest value; None for no limit.
+    :ivar choices: the values it accepts, strings or integers; empty for any.
+    :ivar live: whether it can be changed while the node is configured.
+    :ivar accepts_int: whether an integer is accepted for a string: ``0`` for ``'0'``.
+    :ivar pattern: regular expression that a string must match as a whole.
     """
 
     name: str
@@ -31,7 +33,7 @@ class Spec:
     pattern: str = ''
 
     def problem(self, value: Any) -> str:
-        """Return why a value is refused, or ''."""
+        """Return why a value is rejected, or ''."""
         if isinstance(self.default, float):
             fits = isinstance(value, (int, float)) and not isinstance(value, bool)
         elif self.accepts_int:
@@ -45,172 +47,172 @@ class Spec:
         if self.choices and value not in self.choices:
             return f"{self.name} '{value}' is not one of: {', '.join(map(str, self.choices))}"
         if self.pattern and not re.fullmatch(self.pattern, value):
-            return f"{self.name} '{value}' is not as it must be: {self.description}"
+            return f"{self.name} '{value}' does not match {self.pattern}: {self.description}"
         if self.low is not None and not self.low <= value <= self.high:
             return f'{self.name} {value} is not in {self.low:g}..{self.high:g}'
         return ''
 
     def convert(self, value: Any) -> Value:
-        """Return a value that fits as the type of the default: 0 is a good 0.0."""
+        """Return an accepted value in the type of the default: 0 becomes 0.0."""
         return type(self.default)(value)
 
 
-#: How pictures may be subscribed to, by image_transport's names.
+#: Image transports a node can subscribe to, as image_transport names them.
 TRANSPORTS = ('raw', 'compressed')
 
 #: Maximum queue lengths a user may choose.
 QUEUE_DEPTHS = ('auto', '1', '2', '4')
 
 _QUEUE_DEPTH = Spec(
-    'queue_depth', 'auto', 'images that may wait for their turn, the oldest dropped first; auto: '
-    'as many as are worked off before the next one comes', choices=QUEUE_DEPTHS, accepts_int=True,
-    live=True)
+    'queue_depth', 'auto', 'Maximum queued images; the oldest is dropped first. auto: what fits '
+    'into one frame period.', choices=QUEUE_DEPTHS, accepts_int=True, live=True)
 
-#: Of every node.
+#: Parameters of every node.
 COMMON = (
-    Spec('autostart', True, 'configure and activate the node when it starts; false: that is left '
-         'to a manager, or to ros2 lifecycle'),
-    Spec('warn_age', 0.5, '/diagnostics warns where one of 20 pictures is older than this when it '
-         'is done, s; 0 for never', 0.0, 60.0, live=True),
-    Spec('error_age', 5.0, '/diagnostics tells of an error from this age on, s; 0 for never', 0.0,
+    Spec('autostart', True, 'Configure and activate the node at start-up. false: a lifecycle '
+         'manager or ros2 lifecycle does it.'),
+    Spec('warn_age', 0.5, 'Warn when the p95 latency exceeds this (s); 0 = off.', 0.0, 60.0,
+         live=True),
+    Spec('error_age', 5.0, 'Report an error when the p95 latency exceeds this (s); 0 = off.', 0.0,
          60.0, live=True),
-    Spec('warn_rate', 0.0, '/diagnostics warns where fewer pictures a second than this are done; '
-         '0 for never', 0.0, 1000.0, live=True),
-    Spec('error_rate', 0.0, '/diagnostics tells of an error below this rate, Hz; 0 for never', 0.0,
+    Spec('warn_rate', 0.0, 'Warn when the processed rate is below this (Hz); 0 = off.', 0.0,
          1000.0, live=True),
+    Spec('error_rate', 0.0, 'Report an error when the processed rate is below this (Hz); 0 = '
+         'off.', 0.0, 1000.0, live=True),
 )
 
 CAMERA = (
-    Spec('source', '0', "a webcam's index, a video file, an image, a folder of images, an http "
-         "or rtsp URL, or 'sample'", accepts_int=True, live=True),
-    Spec('rate', 0.0, 'frames a second at which a file is played; 0 for its own', 0.0, 1000.0,
+    Spec('source', '0', 'Webcam index, video file, image, folder of images, http or rtsp URL, '
+         "or 'sample' for the built-in image.", accepts_int=True, live=True),
+    Spec('rate', 0.0, "Playback rate of a file (frames/s); 0 = the file's own.", 0.0, 1000.0,
          live=True),
-    Spec('loop', False, 'start a file again when it ends', live=True),
-    Spec('width', 0, 'pixels, asked of a webcam; 0 for its own', 0, 16384),
-    Spec('height', 0, 'pixels, asked of a webcam; 0 for its own', 0, 16384),
-    Spec('fps', 0.0, 'frames a second, asked of a webcam; 0 for its own', 0.0, 1000.0),
-    Spec('frame_id', 'camera_optical', 'frame of the images: x right, y down, z forward',
+    Spec('loop', False, 'Restart a file at its end.', live=True),
+    Spec('width', 0, "Requested width in pixels; 0 = the driver's default.", 0, 16384),
+    Spec('height', 0, "Requested height in pixels; 0 = the driver's default.", 0, 16384),
+    Spec('fps', 0.0, "Requested frame rate (frames/s); 0 = the driver's default.", 0.0, 1000.0),
+    Spec('frame_id', 'camera_optical', 'TF frame of the images, an optical frame: x right, y '
+         'down, z forward.', live=True),
+    Spec('camera_info_url', '', 'Calibration YAML: a path or a file:// or package:// URL.',
          live=True),
-    Spec('camera_info_url', '', 'calibration YAML: a path or a file:// or package:// URL',
-         live=True),
-    Spec('exit_on_end', False, 'end the process when a file is at its end', live=True),
-    Spec('jpeg_quality', 90, 'of camera/image_raw/compressed', 1, 100, live=True),
-    Spec('wait_for_subscribers', 1, 'a file starts when so many subscribe to its images, after '
-         '15 s at the latest; 0 for at once', 0, 100, live=True),
+    Spec('exit_on_end', False, 'Exit the process at the end of a file.', live=True),
+    Spec('jpeg_quality', 90, 'JPEG quality of camera/image_raw/compressed.', 1, 100, live=True),
+    Spec('wait_for_subscribers', 1, 'Start a file when this many subscribers listen to its '
+         'images, after 15 s at the latest; 0 = at once.', 0, 100, live=True),
 )
 
 GAZE = (
-    Spec('model', 'auto', 'gaze model; auto: the best that is here and may be shipped, adas, else '
-         'mediapipe', choices=('auto', *registry.model_names()), live=True),
-    Spec('weight', '', "file with the model's weights; empty: the one found by gaze_ros models "
-         'path', live=True),
-    Spec('dataset', Settings.dataset, 'what the weights were trained on; auto: by their number '
-         'of bins', choices=CHOICES['dataset'], live=True),
-    Spec('head_order', Settings.head_order, 'whether the horizontal and vertical heads of a '
-         'checkpoint are named rightly; auto: by the sha256 of the file',
+    Spec('model', 'auto', 'Gaze model. auto: the best installed model whose licence allows '
+         'redistribution (adas, else mediapipe).', choices=('auto', *registry.model_names()),
+         live=True),
+    Spec('weight', '', 'Weights file of the model; empty = the file that gaze_ros models path '
+         'finds.', live=True),
+    Spec('dataset', Settings.dataset, 'Dataset the weights were trained on. auto: from the '
+         'number of bins.', choices=CHOICES['dataset'], live=True),
+    Spec('head_order', Settings.head_order, 'Whether a checkpoint names its horizontal and '
+         'vertical heads correctly. auto: from the sha256 of the file.',
          choices=CHOICES['head_order'], live=True),
-    Spec('crop', Settings.crop, 'how a face is cut out: square, undistorted, or raw, its box '
-         'stretched to a square as yakhyo/gaze-estimation does', choices=CHOICES['crop'],
-         live=True),
-    Spec('crop_scale', Settings.crop_scale, "side of a square crop over the square root of the "
-         "box's area", 0.3, 3.0, live=True),
-    Spec('input_size', Settings.input_size, 'side of the picture of a face that a model with two '
-         'heads is given, pixels; a smaller one is faster, and wants a smaller crop_scale: 320 '
-         'about 0.75, 224 about 0.55', choices=CHOICES['input_size'], live=True),
-    Spec('runtime', Settings.runtime, 'what runs the network; auto: on a CPU the first installed '
-         'of openvino, onnx and torch', choices=CHOICES['runtime'], live=True),
-    Spec('device', Settings.device, 'what the network runs on; auto: cuda, else mps, else cpu',
+    Spec('crop', Settings.crop, 'Face crop. square: undistorted square. raw: the box stretched '
+         'to a square, as yakhyo/gaze-estimation does.', choices=CHOICES['crop'], live=True),
+    Spec('crop_scale', Settings.crop_scale, 'Side of a square crop divided by the square root '
+         'of the box area.', 0.3, 3.0, live=True),
+    Spec('input_size', Settings.input_size, 'Side of the face crop for models with two heads, '
+         'in pixels. Smaller is faster and needs a smaller crop_scale: 0.75 for 320, 0.55 for '
+         '224.', choices=CHOICES['input_size'], live=True),
+    Spec('runtime', Settings.runtime, 'Inference runtime. auto: on a CPU the first installed of '
+         'openvino, onnx and torch.', choices=CHOICES['runtime'], live=True),
+    Spec('device', Settings.device, 'Inference device. auto: cuda, else mps, else cpu.',
          choices=CHOICES['device'], live=True),
-    Spec('precision', Settings.precision, 'what the network computes in; auto: the fastest of '
-         'the device', choices=CHOICES['precision'], live=True),
-    Spec('threads', Settings.threads, 'threads of the detector and of the model; 0 for one a core',
-         0, 1024, live=True),
-    Spec('detector', 'auto', 'face detector; auto: the first that is here, as listed',
+    Spec('precision', Settings.precision, 'Inference precision. auto: the fastest of the '
+         'device.', choices=CHOICES['precision'], live=True),
+    Spec('threads', Settings.threads, 'Threads of the detector and of the model; 0 = one per '
+         'core.', 0, 1024, live=True),
+    Spec('detector', 'auto', 'Face detector. auto: the first installed, in the listed order.',
          choices=('auto', *DETECTORS), live=True),
-    Spec('detector_weight', '', "file with the detector's weights; empty: the one found by "
-         'gaze_ros models path', live=True),
-    Spec('detect_interval', 1, 'the detector runs on every so many pictures, faces are followed '
-         'in between; 0 for as often as it may take a third of the time between two pictures', 0,
-         100, live=True),
-    Spec('max_faces', 0, 'the largest faces are kept; 0 for all', 0, 1000, live=True),
-    Spec('min_score', 0.65, 'faces scored lower are left out, save for those half as good that '
-         'go on with a track', 0.0, 1.0, live=True),
-    Spec('smoothing_time', 0.2, 'time constant of the smoothing at rest, s; 0 for none', 0.0,
-         60.0, live=True),
-    Spec('smoothing_beta', 1.5, 'how much less is smoothed while a gaze turns, Hz per rad/s; 0 '
-         'for smoothing that stays', 0.0, 100.0, live=True),
-    Spec('track_timeout', 1.0, 'how long a face may stay unseen and keep its id, s', 0.0, 60.0,
+    Spec('detector_weight', '', 'Weights file of the detector; empty = the file that gaze_ros '
+         'models path finds.', live=True),
+    Spec('detect_interval', 1, 'Run the detector every N images; faces are tracked in between. '
+         '0 = adaptive.', 0, 100, live=True),
+    Spec('max_faces', 0, 'Maximum number of faces, largest first; 0 = no limit.', 0, 1000,
          live=True),
-    Spec('track_prefix', 'f', 'what track ids begin with: a letter, then letters, digits and _; '
-         'for each camera its own where several share TF or /humans; who has an id keeps it',
+    Spec('min_score', 0.65, 'Minimum detector score of a new face. A tracked face needs half of '
+         'it.', 0.0, 1.0, live=True),
+    Spec('smoothing_time', 0.2, 'Time constant of the smoothing for a steady gaze (s); 0 = off.',
+         0.0, 60.0, live=True),
+    Spec('smoothing_beta', 1.5, 'Reduction of the smoothing while the gaze moves (Hz per '
+         'rad/s); 0 = constant smoothing.', 0.0, 100.0, live=True),
+    Spec('track_timeout', 1.0, 'How long an undetected face keeps its id (s).', 0.0, 60.0,
+         live=True),
+    Spec('track_prefix', 'f', 'Prefix of track ids: a letter, then letters, digits and _. Give '
+         'each camera its own if several share TF or /humans. Existing tracks keep their id.',
          pattern='[A-Za-z][A-Za-z0-9_]*', live=True),
-    Spec('looking_at_camera_angle', 0.25, 'angle from the lens below which a gaze is at it, rad',
-         0.0, 3.14, live=True),
-    Spec('looking_at_camera_hysteresis', 0.05, 'how far beyond that angle it still is, rad', 0.0,
-         1.0, live=True),
-    Spec('looking_at_camera_dwell', 0.2, 'how long a gaze must be at the lens, or off it, to '
-         'count, s', 0.0, 10.0, live=True),
-    Spec('interpupillary_distance', 0.063, "how far apart people's eyes are, m: adults 0.063 "
-         '(one standard deviation 6 %), children of six 0.052; distances go by it', 0.04, 0.08,
+    Spec('looking_at_camera_angle', 0.25, 'Maximum angle between the gaze and the ray to the '
+         'lens for looking_at_camera (rad).', 0.0, 3.14, live=True),
+    Spec('looking_at_camera_hysteresis', 0.05, 'Extra angle (rad) before the state is released.',
+         0.0, 1.0, live=True),
+    Spec('looking_at_camera_dwell', 0.2, 'How long the gaze must stay at the lens, or off it, '
+         'before the state changes (s).', 0.0, 10.0, live=True),
+    Spec('interpupillary_distance', 0.063, "Distance between people's pupils (m); ranges scale "
+         'with it. Adults: 0.063 (standard deviation 6 %); six-year-olds: 0.052.', 0.04, 0.08,
          live=True),
-    Spec('horizontal_fov', 1.05, 'field of view assumed for directions while the camera is not '
-         'calibrated, rad', 0.1, 3.0, live=True),
-    Spec('image_transport', 'raw', 'the form in which images are subscribed to',
-         choices=TRANSPORTS, live=True),
-    Spec('frame_skip', 0, 'images left out after each that is worked on', 0, 1000, live=True),
-    Spec('max_age', 0.0, 'images older than this when their turn comes are dropped, s; 0 for '
-         'none', 0.0, 3600.0, live=True),
+    Spec('horizontal_fov', 1.05, 'Assumed horizontal field of view of an uncalibrated camera '
+         '(rad).', 0.1, 3.0, live=True),
+    Spec('image_transport', 'raw', 'Transport of the subscribed images.', choices=TRANSPORTS,
+         live=True),
+    Spec('frame_skip', 0, 'Images to skip after each processed one.', 0, 1000, live=True),
+    Spec('max_age', 0.0, 'Drop images older than this when their processing would start (s); 0 '
+         '= off.', 0.0, 3600.0, live=True),
     _QUEUE_DEPTH,
-    Spec('overlap', 'auto', "whether the next image's faces are looked for while the gaze of "
-         'these is estimated; auto: with 4 cores or more',
-         choices=('auto', 'always', 'never')),
+    Spec('overlap', 'auto', 'Detect faces in the next image while the gaze of the current one '
+         'is estimated. auto: with 4 or more cores.', choices=('auto', 'always', 'never')),
 )
 
 VISUALIZER = (
-    Spec('view', False, 'open a window; q in it ends everything'),
-    Spec('output', '', 'file the annotated video is saved to: .mp4, .avi or .mkv', live=True),
-    Spec('image_transport', 'raw', 'the form in which images are subscribed to',
-         choices=TRANSPORTS, live=True),
-    Spec('jpeg_quality', 90, 'of gaze/image_annotated/compressed', 1, 100, live=True),
+    Spec('view', False, 'Open a window; press q in it to stop everything.'),
+    Spec('output', '', 'File for the annotated video: .mp4, .avi or .mkv; empty = none.',
+         live=True),
+    Spec('image_transport', 'raw', 'Transport of the subscribed images.', choices=TRANSPORTS,
+         live=True),
+    Spec('jpeg_quality', 90, 'JPEG quality of gaze/image_annotated/compressed.', 1, 100,
+         live=True),
     _QUEUE_DEPTH,
-    Spec('snapshot_folder', '', 'where the service save_snapshot puts its pictures; empty: the '
-         'folder the node was started in', live=True),
+    Spec('snapshot_folder', '', 'Folder for the images of the save_snapshot service; empty = '
+         'the folder in which the node was started.', live=True),
 )
 
 PEOPLE = (
-    Spec('publish_tf', True, 'publish the frames face_<id> and gaze_<id>', live=True),
-    Spec('humans', False, 'publish /humans as REP-155 has it; needs hri_msgs'),
-    Spec('looking_at_person_angle', 0.25, 'angle from the head of another person below which a '
-         'gaze is at it, rad', 0.0, 3.14, live=True),
-    Spec('looking_at_person_hysteresis', 0.05, 'how far beyond that angle it still is, rad', 0.0,
-         1.0, live=True),
-    Spec('looking_at_person_dwell', 0.3, 'how long attention must stay where it turns to to '
-         'count, s', 0.0, 10.0, live=True),
-    Spec('image_transport', 'raw', 'the form in which images are subscribed to',
-         choices=TRANSPORTS, live=True),
+    Spec('publish_tf', True, 'Publish the TF frames face_<id> and gaze_<id>.', live=True),
+    Spec('humans', False, 'Publish /humans (REP-155); needs hri_msgs.'),
+    Spec('looking_at_person_angle', 0.25, "Maximum angle between a gaze and another person's "
+         'head for looking at that person (rad).', 0.0, 3.14, live=True),
+    Spec('looking_at_person_hysteresis', 0.05, 'Extra angle (rad) before the state is released.',
+         0.0, 1.0, live=True),
+    Spec('looking_at_person_dwell', 0.3, 'How long the gaze must stay on a new target before '
+         'attention changes (s).', 0.0, 10.0, live=True),
+    Spec('image_transport', 'raw', 'Transport of the subscribed images.', choices=TRANSPORTS,
+         live=True),
     _QUEUE_DEPTH,
 )
 
-#: Of the nodes of the pipeline.
+#: Parameters of each node of the pipeline.
 NODES = {
     'camera': COMMON + CAMERA, 'gaze': COMMON + GAZE, 'visualizer': COMMON + VISUALIZER,
     'people': COMMON + PEOPLE}
 
 REPLAY = (
-    Spec('bag', '', 'rosbag2 folder, or a lone .mcap or .db3 file'),
-    Spec('rate', 1.0, 'how many times as fast as it was recorded', 0.01, 100.0, live=True),
-    Spec('loop', False, 'start the bag again when it ends, with stamps that go on', live=True),
-    Spec('image_topic', '', "the images' topic in the bag; empty: the only one there"),
-    Spec('wait_for_subscribers', 1, 'the bag starts when so many subscribe to its images, after '
-         '15 s at the latest; 0 for at once', 0, 100, live=True),
-    Spec('exit_on_end', True, 'end the process when the bag is at its end', live=True),
+    Spec('bag', '', 'rosbag2 folder, or a single .mcap or .db3 file.'),
+    Spec('rate', 1.0, 'Playback speed relative to the recording.', 0.01, 100.0, live=True),
+    Spec('loop', False, 'Restart the bag at its end; stamps keep increasing.', live=True),
+    Spec('image_topic', '', 'Image topic in the bag; empty = the only one.'),
+    Spec('wait_for_subscribers', 1, 'Start the bag when this many subscribers listen to its '
+         'images, after 15 s at the latest; 0 = at once.', 0, 100, live=True),
+    Spec('exit_on_end', True, 'Exit the process at the end of the bag.', live=True),
 )
 
 RECORDER = (
-    Spec('output', '', 'folder to make and record to; empty: gaze_ and the time, in the folder '
-         'the node was started in'),
-    Spec('images', False, 'record annotated images, too'),
+    Spec('output', '', 'Folder to create and record to; empty = gaze_ and the time, in the '
+         'folder in which the node was started.'),
+    Spec('images', False, 'Also record annotated images.'),
 )
 
-#: Of the nodes that replay and record bags.
+#: Parameters of the nodes that replay and record bags.
 BAG_NODES = {'replay': COMMON + REPLAY, 'recorder': COMMON + RECORDER}

@@ -18,7 +18,7 @@ from gaze_ros.core.model_zoo import registry, store
 from gaze_ros.core.model_zoo.download import check_redirect, download, make_opener
 from gaze_ros.core.model_zoo.fetch import fetch, fetchable
 from gaze_ros.core.model_zoo.manifest import Generation, load, load_redirects, Model, ModelFile
-from loopback import endless, Loopback, ranged, status, whole
+from helpers.http_server import HttpServer, send_all, send_range, send_status, send_without_length
 import pytest
 import yaml
 
@@ -45,12 +45,12 @@ def part(target: Path) -> Path:
     return target.with_name('m.onnx.part')
 
 
-def get(server: Loopback, target: Path, **kwargs) -> None:
+def get(server: HttpServer, target: Path, **kwargs) -> None:
     download(f'{server.url}/m.onnx', target, kwargs.pop('digests', [DIGEST]),
              kwargs.pop('size', len(CONTENT)), **kwargs)
 
 
-def refused(server: Loopback, target: Path, **kwargs) -> str:
+def refused(server: HttpServer, target: Path, **kwargs) -> str:
     with pytest.raises(ModelError) as e:
         get(server, target, **kwargs)
     assert not target.exists()
@@ -58,48 +58,55 @@ def refused(server: Loopback, target: Path, **kwargs) -> str:
     return str(e.value)
 
 
-@pytest.mark.parametrize('answer', [
-    whole(CONTENT), ranged(CONTENT), endless(CONTENT), ranged(CONTENT, pause=0.1)],
-    ids=['whole', 'ranged', 'of unknown length', 'slow'])
+@pytest.mark.parametrize(
+    'answer',
+    [
+        send_all(CONTENT),
+        send_range(CONTENT),
+        send_without_length(CONTENT),
+        send_range(CONTENT, pause=0.1),
+    ],
+    ids=['whole', 'ranged', 'of unknown length', 'slow'],
+)
 @pytest.mark.parametrize('size', [len(CONTENT), None])
 def test_file_is_downloaded_completely(target, answer, size):
-    with Loopback(answer) as server:
+    with HttpServer(answer) as server:
         get(server, target, size=size)
-        assert server.asked == [('/m.onnx', '')]
+        assert server.requests == [('/m.onnx', '')]
     assert target.read_bytes() == CONTENT
     assert os.listdir(target.parent) == ['m.onnx']
 
 
 def test_sha384_digest_is_accepted(target):
-    with Loopback(whole(CONTENT)) as server:
+    with HttpServer(send_all(CONTENT)) as server:
         get(server, target, digests=['0' * 64, hashlib.sha384(CONTENT).hexdigest()])
     assert target.read_bytes() == CONTENT
 
 
 def test_interrupted_transfer_is_resumed(target):
-    with Loopback(ranged(CONTENT, until=HALF), ranged(CONTENT, until=HALF + 100),
-                  ranged(CONTENT)) as server:
+    with HttpServer(send_range(CONTENT, until=HALF), send_range(CONTENT, until=HALF + 100),
+                  send_range(CONTENT)) as server:
         get(server, target)
-        assert [a[1] for a in server.asked] == ['', f'bytes={HALF}-', f'bytes={HALF + 100}-']
+        assert [a[1] for a in server.requests] == ['', f'bytes={HALF}-', f'bytes={HALF + 100}-']
     assert target.read_bytes() == CONTENT
 
 
 def test_partial_download_is_kept_for_the_next_call(target):
-    with Loopback(ranged(CONTENT, until=HALF)) as server:
+    with HttpServer(send_range(CONTENT, until=HALF)) as server:
         error = refused(server, target)
-        assert len(server.asked) == downloading.ATTEMPTS
+        assert len(server.requests) == downloading.ATTEMPTS
         assert f'{HALF} bytes are kept' in error and 'the next fetch resumes there' in error
         assert part(target).read_bytes() == CONTENT[:HALF]
-        server.answers = [ranged(CONTENT)]
+        server.answers = [send_range(CONTENT)]
         get(server, target)
-        assert server.asked[-1][1] == f'bytes={HALF}-'
+        assert server.requests[-1][1] == f'bytes={HALF}-'
     assert target.read_bytes() == CONTENT
     assert not part(target).exists()
 
 
 def test_stalled_transfer_is_retried(target):
     stall = threading.Event()
-    with Loopback(ranged(CONTENT, until=HALF, stall=stall), ranged(CONTENT)) as server:
+    with HttpServer(send_range(CONTENT, until=HALF, stall=stall), send_range(CONTENT)) as server:
         start = time.monotonic()
         get(server, target)
         assert time.monotonic() - start < 5
@@ -109,21 +116,21 @@ def test_stalled_transfer_is_retried(target):
 
 def test_server_timeout_is_reported(target):
     stall = threading.Event()
-    with Loopback(lambda request: stall.wait(30)) as server:
+    with HttpServer(lambda request: stall.wait(30)) as server:
         assert 'timed out' in refused(server, target)
         stall.set()
     assert not part(target).exists()
 
 
 @pytest.mark.parametrize('answer', [
-    whole(CONTENT),
-    lambda request: (ranged(CONTENT) if request.headers['Range'] is None else status(
+    send_all(CONTENT),
+    lambda request: (send_range(CONTENT) if request.headers['Range'] is None else send_status(
         206, Content_Range=f'bytes 0-9/{len(CONTENT)}'))(request),
 ], ids=['ignores the range', 'sends another range'])
 def test_download_restarts_if_server_cannot_resume(target, answer):
     target.parent.mkdir()
     part(target).write_bytes(b'x' * HALF)
-    with Loopback(answer) as server:
+    with HttpServer(answer) as server:
         get(server, target)
     assert target.read_bytes() == CONTENT
 
@@ -132,7 +139,7 @@ def test_download_restarts_if_server_cannot_resume(target, answer):
 def test_partial_download_of_another_file_is_replaced(target, start):
     target.parent.mkdir()
     part(target).write_bytes(start)
-    with Loopback(ranged(CONTENT)) as server:
+    with HttpServer(send_range(CONTENT)) as server:
         get(server, target)
     assert target.read_bytes() == CONTENT
 
@@ -140,15 +147,15 @@ def test_partial_download_of_another_file_is_replaced(target, start):
 def test_complete_part_file_is_not_downloaded_again(target):
     target.parent.mkdir()
     part(target).write_bytes(CONTENT)
-    with Loopback(status(500)) as server:
+    with HttpServer(send_status(500)) as server:
         get(server, target)
-        assert not server.asked
+        assert not server.requests
     assert target.read_bytes() == CONTENT
 
 
 def test_file_with_wrong_digest_is_reported_and_removed(target):
     other = bytes(len(CONTENT))
-    with Loopback(whole(other)) as server:
+    with HttpServer(send_all(other)) as server:
         error = refused(server, target)
     assert DIGEST in error and hashlib.sha256(other).hexdigest() in error and server.url in error
     assert os.listdir(target.parent) == []
@@ -157,14 +164,15 @@ def test_file_with_wrong_digest_is_reported_and_removed(target):
 def test_existing_file_stays_if_download_is_wrong(target):
     target.parent.mkdir()
     target.write_bytes(b'precious')
-    with Loopback(whole(b'wrong')) as server, pytest.raises(ModelError):
+    with HttpServer(send_all(b'wrong')) as server, pytest.raises(ModelError):
         get(server, target)
     assert target.read_bytes() == b'precious'
 
 
-@pytest.mark.parametrize('answer', [whole(CONTENT + b'more'), endless(CONTENT + b'more')])
+@pytest.mark.parametrize(
+    'answer', [send_all(CONTENT + b'more'), send_without_length(CONTENT + b'more')])
 def test_file_above_its_expected_size_is_rejected(target, answer, monkeypatch):
-    with Loopback(answer) as server:
+    with HttpServer(answer) as server:
         assert f'{len(CONTENT)} bytes were expected' in refused(server, target)
         monkeypatch.setattr(downloading, 'LIMIT', HALF)
         assert f'at most {HALF} are allowed' in refused(server, target, size=None)
@@ -175,31 +183,31 @@ def test_file_above_its_expected_size_is_rejected(target, answer, monkeypatch):
     (404, 'HTTP 404 Not Found', 1), (403, 'HTTP 403 Forbidden', 1),
     (503, 'was interrupted 4 times (HTTP 503', downloading.ATTEMPTS)])
 def test_http_error_is_reported(target, code, reason, tries):
-    with Loopback(status(code)) as server:
+    with HttpServer(send_status(code)) as server:
         assert reason in refused(server, target)
-        assert len(server.asked) == tries
+        assert len(server.requests) == tries
         assert os.listdir(target.parent) == []
-        server.answers = [status(503), whole(CONTENT)]
+        server.answers = [send_status(503), send_all(CONTENT)]
         get(server, target)
 
 
 def test_redirect_is_followed_and_keeps_the_range(target):
     target.parent.mkdir()
     part(target).write_bytes(CONTENT[:HALF])
-    with Loopback(status(302, Location='/moved'), ranged(CONTENT)) as server:
+    with HttpServer(send_status(302, Location='/moved'), send_range(CONTENT)) as server:
         get(server, target)
-        assert server.asked == [('/m.onnx', f'bytes={HALF}-'), ('/moved', f'bytes={HALF}-')]
+        assert server.requests == [('/m.onnx', f'bytes={HALF}-'), ('/moved', f'bytes={HALF}-')]
     assert target.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize('location', ['/m.onnx', '/m.onnx?x={n}'])
 def test_endless_redirects_are_refused(target, location):
     def answer(request):
-        status(302, Location=location.format(n=len(server.asked)))(request)
+        send_status(302, Location=location.format(n=len(server.requests)))(request)
 
-    with Loopback(answer) as server:
+    with HttpServer(answer) as server:
         assert 'redirect' in refused(server, target)
-        assert len(server.asked) < 10
+        assert len(server.requests) < 10
 
 
 @pytest.mark.parametrize('url,to,good', [
@@ -243,7 +251,7 @@ def test_manifest_redirects_belong_to_its_hosts(tmp_path):
 
 
 def test_refused_redirect_does_not_reveal_its_query(target):
-    with Loopback(status(302, Location='http://localhost:1/x?token=secret')) as server:
+    with HttpServer(send_status(302, Location='http://localhost:1/x?token=secret')) as server:
         error = refused(server, target)
     assert "'http://localhost': refused, allowed hosts are 127.0.0.1 (" in error
     assert 'secret' not in error and not part(target).exists()
@@ -260,9 +268,11 @@ def test_login_is_sent_to_its_host_only_and_never_shown(target):
 
     def answer(request):
         seen.append(request.headers['Authorization'])
-        status(302, Location='/moved')(request) if len(seen) == 1 else status(403)(request)
+        send_status(302, Location='/moved')(request) if len(seen) == 1 else send_status(403)(
+            request
+        )
 
-    with Loopback(answer) as server:
+    with HttpServer(answer) as server:
         url = server.url.replace('://', '://me:s%40cret@')
         with pytest.raises(ModelError, match='403') as e:
             download(f'{url}/m.onnx?key=hidden', target, [DIGEST])
@@ -278,7 +288,7 @@ def test_symlink_at_the_part_file_is_not_followed(target, tmp_path):
     target.parent.mkdir()
     (tmp_path / 'precious').write_bytes(b'precious')
     part(target).symlink_to(tmp_path / 'precious')
-    with Loopback(whole(CONTENT)) as server:
+    with HttpServer(send_all(CONTENT)) as server:
         assert 'it is a symlink' in refused(server, target)
         part(target).unlink()
         target.symlink_to(tmp_path / 'precious')
@@ -304,7 +314,7 @@ def test_invalid_mirror_url_is_refused_without_its_password(mirror, monkeypatch,
     monkeypatch.setenv('GAZE_ROS_MODELS_URL', address)
     with pytest.raises(ModelError, match=f'GAZE_ROS_MODELS_URL.*{why}') as e:
         fetch(model(file('m.onnx', CONTENT)))
-    assert 'secret' not in str(e.value) and not mirror.asked
+    assert 'secret' not in str(e.value) and not mirror.requests
 
 
 @pytest.mark.parametrize('address', ['http://localhost', 'http://10.0.0.7:8000/m',
@@ -333,13 +343,13 @@ def test_manifest_name_that_leaves_the_cache_is_refused(tmp_path, name):
 
 @pytest.mark.parametrize('to', ['file:///etc/hostname', 'ftp://127.0.0.1/x'])
 def test_redirect_to_file_or_ftp_is_refused(target, to):
-    with Loopback(status(302, Location=to)) as server:
+    with HttpServer(send_status(302, Location=to)) as server:
         refused(server, target)
     assert os.listdir(target.parent) == []
 
 
 def test_unreachable_server_is_reported_at_once(target):
-    with Loopback(whole(CONTENT)) as server:
+    with HttpServer(send_all(CONTENT)) as server:
         pass
     assert 'cannot be reached' in refused(server, target)
 
@@ -351,7 +361,7 @@ def test_full_disk_is_reported_and_part_file_removed(target):
             ['mount', '-t', 'tmpfs', '-o', size, 'tmpfs', target.parent]).returncode:
         pytest.skip('mounting a small disk needs root')
     try:
-        with Loopback(ranged(CONTENT)) as server:
+        with HttpServer(send_range(CONTENT)) as server:
             assert 'the disk is full' in refused(server, target)
         assert os.listdir(target.parent) == []
     finally:
@@ -370,7 +380,7 @@ try:
 except ModelError as e:
     print(e)
 """
-    with Loopback(ranged(CONTENT)) as server:
+    with HttpServer(send_range(CONTENT)) as server:
         done = subprocess.run([sys.executable, '-c', code, server.url, target],
                               capture_output=True, text=True, timeout=60)
     assert os.strerror(errno.EFBIG) in done.stdout, done.stderr
@@ -379,7 +389,7 @@ except ModelError as e:
 
 def test_unwritable_folder_is_reported(tmp_path):
     (tmp_path / 'file').touch()
-    with Loopback(whole(CONTENT)) as server:
+    with HttpServer(send_all(CONTENT)) as server:
         assert 'cannot be written' in refused(server, tmp_path / 'file' / 'm.onnx')
 
 
@@ -388,7 +398,7 @@ def test_killed_download_leaves_only_the_part_file_and_is_resumed(target):
             'from gaze_ros.core.model_zoo.download import download;'
             f"download(sys.argv[1], Path(sys.argv[2]), ['{DIGEST}'])")
     stall = threading.Event()
-    with Loopback(ranged(CONTENT, until=HALF, stall=stall), ranged(CONTENT)) as server:
+    with HttpServer(send_range(CONTENT, until=HALF, stall=stall), send_range(CONTENT)) as server:
         process = subprocess.Popen([sys.executable, '-c', code, server.url, target])
         end = time.monotonic() + 30
         while not (part(target).exists() and part(target).stat().st_size == HALF):
@@ -401,7 +411,7 @@ def test_killed_download_leaves_only_the_part_file_and_is_resumed(target):
         stall.set()
         assert os.listdir(target.parent) == ['m.onnx.part']
         get(server, target)
-        assert server.asked[-1][1] == f'bytes={HALF}-'
+        assert server.requests[-1][1] == f'bytes={HALF}-'
     assert target.read_bytes() == CONTENT
 
 
@@ -418,7 +428,7 @@ def model(*files: ModelFile, **more) -> Model:
 
 @pytest.fixture
 def mirror(monkeypatch):
-    with Loopback(whole(CONTENT)) as server:
+    with HttpServer(send_all(CONTENT)) as server:
         monkeypatch.setenv('GAZE_ROS_MODELS_URL', f'{server.url}/models/')
         yield server
 
@@ -428,20 +438,20 @@ def test_fetched_model_is_found_in_the_cache(mirror, monkeypatch):
     monkeypatch.setattr(registry, 'manifest', lambda: (wanted,))
     path = fetch(wanted)
     assert path == store.cache_folder() / 'm.onnx' == store.locate('m')
-    assert mirror.asked == [('/models/m.onnx', '')]
+    assert mirror.requests == [('/models/m.onnx', '')]
 
 
 def test_openvino_ir_is_fetched_as_bin_then_xml(mirror):
-    mirror.answers = [whole(b'weights'), whole(b'<net/>')]
+    mirror.answers = [send_all(b'weights'), send_all(b'<net/>')]
     path = fetch(model(file('m.xml', b'<net/>', bin=file('m.bin', b'weights'))))
-    assert [a[0] for a in mirror.asked] == ['/models/m.bin', '/models/m.xml']
+    assert [a[0] for a in mirror.requests] == ['/models/m.bin', '/models/m.xml']
     assert path.name == 'm.xml' and path.with_suffix('.bin').read_bytes() == b'weights'
 
 
 def test_next_file_is_tried_after_http_404(mirror):
-    mirror.answers = [status(404), whole(CONTENT)]
+    mirror.answers = [send_status(404), send_all(CONTENT)]
     assert fetch(model(file('a.onnx', b'a'), file('b.onnx', CONTENT))).name == 'b.onnx'
-    mirror.answers = [status(404)]
+    mirror.answers = [send_status(404)]
     with pytest.raises(ModelError, match='HTTP 404 Not Found; get it by hand .its authors'):
         fetch(model(file('c.onnx', CONTENT)))
 
@@ -450,7 +460,7 @@ def test_restricted_weights_need_accept_license(mirror):
     wanted = model(file('m.onnx', CONTENT), may_be_shipped=False)
     with pytest.raises(ModelError, match='the licence.*its authors.*--accept-license'):
         fetch(wanted)
-    assert not mirror.asked and not store.cache_folder().exists()
+    assert not mirror.requests and not store.cache_folder().exists()
     assert fetch(wanted, accept_license=True).is_file()
 
 
@@ -459,7 +469,7 @@ def test_file_without_known_digest_needs_sha256(mirror):
     assert not fetchable(wanted)
     with pytest.raises(ModelError, match='cannot be verified: give the .*--sha256 DIGEST'):
         fetch(wanted)
-    assert not mirror.asked
+    assert not mirror.requests
     assert fetch(wanted, sha256=DIGEST).name == 'm.pt'
     with pytest.raises(ModelError, match='is not the file known as m.pt'):
         fetch(wanted, sha256='0' * 64)
@@ -486,7 +496,7 @@ def test_model_without_url_error_names_the_source(mirror, wanted, reason):
 
 
 def test_offline_error_lists_the_searched_folders(mirror, monkeypatch, tmp_path):
-    with Loopback(whole(b'')) as unreachable:
+    with HttpServer(send_all(b'')) as unreachable:
         pass
     monkeypatch.setenv('GAZE_ROS_MODELS', str(tmp_path / 'mine'))
     monkeypatch.setenv('GAZE_ROS_MODELS_URL', unreachable.url)

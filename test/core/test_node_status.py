@@ -360,8 +360,8 @@ def test_rolling_mean_covers_the_last_values():
 
 
 def test_the_readme_explains_every_message():
-    readme = (Path(__file__).resolve().parents[2] / 'README.md').read_text(encoding='utf-8')
-    section = readme.split('\n### Diagnostics\n')[1].split('\n##')[0]
+    page = Path(__file__).resolve().parents[2] / 'docs' / 'reference' / 'diagnostics.md'
+    section = page.read_text('utf-8').split('\n## Problems\n')[1].split('\n##')[0]
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in section.splitlines()
             if line.startswith('| `')]
     assert {row[0].strip('`'): row[1] for row in rows} == PROBLEMS
@@ -369,7 +369,8 @@ def test_the_readme_explains_every_message():
 
 
 def test_the_docs_have_every_value_of_every_node_and_the_thresholds():
-    page = (Path(__file__).resolve().parents[2] / 'docs/diagnostics.md').read_text('utf-8')
+    root = Path(__file__).resolve().parents[2]
+    page = (root / 'docs/reference/diagnostics.md').read_text('utf-8')
 
     def table(title):
         section = page.split(f'\n## {title}\n')[1].split('\n## ')[0]

@@ -8,9 +8,9 @@ from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.sources import capture_thread, open_source
 from gaze_ros.core.sources import player as playing
 from gaze_ros.core.sources.player import Player, wait_for_subscribers
+from helpers.processes import save_sample, wait_until
 import numpy as np
 import pytest
-from support import save_sample, wait_until
 
 IMAGE = np.zeros((48, 64, 3), np.uint8)
 

@@ -6,7 +6,6 @@ import sys
 from threading import Event, Thread
 from time import monotonic
 
-from cameras import network_camera, NetworkCamera
 import cv2
 from gaze_ros.core.errors import GazeRosError, SourceError
 from gaze_ros.core.sources import open_source, pacing
@@ -14,11 +13,12 @@ from gaze_ros.core.sources.capture import LiveCapture
 from gaze_ros.core.sources.decoding import as_bgr, ImageError
 from gaze_ros.core.sources.pacing import Pacer
 from gaze_ros.core.system.urls import redact_url
+from helpers.processes import save_sample
+from helpers.virtual_cameras import network_camera, NetworkCamera
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 import pytest
-from support import save_sample
 
 BLUE = (200, 60, 20)
 

@@ -95,17 +95,20 @@ def test_missing_folder_is_logged_once_and_the_others_are_searched(
 
 
 def test_folder_without_permission_is_skipped():
-    code = ('import os, sys; from pathlib import Path; from gaze_ros.core.model_zoo import store;'
+    code = ('import os; from gaze_ros.core.model_zoo import store;'
+            'from gaze_ros.core.model_zoo.manifest import Model, ModelFile;'
             'os.getuid() or os.setuid(65534);'
-            'print([p.name for p in store._walk(Path(sys.argv[1]))])')
+            'print([found.path.name for found in store.candidates(Model('
+            'name="m", kind="gaze", needs_weight=True, licence="MIT", may_be_shipped=True,'
+            'source="x", files=(ModelFile("closed.onnx"), ModelFile("open.onnx"))))])')
     with TemporaryDirectory() as top:  # those of pytest are for one user
         for name in ('closed', 'open'):
             Path(top, name).mkdir()
             Path(top, name, f'{name}.onnx').touch()
         os.chmod(top, 0o755)
         os.chmod(Path(top, 'closed'), 0o644)
-        done = subprocess.run([sys.executable, '-c', code, top], capture_output=True, text=True,
-                              timeout=60)
+        done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                              timeout=60, env={**os.environ, 'GAZE_ROS_MODELS': top})
         os.chmod(Path(top, 'closed'), 0o755)
     assert done.stdout == "['open.onnx']\n", done.stderr
 

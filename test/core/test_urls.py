@@ -2,9 +2,9 @@
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources import open_source
 from gaze_ros.core.system.urls import add_netrc_login, redact_url
+from helpers.http_server import HttpServer, send_status
 from hypothesis import given
 from hypothesis import strategies as st
-from loopback import Loopback, status
 import pytest
 
 NETRC = 'machine camera.lan login admin password s@c:r/et\nmachine 127.0.0.1 login a password b\n'
@@ -62,9 +62,9 @@ def test_login_reaches_the_camera_and_is_never_printed(netrc, capfd):
 
     def answer(request):
         seen.append(request.headers['Authorization'])
-        status(401, WWW_Authenticate='Basic realm="x"')(request)
+        send_status(401, WWW_Authenticate='Basic realm="x"')(request)
 
-    with Loopback(answer) as server:
+    with HttpServer(answer) as server:
         with pytest.raises(SourceError, match='cannot be opened') as e:
             open_source(f'{server.url}/x.mp4')
     assert 'Basic YTpi' in seen  # a:b

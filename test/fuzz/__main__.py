@@ -83,21 +83,22 @@ def fuzz_target(name: str, runs: int) -> None:
 def main() -> int:
     names = sorted(path.name for path in (Path(__file__).parent / 'seeds').iterdir())
     parser = argparse.ArgumentParser(prog='fuzz', description=__doc__)
-    parser.add_argument('target', nargs='*', choices=[*names, []], default=names)
+    parser.add_argument('target', nargs='*', choices=[*names, []], default=[])
     parser.add_argument('--runs', type=int, default=1000)
     parser.add_argument('--here', action='store_true', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.here:
         fuzz_target(arguments.target[0], arguments.runs)
         return 0
+    targets = arguments.target or names
     failed = []
-    for name in arguments.target:
+    for name in targets:
         # One process per target: libFuzzer exits its process.
         if subprocess.run([sys.executable, '-m', 'fuzz', name, '--runs', str(arguments.runs),
                            '--here']).returncode:
             failed.append(name)
     print('failed: ' + ', '.join(failed) if failed else
-          f'{len(arguments.target)} targets, no failure'
+          f'{len(targets)} targets, no failure'
           + ('' if atheris else ' (without atheris: not guided by coverage)'))
     return bool(failed)
 

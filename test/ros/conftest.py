@@ -1,13 +1,8 @@
-import os
-
 from gaze_ros.ros.comm import dds_profile
+from helpers.processes import Process
+from helpers.ros_client import Listener
 import pytest
 import rclpy
-from support import Listener, Process
-
-# Keep these nodes invisible to robots on the same network.
-os.environ.setdefault('ROS_DOMAIN_ID', '42')
-os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 
 
 @pytest.fixture(scope='session', autouse=True)

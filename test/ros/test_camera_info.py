@@ -7,13 +7,13 @@ from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.camera_info import calibration_from_camera_info, load_camera_info
 from gaze_ros.ros.comm.conversions import bgr_to_image
+from helpers.processes import running, wait_until
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Header
-from support import running, wait_until
 
 GOOD = """
 image_width: 640
@@ -177,7 +177,7 @@ def test_any_message_gives_a_calibration_or_a_reason(k, d, width, binning, x, mo
 def test_node_follows_camera_info_and_reports_what_it_cannot_use(listener):
     images = listener.node.create_publisher(Image, '/camera/image_raw', topics.default_qos())
     infos = listener.node.create_publisher(CameraInfo, '/camera/camera_info', topics.default_qos())
-    seen = listener.hear(GazeArray, '/gaze', lambda m: (
+    seen = listener.subscribe(GazeArray, '/gaze', lambda m: (
         m.calibrated, m.gazes and np.array([
             m.gazes[0].origin.x, m.gazes[0].origin.y, m.gazes[0].origin.z])))
     sample = Sample()

@@ -8,9 +8,9 @@ from gaze_ros.msg import GazeArray
 from gaze_ros.ros.launch.arguments import overriding_parameter_file
 from gaze_ros.ros.launch.pipeline import ARGUMENTS
 from gaze_ros.ros.launch.pipeline import programs as programs_of
+from helpers.processes import running, wait_until
 import pytest
 from sensor_msgs.msg import CameraInfo, Image
-from support import running, wait_until
 from tf2_msgs.msg import TFMessage
 
 SIZES = {'front': (640, 480), 'rear': (480, 360)}
@@ -45,16 +45,16 @@ def stamp(message):
 def test_two_pipelines_in_one_domain_do_not_mix(listener, programs):
     images, gazes, infos = {}, {}, {}
     for name in SIZES:
-        images[name] = listener.hear(Image, f'/{name}/camera/image_raw', lambda m: (
+        images[name] = listener.subscribe(Image, f'/{name}/camera/image_raw', lambda m: (
             stamp(m), m.header.frame_id, (m.width, m.height)))
-        infos[name] = listener.hear(
+        infos[name] = listener.subscribe(
             CameraInfo, f'/{name}/camera/camera_info', lambda m: m.header.frame_id)
-        gazes[name] = listener.hear(GazeArray, f'/{name}/gaze', lambda m: (
+        gazes[name] = listener.subscribe(GazeArray, f'/{name}/gaze', lambda m: (
             stamp(m), m.header.frame_id, (m.image_width, m.image_height),
             [g.track_id for g in m.gazes]))
-    frames = listener.hear(TFMessage, '/tf', lambda m: [
+    frames = listener.subscribe(TFMessage, '/tf', lambda m: [
         (t.header.frame_id, t.child_frame_id) for t in m.transforms])
-    statuses = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0].name)
+    statuses = listener.subscribe(DiagnosticArray, '/diagnostics', lambda m: m.status[0].name)
 
     with running('pipeline', more=programs['front']):
         with running('pipeline', more=programs['rear']):

@@ -4,9 +4,9 @@ import sys
 from types import SimpleNamespace
 
 from gaze_ros.ros.comm import dds_profile, topics
+from helpers.processes import Process
 import pytest
 from rclpy.qos import ReliabilityPolicy
-from support import Process
 
 
 @pytest.fixture

@@ -5,12 +5,13 @@ from gaze_ros.core.sources.sample import Sample
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_compressed, bgr_to_image
+from helpers.processes import running, wait_until
+from helpers.ros_client import call_service, publish_until_answered
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-from support import call, running, wait_until
 
 
 @pytest.fixture(scope='module')
@@ -19,18 +20,16 @@ def image():
 
 
 def results(listener):
-    return listener.hear(GazeArray, 'gaze', lambda m: (m.header.stamp.sec, len(m.gazes)))
-
-
-def ready(listener, publisher):
-    wait_until(lambda: publisher.get_subscription_count() == 1 and
-               listener.node.count_publishers('gaze') == 1, 20, 'discovery')
-    time.sleep(1.0)
+    return listener.subscribe(GazeArray, 'gaze', lambda m: (m.header.stamp.sec, len(m.gazes)))
 
 
 def set_parameter(listener, name, **value):
-    answer = call(listener.node, SetParameters, '/gaze/set_parameters', SetParameters.Request(
-        parameters=[Parameter(name=name, value=ParameterValue(**value))]))
+    answer = call_service(
+        listener.node,
+        SetParameters,
+        '/gaze/set_parameters',
+        SetParameters.Request(parameters=[Parameter(name=name, value=ParameterValue(**value))]),
+    )
     assert answer.results[0].successful, answer.results[0].reason
 
 
@@ -41,7 +40,7 @@ def test_compressed_images_with_overlap_and_frame_skip(listener, image):
     with running('gaze_node', 'image_transport:=compressed', 'overlap:=always',
                  'queue_depth:=2') as process:
         process.wait_for('model mediapipe')
-        ready(listener, images)
+        publish_until_answered(images, lambda: bgr_to_compressed(image, Header(), 90), received)
 
         def send(first, count):
             for number in range(first, first + count):
@@ -68,7 +67,7 @@ def test_image_older_than_max_age_is_dropped_and_counted(listener, image):
     images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     with running('gaze_node', 'max_age:=1.0') as process:
         process.wait_for('model mediapipe')
-        ready(listener, images)
+        publish_until_answered(images, lambda: bgr_to_image(image, Header()), received)
         sent = []
         for age in (0, 10, 3000, 0, 2):
             message = bgr_to_image(image, Header())
@@ -86,8 +85,8 @@ def test_image_older_than_max_age_is_dropped_and_counted(listener, image):
 
 
 def test_camera_and_visualizer_publish_compressed_images(listener):
-    heard = listener.hear(CompressedImage, '/camera/image_raw/compressed')
-    drawn = listener.hear(CompressedImage, '/gaze/image_annotated/compressed')
+    heard = listener.subscribe(CompressedImage, '/camera/image_raw/compressed')
+    drawn = listener.subscribe(CompressedImage, '/gaze/image_annotated/compressed')
     with running('pipeline', 'source:=sample', 'wait_for_subscribers:=2'):
         wait_until(lambda: len(heard) > 9 and len(drawn) > 9, 40, 'compressed images')
     assert heard[0].format == drawn[0].format == 'bgr8; jpeg compressed bgr8'

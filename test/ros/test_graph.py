@@ -1,16 +1,17 @@
-"""The running graph matches the documentation: nodes, topics, services, parameters, states."""
+"""The running graph is what docs/reference says: nodes, topics, services, parameters, states."""
 import time
 
 from gaze_ros.core.parameters import BAG_NODES, NODES
 from gaze_ros.ros.comm import topics
+from helpers.processes import running, wait_until
+from helpers.readme_tables import as_shown, backticked, page, table
+from helpers.ros_client import call_service, Listener
 from lifecycle_msgs.srv import GetState
 import pytest
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, ReliabilityPolicy
-from readme import names, README, shown, table
 from sensor_msgs.msg import CompressedImage, Image
-from support import call, Listener, running, wait_until
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
@@ -35,15 +36,18 @@ def graph(ros):
 
 
 def test_nodes_match_the_table_and_are_active(graph):
-    for row in table('Nodes'):
-        for node in names(row[1]):
+    for row in table('topics', 'Nodes'):
+        for node in backticked(row[1]):
             if node in NODES:
-                state = call(graph.node, GetState, f'/{node}/get_state', GetState.Request())
+                state = call_service(
+                    graph.node, GetState, f'/{node}/get_state', GetState.Request()
+                )
                 assert state.current_state.label == 'active', node
 
 
 def test_topics_match_the_table(graph):
-    wanted = {names(row[0])[0]: (names(row[1])[0], names(row[2])) for row in table('Topics')}
+    wanted = {backticked(row[0])[0]: (backticked(row[1])[0], backticked(row[2]))
+              for row in table('topics', 'Topics')}
 
     def published() -> dict:
         found = {}
@@ -71,12 +75,13 @@ def test_topics_match_the_table(graph):
 
 
 def test_qos_matches_the_documentation(graph):
-    text = ' '.join(README.split())
-    assert 'Images and gaze are best effort, keep last 2, the others reliable' in text
+    text = ' '.join(page('topics').split())
+    assert ('Images, camera_info and gaze are best effort, keep last 2; the others are reliable'
+            in text)
     assert '(`diagnostic_msgs/msg/DiagnosticArray`, reliable,' in text
-    for row in table('Topics'):
-        topic = names(row[0])[0]
-        kind = names(row[1])[0].rpartition('/')[2]
+    for row in table('topics', 'Topics'):
+        topic = backticked(row[0])[0]
+        kind = backticked(row[1])[0].rpartition('/')[2]
         wait_until(lambda topic=topic: graph.node.count_publishers(topic), 20, topic)
         for info in graph.node.get_publishers_info_by_topic(topic):
             best_effort = kind in ('Image', 'CameraInfo', 'GazeArray')
@@ -88,16 +93,18 @@ def test_qos_matches_the_documentation(graph):
 
 @pytest.mark.parametrize('name', BAG_NODES)
 def test_bag_nodes_wait_with_their_defaults(listener, name):
-    assert name in {''.join(names(row[1])) for row in table('Nodes')}
+    assert name in {''.join(backticked(row[1])) for row in table('topics', 'Nodes')}
     with running(f'{name}_node', 'autostart:=false'):
-        state = call(listener.node, GetState, f'/{name}/get_state', GetState.Request())
+        state = call_service(listener.node, GetState, f'/{name}/get_state', GetState.Request())
         assert state.current_state.label == 'unconfigured'
         assert values(listener.node, name) == {
             **{spec.name: spec.default for spec in BAG_NODES[name]}, 'autostart': False}
 
 
 def test_services_match_the_table(graph):
-    wanted = {f'/{names(row[0])[0]}': names(row[1])[0] for row in table('Services')}
+    wanted = {
+        f'/{backticked(row[0])[0]}': backticked(row[1])[0] for row in table('topics', 'Services')
+    }
 
     def served() -> dict:
         return {name: types[0] for node in NODES for name, types in
@@ -113,10 +120,12 @@ def test_services_match_the_table(graph):
 
 def values(node, name):
     """Return the parameters of a running node, without those of ROS."""
-    listed = call(node, ListParameters, f'/{name}/list_parameters',
+    listed = call_service(node, ListParameters, f'/{name}/list_parameters',
                   ListParameters.Request()).result.names
     own = [one for one in listed if not one.startswith(OF_ROS)]
-    answer = call(node, GetParameters, f'/{name}/get_parameters', GetParameters.Request(names=own))
+    answer = call_service(
+        node, GetParameters, f'/{name}/get_parameters', GetParameters.Request(names=own)
+    )
     return {one: parameter_value_to_python(value) for one, value in zip(own, answer.values)}
 
 
@@ -124,12 +133,15 @@ def test_parameters_match_the_table(graph):
     for node in NODES:
         actual = values(graph.node, node)
         own = set(actual)
-        wanted = {names(row[1])[0]: ''.join(names(row[2])) for row in table('Parameters')
-                  if names(row[0])[0] in (node, 'all')}
+        wanted = {
+            backticked(row[1])[0]: ''.join(backticked(row[2]))
+            for row in table('parameters', 'Pipeline')
+            if backticked(row[0])[0] in (node, 'all')
+        }
         if node == 'camera':
             wanted |= GIVEN
-        assert {name: shown(value) for name, value in actual.items()} == wanted
-        described = call(
+        assert {name: as_shown(value) for name, value in actual.items()} == wanted
+        described = call_service(
             graph.node, DescribeParameters, f'/{node}/describe_parameters',
             DescribeParameters.Request(names=sorted(own))).descriptors
         assert all(one.description for one in described)
@@ -147,7 +159,7 @@ def test_images_arrive_on_every_documented_topic(graph, kind, topic):
 
 
 def test_tf_frames_match_the_table(graph):
-    wanted = [names(row[0])[0].replace('<id>', '') for row in table('Frames')]
+    wanted = [backticked(row[0])[0].replace('<id>', '') for row in table('topics', 'TF frames')]
     heard = []
     graph.node.create_subscription(
         TFMessage, '/tf', lambda m: heard.extend(

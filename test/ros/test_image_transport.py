@@ -5,6 +5,8 @@ from gaze_ros.core.sources.sample import Sample
 from gaze_ros.ros.comm import image_transport, topics
 from gaze_ros.ros.comm.conversions import bgr_to_compressed, compressed_to_bgr
 from gaze_ros.ros.comm.image_transport import ImagePublisher, subscribe_images
+from helpers.processes import wait_until
+from helpers.ros_client import Listener
 import numpy as np
 import pytest
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -12,7 +14,6 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-from support import Listener, wait_until
 
 
 def header(number: int) -> Header:
@@ -78,7 +79,7 @@ def test_writable_image_is_a_copy(camera, reader, image):
 def test_other_processes_get_a_message_and_this_one_gets_the_image_once(camera, reader, image):
     listener, subscribe = reader
     got = subscribe('both')
-    heard = listener.hear(Image, 'both')
+    heard = listener.subscribe(Image, 'both')
     publisher = ImagePublisher(camera, 'both')
     wait_until(lambda: publisher.get_subscription_count() == 2, 10, 'discovery')
     for number in range(20):
@@ -106,7 +107,7 @@ def test_message_from_another_publisher_is_received(camera, reader, image):
 def test_compressed_image_uses_its_own_topic(camera, reader, image):
     listener, subscribe = reader
     got = subscribe('small', 'compressed')
-    heard = listener.hear(CompressedImage, 'small/compressed')
+    heard = listener.subscribe(CompressedImage, 'small/compressed')
     publisher = ImagePublisher(camera, 'small', jpeg_quality=95)
     wait_until(lambda: publisher.get_subscription_count() == 2, 10, 'discovery')
     publisher.publish(image, header(5))

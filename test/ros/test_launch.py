@@ -20,13 +20,13 @@ from gaze_ros.ros.launch import arguments as launch_values
 from gaze_ros.ros.launch import pipeline, replay, respawn_policy
 from gaze_ros.ros.launch.arguments import ProcessSpec
 from gaze_ros.ros.launch.pipeline import ARGUMENTS, PARAMETERS
+from helpers.processes import Process, running, wait_until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
-from support import Process, running, wait_until
 import yaml
 
 HAVE_LAUNCH = find_spec('launch_ros') is not None
@@ -411,7 +411,7 @@ def test_executable_in_lib_takes_what_launch_passes(listener, tmp_path):
         program.parameters, Path(DEFAULTS['params_file']).read_text()))
     executable = Path(get_package_prefix('gaze_ros')) / 'lib' / 'gaze_ros' / 'pipeline'
     from sensor_msgs.msg import Image
-    frames = listener.hear(Image, '/r2/camera/image_raw', lambda m: m.header.frame_id)
+    frames = listener.subscribe(Image, '/r2/camera/image_raw', lambda m: m.header.frame_id)
     more = ('-r', '__ns:=/r2', '--params-file', DEFAULTS['params_file'],
             '--params-file', str(path), '--log-level', 'info')
     with running(str(executable), more=more):

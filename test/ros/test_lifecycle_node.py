@@ -17,13 +17,14 @@ from gaze_ros.msg import GazeArray
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
 from gaze_ros.ros.process.executor import SubmitOnceExecutor
 from gaze_ros.ros.process.shutdown import Shutdown
+from helpers.processes import Process, running, wait_until
+from helpers.ros_client import call_service, get_state, request_transitions, set_parameters
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions
 import pytest
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
-from support import call, move, Process, put, running, state, wait_until
 
 CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = (
     Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP,
@@ -108,15 +109,15 @@ def counts(node):
 def test_entities_of_configure_are_destroyed_by_cleanup_and_created_again(listener, recording):
     before = counts(recording)
     for _ in range(3):
-        assert move(listener, 'recording', CONFIGURE, ACTIVATE) == [True, True]
+        assert request_transitions(listener, 'recording', CONFIGURE, ACTIVATE) == [True, True]
         assert counts(recording) == [n + 1 for n in before]
         assert (recording.configured, recording.active) == (True, True)
-        assert move(listener, 'recording', DEACTIVATE, CLEANUP) == [True, True]
+        assert request_transitions(listener, 'recording', DEACTIVATE, CLEANUP) == [True, True]
         assert counts(recording) == before
         assert (recording.configured, recording.active) == (False, False)
     assert recording.calls == [
         'configure', 'activate', 'request_stop', 'deactivate', 'cleanup'] * 3
-    assert state(listener, 'recording') == 'unconfigured'
+    assert get_state(listener, 'recording') == 'unconfigured'
 
 
 def test_configure_interrupted_by_a_signal_leaves_nothing(recording):
@@ -131,38 +132,46 @@ def test_configure_interrupted_by_a_signal_leaves_nothing(recording):
 def test_failed_configure_leaves_nothing_and_can_be_retried(listener, recording):
     before = counts(recording)
     recording.fail = 'configure'
-    assert move(listener, 'recording', CONFIGURE) == [False]
-    assert state(listener, 'recording') == 'unconfigured'
+    assert request_transitions(listener, 'recording', CONFIGURE) == [False]
+    assert get_state(listener, 'recording') == 'unconfigured'
     assert counts(recording) == before
     assert 'configure does not work' in recording.stats.last_error
     assert recording.calls == ['configure', 'cleanup']
     recording.fail = 'activate'
-    assert move(listener, 'recording', CONFIGURE, ACTIVATE) == [True, False]
-    assert state(listener, 'recording') == 'inactive'
+    assert request_transitions(listener, 'recording', CONFIGURE, ACTIVATE) == [True, False]
+    assert get_state(listener, 'recording') == 'inactive'
     assert not recording.active
-    assert move(listener, 'recording', ACTIVATE) == [True]
+    assert request_transitions(listener, 'recording', ACTIVATE) == [True]
 
 
 def test_hanging_thread_keeps_the_node_active_until_deactivated_again(
         listener, recording, monkeypatch):
     monkeypatch.setattr('gaze_ros.ros.base.lifecycle_node._JOIN_TIMEOUT', 0.1)
-    assert move(listener, 'recording', CONFIGURE, ACTIVATE) == [True, True]
+    assert request_transitions(listener, 'recording', CONFIGURE, ACTIVATE) == [True, True]
     recording.hang.set()
-    assert move(listener, 'recording', DEACTIVATE) == [False]
-    assert state(listener, 'recording') == 'active'
+    assert request_transitions(listener, 'recording', DEACTIVATE) == [False]
+    assert get_state(listener, 'recording') == 'active'
     recording.hang.clear()
-    assert move(listener, 'recording', DEACTIVATE, CLEANUP) == [True, True]
+    assert request_transitions(listener, 'recording', DEACTIVATE, CLEANUP) == [True, True]
     assert recording.calls[-1] == 'cleanup'
 
 
 def test_shutdown_cleans_up_and_is_final(listener, recording):
-    assert move(listener, 'recording', CONFIGURE, ACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN
-                ) == [True] * 3
-    assert state(listener, 'recording') == 'finalized'
+    assert (
+        request_transitions(
+            listener, 'recording', CONFIGURE, ACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN
+        )
+        == [True] * 3
+    )
+    assert get_state(listener, 'recording') == 'finalized'
     assert recording.calls == ['configure', 'activate', 'request_stop', 'deactivate', 'cleanup']
-    assert move(listener, 'recording', CONFIGURE) == [False]
-    answer = call(listener.node, GetAvailableTransitions, '/recording/get_available_transitions',
-                GetAvailableTransitions.Request())
+    assert request_transitions(listener, 'recording', CONFIGURE) == [False]
+    answer = call_service(
+        listener.node,
+        GetAvailableTransitions,
+        '/recording/get_available_transitions',
+        GetAvailableTransitions.Request(),
+    )
     assert answer.available_transitions == []
 
 
@@ -174,24 +183,24 @@ def test_no_transition_starts_during_process_shutdown(recording):
 
 
 def test_parameters_are_prepared_and_applied_only_while_configured(listener, recording):
-    assert put(listener, 'recording', fixed=2, live=2, autostart=False) == ''
+    assert set_parameters(listener, 'recording', fixed=2, live=2, autostart=False) == ''
     assert recording.calls == []
     assert (recording.values['fixed'], recording.values['live']) == (2, 2)
-    move(listener, 'recording', CONFIGURE)
-    refused = put(listener, 'recording', fixed=3)
+    request_transitions(listener, 'recording', CONFIGURE)
+    refused = set_parameters(listener, 'recording', fixed=3)
     assert refused == (
         'fixed cannot be changed while the node is configured; change it after cleanup '
         "('ros2 lifecycle set /recording ...')")
     assert recording.values['fixed'] == 2
-    assert put(listener, 'recording', fixed=2) == '', 'the value is the same'
-    assert put(listener, 'recording', live=3) == ''
+    assert set_parameters(listener, 'recording', fixed=2) == '', 'the value is the same'
+    assert set_parameters(listener, 'recording', live=3) == ''
     assert recording.calls == ['configure', 'prepare_parameters', {'live': 3}, 'apply_parameters']
     # Whatever a runtime raises rejects the change and does not end the process.
-    assert put(listener, 'recording', live=9) == 'RuntimeError: nine is too much'
+    assert set_parameters(listener, 'recording', live=9) == 'RuntimeError: nine is too much'
     assert recording.values['live'] == 3
     recording.fail = 'apply_parameters'
-    assert put(listener, 'recording', live=4) == ''
-    assert state(listener, 'recording') == 'inactive'
+    assert set_parameters(listener, 'recording', live=4) == ''
+    assert get_state(listener, 'recording') == 'inactive'
 
 
 def test_concurrent_transitions_run_one_after_the_other(listener, recording):
@@ -216,7 +225,9 @@ def test_diagnostic_state_can_be_read_at_any_time(listener, recording):
     thread = Thread(target=read)
     thread.start()
     for _ in range(5):
-        assert all(move(listener, 'recording', CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP))
+        assert all(
+            request_transitions(listener, 'recording', CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP)
+        )
     ending.set()
     thread.join(5)
     assert set(states) == {
@@ -250,7 +261,10 @@ def test_diagnostic_state_during_a_transition_or_change(listener, recording, mon
         assert status == InactiveStatus(name == 'activate', in_transition=True)
     last = recording.diagnostic_state()
     assert isinstance(last[0], CameraStatus)
-    assert state_during('apply_parameters', lambda: put(listener, 'recording', live=5)) == last
+    assert (
+        state_during('apply_parameters', lambda: set_parameters(listener, 'recording', live=5))
+        == last
+    )
     status, _ = state_during('request_stop', recording.trigger_deactivate)
     assert status == InactiveStatus(True, in_transition=True)
     assert recording.diagnostic_state() == (InactiveStatus(True), '')
@@ -290,16 +304,16 @@ def test_sim_time_continues_through_all_states(listener, recording):
             return recording.get_clock().now().nanoseconds == 1_000_000_000 * second
         wait_until(reached, 10, f'{second} s')
 
-    assert all(move(listener, 'recording', CONFIGURE, ACTIVATE))
-    assert put(listener, 'recording', use_sim_time=True) == ''
+    assert all(request_transitions(listener, 'recording', CONFIGURE, ACTIVATE))
+    assert set_parameters(listener, 'recording', use_sim_time=True) == ''
     wait_for_time(100)
     before = counts(recording)
-    assert all(move(listener, 'recording', DEACTIVATE, CLEANUP))
+    assert all(request_transitions(listener, 'recording', DEACTIVATE, CLEANUP))
     wait_for_time(200)
     recording.fail = 'configure'
-    assert move(listener, 'recording', CONFIGURE) == [False]
+    assert request_transitions(listener, 'recording', CONFIGURE) == [False]
     wait_for_time(300)
-    assert all(move(listener, 'recording', CONFIGURE, ACTIVATE))
+    assert all(request_transitions(listener, 'recording', CONFIGURE, ACTIVATE))
     wait_for_time(400)
     assert counts(recording) == before
 
@@ -309,12 +323,12 @@ def test_sim_time_continues_through_all_states(listener, recording):
 @pytest.mark.parametrize('name', PIPELINE_NODES)
 def test_autostart_false_waits_for_a_manager(listener, name):
     with running(f'{name}_node', 'autostart:=false', 'source:=sample') as process:
-        assert state(listener, name) == 'unconfigured'
-        assert move(listener, name, ACTIVATE) == [False]
-        assert move(listener, name, CONFIGURE) == [True]
-        assert state(listener, name) == 'inactive'
-        assert move(listener, name, ACTIVATE) == [True]
-        assert state(listener, name) == 'active'
+        assert get_state(listener, name) == 'unconfigured'
+        assert request_transitions(listener, name, ACTIVATE) == [False]
+        assert request_transitions(listener, name, CONFIGURE) == [True]
+        assert get_state(listener, name) == 'inactive'
+        assert request_transitions(listener, name, ACTIVATE) == [True]
+        assert get_state(listener, name) == 'active'
         assert process.running
     assert '=== Pipeline Statistics ===' in process.text
 
@@ -328,11 +342,11 @@ def test_failed_configure_is_reported_and_the_node_keeps_running(
         listener, name, wrong, reason, right):
     given = [f'{key}:={value}' for key, value in wrong.items()]
     with running(f'{name}_node', 'autostart:=false', *given) as process:
-        assert move(listener, name, CONFIGURE) == [False]
+        assert request_transitions(listener, name, CONFIGURE) == [False]
         process.wait_for(reason)
-        assert state(listener, name) == 'unconfigured'
-        assert put(listener, name, **right) == ''
-        assert move(listener, name, CONFIGURE, ACTIVATE) == [True, True]
+        assert get_state(listener, name) == 'unconfigured'
+        assert set_parameters(listener, name, **right) == ''
+        assert request_transitions(listener, name, CONFIGURE, ACTIVATE) == [True, True]
 
 
 @pytest.mark.parametrize('more,code', [
@@ -357,16 +371,20 @@ def threads_and_files(process):
 
 
 def test_repeated_transitions_of_all_nodes_leak_nothing(listener):
-    gazes = listener.hear(GazeArray, '/gaze', lambda m: len(m.gazes))
+    gazes = listener.subscribe(GazeArray, '/gaze', lambda m: len(m.gazes))
     with running('pipeline', 'source:=sample') as process:
         def cycle():
             for name in PIPELINE_NODES:
-                assert move(listener, name, DEACTIVATE, CLEANUP) == [True, True], name
+                assert request_transitions(listener, name, DEACTIVATE, CLEANUP) == [True, True], (
+                    name
+                )
             before = len(gazes)
             time.sleep(0.3)
             assert len(gazes) == before, 'nothing is published while no node is active'
             for name in reversed(PIPELINE_NODES):
-                assert move(listener, name, CONFIGURE, ACTIVATE) == [True, True], name
+                assert request_transitions(listener, name, CONFIGURE, ACTIVATE) == [True, True], (
+                    name
+                )
             wait_until(lambda: len(gazes) > before + 5 and gazes[-1], 20, 'gaze')
 
         wait_until(lambda: gazes and gazes[-1], 40, 'gaze')
@@ -392,22 +410,22 @@ def test_repeated_transitions_of_all_nodes_leak_nothing(listener):
             assert len(grown) < 3, grown
             grown.append(grow())
         # A second manager, and invalid transitions of this state.
-        assert move(listener, 'gaze', ACTIVATE, CONFIGURE, CLEANUP) == [False] * 3
-        assert [state(listener, name) for name in PIPELINE_NODES] == ['active'] * 4
+        assert request_transitions(listener, 'gaze', ACTIVATE, CONFIGURE, CLEANUP) == [False] * 3
+        assert [get_state(listener, name) for name in PIPELINE_NODES] == ['active'] * 4
     assert process.text.count('publishing') == 2 + 3 * len(grown)
 
 
 def test_other_nodes_work_while_one_is_inactive(listener):
-    gazes = listener.hear(GazeArray, '/gaze', lambda m: m.header.stamp.sec)
-    shown = listener.hear(Image, '/gaze/image_annotated', lambda m: m.header.stamp.sec)
+    gazes = listener.subscribe(GazeArray, '/gaze', lambda m: m.header.stamp.sec)
+    shown = listener.subscribe(Image, '/gaze/image_annotated', lambda m: m.header.stamp.sec)
     with running('pipeline', 'source:=sample'):
         wait_until(lambda: shown and gazes, 40, 'images')
-        assert move(listener, 'visualizer', DEACTIVATE) == [True]
+        assert request_transitions(listener, 'visualizer', DEACTIVATE) == [True]
         time.sleep(0.3)
         before = len(gazes), len(shown)
         wait_until(lambda: len(gazes) > before[0] + 10, 20, 'gaze without the visualizer')
         assert len(shown) == before[1]
-        assert move(listener, 'visualizer', ACTIVATE) == [True]
+        assert request_transitions(listener, 'visualizer', ACTIVATE) == [True]
         wait_until(lambda: len(shown) > before[1] + 5, 20, 'images')
 
 
@@ -429,13 +447,19 @@ def test_window_opens_and_closes_with_the_node(listener):
         with running('pipeline', 'source:=sample', 'view:=true', env=env):
             wait_until(shown, 40, 'the window')
             for view in (True, False, True):
-                assert move(listener, 'visualizer', DEACTIVATE, CLEANUP) == [True, True]
+                assert request_transitions(listener, 'visualizer', DEACTIVATE, CLEANUP) == [
+                    True,
+                    True,
+                ]
                 wait_until(lambda: not shown(), 20, 'that the window closes')
-                assert put(listener, 'visualizer', view=view) == ''
-                assert move(listener, 'visualizer', CONFIGURE, ACTIVATE) == [True, True]
+                assert set_parameters(listener, 'visualizer', view=view) == ''
+                assert request_transitions(listener, 'visualizer', CONFIGURE, ACTIVATE) == [
+                    True,
+                    True,
+                ]
                 if view:
                     wait_until(shown, 20, 'the window again')
-            assert state(listener, 'gaze') == 'active'
+            assert get_state(listener, 'gaze') == 'active'
     finally:
         screen.terminate()
         screen.wait()

@@ -9,13 +9,13 @@ import time
 
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.ros.comm.conversions import bgr_to_compressed
-import machines
+from helpers import two_machines
+from helpers.processes import ROOT, running, wait_until
 import numpy as np
 import pytest
 from std_msgs.msg import Header
-from support import ROOT, running, wait_until
 
-if why := machines.why_not():
+if why := two_machines.unavailable_reason():
     pytest.skip(f'needs two machines: {why}', allow_module_level=True)
 
 RATE = 10.0
@@ -29,7 +29,7 @@ def two(monkeypatch):
     for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
         monkeypatch.delenv(name, raising=False)  # this process uses the local profile
     # 20 ms and 5 % loss: 1 of 10 datagrams of 64 kB gets through, and no image.
-    with machines.machines(0.02, 0.05) as both:
+    with two_machines.two_machines(0.02, 0.05) as both:
         yield both
 
 
@@ -38,8 +38,11 @@ def heard(two):
     """Return a list that fills with (time, age, faces) of each result."""
     results = []
     with subprocess.Popen(
-            [*two.prefixes[0], sys.executable, str(ROOT / 'test' / 'hearing.py')],
-            stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        [*two.prefixes[0], sys.executable, str(ROOT / 'test' / 'helpers' / 'gaze_subscriber.py')],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
         def read():
             for line in process.stdout:
                 results.append(tuple(map(float, line.split())))

@@ -7,6 +7,8 @@ from gaze_ros.msg import Attention, GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image, gaze_array
 from gaze_ros.ros.nodes.people_node import EVENTS_KEPT
+from helpers.processes import running, wait_until
+from helpers.ros_client import call_service
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import numpy as np
@@ -16,7 +18,6 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from support import call, running, wait_until
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -45,7 +46,7 @@ class Feed:
         self.count = 0
         self._gaze = self.node.create_publisher(GazeArray, topics.GAZE, topics.reliable_qos(10))
 
-    def hear(self, kind, topic, depth=100, transient_local=False):
+    def subscribe(self, kind, topic, depth=100, transient_local=False):
         heard = []
         self.node.create_subscription(
             kind, topic, heard.append, topics.reliable_qos(depth, transient_local))
@@ -76,9 +77,9 @@ def feed(listener):
 
 
 def test_events_frames_and_markers_of_two_people_in_eye_contact(feed):
-    events = feed.hear(Attention, topics.ATTENTION)
-    frames = feed.hear(TFMessage, '/tf')
-    markers = feed.hear(MarkerArray, topics.MARKERS)
+    events = feed.subscribe(Attention, topics.ATTENTION)
+    frames = feed.subscribe(TFMessage, '/tf')
+    markers = feed.subscribe(MarkerArray, topics.MARKERS)
     with running('people_node', *RELIABLE):
         feed.wait()
         first = feed.send(*FACING)
@@ -126,18 +127,18 @@ def test_late_subscriber_gets_the_last_events(feed):
         assert info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
         feed.send(*FACING, times=6)
         time.sleep(0.3)
-        late = feed.hear(Attention, topics.ATTENTION, EVENTS_KEPT, transient_local=True)
+        late = feed.subscribe(Attention, topics.ATTENTION, EVENTS_KEPT, transient_local=True)
         wait_until(lambda: len(late) == 2, 10, 'the last events')
         assert all(event.mutual for event in late)
 
 
 def test_parameters_apply_at_once(feed):
-    events, frames = feed.hear(Attention, topics.ATTENTION), feed.hear(TFMessage, '/tf')
+    events, frames = feed.subscribe(Attention, topics.ATTENTION), feed.subscribe(TFMessage, '/tf')
 
     def change(**values):
         request = SetParameters.Request(parameters=[
             Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
-        return [r.successful for r in call(
+        return [r.successful for r in call_service(
             feed.node, SetParameters, '/people/set_parameters', request).results]
 
     with running('people_node', 'looking_at_person_dwell:=5.0', *RELIABLE):
@@ -166,9 +167,9 @@ def test_parameters_apply_at_once(feed):
 @pytest.mark.parametrize('published', ['published', 'not published', 'not received'])
 def test_humans_get_the_image_of_their_own_gaze(feed, published):
     hri = pytest.importorskip('hri_msgs.msg', reason='hri_msgs is in no package registry')
-    tracked = feed.hear(hri.IdsList, '/humans/faces/tracked')
-    gazing = feed.hear(hri.Gaze, '/humans/interactions/gazing')
-    crops = feed.hear(Image, '/humans/faces/f1/cropped')
+    tracked = feed.subscribe(hri.IdsList, '/humans/faces/tracked')
+    gazing = feed.subscribe(hri.Gaze, '/humans/interactions/gazing')
+    crops = feed.subscribe(Image, '/humans/faces/f1/cropped')
     more = () if published == 'published' else (
         'qos_overrides./camera/image_raw.subscription.reliability:=reliable',)
     if published != 'not published':
@@ -178,7 +179,7 @@ def test_humans_get_the_image_of_their_own_gaze(feed, published):
         feed.wait()
         request = SetParameters.Request(parameters=[
             Parameter('image_transport', value='raw').to_parameter_msg()])
-        assert call(feed.node, SetParameters, '/people/set_parameters', request
+        assert call_service(feed.node, SetParameters, '/people/set_parameters', request
                     ).results[0].successful
         time.sleep(0.5)
         stamp = feed.send(looking)
@@ -206,8 +207,8 @@ def test_humans_get_the_image_of_their_own_gaze(feed, published):
 
 
 def test_deactivated_node_publishes_nothing_and_restarts_without_people(feed):
-    events, frames = feed.hear(Attention, topics.ATTENTION), feed.hear(TFMessage, '/tf')
-    markers = feed.hear(MarkerArray, topics.MARKERS)
+    events, frames = feed.subscribe(Attention, topics.ATTENTION), feed.subscribe(TFMessage, '/tf')
+    markers = feed.subscribe(MarkerArray, topics.MARKERS)
 
     def gone(*ids):
         wait_until(lambda: [(e.track_id, e.target) for e in events[-len(ids):]] == [
@@ -215,7 +216,7 @@ def test_deactivated_node_publishes_nothing_and_restarts_without_people(feed):
 
     def change(transition):
         request = ChangeState.Request(transition=Transition(id=transition))
-        assert call(feed.node, ChangeState, '/people/change_state', request).success
+        assert call_service(feed.node, ChangeState, '/people/change_state', request).success
 
     with running('people_node', *RELIABLE):
         feed.wait()
@@ -228,7 +229,7 @@ def test_deactivated_node_publishes_nothing_and_restarts_without_people(feed):
         assert all(e.since == e.header.stamp == last for e in events[2:])
         wait_until(lambda: {m.action for m in markers[-1].markers} == {Marker.DELETE}, 10,
                    'that all markers are deleted')
-        late = feed.hear(Attention, topics.ATTENTION, EVENTS_KEPT, transient_local=True)
+        late = feed.subscribe(Attention, topics.ATTENTION, EVENTS_KEPT, transient_local=True)
         wait_until(lambda: len(late) == 4, 10, 'the last events')
         assert [e.target for e in late[2:]] == [Attention.GONE] * 2
         count = len(frames)

@@ -7,6 +7,8 @@ import cv2
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image, image_to_bgr, seconds
+from helpers.processes import Process, running, save_sample, wait_until
+from helpers.ros_client import call_service, publish_until_answered
 import numpy as np
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -14,7 +16,6 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
-from support import call, Process, running, save_sample, wait_until
 
 PROCESSES = {
     'one process': [('pipeline', 'source:=sample')],
@@ -28,10 +29,14 @@ def stamp(message):
 
 @pytest.mark.parametrize('how', PROCESSES)
 def test_gaze_has_the_stamps_and_frame_id_of_the_images(listener, how):
-    images = listener.hear(Image, '/camera/image_raw', lambda m: (stamp(m), m.header.frame_id))
-    infos = listener.hear(CameraInfo, '/camera/camera_info', stamp)
-    gazes = listener.hear(GazeArray, '/gaze')
-    shown = listener.hear(Image, '/gaze/image_annotated', lambda m: (stamp(m), image_to_bgr(m)))
+    images = listener.subscribe(
+        Image, '/camera/image_raw', lambda m: (stamp(m), m.header.frame_id)
+    )
+    infos = listener.subscribe(CameraInfo, '/camera/camera_info', stamp)
+    gazes = listener.subscribe(GazeArray, '/gaze')
+    shown = listener.subscribe(
+        Image, '/gaze/image_annotated', lambda m: (stamp(m), image_to_bgr(m))
+    )
     topics_heard = (images, infos, gazes, shown)
     with ExitStack() as stack:
         processes = [stack.enter_context(running(*words, 'frame_id:=left_optical'))
@@ -68,7 +73,7 @@ def test_gaze_node_receives_images_of_another_process(listener):
     # Fast DDS's default shared memory loses 97 % of them.
     with running('gaze_node') as gaze, running('visualizer_node'):
         gaze.wait_for('model mediapipe')
-        heard = listener.hear(Image, '/camera/image_raw', lambda m: seconds(m.header.stamp))
+        heard = listener.subscribe(Image, '/camera/image_raw', lambda m: seconds(m.header.stamp))
         with running('camera_node', 'source:=sample', 'wait_for_subscribers:=3') as camera:
             wait_until(lambda: len(heard) >= 200, 60, '200 images')
     published = frames(camera, 'Camera')[0]
@@ -108,14 +113,12 @@ def clip(tmp_path):
 
 
 def test_slow_stage_processes_the_newest_image_and_skips_an_invalid_one(listener):
-    gazes = listener.hear(GazeArray, 'gaze', stamp)
+    gazes = listener.subscribe(GazeArray, 'gaze', stamp)
     images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     image = np.zeros((480, 640, 3), np.uint8)
     with running('gaze_node') as process:
         process.wait_for('model mediapipe')
-        wait_until(lambda: images.get_subscription_count() == 1 and
-                   listener.node.count_publishers('gaze') == 1, 20, 'discovery')
-        time.sleep(1.0)
+        publish_until_answered(images, lambda: bgr_to_image(image, Header()), gazes)
 
         def send(number, message):
             message.header.stamp.sec = 1000 + number
@@ -141,13 +144,13 @@ def test_slow_stage_processes_the_newest_image_and_skips_an_invalid_one(listener
 
 
 def test_parameters_are_rejected_with_a_reason_and_change_live(listener):
-    gazes = listener.hear(GazeArray, 'gaze')
+    gazes = listener.subscribe(GazeArray, 'gaze')
     with running('pipeline', 'source:=sample') as process:
         wait_until(lambda: gazes and gazes[-1].gazes, 40, 'a face')
 
         def change(name, kind, value):
             parameter = Parameter(name=name, value=ParameterValue(type=kind, **value))
-            return call(listener.node, SetParameters, '/gaze/set_parameters',
+            return call_service(listener.node, SetParameters, '/gaze/set_parameters',
                         SetParameters.Request(parameters=[parameter])).results[0]
 
         double = ParameterType.PARAMETER_DOUBLE
@@ -189,7 +192,9 @@ def test_best_effort_unless_parameters_override_it(listener):
             'visualizer': ['/gaze.subscription', '/gaze/image_annotated.publisher']}
         for owner, ends in depths.items():
             request = GetParameters.Request(names=[f'qos_overrides.{e}.depth' for e in ends])
-            values = call(listener.node, GetParameters, f'/{owner}/get_parameters', request).values
+            values = call_service(
+                listener.node, GetParameters, f'/{owner}/get_parameters', request
+            ).values
             assert [v.integer_value for v in values] == [2, 2]
 
 
@@ -215,8 +220,8 @@ camera_matrix: {rows: 3, cols: 3, data: [500, 0, 1000, 0, 500, 240, 0, 0, 1]}
 distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}
 projection_matrix: {rows: 3, cols: 4, data: [500, 0, 1000, 0, 0, 500, 240, 0, 0, 0, 1, 0]}
 """)
-    infos = listener.hear(CameraInfo, '/camera/camera_info')
-    gazes = listener.hear(GazeArray, '/gaze')
+    infos = listener.subscribe(CameraInfo, '/camera/camera_info')
+    gazes = listener.subscribe(GazeArray, '/gaze')
     with running('pipeline', 'source:=sample', f'camera_info_url:=file://{path}'):
         wait_until(lambda: infos and len(gazes) > 5 and gazes[-1].gazes, 40, 'gaze')
     assert infos[-1].k[2] == 1000

@@ -5,6 +5,7 @@ from gaze_ros.core.attention.attention import Attention, Target
 from gaze_ros.core.geometry.crops import aligned_face_crop, face_crop
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.ros.comm.conversions import image_to_bgr
+from helpers.processes import wait_until
 import numpy as np
 import pytest
 from rclpy.exceptions import InvalidTopicNameException
@@ -12,7 +13,6 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from support import wait_until
 
 hri = pytest.importorskip(
     'hri_msgs.msg', reason='hri_msgs is in no package registry; build ros4hri/hri_msgs for this')
@@ -39,16 +39,16 @@ class HumansSubscriber:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self.tracked = self.hear(hri.IdsList, '/humans/faces/tracked')
-        self.gazing = self.hear(hri.Gaze, '/humans/interactions/gazing')
+        self.tracked = self.subscribe(hri.IdsList, '/humans/faces/tracked')
+        self.gazing = self.subscribe(hri.Gaze, '/humans/interactions/gazing')
 
-    def hear(self, kind: type, topic: str) -> list:
+    def subscribe(self, kind: type, topic: str) -> list:
         heard: list = []
         self._node.create_subscription(kind, topic, heard.append, RELIABLE)
         return heard
 
     def face(self, track_id: str, folder: str = '/humans/faces') -> dict[str, list]:
-        return {name: self.hear(kind, f'{folder}/{track_id}/{name}') for name, kind in (
+        return {name: self.subscribe(kind, f'{folder}/{track_id}/{name}') for name, kind in (
             ('roi', hri.NormalizedRegionOfInterest2D),
             ('landmarks', hri.FacialLandmarks), ('cropped', Image), ('aligned', Image))}
 
@@ -185,7 +185,7 @@ def test_topics_of_gone_faces_leave_nothing_behind(step):
             publisher.publish(frame(**{f'f{i}': FACE}), header(5 + step * i), None, [])
             assert len(publishers(node, '/roi')) <= 3
         assert len(node.default_callback_group.entities) == before
-        assert not any('humans/faces/f' in name for name in node._parameters)
+        assert not any('humans/faces/f' in name for name in node.get_parameters_by_prefix(''))
     assert not publishers(node)
 
 

@@ -8,13 +8,14 @@ from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image, gaze_array, image_to_bgr
+from helpers.processes import Process, running, wait_until
+from helpers.ros_client import call_service
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from support import call, Process, running, wait_until
 
 WITHOUT = find_spec('hri_msgs') is None
 needs_hri_msgs = pytest.mark.skipif(
@@ -34,7 +35,7 @@ def without_hri_msgs(tmp_path):
 def set_state(listener, step: str) -> bool:
     """Ask the people node for a transition; return whether it succeeded."""
     transition = Transition(id=getattr(Transition, f'TRANSITION_{step}'))
-    return call(listener.node, ChangeState, 'people/change_state',
+    return call_service(listener.node, ChangeState, 'people/change_state',
                 ChangeState.Request(transition=transition)).success
 
 
@@ -52,7 +53,7 @@ def test_missing_hri_msgs_fails_a_managers_configure(
                  env=without_hri_msgs) as process:
         assert not set_state(listener, 'CONFIGURE')
         process.wait_for(ABSENT)
-        state = call(listener.node, GetState, 'people/get_state', GetState.Request())
+        state = call_service(listener.node, GetState, 'people/get_state', GetState.Request())
         assert state.current_state.id == State.PRIMARY_STATE_UNCONFIGURED
 
 

@@ -1,9 +1,9 @@
 """Services that trigger one action."""
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.ros.base.services import create_trigger_service
+from helpers.ros_client import call_service, Listener
 import pytest
 from std_srvs.srv import Trigger
-from support import call, Listener
 
 
 @pytest.fixture
@@ -25,5 +25,5 @@ def test_errors_become_the_response_and_the_next_call_is_served(
 
     create_trigger_service(server.node, '~/it', do)
     for _ in range(2):
-        answer = call(listener.node, Trigger, '/triggers/it', Trigger.Request())
+        answer = call_service(listener.node, Trigger, '/triggers/it', Trigger.Request())
         assert (answer.success, answer.message) == (raised is None, message)

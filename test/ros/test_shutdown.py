@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 
-from cameras import network_camera
 import cv2
 from gaze_ros.ros.process.shutdown import GRACE_PERIOD
+from helpers.processes import BIN, handles_sigterm, Process, running, wait_until
+from helpers.virtual_cameras import network_camera
 import psutil
 import pytest
 from sensor_msgs.msg import Image
-from support import BIN, minds_signals, Process, running, wait_until
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -38,11 +38,11 @@ def test_signal_at_any_moment_shuts_down_in_order(number, moment, tmp_path):
 
 
 def test_hanging_camera_read_does_not_block_shutdown(listener):
-    images = listener.hear(Image, '/camera/image_raw', lambda m: m.width)
+    images = listener.subscribe(Image, '/camera/image_raw', lambda m: m.width)
     with network_camera() as camera:
         process = Process('pipeline', f'source:=http://127.0.0.1:{camera.port}/')
         wait_until(lambda: images, 40, 'an image')
-        camera.does = 'stall'
+        camera.mode = 'stall'
         time.sleep(1.0)  # until the read hangs
         process.send(signal.SIGINT)
         assert process.end() == 0, process.text
@@ -275,7 +275,7 @@ def started_by_another(launch):
 @pytest.mark.parametrize('moment', ['starting', 'running'])
 def test_node_ends_with_its_launch_process(moment):
     launch, node = started_by_another('$$')
-    wait_until(lambda: minds_signals(node.pid), 30, 'signal handlers')
+    wait_until(lambda: handles_sigterm(node.pid), 30, 'signal handlers')
     if moment == 'running':
         time.sleep(3)
     launch.kill()
@@ -286,7 +286,7 @@ def test_node_ends_with_its_launch_process(moment):
 
 def test_node_started_through_a_prefix_outlives_the_prefix():
     prefix, node = started_by_another(os.getpid())  # as with launch's prefix
-    wait_until(lambda: minds_signals(node.pid), 30, 'signal handlers')
+    wait_until(lambda: handles_sigterm(node.pid), 30, 'signal handlers')
     prefix.kill()
     prefix.wait()
     time.sleep(1)

@@ -5,9 +5,10 @@ import time
 import xml.etree.ElementTree as ET
 
 from gaze_ros.core.parameters import BAG_NODES, NODES
+from helpers.processes import Process, ROOT, running, wait_until
+from helpers.ros_client import Listener
 import pytest
 from rclpy.impl.implementation_singleton import rclpy_implementation
-from support import Listener, Process, ROOT, running, wait_until
 
 NodeNameNonExistentError = rclpy_implementation.NodeNameNonExistentError
 
@@ -79,9 +80,9 @@ def collect(listener, names, used):
 def used(ros, tmp_path_factory):
     """Run all nodes, with default parameters and with MORE; return what they used."""
     pytest.importorskip('rosbags')
-    from bagmaker import messages, write
+    from helpers.bag_files import camera_messages, write_bag
     folder = tmp_path_factory.mktemp('policy')
-    bag = write(folder / 'in', messages(3, compressed=True))
+    bag = write_bag(folder / 'in', camera_messages(3, compressed=True))
     used = set()
     listener = Listener('test_policy')
     try:

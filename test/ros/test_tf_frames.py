@@ -3,12 +3,12 @@ import math
 
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.ros.publishers.tf_frames import gaze_transforms, TfFramePublisher
+from helpers.processes import wait_until
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from scipy.spatial.transform import Rotation
 from std_msgs.msg import Header
-from support import wait_until
 from tf2_msgs.msg import TFMessage
 
 FACE = Face((0, 0, 50, 50), 0.9)

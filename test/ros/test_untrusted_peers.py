@@ -3,10 +3,11 @@ import os
 
 from diagnostic_msgs.msg import DiagnosticArray
 from gaze_ros.core.output import safe_paths
+from helpers.processes import Process, running, wait_until
+from helpers.ros_client import call_service, set_parameters
 import pytest
 from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import DescribeParameters
-from support import call, Process, put, running, wait_until
 
 
 @pytest.fixture
@@ -23,12 +24,15 @@ def root(tmp_path):
 def test_peer_cannot_write_outside_the_root(listener, root):
     with running('visualizer_node', env={safe_paths.VARIABLE: str(root)}) as process:
         for path in (root.parent / 'precious' / 'y.mp4', '../y.mp4', root / 'away' / 'y.mp4'):
-            reason = put(listener, 'visualizer', output=str(path))
+            reason = set_parameters(listener, 'visualizer', output=str(path))
             assert 'not below $GAZE_ROS_OUTPUT_ROOT' in reason, reason
-        assert 'is a link' in put(listener, 'visualizer', output='link.mp4')
-        assert 'GAZE_ROS_OUTPUT_ROOT' in put(
+        assert 'is a link' in set_parameters(listener, 'visualizer', output='link.mp4')
+        assert 'GAZE_ROS_OUTPUT_ROOT' in set_parameters(
             listener, 'visualizer', snapshot_folder=str(root.parent / 'shots'))
-        assert put(listener, 'visualizer', output='in/y.mp4', snapshot_folder='shots') == ''
+        assert (
+            set_parameters(listener, 'visualizer', output='in/y.mp4', snapshot_folder='shots')
+            == ''
+        )
         assert (root / 'in' / 'y.mp4').is_file() and (root / 'shots').is_dir()
         assert process.running
     assert sorted(os.listdir(root.parent)) == ['precious', 'root']
@@ -50,20 +54,20 @@ def test_recorder_writes_below_the_root(root):
 
 def test_symbolic_link_is_rejected_without_a_root(listener, root):
     with running('visualizer_node') as process:
-        assert 'is a link' in put(listener, 'visualizer', output=str(root / 'link.mp4'))
+        assert 'is a link' in set_parameters(listener, 'visualizer', output=str(root / 'link.mp4'))
         assert process.running
     assert (root.parent / 'precious' / 'x.mp4').read_bytes() == b'precious'
 
 
 def test_password_of_a_source_is_never_published(listener):
     """Only the parameter itself has it, for whoever reads the parameter."""
-    heard = listener.hear(DiagnosticArray, '/diagnostics', str)
-    logged = listener.hear(Log, '/rosout', str)
+    heard = listener.subscribe(DiagnosticArray, '/diagnostics', str)
+    logged = listener.subscribe(Log, '/rosout', str)
     with running('camera_node', 'source:=sample') as process:
         process.wait_for('camera]')
-        reason = put(listener, 'camera', source='http://admin:hidden@127.0.0.1:9/a?pwd=veiled')
+        reason = set_parameters(listener, 'camera', source='http://admin:hidden@127.0.0.1:9/a?pwd=veiled')
         assert '127.0.0.1:9' in reason
-        described = call(listener.node, DescribeParameters, '/camera/describe_parameters',
+        described = call_service(listener.node, DescribeParameters, '/camera/describe_parameters',
                          DescribeParameters.Request(names=['source']))
         wait_until(lambda: heard, 20, 'a status')
     process = Process('camera_node', 'source:=http://admin:hidden@127.0.0.1:9/a?pwd=veiled',

@@ -1,4 +1,5 @@
 """The visualizer node alone, fed by the test."""
+from contextlib import suppress
 import gc
 import time
 import weakref
@@ -10,11 +11,11 @@ from gaze_ros.ros.comm.conversions import bgr_to_image, gaze_array, image_to_bgr
 from gaze_ros.ros.comm.image_transport import ReceivedImage
 from gaze_ros.ros.nodes.visualizer_node import VisualizerNode
 from gaze_ros.ros.process.shutdown import Shutdown
+from helpers.processes import Process, running, wait_until
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from support import Process, running, wait_until
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def feed(listener):
     """Return send(kind, second), the received annotated images, and connected()."""
     images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.default_qos())
-    heard = listener.hear(
+    heard = listener.subscribe(
         Image, topics.IMAGE_ANNOTATED, lambda m: (m.header.stamp.sec, image_to_bgr(m)))
 
     def send(kind, second):
@@ -47,7 +48,13 @@ def test_each_result_is_drawn_into_its_own_image(feed, first, second):
     send, heard, connected = feed
     with running('visualizer_node'):
         wait_until(connected, 20, 'discovery')
-        time.sleep(1.0)
+        for stamp in range(1, 20):  # until the visualizer has discovered the test's subscription
+            send('image', stamp)
+            send('gaze', stamp)
+            with suppress(AssertionError):
+                wait_until(lambda: heard, 2, 'a drawn image')
+                break
+        heard.clear()
         for stamp in (31, 32, 33):
             send(first, stamp)
             time.sleep(0.05)

@@ -1,7 +1,7 @@
-"""Measure the time a model takes for a face: by runtime, precision, device and number of faces.
+"""Measure the time per face of each model, by runtime, precision, device and number of faces.
 
-A call is timed whole, from the picture to the angles, on so many times the same face; the ways
-take turns, and the median is told. Models whose files are not here are listed.
+The time of a whole call is measured, from the image to the angles, on N copies of one face. All
+runs take turns; the result is the median. Models whose files are not installed are listed.
 """
 import argparse
 from collections.abc import Iterator, Sequence
@@ -15,88 +15,88 @@ from gaze_ros.cli import inputs
 from gaze_ros.cli.benchmark import reporting
 from gaze_ros.core.errors import GazeRosError
 
-HELP = 'ms a face, by model, runtime, precision and batch'
+HELP = 'ms per face, by model, runtime, precision and batch size'
 
 _DEVICES = ('cpu', 'cuda', 'mps', 'npu')
 _BATCHES = '1,2,4,8,16'
 
-#: How weights that were never trained are told in the table and in the JSON.
+#: Note on untrained weights in the table and in the JSON output.
 _RANDOM = 'random weights: speed only'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument('--model', action='append', default=[], metavar='NAME',
-                        help='gaze model; may be repeated [all whose files are here]')
+                        help='gaze model; may be repeated [all whose files are installed]')
     parser.add_argument('--weight', default='', metavar='FILE',
-                        help='of the one model that is named, such as a quantised .xml')
+                        help='weight of the one --model, such as a quantized .xml')
     parser.add_argument('--device', action='append', default=[], choices=_DEVICES,
-                        help='may be repeated [all that are here]')
+                        help='may be repeated [all that are available]')
     parser.add_argument('--batches', type=reporting.several(reporting.whole(1, 256)),
-                        default=_BATCHES, metavar='N,...', help=f'faces a call [{_BATCHES}]')
+                        default=_BATCHES, metavar='N,...', help=f'faces per call [{_BATCHES}]')
     parser.add_argument('--rounds', type=reporting.whole(1, 100), default=5,
-                        help='turns of each way [5]')
+                        help='number of rounds; each measures every run [5]')
     parser.add_argument('--input', default='sample', metavar='SOURCE',
-                        help="its first picture with a face; 'sample' for the built-in one "
+                        help="source; its first image with a face is used; 'sample' is built in "
                         '[sample]')
     parser.add_argument('--random-weights', action='store_true',
-                        help='time the networks whose files are not here all the same, untrained')
+                        help='also measure networks whose files are not installed, untrained')
     reporting.add_json(parser)
     parser.set_defaults(complain=parser.error)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure; return the exit code."""
+    from gaze_ros.benchmark import models as timing
     from gaze_ros.benchmark.machine import machine
-    from gaze_ros.benchmark.models import devices, face_in, floors, missing, time_turn
     from gaze_ros.core.model_zoo import registry
     from tqdm import tqdm
 
     if arguments.weight and len(arguments.model) != 1:
-        arguments.complain('--weight is that of one model: give one --model')
+        arguments.complain('--weight belongs to one model: give one --model')
     entries = [registry.entry(name) for name in arguments.model or registry.model_names()]
     reporting.check_writable(arguments.json)
     if arguments.input != 'sample':
         inputs.existing(arguments.input)
     if arguments.random_weights and find_spec('torch') is None:
         raise GazeRosError("--random-weights needs torch: pip install 'gaze_ros[torch]'")
-    picture, face = face_in(arguments.input)
-    here = devices()
-    lacking = {} if arguments.weight else {
-        entry.name: how for entry in entries if (how := missing(entry))}
+    image, face = timing.find_face(arguments.input)
+    available = timing.devices()
+    missing = {} if arguments.weight else {
+        entry.name: how for entry in entries if (how := timing.how_to_install(entry))}
     refused: list[dict] = []
     with TemporaryDirectory(prefix='gaze_ros_') as folder:
-        runs = [*_runs(entries, lacking, arguments, here, Path(folder), refused)]
+        runs = [*_runs(entries, missing, arguments, available, Path(folder), refused)]
     if not runs:
-        raise GazeRosError(_nothing(lacking, refused))
+        raise GazeRosError(_no_runs(missing, refused))
     turns = [(n, one) for _ in range(arguments.rounds) for n in arguments.batches for one in runs]
     for n, one in tqdm(turns, 'turns', disable=None):
-        time_turn(one, picture, face, n)
-    bounds = floors(runs) if find_spec('torch') else {}
+        timing.time_calls(one, image, face, n)
+    floors = timing.arithmetic_floors(runs) if find_spec('torch') else {}
     result = {
         'machine': machine(), 'input': arguments.input, 'rounds': arguments.rounds,
-        'devices': here, 'runs': [told(one, bounds.get(one)) for one in runs],
-        'missing': lacking, 'refused': refused}
+        'devices': available, 'runs': [summary(one, floors.get(one)) for one in runs],
+        'missing': missing, 'refused': refused}
     for one in runs:
         one.estimator.close()
-    reporting.tell(result, _lines(result, arguments.batches), arguments.json)
+    reporting.report(result, _lines(result, arguments.batches), arguments.json)
     return 0
 
 
-def _runs(entries: Sequence[Any], lacking: dict[str, str], arguments: argparse.Namespace,
-          here: Sequence[str], folder: Path, refused: list[dict]) -> Iterator[Any]:
-    """Yield what can be run; what this machine refuses is kept with the reason."""
+def _runs(entries: Sequence[Any], missing: dict[str, str], arguments: argparse.Namespace,
+          available: Sequence[str], folder: Path, refused: list[dict]) -> Iterator[Any]:
+    """Yield the runs that this machine supports; append the others to ``refused``."""
     from gaze_ros.benchmark.models import open_run, save_random, settings_of
-    drawn: set[str] = set()  # several models are of one network
+    untrained: set[str] = set()  # several models share a network
     for entry in entries:
-        weight, random = arguments.weight, entry.name in lacking
+        weight, random = arguments.weight, entry.name in missing
         if random:
             if not (arguments.random_weights and entry.architecture) or (
-                    entry.architecture in drawn):
+                    entry.architecture in untrained):
                 continue
-            drawn.add(entry.architecture)
+            untrained.add(entry.architecture)
             weight = str(save_random(entry, folder))
-        for device in arguments.device or here:
+        for device in arguments.device or available:
             for settings in settings_of(entry, device, weight):
                 print(f'loading {entry.name}: {settings.runtime}, {settings.device}, '
                       f'{settings.precision}', file=sys.stderr)
@@ -108,18 +108,18 @@ def _runs(entries: Sequence[Any], lacking: dict[str, str], arguments: argparse.N
                         'precision': settings.precision, 'why': str(e)})
 
 
-def _nothing(lacking: dict[str, str], refused: Sequence[dict]) -> str:
-    reasons = [f'{name}: {how}' for name, how in lacking.items()]
+def _no_runs(missing: dict[str, str], refused: Sequence[dict]) -> str:
+    reasons = [f'{name}: {how}' for name, how in missing.items()]
     reasons += [f"{one['model']}, {one['runtime']}, {one['precision']}: {one['why']}"
                 for one in refused]
-    return 'nothing can be measured: ' + ('; '.join(reasons) or 'no model runs on that device')
+    return 'no model can be measured: ' + ('; '.join(reasons) or 'no model runs on that device')
 
 
-def told(one: Any, floor: Any) -> dict[str, Any]:
-    """Return a run's figures as JSON has them, ms.
+def summary(one: Any, floor: Any) -> dict[str, Any]:
+    """Return the values of a run for the JSON output, ms.
 
     :param one: a :class:`gaze_ros.benchmark.models.Run`.
-    :param floor: of :func:`gaze_ros.benchmark.models.floors`; None where there is none.
+    :param floor: of :func:`gaze_ros.benchmark.models.arithmetic_floors`; None if unknown.
     """
     from gaze_ros.benchmark.models import further_share
     taken = one.milliseconds
@@ -135,10 +135,10 @@ def told(one: Any, floor: Any) -> dict[str, Any]:
 
 
 def _lines(result: dict[str, Any], batches: Sequence[int]) -> Iterator[str]:
-    shown = reporting.shown
+    number = reporting.format_number
     yield reporting.machine_line(result['machine'])
-    yield (f"input: {result['input']}; {result['rounds']} turns each; ms a face, from the picture "
-           'to the angles, when a call has so many faces')
+    yield (f"input: {result['input']}; {result['rounds']} rounds; ms per face, from the image to "
+           'the angles, by the number of faces per call')
     yield ''
     with_floor = any(one['arithmetic_floor'] for one in result['runs'])
     rows = [['model', 'runtime', 'device', 'precision', 'threads', *(str(n) for n in batches),
@@ -147,14 +147,14 @@ def _lines(result: dict[str, Any], batches: Sequence[int]) -> Iterator[str]:
         share, floor = one['further_face_share'], one['arithmetic_floor']
         rows.append([
             one['model'], one['runtime'], one['device'], one['precision'],
-            str(one['threads'] or '-'), *(shown(one['face_ms'][str(n)], 2) for n in batches),
+            str(one['threads'] or '-'), *(number(one['face_ms'][str(n)], 2) for n in batches),
             '-' if share is None else f'{share:.0%}',
-            *([shown(floor and floor['ms'], 4)] if with_floor else []), one.get('note', '')])
+            *([number(floor and floor['ms'], 4)] if with_floor else []), one.get('note', '')])
     yield from reporting.table(rows, left=4)
     yield ''
-    yield 'further face: what each of faces 2 to 8 adds, as a share of the first'
+    yield 'further face: mean time of faces 2 to 8 as a share of the first'
     if with_floor:
-        yield ('arithmetic: ms a face at the rate of a large matrix product on this device: '
+        yield ('arithmetic: ms per face at the rate of a large matrix product on this device: '
                + ', '.join(sorted({
                    f"{one['precision']} {one['arithmetic_floor']['matmul_tflops']:.0f} TFLOP/s"
                    for one in result['runs'] if one['arithmetic_floor']})))

@@ -51,20 +51,21 @@ def _description(name: str) -> str:
 #: Launch argument: (default, description).
 ARGUMENTS: dict[str, tuple[str, str]] = {
     **{name: ('', _description(name)) for name in PARAMETERS},
-    'params_file': (PARAMS_FILE, 'parameters of all nodes'),
-    'namespace': ('', 'namespace of the nodes and their topics'),
-    'cameras': ('', 'names of several cameras, with commas between: each gets a pipeline in a '
-                f"namespace of its name; {', '.join(OF_ONE_CAMERA)} are lists then"),
-    'nodes': (','.join(NODES), 'which of them start on this machine'),
-    'link': ('', 'network where some of the nodes are on another machine: compressed pictures, '
-             'sent so that a link that loses packets carries them; else local '
-             f'({dds_profile.LINK} of the environment)'),
-    'use_sim_time': ('', 'take the time from /clock'),
-    'log_level': ('info', 'debug, info, warn, error or fatal'),
-    'processes': ('false', 'a process for each node instead of one'),
-    'respawn': ('true', f'start a process again {RESPAWN_DELAY:g} s after it died: killed, crashed, or '
-                f'failed after it had worked for {STARTUP_TIME:g} s; at most {MAX_RESPAWNS} times in '
-                f'{RESPAWN_WINDOW:g} s'),
+    'params_file': (PARAMS_FILE, 'Parameter file for all nodes.'),
+    'namespace': ('', 'Namespace of the nodes and their topics.'),
+    'cameras': ('', 'Comma-separated names of several cameras; each gets a pipeline in the '
+                f"namespace of that name. {', '.join(OF_ONE_CAMERA)} are then comma-separated "
+                'lists.'),
+    'nodes': (','.join(NODES), 'Comma-separated nodes to start on this machine.'),
+    'link': ('', 'network: some nodes run on another machine; images are sent compressed and '
+             'reliably, so that a lossy link carries them. Empty: the environment variable '
+             f'{dds_profile.LINK}, else local.'),
+    'use_sim_time': ('', 'Take the time from /clock.'),
+    'log_level': ('info', 'Log level: debug, info, warn, error or fatal.'),
+    'processes': ('false', 'One process per node instead of one for all.'),
+    'respawn': ('true', f'Restart a process {RESPAWN_DELAY:g} s after it was killed, crashed, '
+                f'or failed after {STARTUP_TIME:g} s or more of work; at most {MAX_RESPAWNS} '
+                f'times in {RESPAWN_WINDOW:g} s.'),
 }
 
 

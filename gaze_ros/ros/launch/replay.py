@@ -32,10 +32,10 @@ ARGUMENTS: dict[str, tuple[Optional[str], str]] = {
     **{name: ('', f'{parameter_spec(node, parameter).description} ({node} node)')
        for name, (node, parameter) in PARAMETERS.items()},
     'bag': (None, parameter_spec('replay', 'bag').description),
-    'record': ('', 'folder to make and record gaze to; empty: none is recorded'),
-    'params_file': (PARAMS_FILE, 'parameters of all nodes'),
-    'namespace': ('', 'namespace of the nodes and their topics'),
-    'log_level': ('info', 'debug, info, warn, error or fatal'),
+    'record': ('', 'Folder to create and record gaze to; empty = no recording.'),
+    'params_file': (PARAMS_FILE, 'Parameter file for all nodes.'),
+    'namespace': ('', 'Namespace of the nodes and their topics.'),
+    'log_level': ('info', 'Log level: debug, info, warn, error or fatal.'),
 }
 
 

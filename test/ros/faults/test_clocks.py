@@ -9,12 +9,12 @@ import time
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
-from feeding import key, LAST
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
+from helpers.image_feeder import LATEST_STAMP, stamp_key
+from helpers.processes import ROOT, running, wait_until
 import pytest
 from rosgraph_msgs.msg import Clock
-from support import ROOT, running, wait_until
 
 
 def cpu_time(process):
@@ -25,8 +25,8 @@ def cpu_time(process):
 
 def test_clock_that_pauses_and_restarts(listener):
     clock = listener.node.create_publisher(Clock, '/clock', 10)
-    stamps = listener.hear(GazeArray, topics.GAZE, lambda m: key(m.header.stamp))
-    statuses = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0].name)
+    stamps = listener.subscribe(GazeArray, topics.GAZE, lambda m: stamp_key(m.header.stamp))
+    statuses = listener.subscribe(DiagnosticArray, '/diagnostics', lambda m: m.status[0].name)
     at = [100.0]
 
     def tick(count):
@@ -58,7 +58,7 @@ def test_clock_that_pauses_and_restarts(listener):
         at[0] = 0.0
         wait_for_stamp(lambda stamp: 0 < stamp < 1)
         # Times that ROS cannot hold: only that message is skipped.
-        for stamp in (Time(sec=-1), Time(sec=-2**31), LAST):
+        for stamp in (Time(sec=-1), Time(sec=-2**31), LATEST_STAMP):
             clock.publish(Clock(clock=stamp))
             time.sleep(0.1)
         wait_for_stamp(lambda stamp: 0 < stamp < 60)
@@ -78,7 +78,7 @@ def stepped_clock(folder):
         pytest.skip('needs a C compiler: none here')
     library, file = folder / 'clock.so', folder / 'seconds'
     subprocess.run([compiler, '-O1', '-shared', '-fPIC', '-o', library,
-                    ROOT / 'test' / 'clock_shim.c', '-ldl', '-lpthread'], check=True)
+                    ROOT / 'test' / 'helpers' / 'clock_shim.c', '-ldl', '-lpthread'], check=True)
     file.write_bytes(bytes(8))
     with file.open('r+b') as opened, mmap.mmap(opened.fileno(), 8) as shared:
         yield ({'LD_PRELOAD': str(library), 'CLOCK_SHIM': str(file)},
@@ -88,8 +88,8 @@ def stepped_clock(folder):
 def test_system_clock_that_is_set(listener, tmp_path, rounds):
     if not rounds(0, 1):
         pytest.skip('6 s: only with --full')
-    stamps = listener.hear(GazeArray, topics.GAZE, lambda m: m.header.stamp.sec)
-    statuses = listener.hear(DiagnosticArray, '/diagnostics', lambda m: {
+    stamps = listener.subscribe(GazeArray, topics.GAZE, lambda m: m.header.stamp.sec)
+    statuses = listener.subscribe(DiagnosticArray, '/diagnostics', lambda m: {
         'name': m.status[0].name, **{v.key: v.value for v in m.status[0].values}})
     with stepped_clock(tmp_path) as (env, put), \
             running('camera_node', 'source:=sample', 'loop:=true', env=env), \

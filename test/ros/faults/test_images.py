@@ -14,13 +14,14 @@ from gaze_ros.core.sources.sample import Sample
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import conversions, topics
 from gaze_ros.ros.comm.conversions import bgr_to_image, compressed_to_bgr, image_to_bgr
+from helpers.processes import running, wait_until
+from helpers.ros_client import set_parameters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-from support import put, running, wait_until
 
 #: All that sensor_msgs/image_encodings.hpp names.
 NAMED = [
@@ -256,7 +257,7 @@ def bad_compressed(image):
 
 def test_stream_of_valid_and_invalid_images_loses_the_invalid_ones_only(listener, image, rounds):
     stamps, states = count(1), []
-    results = listener.hear(
+    results = listener.subscribe(
         GazeArray, '/gaze', lambda m: (m.header.stamp.sec, len(m.gazes), m.image_width))
     listener.node.create_subscription(DiagnosticArray, '/diagnostics', lambda m: states.extend(
         {v.key: v.value for v in s.values} | {'text': f'{s.message} {s.values[-1].value}'}
@@ -298,7 +299,7 @@ def test_stream_of_valid_and_invalid_images_loses_the_invalid_ones_only(listener
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype('>u2') << 8
         good(raw, Image(width=320, height=240, step=640, encoding='mono16', is_bigendian=1,
                         data=array.array('B', grey.astype('>u2').tobytes())))
-        assert put(listener, 'gaze', image_transport='compressed') == ''
+        assert set_parameters(listener, 'gaze', image_transport='compressed') == ''
         small = topics.create_publisher(
             listener.node, CompressedImage, '/camera/image_raw/compressed')
         both(process, small, more := bad_compressed(image),

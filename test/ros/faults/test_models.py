@@ -7,8 +7,9 @@ import sys
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from gaze_ros.msg import GazeArray
+from helpers.processes import BIN, running, wait_until
+from helpers.ros_client import set_parameters
 import pytest
-from support import BIN, put, running, wait_until
 
 NAMES = ('gaze-estimation-adas-0002', 'head-pose-estimation-adas-0001',
          'landmarks-regression-retail-0009', 'open-closed-eye-0001')
@@ -28,7 +29,7 @@ def models(shared, tmp_path):
 
 def test_model_files_truncated_or_replaced_while_in_use(listener, models):
     pytest.importorskip('openvino')
-    heard = listener.hear(GazeArray, '/gaze', lambda m: (m.model, len(m.gazes)))
+    heard = listener.subscribe(GazeArray, '/gaze', lambda m: (m.model, len(m.gazes)))
 
     def wait_for_gaze(model):
         before = len(heard)
@@ -46,16 +47,16 @@ def test_model_files_truncated_or_replaced_while_in_use(listener, models):
         os.truncate(models / 'face_detection_yunet_2026may.onnx', 0)
         wait_for_gaze('adas')
         weight.write_bytes(whole[:len(whole) // 2])
-        reason = put(listener, 'gaze', model='mobileone_s0', weight=str(weight))
+        reason = set_parameters(listener, 'gaze', model='mobileone_s0', weight=str(weight))
         assert str(weight) in reason, reason
-        reason = put(listener, 'gaze', model='mobileone_s0')
+        reason = set_parameters(listener, 'gaze', model='mobileone_s0')
         assert 'expected' in reason or 'none was found' in reason, reason
         assert 'it has sha256' in process.text, 'the digest is not logged'
         wait_for_gaze('adas')
         other = models / 'new'
         other.write_bytes(whole)
         other.replace(weight)
-        assert not put(listener, 'gaze', model='mobileone_s0', weight=str(weight))
+        assert not set_parameters(listener, 'gaze', model='mobileone_s0', weight=str(weight))
         wait_for_gaze('mobileone_s0')
         os.truncate(weight, 0)
         wait_for_gaze('mobileone_s0')
@@ -103,8 +104,8 @@ gaze_node()
 def test_hanging_model_is_reported_and_does_not_block_shutdown(
         listener, tmp_path, rounds):
     """A hanging GPU, simulated by a call of the model that never returns."""
-    statuses = listener.hear(DiagnosticArray, '/diagnostics', lambda m: m.status[0])
-    heard = listener.hear(GazeArray, '/gaze', lambda m: len(m.gazes))
+    statuses = listener.subscribe(DiagnosticArray, '/diagnostics', lambda m: m.status[0])
+    heard = listener.subscribe(GazeArray, '/gaze', lambda m: len(m.gazes))
 
     def reported(level, text):
         return any(s.name == 'gaze: Inference' and s.level == level and text in s.message

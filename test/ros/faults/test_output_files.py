@@ -5,8 +5,8 @@ from pathlib import Path
 import sys
 
 import cv2
+from helpers.processes import run_gaze_ros, save_sample
 import pytest
-from support import gaze_ros, save_sample
 
 if sys.platform != 'win32':
     import resource
@@ -19,9 +19,11 @@ def test_jsonl_on_a_full_disk_is_reported_in_one_line(tmp_path, rounds):
     labels.write_text('frame,pitch,yaw\n0,0.1,0.1\n1,0.1,0.2\n2,0.2,0.1\n')
     video, evaluate = ('video', clip, '--json', '-', '--quiet'), (
         'evaluate', '--input', clip, '--labels', labels)
+    # Buffered, as for a user: unbuffered output fails at the first line, which hides the order.
+    env = {name: value for name, value in os.environ.items() if name != 'PYTHONUNBUFFERED'}
     for words in rounds((video,), (video, evaluate, (*evaluate, '--json'))):
         with open('/dev/full', 'w') as full:
-            done = gaze_ros(*words, stdout=full)
+            done = run_gaze_ros(*words, stdout=full, env=env)
         assert done.returncode == 1
         assert done.stderr == (f'gaze_ros {words[0]}: the output does not fit on its disk: '
                                'No space left on device\n')
@@ -33,7 +35,7 @@ def test_video_on_a_full_disk_is_reported_in_one_line_and_plays_so_far(tmp_path,
     clip, out = save_sample(tmp_path / 'a.avi', 'MJPG', 10.0, 60), tmp_path / 'b.avi'
     # Bytes: less than the reserve for the end, and slightly more than the size at which it stops.
     for limit in rounds((4300 << 10,), (1 << 20, 4300 << 10)):
-        done = gaze_ros('video', clip, '--output', out, '--quiet', preexec_fn=partial(
+        done = run_gaze_ros('video', clip, '--output', out, '--quiet', preexec_fn=partial(
             resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)))
         assert done.returncode == 1
         assert f"gaze_ros video: '{out}'" in done.stderr and 'its disk is full' in done.stderr
@@ -48,7 +50,7 @@ def test_input_is_never_overwritten(tmp_path, rounds):
     os.link(clip, tmp_path / 'hard.avi')
     os.symlink(clip, tmp_path / 'soft.avi')
     for name in rounds(('hard',), ('a', 'hard', 'soft')):
-        done = gaze_ros('video', clip, '--output', tmp_path / f'{name}.avi', '--quiet')
+        done = run_gaze_ros('video', clip, '--output', tmp_path / f'{name}.avi', '--quiet')
         assert done.returncode == 1
         assert 'is the input' in done.stderr, done.stderr
         assert clip.read_bytes() == before

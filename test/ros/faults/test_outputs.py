@@ -7,18 +7,19 @@ from threading import Event, Thread
 import time
 
 import cv2
-import disks
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image
 from gaze_ros.ros.launch.respawn_policy import LAUNCH_TIME
+from helpers import full_disk
+from helpers.processes import Process, running, wait_until
+from helpers.ros_client import call_service, DiagnosticsProbe, set_parameters
 import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
-from support import call, Process, put, running, Told, wait_until
 
 OK, ERROR = b'\x00', b'\x02'
 
@@ -26,9 +27,9 @@ OK, ERROR = b'\x00', b'\x02'
 @pytest.fixture
 def small(tmp_path):
     """Return a disk of 64 MB."""
-    if why := disks.why_not():
+    if why := full_disk.unavailable_reason():
         pytest.skip(f'{why}; test_video_recorder has a limit of the process instead')
-    with disks.disk(tmp_path / 'disk', '64m') as one:
+    with full_disk.small_disk(tmp_path / 'disk', '64m') as one:
         yield one
 
 
@@ -91,8 +92,11 @@ def wait_for_more(heard, count=10):
 def test_saving_stops_before_the_disk_is_full_and_resumes_with_space(
         listener, small, rounds):
     video, bag = rounds(('.mp4', '.mcap'), ('.mp4', ''))
-    drawing, writing = Told(listener, 'visualizer: Display'), Told(listener, 'recorder: Recorder')
-    heard = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
+    drawing, writing = (
+        DiagnosticsProbe(listener, 'visualizer: Display'),
+        DiagnosticsProbe(listener, 'recorder: Recorder'),
+    )
+    heard = listener.subscribe(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
     folder = small.folder
     with publishing(listener, {**IMAGE_AND_GAZE, **RECORDED}), running(
             'visualizer_node', f'output:={folder}/a{video}', 'queue_depth:="4"',
@@ -116,31 +120,33 @@ def test_saving_stops_before_the_disk_is_full_and_resumes_with_space(
             process.wait_for("saved '")
             assert process.text.count('its disk is full') == 1, process.text
             assert 'Failed to write' not in process.text
-        assert frames(small.here / f'a{video}') >= 10
-        recorded = gazes(small.here / f'b{bag}')
+        assert frames(small.visible_folder / f'a{video}') >= 10
+        recorded = gazes(small.visible_folder / f'b{bag}')
         assert recorded >= 10
         small.fill()  # the reserve for the end of the files is free again
-        assert not put(listener, 'visualizer', snapshot_folder=str(folder))
-        answer = call(listener.node, Trigger, '/visualizer/save_snapshot', Trigger.Request())
+        assert not set_parameters(listener, 'visualizer', snapshot_folder=str(folder))
+        answer = call_service(
+            listener.node, Trigger, '/visualizer/save_snapshot', Trigger.Request()
+        )
         assert not answer.success and 'No space left' in answer.message, answer.message
-        assert not [*small.here.glob('*.png')], 'an incomplete image is left'
-        small.clear()
+        assert not [*small.visible_folder.glob('*.png')], 'an incomplete image is left'
+        small.free()
         visualizer.wait_for(f"the video continues in '{folder}/a_2{video}'")
         recorder.wait_for(f"to '{folder}/b_2{bag}'")
         drawing.wait(OK)
         wait_for_more(heard)
-    assert frames(small.here / f'a_2{video}') >= 10
-    assert gazes(small.here / f'b_2{bag}') >= 1
-    assert gazes(small.here / f'b{bag}') == recorded
-    assert sorted(p.name for p in small.here.iterdir()) == [
+    assert frames(small.visible_folder / f'a_2{video}') >= 10
+    assert gazes(small.visible_folder / f'b_2{bag}') >= 1
+    assert gazes(small.visible_folder / f'b{bag}') == recorded
+    assert sorted(p.name for p in small.visible_folder.iterdir()) == [
         f'a{video}', f'a_2{video}', f'b{bag}', f'b_2{bag}']
 
 
 def test_removed_video_is_reported_and_started_again(listener, tmp_path, rounds):
     if not rounds(False, True):
         pytest.skip('in the full suite')
-    status = Told(listener, 'visualizer: Display')
-    heard = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
+    status = DiagnosticsProbe(listener, 'visualizer: Display')
+    heard = listener.subscribe(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
     folder = tmp_path / 'videos'
     path = folder / 'a.mkv'
 
@@ -179,16 +185,16 @@ def check_other_videos(listener, process, heard, path, folder):
     second = Process('visualizer_node', f'output:={path}', more=('-r', '__ns:=/second'))
     assert second.end() == 1
     assert f"'{path}' cannot be written: it is being written already" in second.text
-    assert not put(listener, 'visualizer', output=str(path))
+    assert not set_parameters(listener, 'visualizer', output=str(path))
     assert not process.text.count(f"saved '{path}'")
     os.chmod(folder, 0o500)  # does not affect an open file
     wait_for_more(heard)
     os.chmod(folder, 0o700)
     other = folder / 'b.mkv'
-    assert not put(listener, 'visualizer', output=str(other))
+    assert not set_parameters(listener, 'visualizer', output=str(other))
     wait_for_more(heard)
     assert process.text.count(f"saved '{path}'") == 1
-    assert not put(listener, 'visualizer', output='')
+    assert not set_parameters(listener, 'visualizer', output='')
     assert process.text.count(f"saved '{other}'") == 1
     assert frames(other) >= 5
 
@@ -200,7 +206,7 @@ def test_restarted_process_overwrites_nothing_it_wrote_before(
         pytest.skip('7 s: only with --full; test_video_recorder and test_bags have the rule')
     env = {LAUNCH_TIME: str(time.time())}
     video, bag = tmp_path / 'a.avi', tmp_path / 'b'
-    drawn = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
+    drawn = listener.subscribe(Image, topics.IMAGE_ANNOTATED, lambda m: 1)
     gaze = topics.GAZE, GazeArray
     with publishing(listener, {**IMAGE_AND_GAZE, gaze: RECORDED[gaze]}):
         first = (Process('visualizer_node', f'output:={video}', env=env),
@@ -211,7 +217,7 @@ def test_restarted_process_overwrites_nothing_it_wrote_before(
             process.send(signal.SIGKILL)
             assert process.end() == -signal.SIGKILL
         left = video.read_bytes(), (bag / 'b.mcap').read_bytes()
-        writing = Told(listener, 'recorder: Recorder')
+        writing = DiagnosticsProbe(listener, 'recorder: Recorder')
         with running('visualizer_node', f'output:={video}', env=env) as visualizer, \
                 running('recorder_node', f'output:={bag}', env=env) as recorder:
             visualizer.wait_for(f"the video continues in '{tmp_path}/a_2.avi'")
@@ -224,7 +230,7 @@ def test_restarted_process_overwrites_nothing_it_wrote_before(
 
 
 def test_invalid_message_is_reported_and_skipped(listener, tmp_path):
-    status = Told(listener, 'recorder: Recorder')
+    status = DiagnosticsProbe(listener, 'recorder: Recorder')
     short = {(topics.GAZE, GazeArray): lambda header: b'\0\1\0\0'}
     with publishing(listener, short), running(
             'recorder_node', f'output:={tmp_path}/rec') as process:

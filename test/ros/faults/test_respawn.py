@@ -17,10 +17,10 @@ from gaze_ros.ros.launch.respawn_policy import (
     RespawnPolicy,
     STARTUP_TIME,
 )
+from helpers.processes import handles_sigterm, Process, running, wait_until
 import psutil
 import pytest
 from sensor_msgs.msg import Image
-from support import minds_signals, Process, running, wait_until
 
 WORKED = STARTUP_TIME + 1.0
 
@@ -61,8 +61,8 @@ def test_exit_is_described(code, words):
 
 
 def test_gaze_node_killed_and_restarted_beside_the_others(listener):
-    annotated = listener.hear(Image, '/gaze/image_annotated', lambda m: time.monotonic())
-    ids = listener.hear(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
+    annotated = listener.subscribe(Image, '/gaze/image_annotated', lambda m: time.monotonic())
+    ids = listener.subscribe(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
     events = []
     listener.node.create_subscription(
         Attention, '/gaze/attention', lambda m: events.append((m.track_id, m.target)),
@@ -91,7 +91,7 @@ def test_gaze_node_killed_and_restarted_beside_the_others(listener):
 def test_camera_node_killed_and_restarted_beside_the_others(listener, rounds):
     if not rounds(False, True):
         pytest.skip('8 s: only with --full')
-    ids = listener.hear(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
+    ids = listener.subscribe(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
     with running('gaze_node') as gaze:
         killed = Process('camera_node', 'source:=sample')
         wait_until(lambda: any(ids), 60, 'a face')
@@ -130,7 +130,7 @@ class Launched:
             pids[:] = [int(pid) for pid in found if int(pid) != other_than]
             return pids
         wait_until(started, 30, 'a process')
-        wait_until(lambda: minds_signals(pids[-1]), 30, 'signal handlers')
+        wait_until(lambda: handles_sigterm(pids[-1]), 30, 'signal handlers')
         return psutil.Process(pids[-1])
 
 

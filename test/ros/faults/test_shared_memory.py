@@ -8,8 +8,9 @@ import sys
 import time
 
 from gaze_ros.core.system import shared_memory
+from helpers import full_disk
+from helpers.processes import Process, running, wait_until
 import pytest
-from support import Process, running, wait_until
 
 #: Age in seconds of a file that is old enough.
 OLD = 60
@@ -17,6 +18,20 @@ OLD = 60
 #: Holds the lock of a segment, as Fast DDS does, until it is killed.
 OWNER = ('import fcntl, sys, time\nfile = open(sys.argv[1])\nfcntl.flock(file, fcntl.LOCK_EX)\n'
          'print(flush=True)\ntime.sleep(60)')
+
+
+@pytest.fixture
+def own_folder(monkeypatch):
+    """Give the nodes a /dev/shm of their own; return the prefix of their command lines.
+
+    Any node that starts on this machine cleans the common one.
+    """
+    if full_disk.unavailable_reason():
+        yield ()
+        return
+    with full_disk.small_disk(shared_memory.FOLDER, '1g') as disk:
+        monkeypatch.setattr(shared_memory, 'FOLDER', disk.visible_folder)
+        yield disk.prefix
 
 
 def locks_of(process):
@@ -27,8 +42,8 @@ def locks_of(process):
             names.append(Path(os.readlink(file)))
         except OSError:
             continue
-    return [n for n in names if n.parent == shared_memory.FOLDER and n.name.endswith('_el')
-            and '_port' not in n.name]
+    return [shared_memory.FOLDER / n.name for n in names if n.parent == Path('/dev/shm')
+            and n.name.endswith('_el') and '_port' not in n.name]
 
 
 def segments_of(process):
@@ -36,9 +51,9 @@ def segments_of(process):
 
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='needs /proc')
-def test_next_process_frees_the_segments_of_a_killed_one():
-    with running('visualizer_node') as neighbour:
-        killed = Process('people_node')
+def test_next_process_frees_the_segments_of_a_killed_one(own_folder):
+    with running('visualizer_node', prefix=own_folder) as neighbour:
+        killed = Process('people_node', prefix=own_folder)
         wait_until(lambda: len(locks_of(killed)) > 1 and locks_of(neighbour), 30, 'segments')
         left, living = segments_of(killed), segments_of(neighbour)
         assert sum(path.stat().st_size for path in left) > 16 << 20
@@ -47,11 +62,11 @@ def test_next_process_frees_the_segments_of_a_killed_one():
         killed.send(signal.SIGKILL)
         assert killed.end() == -signal.SIGKILL
         assert all(path.exists() for path in left)
-        with running('people_node') as following:
+        with running('people_node', prefix=own_folder) as following:
             wait_until(lambda: locks_of(following), 30, 'its own segments')
+            following.wait_for('of shared memory of processes that were killed')
             assert not [path for path in left if path.exists()]
             assert not [p for p in left if p.with_name(f'{p.name}_el').exists()]
-            following.wait_for('of shared memory left by killed processes')
             assert all(path.exists() for path in living)
     assert not [path for path in living if path.exists()]  # it ended in order
 

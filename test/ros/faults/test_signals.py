@@ -14,9 +14,9 @@ import cv2
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.process.shutdown import GRACE_PERIOD
+from helpers.processes import BIN, handles_sigterm, wait_until
 import pytest
 from sensor_msgs.msg import CameraInfo
-from support import BIN, minds_signals, wait_until
 
 SEED = 20261123
 
@@ -47,8 +47,8 @@ class Run:
     def text(self) -> str:
         return self._file.read_text()
 
-    def minds_signals(self) -> bool:
-        return minds_signals(self.process.pid)
+    def handles_sigterm(self) -> bool:
+        return handles_sigterm(self.process.pid)
 
     def wait_for(self, condition, what: str) -> None:
         try:
@@ -139,7 +139,7 @@ def one_round(number: int, lane: str, folder: Path) -> str:
     elif words[0] == 'recorder_node':
         words = (*words, '--ros-args', '-p', f'output:={folder / "bag"}')
     run = Run(lane, folder, *words)
-    run.wait_for(run.minds_signals, 'signal handlers')
+    run.wait_for(run.handles_sigterm, 'signal handlers')
     if phase != 'start' and records:
         run.wait_for(lambda: output.is_file() and output.stat().st_size, 'a video')
         wait /= 10
@@ -206,7 +206,7 @@ def test_process_with_unread_output_exits_in_order(kind, lanes, tmp_path):
 def test_nohup_outlives_its_terminal(tmp_path):
     run = Run('lane0', tmp_path, 'people_node',
               preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
-    run.wait_for(run.minds_signals, 'signal handlers')
+    run.wait_for(run.handles_sigterm, 'signal handlers')
     run.process.send_signal(signal.SIGHUP)
     time.sleep(1)
     assert run.process.poll() is None, run.text

@@ -4,13 +4,13 @@ import re
 import signal
 import time
 
-from cameras import ERROR, network_camera, rigged, Seen
 import cv2
 from gaze_ros.msg import GazeArray
+from helpers.processes import Process, running, save_sample, wait_until
+from helpers.virtual_cameras import CameraProbe, ERROR, network_camera, virtual_camera_node
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
-from support import Process, running, save_sample, wait_until
 
 #: Variables that make OpenCV and FFmpeg log verbosely.
 VERBOSE = {'OPENCV_FFMPEG_DEBUG': '1', 'OPENCV_FFMPEG_LOGLEVEL': '56',
@@ -28,7 +28,7 @@ projection_matrix: {data: [500, 0, 320, 0, 0, 500, 240, 0, 0, 0, 1, 0]}
 
 @pytest.fixture
 def seen(listener):
-    return Seen(listener)
+    return CameraProbe(listener)
 
 
 @pytest.fixture
@@ -39,20 +39,20 @@ def full(request):
 
 
 def test_stalled_stream_recovers_and_its_password_is_never_printed(seen, tmp_path, rounds):
-    with network_camera() as camera, rigged(
+    with network_camera() as camera, virtual_camera_node(
             tmp_path, f'source:=http://someone:secret@127.0.0.1:{camera.port}/?pwd=secret',
             timeout=1, env=VERBOSE) as process:
         seen.wait_for_more()
         for n, fault in enumerate(rounds(['stall'], ['stall', 'close']), 1):
-            camera.does = fault
+            camera.mode = fault
             wait_until(lambda: len(process.lines_with('[ERROR]')) == n, 20, fault)  # noqa: B023
             seen.wait_for(ERROR, f"source 'http://***@127.0.0.1:{camera.port}/?pwd=***'")
             # It does not answer a new connection either.
             wait_until(lambda: 'cannot be opened' in seen.status().message, 20, 'opened again')
-            camera.does = 'flow'
+            camera.mode = 'flow'
             wait_until(lambda: len(process.lines_with('is back')) == n, 20, 'back')  # noqa: B023
             seen.wait_for_more()
-        camera.does = 'stall'
+        camera.mode = 'stall'
         time.sleep(0.3)  # the signal arrives during a blocked read
     # The output of OpenCV and FFmpeg for every attempt is not passed on.
     assert len(process.lines) < 20, process.text
@@ -81,7 +81,7 @@ def test_images_of_other_sizes_pass_with_matching_camera_info(seen, tmp_path):
 
 def test_stream_that_changes_its_size_plays_to_the_end(seen, listener, full):
     """OpenCV 4.6 returns images in their size, later versions in that of the first image."""
-    drawn = listener.hear(Image, '/gaze/image_annotated', lambda m: (m.width, m.height))
+    drawn = listener.subscribe(Image, '/gaze/image_annotated', lambda m: (m.width, m.height))
     with network_camera() as camera, running(
             'pipeline', f'source:=http://127.0.0.1:{camera.port}/') as process:
         for size in ((320, 240), (640, 480)):
@@ -109,7 +109,7 @@ def test_file_truncated_during_playback_ends_and_is_reported(seen, tmp_path):
 
 def test_camera_killed_and_restarted(seen, listener, full):
     """Gaze resumes by itself; a face that was missing for longer than track_timeout is new."""
-    gazes = listener.hear(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
+    gazes = listener.subscribe(GazeArray, '/gaze', lambda m: [g.track_id for g in m.gazes])
     with running('gaze_node') as gaze:
         camera = Process('camera_node', 'source:=sample')
         wait_until(lambda: len(gazes) > 5 and gazes[-1], 60, 'gaze')

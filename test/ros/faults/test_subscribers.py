@@ -11,9 +11,9 @@ import time
 
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
+from helpers.processes import running, wait_until
 import pytest
 from sensor_msgs.msg import Image
-from support import running, wait_until
 
 #: A process that subscribes to all topics and prints the stamps of the messages, in seconds.
 READER = """
@@ -101,8 +101,8 @@ def memory(pid: int) -> int:
 def test_subscribers_that_stop_reading_block_nothing(listener, rounds):
     if not rounds(0, 1):
         pytest.skip('15 s: only with --full')
-    stamps = listener.hear(GazeArray, topics.GAZE, lambda m: m.header.stamp)
-    drawn = listener.hear(Image, topics.IMAGE_ANNOTATED, lambda m: None)
+    stamps = listener.subscribe(GazeArray, topics.GAZE, lambda m: m.header.stamp)
+    drawn = listener.subscribe(Image, topics.IMAGE_ANNOTATED, lambda m: None)
 
     def rates(seconds):
         """Return results and drawn images of the best second: other work may slow the machine."""

@@ -6,23 +6,24 @@ import time
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
-from feeding import Feed, key, LAST, nodes
 from gaze_ros.msg import Attention, Gaze, GazeArray
 from gaze_ros.ros.comm import topics
 from geometry_msgs.msg import Point, Quaternion, Vector3
+from helpers.image_feeder import consumer_nodes, ImageFeeder, LATEST_STAMP, stamp_key
+from helpers.processes import wait_until
+from helpers.ros_client import Listener, set_parameters
 import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Header
-from support import Listener, put, wait_until
 
 
 @pytest.fixture(scope='module')
 def three(ros):
     """Run the three nodes; yield them, a feed of images and a listener."""
     listener = Listener('test_topics')
-    feed = Feed(listener)
-    with nodes(feed, 'detect_interval:=3', 'overlap:=always') as processes:
+    feed = ImageFeeder(listener)
+    with consumer_nodes(feed, 'detect_interval:=3', 'overlap:=always') as processes:
         yield processes, feed, listener
     listener.close()
 
@@ -35,23 +36,23 @@ def test_publisher_returns_with_another_encoding_and_size(three, rounds):
         compressed = encoding == 'jpeg'
         if compressed:
             for node in ('gaze', 'visualizer'):
-                assert put(listener, node, image_transport='compressed') == ''
+                assert set_parameters(listener, node, image_transport='compressed') == ''
         feed.open(compressed, 2)
         # Nine images, so that faces are both detected and followed at this size.
-        for stamp in feed.send_till_seen(9, encoding=encoding, size=size):
-            shape, colour = feed.drawn[stamp]
+        for stamp in feed.send_until_annotated(9, encoding=encoding, size=size):
+            shape, colour = feed.annotated[stamp]
             assert shape == (*size[::-1], 3)
             sent = feed.sent[stamp]
             if encoding == 'mono8':
                 sent = np.full(3, sent @ (0.114, 0.587, 0.299))
             assert np.abs(colour - sent).max() < 6, f'{encoding}: another image'
-            result = next(m for m in feed.results if key(m.header.stamp) == stamp)
+            result = next(m for m in feed.results if stamp_key(m.header.stamp) == stamp)
             assert (result.image_width, result.image_height) == size
             roi = result.gazes[0].roi
             assert 0.1 < roi.width / size[0] < 0.6 and roi.x_offset + roi.width <= size[0]
         if compressed:
             for node in ('gaze', 'visualizer'):
-                assert put(listener, node, image_transport='raw') == ''
+                assert set_parameters(listener, node, image_transport='raw') == ''
             feed.open(False, 2)
     assert not any('skipped' in p.text or 'not shown' in p.text for p in processes)
 
@@ -61,7 +62,7 @@ def test_stamps_that_jump_stand_still_or_are_zero(three, rounds):
     events = []
     subscription = listener.node.create_subscription(
         Attention, topics.ATTENTION, events.append, topics.reliable_qos(50))
-    feed.send_till_seen(1)
+    feed.send_until_annotated(1)
 
     def wrong(stamps):
         """Send images with these stamps; check that each arrives with its stamp."""
@@ -72,9 +73,12 @@ def test_stamps_that_jump_stand_still_or_are_zero(three, rounds):
                 stamp = None
             sent = feed.send(stamp)
             seen.add(sent)
-            wait_until(lambda sent=sent: sent in feed.drawn and sent in feed.faces(), 20,
-                       f'the image of {sent}')
-        results = [result for result in feed.results if key(result.header.stamp) in seen]
+            wait_until(
+                lambda sent=sent: sent in feed.annotated and sent in feed.stamps_with_face(),
+                20,
+                f'the image of {sent}',
+            )
+        results = [result for result in feed.results if stamp_key(result.header.stamp) in seen]
         for result in results:
             gaze, = result.gazes
             assert np.isfinite([gaze.pitch, gaze.yaw, gaze.range_stddev, gaze.origin.z]).all()
@@ -94,13 +98,13 @@ def test_stamps_that_jump_stand_still_or_are_zero(three, rounds):
         wait_until(lambda: any(e.target == Attention.GONE for e in events), 20, 'that one is gone')
         for event in events:
             assert 0 <= lasted(event) < 3601 * 10**9
-    for stamp in (Time(), Time(sec=7, nanosec=5), LAST, Time(sec=-5), Time(sec=-2**31),
+    for stamp in (Time(), Time(sec=7, nanosec=5), LATEST_STAMP, Time(sec=-5), Time(sec=-2**31),
                   Time(sec=10, nanosec=2**32 - 1)):
         assert len(wrong([stamp])) == 1, f'at {stamp}'
     # A stamp ahead of all others, again and again, as with two cameras on one topic.
-    wrong([0, LAST, Time()])
+    wrong([0, LATEST_STAMP, Time()])
     events.clear()
-    feed.send_till_seen(10)
+    feed.send_until_annotated(10)
     wait_until(lambda: feed.send() and events, 20, 'an event')
     assert all(0 <= lasted(e) < 10**10 for e in events if e.target != Attention.GONE)
     listener.node.destroy_subscription(subscription)
@@ -130,7 +134,7 @@ INVALID = [
 def test_invalid_calibration_is_not_used_and_reported_once(three, rounds):
     (gaze, _, _), feed, listener = three
     infos = listener.node.create_publisher(CameraInfo, topics.CAMERA_INFO, topics.default_qos())
-    statuses = listener.hear(DiagnosticArray, '/diagnostics', lambda m: (
+    statuses = listener.subscribe(DiagnosticArray, '/diagnostics', lambda m: (
         f'{m.status[0].message}; {m.status[0].values[-1].value}'))
     wait_until(infos.get_subscription_count, 20, 'the node')
 
@@ -139,7 +143,9 @@ def test_invalid_calibration_is_not_used_and_reported_once(three, rounds):
             infos.publish(CameraInfo(**{**GOOD, **change}))
             time.sleep(0.02)
             stamp = feed.send()
-            wait_until(lambda: stamp in feed.faces(), 20, f'a result with {change}'[:200])
+            wait_until(
+                lambda: stamp in feed.stamps_with_face(), 20, f'a result with {change}'[:200]
+            )
             result = feed.results[-1]
             direction = result.gazes[0].direction
             assert np.isfinite([direction.x, direction.z, result.gazes[0].origin.z]).all()
@@ -191,8 +197,8 @@ def test_invalid_message_is_skipped(three):
                     origin=Point(x=number, y=number, z=number),
                     orientation=Quaternion(x=number, y=number, z=number, w=number))]))
             time.sleep(0.05)
-    events = listener.hear(Attention, topics.ATTENTION)
-    assert feed.send_till_seen(3)[-1] > stamp
+    events = listener.subscribe(Attention, topics.ATTENTION)
+    assert feed.send_until_annotated(3)[-1] > stamp
     wait_until(lambda: feed.send() and events, 20, 'events of the real person')
     assert gaze.text.count('image skipped') == 3, gaze.text
     for process in (gaze, visualizer, people):

@@ -1,0 +1,1 @@
+"""Soak test: the pipeline runs for hours while much happens to it; report what grows."""

@@ -1,0 +1,87 @@
+"""A node outside of the pipeline that receives its results."""
+from collections.abc import Iterator
+from contextlib import contextmanager
+import os
+import random
+from threading import Event, Lock, Thread
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+#: Domain ids that are valid on every system, except the one of the tests; 0 is ROS's default.
+_DOMAINS = [n for n in range(1, 102) if n != 42]
+
+
+class Listener:
+    """Ages and face counts of the messages on the topic ``gaze``, measured on arrival."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._received: list[tuple[float, int]] = []
+
+    def take(self) -> list[tuple[float, int]]:
+        """Return (seconds since capture, faces) of each message since the last call."""
+        with self._lock:
+            received, self._received = self._received, []
+        return received
+
+    def add(self, age: float, faces: int) -> None:
+        """Add a message."""
+        with self._lock:
+            self._received.append((age, faces))
+
+
+@contextmanager
+def listen() -> Iterator[Listener]:
+    """Listen in a ROS domain of its own; processes started in the block join that domain."""
+    domain = os.environ.get('ROS_DOMAIN_ID', '')
+    os.environ['ROS_DOMAIN_ID'] = str(random.choice(  # noqa: S311, not a secret
+        [n for n in _DOMAINS if str(n) != domain]))
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    from gaze_ros.msg import GazeArray
+    from gaze_ros.ros.comm import topics
+    from gaze_ros.ros.comm.conversions import seconds
+
+    listener = Listener()
+
+    def on_gaze(message: GazeArray) -> None:
+        listener.add(time.time() - seconds(message.header.stamp), len(message.gazes))
+
+    with spinning_node('gaze_ros_benchmark') as node:
+        node.create_subscription(GazeArray, topics.GAZE, on_gaze, topics.default_qos())
+        yield listener
+
+
+@contextmanager
+def spinning_node(name: str) -> Iterator['Node']:
+    """Create a node in the ROS domain of the environment and spin it in a thread of its own."""
+    from gaze_ros.ros.comm import dds_profile
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    stop = Event()
+
+    def spin() -> None:
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=0.2)
+
+    dds_profile.configure()
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = rclpy.create_node(name)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        thread = Thread(target=spin, name=name, daemon=True)
+        thread.start()
+        try:
+            yield node
+        finally:
+            stop.set()
+            thread.join(1)
+            executor.shutdown(0.0)
+            node.destroy_node()
+    finally:
+        rclpy.try_shutdown()

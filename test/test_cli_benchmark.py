@@ -86,7 +86,7 @@ def test_faces_size_and_file(clip, tmp_path):
 
 
 @pytest.mark.parametrize('more,code,reason', [
-    (['--source', '/nowhere.mp4'], 1, "source '/nowhere.mp4' is no file"),
+    (['--source', '/nowhere.mp4'], 1, "source '/nowhere.mp4' is not a file"),
     (['--source', 'IMAGE'], 1, 'a single image'),
     (['--only', 'sequential', '--model', 'resnet18'], 1, 'licence: Gaze360'),
     (['--only', 'pipeline', '--model', 'resnet18'], 1, 'licence: Gaze360'),

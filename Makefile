@@ -42,7 +42,7 @@ test: lint
 test-faults: env
 	$(BIN)/python -m pytest --full test/ros/faults
 
-# What it costs to run for hours: a table, a picture and a verdict in out/soak.
+# Looks for leaks over hours: CSV, plot and verdict in out/soak.
 soak: env
 	$(BIN)/python -m benchmarks soak --hours $(HOURS) --out out/soak
 

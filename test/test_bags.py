@@ -8,10 +8,10 @@ from time import monotonic
 from types import SimpleNamespace
 
 from ament_index_python.packages import get_package_share_directory
-from gaze_ros.bags import library
-from gaze_ros.bags.library import rosbags, to_cdr, typestore
+from gaze_ros.bags import rosbags_library
 from gaze_ros.bags.playing import Player
 from gaze_ros.bags.reading import BagReader, Record, Topic
+from gaze_ros.bags.rosbags_library import rosbags, to_cdr, typestore
 from gaze_ros.bags.stamps import shift_stamp, stamp_of
 from gaze_ros.bags.streams import find_streams
 from gaze_ros.bags.writing import BagWriter
@@ -466,6 +466,6 @@ def test_stopped_player_resumes_where_it_was(tmp_path):
 def test_missing_rosbags_error_names_what_to_install(monkeypatch):
     def missing(name):
         raise ImportError(f'No module named {name!r}')
-    monkeypatch.setattr(library, 'import_module', missing)
+    monkeypatch.setattr(rosbags_library, 'import_module', missing)
     with pytest.raises(GazeRosError, match=r"pip install 'gaze_ros\[bags\]'"):
         rosbags('rosbag2')

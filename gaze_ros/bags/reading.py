@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from gaze_ros.bags import limits
-from gaze_ros.bags.library import rosbags
+from gaze_ros.bags.rosbags_library import rosbags
 from gaze_ros.bags.sanitizer import checked_files
 from gaze_ros.core.errors import SourceError
 

@@ -8,7 +8,7 @@ import shutil
 from time import monotonic
 from typing import Union
 
-from gaze_ros.bags.library import rosbags, typestore
+from gaze_ros.bags.rosbags_library import rosbags, typestore
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import safe_paths
 from gaze_ros.core.output.disk_guard import DiskSpaceGuard, next_free_path

@@ -3,8 +3,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 
-from gaze_ros.bags.library import to_cdr
 from gaze_ros.bags.reading import BagReader, Record
+from gaze_ros.bags.rosbags_library import to_cdr
 from gaze_ros.bags.streams import COMPRESSED, Streams
 from gaze_ros.core.output.drawing import draw
 from gaze_ros.core.pipeline.engine import Engine

@@ -24,7 +24,7 @@ from gaze_ros.core.model_zoo.manifest import load
 from gaze_ros.core.networks.checkpoints import load_network
 from gaze_ros.core.runtimes import open_network
 from gaze_ros.ros.comm.camera_info import load_camera_info
-from gaze_ros.ros.launch.arguments import read_parameter_file
+from gaze_ros.ros.launch.parsing import read_parameter_file
 import lz4.frame
 import mcapmaker
 from mcapmaker import Chunk

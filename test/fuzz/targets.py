@@ -25,7 +25,7 @@ from gaze_ros.core.runtimes import network_files
 from gaze_ros.core.sources import open_source, redact_url
 from gaze_ros.core.sources.images import ImageFiles
 from gaze_ros.ros.comm import camera_info, conversions
-from gaze_ros.ros.launch import arguments
+from gaze_ros.ros.launch import parsing
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -65,12 +65,12 @@ def of_calibration(data: bytes) -> None:
 
 def of_parameters(data: bytes) -> None:
     with _refused(ValueError):
-        sections = arguments.parameter_sections(str(_file('parameters.yaml', data)))
+        sections = parsing.parameter_sections(str(_file('parameters.yaml', data)))
         for values in sections.values():
             for spec in _SPECS:
                 if spec.name in values and not spec.problem(values[spec.name]):
                     spec.convert(values[spec.name])
-        arguments.parameters_in_file(sections, 'room', 'gaze')
+        parsing.parameters_in_file(sections, 'room', 'gaze')
 
 
 def of_labels(data: bytes) -> None:
@@ -206,7 +206,7 @@ def of_arguments(data: bytes) -> None:
         _parser().parse_args(words)
     for spec, word in zip(_SPECS * 2, words * 5):
         with _refused(ValueError):
-            arguments.parse_value(spec.name, spec, word)
+            parsing.parse_value(spec.name, spec, word)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

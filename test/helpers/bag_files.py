@@ -5,7 +5,7 @@ import sqlite3
 from types import SimpleNamespace
 
 import cv2
-from gaze_ros.bags.library import to_cdr, typestore
+from gaze_ros.bags.rosbags_library import to_cdr, typestore
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.ros.comm.conversions import bgr_to_compressed
 import numpy as np

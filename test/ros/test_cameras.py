@@ -5,7 +5,7 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.msg import GazeArray
-from gaze_ros.ros.launch.arguments import overriding_parameter_file
+from gaze_ros.ros.launch.parsing import overriding_parameter_file
 from gaze_ros.ros.launch.pipeline import ARGUMENTS
 from gaze_ros.ros.launch.pipeline import programs as programs_of
 from helpers.processes import running, wait_until

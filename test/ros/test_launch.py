@@ -16,9 +16,8 @@ from types import ModuleType, SimpleNamespace
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from gaze_ros.core.parameters import NODES
 from gaze_ros.core.system.resources import share_path
-from gaze_ros.ros.launch import arguments as launch_values
-from gaze_ros.ros.launch import pipeline, replay, respawn_policy
-from gaze_ros.ros.launch.arguments import ProcessSpec
+from gaze_ros.ros.launch import parsing, pipeline, replay, respawn_policy
+from gaze_ros.ros.launch.parsing import ProcessSpec
 from gaze_ros.ros.launch.pipeline import ARGUMENTS, PARAMETERS
 from helpers.processes import Process, running, wait_until
 from hypothesis import given, settings
@@ -247,8 +246,8 @@ def test_file_waits_for_all_nodes_that_take_images(tmp_path, given, file, count,
     path.write_text(f"{Path(DEFAULTS['params_file']).read_text()}\n{file}\n")
     got = programs_of(params_file=str(path), namespace='ns', processes=processes, **given)
     camera = next(p for p in got if p.executable in ('camera_node', 'pipeline'))
-    sections = launch_values.parameter_sections(str(path))
-    values = launch_values.parameters_in_file(sections, 'ns', 'camera')
+    sections = parsing.parameter_sections(str(path))
+    values = parsing.parameters_in_file(sections, 'ns', 'camera')
     assert {**values, **camera.parameters}['wait_for_subscribers'] == count
 
 
@@ -349,7 +348,7 @@ def test_arguments_override_every_kind_of_section(tmp_path_factory, sections, te
         for name in sections)
     (folder / 'theirs.yaml').write_text(theirs)
     (folder / 'ours.yaml').write_text(
-        launch_values.overriding_parameter_file(values, theirs), encoding='utf-8')
+        parsing.overriding_parameter_file(values, theirs), encoding='utf-8')
     read = as_rcl_reads('camera', folder / 'theirs.yaml', folder / 'ours.yaml')
     got = {name: read[name] for name in values}
     assert got == values
@@ -365,8 +364,8 @@ def test_parameters_in_file_match_what_rcl_reads(tmp_path_factory, names):
         f'{name}: {{ros__parameters: {{value: {number}, of_{number}: true}}}}'
         for number, name in enumerate(names)))
     got = as_rcl_reads('camera', path)
-    sections = launch_values.parameter_sections(str(path))
-    assert launch_values.parameters_in_file(sections, 'ns', 'camera') == {
+    sections = parsing.parameter_sections(str(path))
+    assert parsing.parameters_in_file(sections, 'ns', 'camera') == {
         name: got[name] for name in got if name == 'value' or name.startswith('of_')}
 
 
@@ -407,7 +406,7 @@ def test_executable_in_lib_takes_what_launch_passes(listener, tmp_path):
     path = tmp_path / 'launch_params.yaml'
     (program,) = programs_of(source='sample', frame_id='cam7_optical', namespace='r2',
                              output=str(tmp_path / 'o.mp4'))
-    path.write_text(launch_values.overriding_parameter_file(
+    path.write_text(parsing.overriding_parameter_file(
         program.parameters, Path(DEFAULTS['params_file']).read_text()))
     executable = Path(get_package_prefix('gaze_ros')) / 'lib' / 'gaze_ros' / 'pipeline'
     from sensor_msgs.msg import Image

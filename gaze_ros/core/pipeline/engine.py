@@ -8,7 +8,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any, Optional
 
-from gaze_ros.core.attention.debounce import LookingAtCamera
+from gaze_ros.core.attention.looking_at_camera import LookingAtCamera
 from gaze_ros.core.detectors import create_detector, Detector
 from gaze_ros.core.diagnostics.log_throttle import LogThrottle
 from gaze_ros.core.estimators import create_estimator, Estimator, Settings
@@ -161,7 +161,7 @@ class Engine:
     :ivar looking_at_camera_angle: angle to the lens in radians below which a gaze counts as
         looking at the camera; ``looking_at_camera_hysteresis`` (radians) and
         ``looking_at_camera_dwell`` (seconds): see
-        :class:`gaze_ros.core.attention.debounce.LookingAtCamera`.
+        :class:`gaze_ros.core.attention.looking_at_camera.LookingAtCamera`.
     :ivar interpupillary_distance: assumed for everybody, meters; ranges are proportional to it.
     :ivar horizontal_fov: radians, assumed if no calibration is known or fits the image.
     :ivar calibration: of the camera, or None if unknown.

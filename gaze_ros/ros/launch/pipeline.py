@@ -6,7 +6,7 @@ from typing import Any
 
 from gaze_ros.core.parameters import NODES, Value
 from gaze_ros.ros.comm import dds_profile
-from gaze_ros.ros.launch.arguments import (
+from gaze_ros.ros.launch.parsing import (
     parameter_sections,
     parameter_spec,
     PARAMS_FILE,

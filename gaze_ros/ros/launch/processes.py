@@ -7,7 +7,7 @@ import time
 from typing import Optional
 
 from gaze_ros.ros.comm.dds_profile import LINK
-from gaze_ros.ros.launch.arguments import (
+from gaze_ros.ros.launch.parsing import (
     overriding_parameter_file,
     parse_bool,
     ProcessSpec,

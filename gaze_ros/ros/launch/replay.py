@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from typing import Optional
 
 from gaze_ros.core.parameters import Value
-from gaze_ros.ros.launch.arguments import (
+from gaze_ros.ros.launch.parsing import (
     parameter_spec,
     PARAMS_FILE,
     parse_value,

@@ -1,7 +1,7 @@
 """Looking at the camera: hysteresis, dwell, blinks, stamps."""
 import math
 
-from gaze_ros.core.attention.debounce import LookingAtCamera
+from gaze_ros.core.attention.looking_at_camera import LookingAtCamera
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest

@@ -1,0 +1,43 @@
+"""Who looks at the camera, with hysteresis and dwell."""
+from collections.abc import Mapping
+import math
+
+from gaze_ros.core.attention.debounce import Debouncer
+
+
+class LookingAtCamera:
+    """Whether each track looks at the camera, with hysteresis and dwell, timed by image stamps."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, Debouncer[bool]] = {}
+        self._last_stamp = -math.inf
+
+    def update(self, angles: Mapping[str, float], stamp: float, limit: float, hysteresis: float,
+               dwell: float) -> set[str]:
+        """Return the tracks that look at the camera.
+
+        Set after ``dwell`` seconds inside ``limit``; cleared after ``dwell`` seconds outside
+        ``limit + hysteresis``, with an unknown gaze, or out of the image.
+
+        :param angles: angle between gaze and lens for each track in the image, radians; NaN if
+            unknown.
+        :param stamp: of the image, seconds; if it jumps back, all states are cleared. While it
+            stands still, the state of a track that is not in the image is cleared.
+        :param limit: radians.
+        :param hysteresis: radians.
+        :param dwell: seconds.
+        """
+        if stamp < self._last_stamp:
+            self._states.clear()
+        elif stamp == self._last_stamp:
+            self._states = {k: s for k, s in self._states.items() if k in angles}
+        self._last_stamp = stamp
+        for track_id in angles:
+            self._states.setdefault(track_id, Debouncer(False, stamp))
+        for track_id, state in self._states.items():
+            # NaN compares False: an unknown angle is outside.
+            inside = angles.get(track_id, math.nan) <= limit + hysteresis * state.value
+            state.update(inside, stamp, dwell)
+        # States that equal a new one need not be kept.
+        self._states = {k: s for k, s in self._states.items() if s.value or s.candidate}
+        return {k for k in angles if k in self._states and self._states[k].value}

@@ -119,7 +119,7 @@ def test_hanging_model_is_reported_and_does_not_block_shutdown(
                 del statuses[:], heard[:]
                 wait_until(lambda: len(heard) > 5, 30, 'gaze')
                 hang.touch()
-                wait_until(lambda: reported(DiagnosticStatus.ERROR, 'does it hang?'), 10,
+                wait_until(lambda: reported(DiagnosticStatus.ERROR, 'the node may hang'), 10,
                            'the report that it hangs')
                 process.send(signal.SIGINT)
                 # In order: after the grace period it would exit with code 1.

@@ -49,12 +49,23 @@ class Estimate:
         lens, wherever the face is in the image.
     :ivar confidence: 0..1; 0 exactly where the angles are NaN.
     :ivar landmarks: (5, 2) pixels if the estimator finds them, else None.
+    :ivar stddev: standard deviation of the gaze, radians: 68 % of the angles between the estimate
+        and the true gaze are smaller. NaN if the gaze is unknown or the model has none.
+    :ivar head_rotation: (3, 3) rotation of the head, columns the person's left, up and out of the
+        face, in axes right, up, toward the lens along the ray; None if the model does not
+        estimate it. It may be known where the gaze is not.
+    :ivar head_stddev: standard deviation of the direction of the face, radians, as ``stddev``.
+    :ivar eye_openness: of the person's left and right eye, 0 shut .. 1 open; NaN if unknown.
     """
 
     pitch: float = math.nan
     yaw: float = math.nan
     confidence: float = 0.0
     landmarks: Optional[np.ndarray] = None
+    stddev: float = math.nan
+    head_rotation: Optional[np.ndarray] = None
+    head_stddev: float = math.nan
+    eye_openness: tuple[float, float] = (math.nan, math.nan)
 
 
 @dataclass(slots=True)
@@ -69,6 +80,15 @@ class Gaze:
     :ivar range_stddev: standard deviation of the distance from the lens to ``origin``, meters.
     :ivar orientation: (4,) quaternion x, y, z, w of the face in the same frame: x out of the
         face, y to the person's left, z up (REP-155).
+    :ivar stddev: standard deviation of the gaze, radians; see :class:`Estimate`.
+    :ivar head_pitch: of ``orientation`` relative to the ray to the lens, radians, > 0 up; NaN if
+        the orientation is unknown.
+    :ivar head_yaw: the same, > 0 toward the right of the image.
+    :ivar head_roll: the same, > 0 clockwise in the image.
+    :ivar head_stddev: standard deviation of the direction of the face, radians.
+    :ivar eye_openness: of the person's left and right eye, 0 shut .. 1 open; NaN if unknown.
+    :ivar blink_start: stamp at which both eyes were last shut, seconds; 0 if never.
+    :ivar blink_duration: how long they were, or have been, shut, seconds.
     """
 
     track_id: str
@@ -83,6 +103,14 @@ class Gaze:
     origin: np.ndarray = field(default_factory=lambda: np.full(3, math.nan))
     range_stddev: float = math.nan
     orientation: np.ndarray = field(default_factory=lambda: np.array([0.0, 0.0, 0.0, 1.0]))
+    stddev: float = math.nan
+    head_pitch: float = math.nan
+    head_yaw: float = math.nan
+    head_roll: float = math.nan
+    head_stddev: float = math.nan
+    eye_openness: tuple[float, float] = (math.nan, math.nan)
+    blink_start: float = 0.0
+    blink_duration: float = 0.0
 
 
 @dataclass(slots=True)

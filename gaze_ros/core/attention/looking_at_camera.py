@@ -1,8 +1,10 @@
 """Who looks at the camera, with hysteresis and dwell."""
 from collections.abc import Mapping
 import math
+from types import MappingProxyType
 
 from gaze_ros.core.attention.debounce import Debouncer
+from gaze_ros.core.geometry.angular_error import even_odds_angle
 
 
 class LookingAtCamera:
@@ -13,7 +15,7 @@ class LookingAtCamera:
         self._last_stamp = -math.inf
 
     def update(self, angles: Mapping[str, float], stamp: float, limit: float, hysteresis: float,
-               dwell: float) -> set[str]:
+               dwell: float, stddevs: Mapping[str, float] = MappingProxyType({})) -> set[str]:
         """Return the tracks that look at the camera.
 
         Set after ``dwell`` seconds inside ``limit``; cleared after ``dwell`` seconds outside
@@ -26,6 +28,8 @@ class LookingAtCamera:
         :param limit: radians.
         :param hysteresis: radians.
         :param dwell: seconds.
+        :param stddevs: standard deviation of the gaze of each track, radians; NaN or missing if
+            unknown. A gaze is inside a limit if the true one is so as likely as not.
         """
         if stamp < self._last_stamp:
             self._states.clear()
@@ -36,7 +40,8 @@ class LookingAtCamera:
             self._states.setdefault(track_id, Debouncer(False, stamp))
         for track_id, state in self._states.items():
             # NaN compares False: an unknown angle is outside.
-            inside = angles.get(track_id, math.nan) <= limit + hysteresis * state.value
+            inside = angles.get(track_id, math.nan) <= even_odds_angle(
+                limit + hysteresis * state.value, stddevs.get(track_id, math.nan))
             state.update(inside, stamp, dwell)
         # States that equal a new one need not be kept.
         self._states = {k: s for k, s in self._states.items() if s.value or s.candidate}

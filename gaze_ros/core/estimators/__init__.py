@@ -3,9 +3,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 import logging
-from typing import Protocol
+from typing import Optional, Protocol, runtime_checkable
 
 from gaze_ros.core.errors import ModelError
+from gaze_ros.core.geometry.camera_model import Lens
 from gaze_ros.core.geometry.crops import CROPS
 from gaze_ros.core.model_zoo import registry, store
 from gaze_ros.core.runtimes import RUNTIMES
@@ -91,6 +92,19 @@ class Estimator(Protocol):
 
     def close(self) -> None:
         """Free the model; no call may follow."""
+
+
+@runtime_checkable
+class TrackingEstimator(Estimator, Protocol):
+    """Interface of an estimator that uses what it knows of a track from the previous image."""
+
+    def estimate_tracked(self, image: np.ndarray, faces: list[Face], track_ids: list[str],
+                         lens: Optional[Lens]) -> list[Estimate]:
+        """Return an estimate for each face, as :meth:`estimate`.
+
+        :param track_ids: of the faces, in their order.
+        :param lens: of the image, if the camera is calibrated.
+        """
 
 
 def create_estimator(model: str = 'auto', settings: Settings = Settings()) -> Estimator:

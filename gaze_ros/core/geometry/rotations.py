@@ -1,7 +1,8 @@
-"""Orientations of faces and gazes in the camera's optical frame, as quaternions x, y, z, w."""
+"""Orientations of faces and gazes, as quaternions x, y, z, w, rotation matrices and angles."""
 import math
 from typing import Optional
 
+from gaze_ros.core.geometry.camera_model import unit_to_angles, view_frame
 from gaze_ros.core.geometry.head_pose import quaternion_from_matrix
 import numpy as np
 
@@ -43,3 +44,43 @@ def face_forward_axis(rotation: np.ndarray) -> np.ndarray:
     """Return the x axis (3,) of an orientation (4,), in the parent frame."""
     x, y, z, w = rotation.tolist()
     return np.array([1 - 2 * (y * y + z * z), 2 * (x * y + z * w), 2 * (x * z - y * w)])
+
+
+def head_angles(rotation: np.ndarray) -> tuple[float, float, float]:
+    """Return pitch, yaw and roll in radians of a head as seen along the ray to it.
+
+    Pitch > 0 is up, yaw > 0 toward the right of the image, roll > 0 clockwise in the image,
+    -pi..pi. A head that faces the lens has (0, 0, 0) wherever it is in the image.
+
+    :param rotation: (3, 3), columns the person's left, up and out of the face, in axes right, up,
+        toward the lens.
+    """
+    pitch, yaw = unit_to_angles(rotation[:, 2])
+    # Right and up of a head with these pitch and yaw and no roll.
+    right = np.array([math.cos(yaw), 0.0, -math.sin(yaw)])
+    up = np.cross(rotation[:, 2], right)
+    left = rotation[:, 0]
+    return pitch, yaw, math.atan2(-float(left @ up), float(left @ right))
+
+
+def orientation_along_ray(rotation: np.ndarray, ray: np.ndarray) -> np.ndarray:
+    """Return the orientation (4,) of a face (REP-155) in the optical frame.
+
+    :param rotation: (3, 3), as of :func:`head_angles`.
+    :param ray: (3,) unit vector from the lens to the face.
+    """
+    return quaternion_from_matrix(
+        (view_frame(ray).T * [1.0, -1.0, -1.0]) @ rotation[:, [2, 0, 1]])
+
+
+def rotation_along_ray(orientation: np.ndarray, ray: np.ndarray) -> np.ndarray:
+    """Return the rotation (3, 3) of a face along a ray: :func:`orientation_along_ray` inverted.
+
+    :param orientation: (4,) unit quaternion x, y, z, w in the optical frame.
+    """
+    x, y, z, w = orientation.tolist()
+    matrix = np.array([
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]])
+    return (view_frame(ray).T * [1.0, -1.0, -1.0]).T @ matrix[:, [1, 2, 0]]

@@ -8,17 +8,32 @@ from threading import Lock
 from time import perf_counter
 from typing import Any, Optional
 
+from gaze_ros.core.attention.blinks import BlinkDetector
 from gaze_ros.core.attention.looking_at_camera import LookingAtCamera
 from gaze_ros.core.detectors import create_detector, Detector
 from gaze_ros.core.diagnostics.log_throttle import LogThrottle
-from gaze_ros.core.estimators import create_estimator, Estimator, Settings
+from gaze_ros.core.estimators import (
+    create_estimator,
+    Estimator,
+    Settings,
+    TrackingEstimator,
+)
 from gaze_ros.core.geometry.camera_model import (
     angle_to_lens,
     Calibration,
     gaze_direction,
     lens_for,
 )
-from gaze_ros.core.geometry.head_pose import estimate_head_poses, HeadPose
+from gaze_ros.core.geometry.head_pose import (
+    estimate_head_poses,
+    HeadPose,
+    LANDMARKS_STDDEV,
+)
+from gaze_ros.core.geometry.rotations import (
+    head_angles,
+    orientation_along_ray,
+    rotation_along_ray,
+)
 from gaze_ros.core.parameters import GAZE, Value
 from gaze_ros.core.pipeline.hot_swap import HotSwap
 from gaze_ros.core.tracking.one_euro import OneEuroSmoother
@@ -189,6 +204,7 @@ class Engine:
         self.looking_at_camera_hysteresis = looking_at_camera_hysteresis
         self.looking_at_camera_dwell = looking_at_camera_dwell
         self._looking_at_camera = LookingAtCamera()
+        self._blinks = BlinkDetector()
         self.interpupillary_distance = interpupillary_distance
         self.horizontal_fov = horizontal_fov
         self.calibration: Optional[Calibration] = None
@@ -284,13 +300,20 @@ class Engine:
         start = perf_counter()
         height, width = detection.image.shape[:2]
         estimator = self._estimator.acquire()
-        estimates = estimator.estimate(detection.image, [face for _, face in detection.tracked])
+        lens, calibrated = lens_for(self.calibration, width, height, self.horizontal_fov)
+        faces = [face for _, face in detection.tracked]
+        if isinstance(estimator, TrackingEstimator):
+            estimates = estimator.estimate_tracked(
+                detection.image, faces, [track_id for track_id, _ in detection.tracked],
+                lens if calibrated else None)
+        else:
+            estimates = estimator.estimate(detection.image, faces)
         estimated = perf_counter()
         self.smoother.prune(detection.stamp)
         faces = [
-            face if face.landmarks is not None else replace(face, landmarks=estimate.landmarks)
-            for (_, face), estimate in zip(detection.tracked, estimates)]
-        lens, calibrated = lens_for(self.calibration, width, height, self.horizontal_fov)
+            replace(face, landmarks=estimate.landmarks) if estimate.landmarks is not None and (
+                face.landmarks is None or estimate.head_rotation is not None) else face
+            for face, estimate in zip(faces, estimates)]
         self.calibrated = calibrated
         basis = "the camera's calibration" if calibrated else (
             f'horizontal_fov, {self.horizontal_fov:g} rad: no calibration fits images of '
@@ -304,9 +327,12 @@ class Engine:
         at_camera = self._looking_at_camera.update(
             {g.track_id: angle_to_lens(g.pitch, g.yaw) for g in gazes}, detection.stamp,
             self.looking_at_camera_angle, self.looking_at_camera_hysteresis,
-            self.looking_at_camera_dwell)
+            self.looking_at_camera_dwell, {g.track_id: g.stddev for g in gazes})
+        blinks = self._blinks.update(
+            {g.track_id: g.eye_openness for g in gazes}, detection.stamp, self.tracker.timeout)
         for gaze in gazes:
             gaze.looking_at_camera = gaze.track_id in at_camera
+            gaze.blink_start, gaze.blink_duration = blinks[gaze.track_id]
         return FrameGaze(width, height, estimator.name, gazes, detection.detection_time,
                          estimated - start, calibrated)
 
@@ -332,14 +358,23 @@ class Engine:
     def _smoothed_gaze(self, track_id: str, face: Face, estimate: Estimate, head: HeadPose,
                        stamp: float) -> Gaze:
         pitch, yaw = self.smoother.update(track_id, estimate.pitch, estimate.yaw, stamp)
+        orientation = head.orientation
+        head_stddev = LANDMARKS_STDDEV if head.fitted else math.nan
+        if estimate.head_rotation is not None:
+            orientation = orientation_along_ray(estimate.head_rotation, head.ray)
+            head_stddev = estimate.head_stddev
         distance, orientation = self.smoother.update_head(
-            track_id, head.range, head.orientation, stamp)
+            track_id, head.range, orientation, stamp)
         gaze = Gaze(
             track_id, face, pitch, yaw, estimate.pitch, estimate.yaw, estimate.confidence,
             origin=distance * head.ray, range_stddev=distance / head.range * head.range_stddev,
-            orientation=orientation)
+            orientation=orientation, stddev=estimate.stddev, head_stddev=head_stddev,
+            eye_openness=estimate.eye_openness)
         if math.isfinite(pitch):
             gaze.direction = gaze_direction(pitch, yaw, head.ray)
+        if math.isfinite(head_stddev):
+            gaze.head_pitch, gaze.head_yaw, gaze.head_roll = head_angles(
+                rotation_along_ray(orientation, head.ray))
         return gaze
 
 

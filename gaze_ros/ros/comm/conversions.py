@@ -215,6 +215,11 @@ def _duration(value: float) -> Duration:
     return Duration(sec=whole, nanosec=int((value - whole) * 1e9))
 
 
+def _time(value: float) -> Time:
+    whole = int(value)
+    return Time(sec=whole, nanosec=int((value - whole) * 1e9))
+
+
 def _gaze_message(gaze: Gaze, width: int, height: int) -> GazeMessage:
     x, y, w, h = gaze.face.clipped(width, height)
     points = gaze.face.landmarks
@@ -229,7 +234,11 @@ def _gaze_message(gaze: Gaze, width: int, height: int) -> GazeMessage:
         pitch=gaze.pitch, yaw=gaze.yaw, raw_pitch=gaze.raw_pitch, raw_yaw=gaze.raw_yaw,
         confidence=float(gaze.confidence), direction=Vector3(x=dx, y=dy, z=dz),
         origin=Point(x=x0, y=y0, z=z0), range_stddev=gaze.range_stddev,
-        orientation=Quaternion(x=qx, y=qy, z=qz, w=qw),
+        orientation=Quaternion(x=qx, y=qy, z=qz, w=qw), gaze_stddev=gaze.stddev,
+        head_pitch=gaze.head_pitch, head_yaw=gaze.head_yaw, head_roll=gaze.head_roll,
+        head_stddev=gaze.head_stddev, left_eye_openness=gaze.eye_openness[0],
+        right_eye_openness=gaze.eye_openness[1], blink_start=_time(gaze.blink_start),
+        blink_duration=_duration(gaze.blink_duration),
         looking_at_camera=gaze.looking_at_camera)
 
 
@@ -240,4 +249,7 @@ def _gaze(message: GazeMessage) -> Gaze:
     return Gaze(
         message.track_id, face, message.pitch, message.yaw, message.raw_pitch, message.raw_yaw,
         message.confidence, np.array([d.x, d.y, d.z]), message.looking_at_camera,
-        np.array([o.x, o.y, o.z]), message.range_stddev, np.array([q.x, q.y, q.z, q.w]))
+        np.array([o.x, o.y, o.z]), message.range_stddev, np.array([q.x, q.y, q.z, q.w]),
+        message.gaze_stddev, message.head_pitch, message.head_yaw, message.head_roll,
+        message.head_stddev, (message.left_eye_openness, message.right_eye_openness),
+        seconds(message.blink_start), seconds(message.blink_duration))

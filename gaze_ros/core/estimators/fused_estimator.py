@@ -1,0 +1,121 @@
+"""The default gaze model: face mesh, Intel's gaze networks if installed, and head, fused."""
+import math
+from pathlib import Path
+from typing import Optional
+
+from gaze_ros.core.errors import ModelError
+from gaze_ros.core.estimators import Settings
+from gaze_ros.core.estimators.adas_networks import AdasEyes, AdasHead
+from gaze_ros.core.estimators.fusion import fuse
+from gaze_ros.core.face_mesh.eyes import read_eyes
+from gaze_ros.core.face_mesh.head_rotation import estimate_head_rotation, straighten
+from gaze_ros.core.face_mesh.mesh import FaceMesh, Mesh, region_of_box, UNSURE
+from gaze_ros.core.geometry.angular_error import confidence
+from gaze_ros.core.geometry.camera_model import Lens
+from gaze_ros.core.model_zoo import registry, store
+from gaze_ros.core.system.safe_files import weights_problem
+from gaze_ros.core.types import Estimate, Face
+import numpy as np
+
+#: Roll of a head, radians, above which head-pose-estimation-adas-0001 gets a rotated crop.
+_MAX_UPRIGHT_ROLL = math.radians(40)
+
+#: Mesh points, averaged, for types.LANDMARK_NAMES; right is the person's right.
+_FIVE = ((33, 133), (263, 362), (1, 1), (61, 61), (291, 291))
+#: Presence logit above which these landmarks replace those of the detector.
+_MIN_LANDMARK_PRESENCE = UNSURE
+
+#: Companions that make it more accurate; both or none.
+_HEAD_PART, _EYES_MODEL = 'head-pose-estimation-adas-0001', 'adas'
+
+
+class FusedEstimator:
+    """Gaze and head of each face with standard deviations; see :mod:`.fusion`.
+
+    The mesh of a track in the previous image tells where its face is in this one.
+
+    :raises ModelError: if openvino or the mesh file is missing, a file holds another network, or
+        the runtime or device is not supported.
+    """
+
+    def __init__(self, entry: registry.Model, settings: Settings) -> None:
+        self.name = entry.name
+        for name, values in (('runtime', ('auto', 'openvino')), ('device', ('auto', 'cpu'))):
+            if (value := getattr(settings, name)) not in values:
+                raise ModelError(
+                    f"model '{entry.name}' runs in OpenVINO on the CPU only: set {name} to "
+                    f"{' or '.join(values)}, not '{value}'")
+        path = Path(settings.weight) if settings.weight else store.find(entry.name)
+        if problem := weights_problem(path):
+            raise ModelError(f"weight '{path}' is not a face_landmarker.task: {problem}")
+        options = {'threads': settings.threads, 'precision': settings.precision}
+        self._mesh = FaceMesh(path, **options)
+        head = store.locate(_HEAD_PART, 'part', ('.xml', '.onnx'))
+        eyes = store.locate(_EYES_MODEL, 'gaze', ('.xml',))
+        with_adas = head is not None and eyes is not None
+        self._head = AdasHead(head, **options) if with_adas else None
+        self._eyes = AdasEyes(eyes, **options) if with_adas else None
+        self.running = f'openvino, cpu, {self._mesh.precision}'
+        self._meshes: dict[str, Mesh] = {}
+
+    @property
+    def uses_adas(self) -> bool:
+        """Whether Intel's networks take part."""
+        return self._eyes is not None
+
+    def estimate(self, image: np.ndarray, faces: list[Face]) -> list[Estimate]:
+        """Return an estimate for each face, without what is known from previous images."""
+        meshes = self._mesh.find(image, [region_of_box(face.box) for face in faces])
+        return [self._estimate(image, face, mesh, None) for face, mesh in zip(faces, meshes)]
+
+    def estimate_tracked(self, image: np.ndarray, faces: list[Face], track_ids: list[str],
+                         lens: Optional[Lens]) -> list[Estimate]:
+        """Return an estimate for each face.
+
+        :param track_ids: of the faces, in their order.
+        :param lens: of the image, if the camera is calibrated.
+        """
+        regions = []
+        for face, track_id in zip(faces, track_ids):
+            mesh = self._meshes.get(track_id)
+            if mesh is not None and mesh.presence >= UNSURE and _is_in_box(mesh, face):
+                regions.append(mesh.region)
+            else:
+                regions.append(region_of_box(face.box, search=mesh is None))
+        meshes = self._mesh.find(image, regions)
+        self._meshes = {
+            track_id: mesh for track_id, mesh in zip(track_ids, meshes) if mesh is not None}
+        return [self._estimate(image, face, mesh, lens) for face, mesh in zip(faces, meshes)]
+
+    def close(self) -> None:
+        """Free the networks."""
+        self._mesh.close()
+        self._head = self._eyes = None
+
+    def _estimate(self, image: np.ndarray, face: Face, mesh: Optional[Mesh],
+                  lens: Optional[Lens]) -> Estimate:
+        if mesh is None:
+            return Estimate()
+        points = mesh.points if lens is None else straighten(mesh.points, lens)
+        network = None
+        if self._head is not None:
+            roll = mesh.roll if abs(mesh.roll) > _MAX_UPRIGHT_ROLL else 0.0
+            network = self._head(image, face.center, max(face.box[2:]), roll)
+        canonical = self._mesh.canonical
+        head = estimate_head_rotation(points, mesh.presence, canonical, network)
+        eyes = read_eyes(image, mesh, head.scale, canonical)
+        adas = None if self._eyes is None else self._eyes(
+            *eyes.crops, head.rotation[:, 2], mesh.roll)
+        gaze = fuse(mesh, points, head, eyes, adas)
+        five = np.array([mesh.points[list(pair), :2].mean(axis=0) for pair in _FIVE], np.float64)
+        return Estimate(
+            gaze.pitch, gaze.yaw, confidence(gaze.stddev),
+            five if mesh.presence >= _MIN_LANDMARK_PRESENCE else None, gaze.stddev,
+            head.rotation, head.stddev, eyes.openness)
+
+
+def _is_in_box(mesh: Mesh, face: Face) -> bool:
+    """Return whether the center of a mesh is in the face's box: else the track has jumped."""
+    x, y, w, h = face.box
+    u, v = mesh.region.center
+    return x <= u <= x + w and y <= v <= y + h

@@ -56,6 +56,18 @@ def test_image_and_folder_are_accepted_as_input(tmp_path):
     assert len(three.stdout.splitlines()) == 3
 
 
+@pytest.mark.parametrize('rotate', ['90', 'auto'])
+def test_video_of_a_camera_on_its_side_is_rotated(tmp_path, rotate):
+    path = tmp_path / 'side.png'
+    cv2.imwrite(str(path), cv2.rotate(Sample().read(), cv2.ROTATE_90_COUNTERCLOCKWISE))
+    done = run_gaze_ros('video', path, '--json', '-', '--quiet', '--rotate', rotate)
+    assert done.returncode == 0, done.stderr
+    frame = json.loads(done.stdout)
+    assert (frame['width'], frame['height']) == (640, 480)
+    x, y, w, h = frame['gazes'][0]['box']
+    assert abs(x + w / 2 - 320) < 60 and abs(y + h / 2 - 223) < 60
+
+
 def test_no_face_gives_an_empty_list_and_no_error(tmp_path):
     cv2.imwrite(str(tmp_path / 'grey.png'), np.full((100, 100, 3), 90, np.uint8))
     done = run_gaze_ros('video', tmp_path / 'grey.png', '--json', '-')

@@ -1,6 +1,6 @@
 """Estimate gaze in every frame of a video, an image or a folder of images, without ROS."""
 import argparse
-from contextlib import ExitStack
+from contextlib import closing, ExitStack
 from io import TextIOWrapper
 import os
 import sys
@@ -8,6 +8,7 @@ import sys
 from gaze_ros.cli import inputs, options
 from gaze_ros.core.errors import GazeRosError, SourceError
 from gaze_ros.core.output import safe_paths
+from gaze_ros.core.parameters import CAMERA
 
 HELP = 'estimate gaze in a file'
 
@@ -18,6 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--output', metavar='OUT.mp4', default='', help='annotated video')
     parser.add_argument('--json', metavar='OUT.jsonl', default='',
                         help="write one JSON object per frame and line; '-' for standard output")
+    rotate = next(spec for spec in CAMERA if spec.name == 'rotate')
+    parser.add_argument('--rotate', choices=rotate.choices, default=rotate.default,
+                        help='clockwise rotation (degrees) of the images, so that people are '
+                        f'upright; auto: found from images with a face [{rotate.default}]')
     options.add(parser)
     parser.add_argument('--quiet', action='store_true', help='no progress bar')
 
@@ -29,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gaze_ros.core.output.video_recorder import VideoRecorder
     from gaze_ros.core.pipeline.engine import create_engine
     from gaze_ros.core.sources import open_source
+    from gaze_ros.core.sources.rotation import rotate_image
     from tqdm import tqdm
 
     path = inputs.existing(arguments.input)
@@ -37,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             if out and os.path.exists(out) and os.path.samefile(out, path):
                 raise GazeRosError(
                     f"'{out}' is the input: it would be overwritten; give another name")
+        rotation = _rotation(arguments, str(path.resolve()))
         source = open_source(str(path.resolve()))
         stack.callback(source.close)
         engine = create_engine(options.values(arguments))
@@ -54,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         faces = index = 0
         while (image := source.read()) is not None:
             stamp = index / source.rate
+            image = rotate_image(image, rotation)
             frame = engine.process(image, stamp)
             faces += len(frame.gazes)
             if lines:
@@ -70,6 +78,18 @@ def run(arguments: argparse.Namespace) -> int:
     print(f'{index} frames, {faces / index:.2f} faces per frame; {engine.description}',
           file=sys.stderr)
     return 0
+
+
+def _rotation(arguments: argparse.Namespace, path: str) -> int:
+    """Return by how many degrees the images of a file are to be rotated clockwise."""
+    if arguments.rotate != 'auto':
+        return int(arguments.rotate)
+    from gaze_ros.core.detectors import create_detector
+    from gaze_ros.core.sources import open_source
+    from gaze_ros.core.sources.rotation import find_rotation
+    with closing(open_source(path)) as source:
+        return find_rotation(source, create_detector(
+            arguments.detector, weight=arguments.detector_weight, threads=arguments.threads))
 
 
 def _open_text(path: str):

@@ -98,6 +98,9 @@ CAMERA = (
     Spec('jpeg_quality', 90, 'JPEG quality of camera/image_raw/compressed.', 1, 100, live=True),
     Spec('wait_for_subscribers', 1, 'Start a file when this many subscribers listen to its '
          'images, after 15 s at the latest; 0 = at once.', 0, 100, live=True),
+    Spec('rotate', '0', 'Clockwise rotation (degrees) of the images and their calibration, so '
+         'that people are upright. auto: found from the first images with a face.',
+         choices=('0', '90', '180', '270', 'auto'), accepts_int=True, live=True),
 )
 
 GAZE = (

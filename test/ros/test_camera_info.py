@@ -1,12 +1,24 @@
 import time
 
+import cv2
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.geometry.camera_model import Lens
+from gaze_ros.core.sources.rotation import (
+    axis_rotation,
+    pixel_rotation,
+    rotate_image,
+    ROTATIONS,
+)
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
-from gaze_ros.ros.comm.camera_info import calibration_from_camera_info, load_camera_info
-from gaze_ros.ros.comm.conversions import bgr_to_image
+from gaze_ros.ros.comm.camera_info import (
+    calibration_from_camera_info,
+    CameraInfoManager,
+    load_camera_info,
+    rotated_camera_info,
+)
+from gaze_ros.ros.comm.conversions import bgr_to_image, image_to_bgr
 from helpers.processes import running, wait_until
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
@@ -172,6 +184,123 @@ def test_any_message_gives_a_calibration_or_a_reason(k, d, width, binning, x, mo
     assert calibration is not None or reason or not any(k)
     if calibration is not None:
         calibration.matrix_for(640, 480)
+
+
+COEFFICIENTS = {'plumb_bob': [-0.2, 0.05, 0.004, -0.003, 0.01],
+                'rational_polynomial': [0.5, 0.1, 0.004, -0.003, 0.01, 0.8, 0.2, 0.02],
+                'equidistant': [0.03, -0.01, 0.004, -0.0006], 'fisheye': [0.03, -0.01]}
+#: A stereo camera's: rectified by a rotation, with a baseline.
+R = cv2.Rodrigues(np.array([0.02, -0.01, 0.03]))[0]
+P = [480., 0., 310., -29., 0., 490., 235., 0., 0., 0., 1., 0.]
+
+
+@settings(max_examples=200)
+@given(degrees=st.sampled_from(ROTATIONS), model=st.sampled_from([*COEFFICIENTS]),
+       binning=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+       roi=st.just((0, 0, 0, 0)) | st.tuples(
+           st.integers(0, 300), st.integers(0, 200), st.integers(60, 340), st.integers(60, 280)))
+def test_rotated_camera_info_gives_the_rays_of_the_rotated_pixels(degrees, model, binning, roi):
+    x, y, w, h = roi
+    info = info_of(
+        distortion_model=model, d=COEFFICIENTS[model], binning_x=binning[0], binning_y=binning[1],
+        k=[500., 0., 310., 0., 520., 250., 0., 0., 1.],
+        roi=RegionOfInterest(x_offset=x, y_offset=y, width=w, height=h, do_rectify=True))
+    width = (w or 640) // (binning[0] or 1)
+    height = (h or 480) // (binning[1] or 1)
+    rotated = rotated_camera_info(info, degrees)
+    assert rotated.roi.do_rectify and rotated.distortion_model == model
+
+    def rays(info, size, pixels):
+        calibration, reason = calibration_from_camera_info(info)
+        assert reason == ''
+        lens = Lens(calibration.matrix_for(*size), calibration.distortion, calibration.fisheye)
+        return lens.rays(pixels)[0]
+
+    u, v = np.meshgrid(np.linspace(0, width - 1, 5), np.linspace(0, height - 1, 5))
+    pixels = np.column_stack([u.ravel(), v.ravel()])
+    matrix = pixel_rotation(degrees, width, height)
+    turned = pixels @ matrix[:2, :2].T + matrix[:2, 2]
+    size = (width, height) if degrees % 180 == 0 else (height, width)
+    expected = rays(info, (width, height), pixels) @ axis_rotation(degrees).T
+    np.testing.assert_allclose(rays(rotated, size, turned), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize('degrees', ROTATIONS)
+def test_rotated_camera_info_rectifies_to_rotated_pixels(degrees):
+    info = info_of(r=R.ravel(), p=P)
+    rotated = rotated_camera_info(info, degrees)
+    assert (rotated.width, rotated.height) == ((640, 480) if degrees % 180 == 0 else (480, 640))
+    points = np.random.default_rng(1).uniform([-1, -1, 2], [1, 1, 4], (20, 3))
+
+    def rectified(info, points):
+        image = np.c_[points @ info.r.reshape(3, 3).T, np.ones(20)] @ info.p.reshape(3, 4).T
+        return image / image[:, 2:]
+
+    np.testing.assert_allclose(
+        rectified(rotated, points @ axis_rotation(degrees).T),
+        rectified(info, points) @ pixel_rotation(degrees, 640, 480).T)
+
+
+def test_four_quarter_turns_change_nothing():
+    roi = RegionOfInterest(x_offset=100, y_offset=50, width=400, height=200)
+    info = info_of(d=COEFFICIENTS['plumb_bob'], r=R.ravel(), p=P, binning_x=2, roi=roi)
+    turned = info
+    for degrees in (90, 270, 180, 90, 90):
+        turned = rotated_camera_info(turned, degrees)
+    for name in ('k', 'd', 'r', 'p'):
+        np.testing.assert_allclose(getattr(turned, name), getattr(info, name), atol=1e-12)
+    for name in ('width', 'height', 'binning_x', 'binning_y', 'roi'):
+        assert getattr(turned, name) == getattr(info, name)
+
+
+@pytest.mark.parametrize('degrees', ROTATIONS)
+def test_uncalibrated_camera_stays_uncalibrated_after_a_rotation(degrees):
+    info = rotated_camera_info(CameraInfo(width=640, height=480), degrees)
+    assert info == CameraInfo(**dict(zip(
+        ('width', 'height'), (640, 480) if degrees % 180 == 0 else (480, 640))))
+    rotated_camera_info(CameraInfo(), degrees)
+    assert rotated_camera_info(info_of(distortion_model='fov', d=[0.1] * 20), degrees).d.tolist(
+        ) == [0.1] * 20
+
+
+def test_calibration_is_scaled_and_then_rotated(tmp_path):
+    path = tmp_path / 'camera.yaml'
+    path.write_text(GOOD)
+    manager, warnings = CameraInfoManager(str(path)), []
+    info = manager.for_size(320, 240, warnings.append, 90)
+    assert (info.width, info.height) == (240, 320)
+    np.testing.assert_allclose(
+        info.k, [437.3 / 2, 0, 239 - 243.7 / 2, 0, 438.8 / 2, 305.6 / 2, 0, 0, 1])
+    np.testing.assert_allclose(info.d, [-0.36, 0.11, 0.0005, -0.001, 0])
+    np.testing.assert_allclose(
+        info.p, [196.8, 0, 239 - 241.1 / 2, 0, 0, 196.8, 322.8 / 2, 0, 0, 0, 1, 0])
+    assert len(warnings) == 1 and '640x480, but images have 320x240' in warnings[0]
+    plain = manager.for_size(640, 480, warnings.append)
+    assert plain.k[0] == 438.8 and plain.d[2] == 0.001
+    wrong = manager.for_size(480, 640, warnings.append, 90)
+    assert (wrong.width, wrong.height, wrong.k[0]) == (640, 480, 0)
+
+
+@pytest.mark.parametrize(('rotate', 'log'), [('90', ''), ('auto', 'rotate auto: 90 (3 images')])
+def test_camera_node_rotates_images_and_calibration(listener, tmp_path, rotate, log):
+    upright = Sample().read()
+    cv2.imwrite(str(tmp_path / 'image.png'), rotate_image(upright, 270))
+    (tmp_path / 'camera.yaml').write_text(GOOD.replace('640', '480', 1).replace(
+        'image_height: 480', 'image_height: 640'))
+    images = listener.subscribe(Image, '/camera/image_raw')
+    infos = listener.subscribe(CameraInfo, '/camera/camera_info')
+    with running('camera_node', f"source:={tmp_path / 'image.png'}", 'loop:=true',
+                 f"camera_info_url:={tmp_path / 'camera.yaml'}", f'rotate:={rotate}') as camera:
+        if log:
+            camera.wait_for(log, 30)
+        count = len(images), len(infos)
+        wait_until(lambda: len(images) > count[0] + 2 and len(infos) > count[1] + 2, 20, 'images')
+    np.testing.assert_array_equal(image_to_bgr(images[-1]), upright)
+    info = infos[-1]
+    assert info.header.frame_id == images[-1].header.frame_id == 'camera_optical'
+    assert (info.width, info.height) == (640, 480)
+    np.testing.assert_allclose(info.k, [437.3, 0, 639 - 243.7, 0, 438.8, 305.6, 0, 0, 1])
+    np.testing.assert_allclose(info.d, [-0.36, 0.11, 0.0005, -0.001, 0])
 
 
 def test_node_follows_camera_info_and_reports_what_it_cannot_use(listener):

@@ -253,14 +253,15 @@ def test_file_waits_for_all_nodes_that_take_images(tmp_path, given, file, count,
 
 def test_each_camera_has_its_own_pipeline_and_names():
     got = programs_of(cameras='front,rear', source='0,"http://cam/?size=640,480"', model='adas',
-                      namespace='robot1', camera_info_url=',rear.yaml')
+                      namespace='robot1', camera_info_url=',rear.yaml', rotate='90,auto')
     assert got == [
         ProcessSpec('pipeline', 'robot1/front', {
             'source': '0', 'frame_id': 'front_camera_optical', 'track_prefix': 'front_f',
-            'model': 'adas'}),
+            'model': 'adas', 'rotate': '90'}),
         ProcessSpec('pipeline', 'robot1/rear', {
             'source': 'http://cam/?size=640,480', 'frame_id': 'rear_camera_optical',
-            'track_prefix': 'rear_f', 'model': 'adas', 'camera_info_url': 'rear.yaml'})]
+            'track_prefix': 'rear_f', 'model': 'adas', 'camera_info_url': 'rear.yaml',
+            'rotate': 'auto'})]
 
 
 @pytest.mark.parametrize(('text', 'front', 'rear'), [

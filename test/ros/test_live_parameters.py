@@ -147,6 +147,16 @@ def camera_info_url(p):
     wait_until(lambda: p.infos[-1] == 0, 20, 'no calibration')
 
 
+def rotate(p):
+    for value, size in ((90, (480, 640)), ('180', (640, 480)), ('0', (640, 480))):
+        p.set_parameters('camera', rotate=value)
+        wait_until(partial(lambda size: p.images[-1][1:] == size, size), 20, f'rotated by {value}')
+    assert "rotate '45' is not one of" in p.refused('camera', rotate=45)
+    p.set_parameters('camera', rotate='auto')
+    p.process.wait_for('rotate auto: 0 (', 30)
+    p.set_parameters('camera', rotate='0')
+
+
 def wait_for_subscribers(p):
     process = Process('camera_node', f"source:={save_sample(p.folder / 'w.avi', 'MJPG', 20.0, 5)}",
                       'wait_for_subscribers:=100', 'exit_on_end:=true',
@@ -318,7 +328,7 @@ def keeps_running(name, value):
 LIVE = {
     ('camera', 'source'): source, ('camera', 'rate'): rate, ('camera', 'loop'): loop,
     ('camera', 'frame_id'): frame_id, ('camera', 'camera_info_url'): camera_info_url,
-    ('camera', 'exit_on_end'): exit_on_end,
+    ('camera', 'exit_on_end'): exit_on_end, ('camera', 'rotate'): rotate,
     ('camera', 'wait_for_subscribers'): wait_for_subscribers,
     ('camera', 'jpeg_quality'): lambda p: compresses_more(
         p, 'camera', '/camera/image_raw/compressed'),

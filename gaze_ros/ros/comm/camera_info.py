@@ -10,9 +10,10 @@ from ament_index_python.packages import get_package_share_directory, PackageNotF
 from gaze_ros.core.diagnostics.log_throttle import LogThrottle
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.geometry.camera_model import Calibration
+from gaze_ros.core.sources.rotation import axis_rotation, pixel_rotation, rotate_distortion
 from gaze_ros.core.system.safe_files import parse_yaml, read_text
 import numpy as np
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 #: Numbers of coefficients of the distortion models, by their names in
 #: sensor_msgs/distortion_models.hpp, and 'fisheye', which some calibrators write. Missing
@@ -91,6 +92,46 @@ def _calibration(
         return None, str(e)
 
 
+def rotated_camera_info(info: CameraInfo, degrees: int) -> CameraInfo:
+    """Return the CameraInfo of an image after a clockwise rotation.
+
+    The optical frame turns with the image: x stays right and y stays down in the image.
+
+    :param info: of the image before the rotation.
+    :param degrees: 0, 90, 180 or 270.
+    """
+    if not degrees:
+        return info
+    result = deepcopy(info)
+    sideways = degrees % 180 != 0
+    size, binning, roi = (info.width, info.height), (info.binning_x, info.binning_y), info.roi
+    bx, by = binning[0] or 1, binning[1] or 1
+    rotation = axis_rotation(degrees)
+    # The binned pixel that was last becomes the first: its sensor pixel is where its block starts.
+    pixels = pixel_rotation(degrees, size[0] - bx + 1, size[1] - by + 1)
+    result.k = (pixels @ info.k.reshape(3, 3) @ rotation.T + 0.0).ravel()
+    result.r = (rotation @ info.r.reshape(3, 3) @ rotation.T + 0.0).ravel()
+    projection = pixels @ info.p.reshape(3, 4)
+    projection[:, :3] = projection[:, :3] @ rotation.T
+    result.p = (projection + 0.0).ravel()
+    if info.distortion_model not in _FISHEYE and len(info.d) <= max(_COUNTS['plumb_bob']):
+        result.d = rotate_distortion(np.array(info.d), degrees).tolist()
+    result.width, result.height = size[::-1] if sideways else size
+    result.binning_x, result.binning_y = binning[::-1] if sideways else binning
+    # The region in whole blocks: what is left over at its end does not become its start.
+    w = (roi.width or max(size[0] - roi.x_offset, 0)) // bx * bx
+    h = (roi.height or max(size[1] - roi.y_offset, 0)) // by * by
+    corners = np.array([[roi.x_offset, roi.x_offset + w - 1], [roi.y_offset, roi.y_offset + h - 1],
+                        [1, 1]])
+    first = (pixel_rotation(degrees, *size) @ corners)[:2].min(axis=1)
+    x, y = np.maximum(first, 0).astype(int).tolist()
+    w, h = (h, w) if sideways else (w, h)
+    result.roi = RegionOfInterest(do_rectify=roi.do_rectify) if (
+        (x, y, w, h) == (0, 0, result.width, result.height)) else RegionOfInterest(
+            x_offset=x, y_offset=y, width=w, height=h, do_rectify=roi.do_rectify)
+    return result
+
+
 def _path(url: str) -> Path:
     parts = urlsplit(url)
     if parts.scheme == 'package':
@@ -110,7 +151,7 @@ def _numbers(content: dict, name: str, count: int = 0) -> list[float]:
     return values
 
 
-#: Number of image sizes whose CameraInfo is cached.
+#: Number of image sizes and rotations whose CameraInfo is cached.
 _MAX_SIZES = 16
 
 
@@ -119,7 +160,7 @@ class CameraInfoManager:
 
     For images of another size but the same aspect ratio as the calibrated one, K and P are scaled.
     Images of another aspect ratio have been cropped in an unknown way: their CameraInfo has no
-    calibration (K all 0, as REP-104 defines).
+    calibration (K all 0, as REP-104 defines). For rotated images the calibration is rotated.
 
     :param url: as in :func:`load_camera_info`.
     :raises SourceError: if it is not a calibration.
@@ -127,19 +168,25 @@ class CameraInfoManager:
 
     def __init__(self, url: str) -> None:
         self._calibrated = load_camera_info(url)
-        self._by_size: dict[tuple[int, int], CameraInfo] = {}
+        self._cache: dict[tuple[int, int, int], CameraInfo] = {}
         self._log_throttle = LogThrottle()
 
-    def for_size(self, width: int, height: int, warn: Callable[[str], None]) -> CameraInfo:
+    def for_size(self, width: int, height: int, warn: Callable[[str], None],
+                 rotation: int = 0) -> CameraInfo:
         """Return the CameraInfo of an image of that size; the caller sets its header.
 
+        :param width: of the image as captured, before the rotation, pixels.
+        :param height: of the image as captured, before the rotation, pixels.
         :param warn: logs a line for a size that was not calibrated, throttled.
+        :param rotation: degrees by which the image was rotated clockwise: 0, 90, 180 or 270.
         """
-        info = self._by_size.get((width, height))
+        key = width, height, rotation
+        info = self._cache.get(key)
         if info is None:
-            if len(self._by_size) == _MAX_SIZES:
-                self._by_size.clear()
-            info = self._by_size[width, height] = self._create(width, height, warn)
+            if len(self._cache) == _MAX_SIZES:
+                self._cache.clear()
+            info = self._cache[key] = rotated_camera_info(
+                self._create(width, height, warn), rotation)
         return copy(info)
 
     def _create(self, width: int, height: int, warn: Callable[[str], None]) -> CameraInfo:

@@ -26,8 +26,8 @@ from gaze_ros.ros.launch.respawn_policy import (
 #: Arguments that set the parameter of the same name of these nodes; '' keeps the value in
 #: params_file.
 PARAMETERS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(('source', 'frame_id', 'loop', 'exit_on_end', 'camera_info_url'),
-                    ('camera',)),
+    **dict.fromkeys(('source', 'rotate', 'frame_id', 'loop', 'exit_on_end',
+                     'camera_info_url'), ('camera',)),
     **dict.fromkeys(('model', 'weight', 'dataset', 'detector', 'detector_weight', 'runtime',
                      'device', 'precision', 'max_faces', 'detect_interval', 'input_size',
                      'frame_skip', 'max_age', 'track_prefix'), ('gaze',)),
@@ -38,7 +38,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
 }
 
 #: Arguments that are comma-separated lists, one value per camera, if cameras is given.
-OF_ONE_CAMERA = ('source', 'frame_id', 'camera_info_url', 'track_prefix', 'output')
+OF_ONE_CAMERA = ('source', 'rotate', 'frame_id', 'camera_info_url', 'track_prefix', 'output')
 
 
 def _description(name: str) -> str:

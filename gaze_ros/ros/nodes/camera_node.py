@@ -6,8 +6,10 @@ from typing import Optional
 from gaze_ros.core.diagnostics.node_status import CameraStatus
 from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.parameters import NODES, Value
+from gaze_ros.core.pipeline.hot_swap import HotSwap
 from gaze_ros.core.sources import open_source, Source
 from gaze_ros.core.sources.player import Player
+from gaze_ros.core.sources.rotation import Rotator
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.camera_info import CameraInfoManager
@@ -29,9 +31,11 @@ class CameraNode(ManagedNode):
     def __init__(self, shutdown: Shutdown) -> None:
         super().__init__('camera', NODES['camera'], StageStats('Camera'), shutdown)
         self._player: Optional[Player] = None
+        self._rotators: Optional[HotSwap[Rotator]] = None
         #: Prepared for new parameter values, until they are applied.
         self._prepared_source: Optional[Source] = None
         self._prepared_camera_info: Optional[CameraInfoManager] = None
+        self._prepared_rotator: Optional[Rotator] = None
 
     @property
     def hardware_id(self) -> str:
@@ -54,6 +58,7 @@ class CameraNode(ManagedNode):
         """
         v = self.values
         self._camera_info = CameraInfoManager(v['camera_info_url'])
+        self._rotators = HotSwap(Rotator(v['rotate']))
         self._player = Player(
             self._open(v), self.stats, self._publish, self._missing, self._at_end, self._failed)
         self._player.rate = v['rate']
@@ -79,24 +84,33 @@ class CameraNode(ManagedNode):
         player, self._player = self._player, None
         if player is not None:
             player.close()
+        rotators, self._rotators = self._rotators, None
+        if rotators is not None:
+            rotators.close()
         self._close_prepared()
 
     def prepare_parameters(self, values: dict[str, Value]) -> None:
-        """Open the source and the calibration that new values name.
+        """Open the source, the calibration and the rotation that new values name.
 
         :raises SourceError: if one cannot be opened.
         """
         self._close_prepared()
         self._prepared_camera_info = CameraInfoManager(values['camera_info_url']) if (
             'camera_info_url' in values) else None
+        new = {**self.values, **values}
         if 'source' in values:
-            self._prepared_source = self._open({**self.values, **values})
+            self._prepared_source = self._open(new)
+        if 'rotate' in values or 'source' in values and new['rotate'] == 'auto':
+            self._prepared_rotator = Rotator(new['rotate'])
 
     def apply_parameters(self, values: dict[str, Value]) -> None:
         """Apply new values."""
         player = self._player
         if self._prepared_camera_info is not None:
             self._camera_info, self._prepared_camera_info = self._prepared_camera_info, None
+        rotator, self._prepared_rotator = self._prepared_rotator, None
+        if rotator is not None:
+            self._rotators.replace(rotator)
         source, self._prepared_source = self._prepared_source, None
         if source is not None:
             player.replace(source)
@@ -113,8 +127,10 @@ class CameraNode(ManagedNode):
 
     def _close_prepared(self) -> None:
         source, self._prepared_source = self._prepared_source, None
-        if source is not None:
-            source.close()
+        rotator, self._prepared_rotator = self._prepared_rotator, None
+        for prepared in (source, rotator):
+            if prepared is not None:
+                prepared.close()
 
     def _missing(self) -> str:
         expected = self.values['wait_for_subscribers']
@@ -138,7 +154,8 @@ class CameraNode(ManagedNode):
             captured -= Duration(seconds=age)
         header = Header(stamp=captured.to_msg(), frame_id=self.values['frame_id'])
         height, width = image.shape[:2]
-        info = self._camera_info.for_size(width, height, self.get_logger().warning)
+        image, rotation = self._rotators.acquire().rotate(image)
+        info = self._camera_info.for_size(width, height, self.get_logger().warning, rotation)
         info.header = header
         self._camera_info_publisher.publish(info)
         self._images.publish(image, header)

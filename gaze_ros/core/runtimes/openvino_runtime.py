@@ -1,8 +1,8 @@
 """OpenVINO on the CPU or an Intel NPU, from an IR or ONNX file or from a torch module."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import math
 from pathlib import Path
-from typing import Any, TYPE_CHECKING, Union
+from typing import Any, Optional, TYPE_CHECKING, Union
 
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.runtimes.conversion import to_openvino
@@ -41,6 +41,7 @@ class OpenVINONetwork:
     (the gaze of adas is off by ten degrees). It is no faster either: MobileOne-S0 takes 3.8 ms
     per face in batches and 3.5 ms one by one.
 
+    :param prepare: changes the network that was read, before it is checked and compiled.
     :ivar shapes: of the inputs for one sample, -1 for any size.
     :ivar outputs: names of the outputs.
     :raises ModelError: if the file is not a network, or the device does not support the precision.
@@ -51,9 +52,11 @@ class OpenVINONetwork:
     def __init__(
             self, model: Union[Path, 'Module'], *, device: str, precision: str,
             threads: int, size: Union[int, tuple[int, int]] = 0, parameter: str = 'weight',
+            prepare: Optional[Callable[[openvino.Model], openvino.Model]] = None,
             **_: Any) -> None:
         try:
             graph = CORE.read_model(model) if isinstance(model, Path) else to_openvino(model, size)
+            graph = prepare(graph) if prepare else graph
             try:
                 graph.reshape(
                     {i: _sample_shape(list(i.partial_shape), size) for i in graph.inputs})

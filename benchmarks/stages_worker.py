@@ -31,10 +31,10 @@ class SimulatedSource:
     """Source of the camera node: numbered images at a fixed frame rate.
 
     :param period_ms: frame period.
-    :ivar taken: capture time of the newest image, s of time.monotonic().
+    :ivar capture_time: of the newest image, s of time.monotonic().
     """
 
-    rate, count, name = 0.0, 0, 'simulated'
+    rate, count, loop, name = 0.0, 0, False, 'simulated'
 
     def __init__(self, period_ms: float) -> None:
         import numpy as np
@@ -43,7 +43,7 @@ class SimulatedSource:
         self._due = time.monotonic()
         self._number = 0
         self._capture_times: dict[int, float] = {}
-        self.taken = self._due
+        self.capture_time = self._due
 
     def read(self) -> Any:
         """Return the next (H, W, 3) uint8 image when it is due; missed images are skipped."""
@@ -55,7 +55,7 @@ class SimulatedSource:
         image = self._blank.copy()
         # The number is in a corner where nothing is drawn.
         image[-1, -1] = [*self._number.to_bytes(3, 'little')]
-        self.taken = self._capture_times[self._number] = time.monotonic()
+        self.capture_time = self._capture_times[self._number] = time.monotonic()
         self._capture_times.pop(self._number - 10_000, None)
         return image
 
@@ -109,7 +109,7 @@ class SimulatedWindow:
     """Window that sleeps in the main thread while it shows an image.
 
     :ivar shown: (time.monotonic(), age) of each shown image, s.
-    :ivar offered: number of offered images.
+    :ivar offered: number of images passed to :meth:`show`.
     :ivar replaced: number of images that a newer one replaced before they were shown.
     """
 
@@ -121,7 +121,7 @@ class SimulatedWindow:
         self.shown: deque[tuple[float, float]] = deque()
         self.offered = self.replaced = 0
 
-    def offer(self, image: Any) -> None:
+    def show(self, image: Any) -> None:
         """Set the (H, W, 3) uint8 image that is shown next."""
         with self._condition:
             self.offered += 1
@@ -129,7 +129,7 @@ class SimulatedWindow:
             self._newest = image
             self._condition.notify()
 
-    def step(self) -> bool:
+    def poll(self) -> bool:
         """Show the newest image; return True: the window stays open."""
         with self._condition:
             if self._newest is None:

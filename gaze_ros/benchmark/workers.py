@@ -62,12 +62,12 @@ def open_looped_source(settings: Mapping[str, Any]) -> Any:
 
 
 class NullWindow:
-    """Replaces the window where there is no screen: an offered image counts as shown."""
+    """Replaces the window where there is no screen: an image counts as shown."""
 
-    def offer(self, image: Any) -> None:
+    def show(self, image: Any) -> None:
         """Accept the (H, W, 3) uint8 BGR image that a window would show."""
 
-    def step(self) -> bool:
+    def poll(self) -> bool:
         """Wait 50 ms; return True: the window stays open."""
         time.sleep(0.05)
         return True

@@ -33,8 +33,8 @@ def test_a_full_queue_drops_the_newest():
     for item in range(5):
         put_or_drop(queue, item, stage)
     assert [queue.get_nowait() for _ in range(2)] == [0, 1]
-    figures = stage.snapshot(type(stage.mark())(0.0))
-    assert (figures.received, dict(figures.dropped)) == (5, {'full': 3})
+    snapshot = stage.snapshot(type(stage.mark())(0.0))
+    assert (snapshot.received, dict(snapshot.dropped)) == (5, {'full': 3})
 
 
 def test_a_slow_inference_processes_images_that_have_waited():
@@ -52,12 +52,12 @@ def test_a_slow_inference_processes_images_that_have_waited():
     thread.join(20)
     assert not thread.is_alive()
     stages = counter()['stages']
-    assert stages['Inference']['done'] >= 7
+    assert stages['Inference']['processed'] >= 7
     assert set(stages['Inference']['dropped']) == {'full'}
     # The first three fill the queue; later ones wait behind two others.
     assert processed[:3] == [1, 2, 3]
     assert min(stages['Inference']['ages'][3:]) > 0.2
-    assert counter()['stages']['Inference']['done'] == 0  # counted since the last call
+    assert counter()['stages']['Inference']['processed'] == 0  # counted since the last call
 
 
 def test_a_failing_source_stops_all_threads():

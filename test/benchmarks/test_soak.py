@@ -235,6 +235,7 @@ def start_soak(start, tmp_path):
 def result_of(process, out, code=0):
     """Wait for the end of a soak test; return the verdict and the rows."""
     verdict, errors = process.communicate(timeout=120)
+    print(errors)  # pytest shows it with a failure: why a request failed
     assert process.returncode == code, verdict + errors
     assert 'Traceback' not in errors, errors
     rows = [*csv.DictReader((out / 'soak.csv').open())]

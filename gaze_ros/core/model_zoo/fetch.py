@@ -11,6 +11,7 @@ from gaze_ros.core.errors import ModelError
 from gaze_ros.core.model_zoo import registry, store
 from gaze_ros.core.model_zoo.download import download, NotFoundError, UnreachableError
 from gaze_ros.core.model_zoo.manifest import Model, ModelFile
+from gaze_ros.core.system import import_errors
 from gaze_ros.core.system.urls import redact_url
 
 #: Environment variable with the URL of a mirror: a folder that holds the files by name.
@@ -36,8 +37,11 @@ def fetch(
         download fails.
     """
     if not model.needs_weight:
-        raise ModelError(
-            f"'{model.name}' is not fetched: {model.source}; pip install 'gaze_ros[mediapipe]'")
+        module = next((f.package for f in model.files if f.package), model.name)
+        if model.family == 'mediapipe':  # it needs the library, too
+            module = 'mediapipe'
+        raise ModelError(f"'{model.name}' is not fetched: {model.source}; "
+                         f'{import_errors.pip_command(module)}')
     if not model.may_be_shipped and not accept_license:
         raise ModelError(
             f"the weights of '{model.name}' may not be redistributed or shipped in a product; "

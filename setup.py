@@ -42,7 +42,8 @@ class BuildMessages(build_ext):
         if not self.inplace:
             package = Path(self.build_lib) / NAME
         generated = stage / 'python' / NAME
-        for path in [*generated.glob('msg/*.py'), *generated.glob('*.so')]:
+        for path in [*(p for kind in ('msg', 'srv') for p in generated.glob(f'{kind}/*.py')),
+                     *generated.glob('*.so')]:
             target = package / path.relative_to(generated)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
@@ -91,6 +92,7 @@ class BuildMessages(build_ext):
 
     def get_source_files(self):
         return ['CMakeLists.txt', 'package.xml', *map(str, Path('msg').glob('*.msg')),
+                *map(str, Path('srv').glob('*.srv')),
                 *(str(p) for top in ['cmake', 'interfaces'] for p in Path(top).rglob('*.*'))]
 
     def get_outputs(self):
@@ -106,8 +108,8 @@ setup(
     version=package_xml.findtext('version'),
     description=' '.join(package_xml.findtext('description').split()),
     license='Apache-2.0',
-    packages=find_packages(include=[NAME, f'{NAME}.*'], exclude=[f'{NAME}.msg']),
-    package_data={NAME: ['msg/*.py', '*.so']},
+    packages=find_packages(include=[NAME, f'{NAME}.*'], exclude=[f'{NAME}.msg', f'{NAME}.srv']),
+    package_data={NAME: ['msg/*.py', 'srv/*.py', '*.so']},
     ext_modules=[Extension(NAME + '._messages', [])],
     cmdclass={'build_ext': BuildMessages},
     data_files=[],
@@ -132,6 +134,7 @@ setup(
         'ros-rosgraph-msgs~=2.3',
         'ros-rosidl-default-runtime~=1.7',
         'ros-sensor-msgs~=5.5',
+        'ros-service-msgs~=2.3',
         'ros-std-msgs~=5.5',
         'ros-std-srvs~=5.5',
         'ros-visualization-msgs~=5.5',

@@ -1,12 +1,13 @@
 """Faces in camera images and where each person looks: nodes and tools for ROS 2.
 
-``gaze_ros.core`` needs no ROS; ``gaze_ros.ros`` holds the nodes; ``gaze_ros.msg`` is generated.
+``gaze_ros.core`` needs no ROS; ``gaze_ros.ros`` holds the nodes; ``gaze_ros.msg`` and
+``gaze_ros.srv`` are generated.
 """
 import os
 from pkgutil import extend_path
 import sys
 
-# This folder and the generated gaze_ros.msg may be in two places: a source checkout before the
+# This folder and the generated modules may be in two places: a source checkout before the
 # installed package on the path.
 __path__ = extend_path(__path__, __name__)
 

@@ -41,7 +41,7 @@ def sources():
     for top in TOPS:
         path = ROOT / top
         for one in [path] if path.is_file() else sorted(path.rglob('*.py')):
-            if 'msg' not in one.relative_to(ROOT).parts:
+            if not {'msg', 'srv'} & {*one.relative_to(ROOT).parts}:
                 yield one
 
 

@@ -159,6 +159,9 @@ GAZE = (
          live=True),
     Spec('horizontal_fov', 1.05, 'Assumed horizontal field of view of an uncalibrated camera '
          '(rad).', 0.1, 3.0, live=True),
+    Spec('gaze_calibration_file', '', 'YAML file with the gaze calibration of a single user. It '
+         'is read if it exists, and written by gaze/calibrate with save; empty = none.',
+         live=True),
     Spec('image_transport', 'raw', 'Transport of the subscribed images.', choices=TRANSPORTS,
          live=True),
     Spec('frame_skip', 0, 'Images to skip after each processed one.', 0, 1000, live=True),

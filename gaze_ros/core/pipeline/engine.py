@@ -36,6 +36,7 @@ from gaze_ros.core.geometry.rotations import (
 )
 from gaze_ros.core.parameters import GAZE, Value
 from gaze_ros.core.pipeline.hot_swap import HotSwap
+from gaze_ros.core.tracking.gaze_calibration import GazeCalibrations
 from gaze_ros.core.tracking.one_euro import OneEuroSmoother
 from gaze_ros.core.tracking.optical_flow import DetectionScheduler, OpticalFlowTracker
 from gaze_ros.core.tracking.tracker import Tracker
@@ -173,6 +174,7 @@ class Engine:
     Estimation stage:
 
     :ivar smoother: filters the angles and the head poses.
+    :ivar gaze_calibrations: corrects the gaze of persons that were calibrated, before smoothing.
     :ivar looking_at_camera_angle: angle to the lens in radians below which a gaze counts as
         looking at the camera; ``looking_at_camera_hysteresis`` (radians) and
         ``looking_at_camera_dwell`` (seconds): see
@@ -205,6 +207,7 @@ class Engine:
         self.looking_at_camera_dwell = looking_at_camera_dwell
         self._looking_at_camera = LookingAtCamera()
         self._blinks = BlinkDetector()
+        self.gaze_calibrations = GazeCalibrations()
         self.interpupillary_distance = interpupillary_distance
         self.horizontal_fov = horizontal_fov
         self.calibration: Optional[Calibration] = None
@@ -321,6 +324,7 @@ class Engine:
         if self._log_throttle.should_log(basis):
             _log.info('directions and distances are computed from %s', basis)
         heads = estimate_head_poses(faces, lens, calibrated, self.interpupillary_distance)
+        self.gaze_calibrations.model = estimator.name
         gazes = [
             self._smoothed_gaze(track_id, *values, detection.stamp)
             for (track_id, _), *values in zip(detection.tracked, faces, estimates, heads)]
@@ -357,6 +361,8 @@ class Engine:
 
     def _smoothed_gaze(self, track_id: str, face: Face, estimate: Estimate, head: HeadPose,
                        stamp: float) -> Gaze:
+        self.gaze_calibrations.observe(track_id, estimate, head.range * head.ray)
+        estimate = self.gaze_calibrations.correct(track_id, estimate)
         pitch, yaw = self.smoother.update(track_id, estimate.pitch, estimate.yaw, stamp)
         orientation = head.orientation
         head_stddev = LANDMARKS_STDDEV if head.fitted else math.nan

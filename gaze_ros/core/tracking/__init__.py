@@ -1,1 +1,1 @@
-"""Face tracks over time: ids, smoothing, optical flow between detections."""
+"""Face tracks over time: ids, smoothing, optical flow between detections, calibration."""

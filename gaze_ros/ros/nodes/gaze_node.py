@@ -12,6 +12,11 @@ from gaze_ros.core.parameters import Value
 from gaze_ros.core.pipeline.engine import create_engine, Engine, load_models, Models
 from gaze_ros.core.pipeline.worker import Worker
 from gaze_ros.core.system import native_threads
+from gaze_ros.core.tracking.gaze_calibration import (
+    GazeCalibrations,
+    GazeCorrection,
+    load_correction,
+)
 from gaze_ros.core.types import TrackedFaces
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.base.diagnostics import input_topics, uses_sim_time
@@ -23,6 +28,7 @@ from gaze_ros.ros.comm.conversions import gaze_array, seconds
 from gaze_ros.ros.comm.image_transport import ReceivedImage
 from gaze_ros.ros.comm.intra_process import IntraProcessPublisher, IntraProcessSubscription
 from gaze_ros.ros.process.shutdown import Shutdown
+from gaze_ros.ros.publishers.gaze_calibration import GazeCalibrationService
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -42,6 +48,7 @@ class GazeNode(ImageConsumerNode):
         self._engine: Optional[Engine] = None
         #: Prepared for new parameter values, until they are applied.
         self._prepared = Models()
+        self._prepared_correction: Optional[GazeCorrection] = None
         #: Track ids given by earlier engines; they are not given again.
         self._ids_given = 0
         self._image_count = 0
@@ -50,11 +57,20 @@ class GazeNode(ImageConsumerNode):
         self._failure = ''
         self._gpu = False
         create_trigger_service(self, '~/reset_tracks', self._reset_tracks)
+        #: TF frame of the last image, '' before the first.
+        self.image_frame = ''
+        GazeCalibrationService(self)
 
     @property
     def hardware_id(self) -> str:
         """Model, runtime, device, precision and detector."""
         return self._engine.description if self._engine else ''
+
+    @property
+    def gaze_calibrations(self) -> Optional[GazeCalibrations]:
+        """Calibrations of the tracked persons; None unless configured."""
+        engine = self._engine
+        return engine and engine.gaze_calibrations
 
     def status(self) -> InferenceStatus:
         """Return the state of the node beside its statistics."""
@@ -71,10 +87,12 @@ class GazeNode(ImageConsumerNode):
     def configure(self) -> None:
         """Load the detector and the model, and create the topics.
 
-        :raises ModelError: if the detector or the model cannot be loaded.
+        :raises GazeRosError: if the detector, the model or the gaze calibration cannot be loaded.
         """
         self._calibration_problem = ''
+        correction = load_correction(self.values['gaze_calibration_file'])
         self._engine = create_engine(self.values)
+        self._engine.gaze_calibrations.default = correction
         self._engine.tracker.ids_given = self._ids_given
         self._engine.warm_up()
         self._gpu = has_nvidia_gpu()  # after the model: it asks torch only if torch is loaded
@@ -85,6 +103,7 @@ class GazeNode(ImageConsumerNode):
                 MutuallyExclusiveCallbackGroup()),
             self.subscribe_to_images()]
         self.get_logger().info(self.hardware_id)
+        self._log_correction(self._engine.estimator.name)
 
     def activate(self) -> None:
         """Start the threads."""
@@ -110,9 +129,11 @@ class GazeNode(ImageConsumerNode):
     def prepare_parameters(self, values: dict[str, Value]) -> None:
         """Load the detector and the model that new values name.
 
-        :raises ModelError: if they cannot be loaded.
+        :raises GazeRosError: if they, or a new gaze calibration, cannot be loaded.
         """
         self._close_prepared()
+        if 'gaze_calibration_file' in values:
+            self._prepared_correction = load_correction(values['gaze_calibration_file'])
         self._prepared = load_models({**self.values, **values}, values)
         self._prepared.warm_up()
 
@@ -122,8 +143,27 @@ class GazeNode(ImageConsumerNode):
         models, self._prepared = self._prepared, Models()
         self._engine.swap_models(models)
         self._engine.set_parameters(values)
+        if 'gaze_calibration_file' in values:
+            self._engine.gaze_calibrations.default = self._prepared_correction
         if models.detector or models.estimator:
             self.get_logger().info(self.hardware_id)
+        if models.estimator or 'gaze_calibration_file' in values:
+            self._log_correction((models.estimator or self._engine.estimator).name)
+
+    def _log_correction(self, model: str) -> None:
+        path, correction = (
+            self.values['gaze_calibration_file'], self._engine.gaze_calibrations.default)
+        if correction is None:
+            if path:
+                self.get_logger().info(
+                    f"gaze_calibration_file '{path}' does not exist yet: gaze/calibrate with save "
+                    'writes it')
+        elif correction.model == model:
+            self.get_logger().info(f"the gaze is corrected by '{path}'")
+        else:
+            self.get_logger().warning(
+                f"gaze_calibration_file '{path}' is for model {correction.model} and is not used "
+                f'with {model}: calibrate again')
 
     def _close_prepared(self) -> None:
         models, self._prepared = self._prepared, Models()
@@ -188,6 +228,7 @@ class GazeNode(ImageConsumerNode):
         header, faces, detection_time = detection
         start = time.monotonic()
         frame = self._engine.estimate(faces)
+        self.image_frame = header.frame_id
         self._results.publish(gaze_array(frame, header))
         age = self.age(header)
         estimation_time = time.monotonic() - start

@@ -11,7 +11,6 @@ from benchmarks.soak.probe_node import probe, ProbeNode, Received
 from benchmarks.soak.sampler import Sampler
 from benchmarks.soak.synthetic_faces import save_clip, save_stills
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.model_zoo import store
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +89,5 @@ def _wait(node: ProbeNode, processes: NodeProcesses) -> None:
 
 
 def _models(first: str) -> list[str]:
-    """Return the models to swap: two, if two are installed."""
-    if first == 'auto':
-        first = 'adas' if store.locate('adas') else 'mediapipe'
+    """Return the models to swap: the initial one, and another if one is installed."""
     return [first, *(['mediapipe'] if first != 'mediapipe' and find_spec('mediapipe') else [])]

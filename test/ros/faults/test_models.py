@@ -88,10 +88,13 @@ from gaze_ros.ros.process.entry_points import gaze_node
 
 def create(*how):
     estimator = make(*how)
-    def estimate(*what):
-        return Event().wait() if hang.exists() else real(*what)
-    real, estimator.estimate = estimator.estimate, estimate
+    for name in ('estimate', 'estimate_tracked'):
+        if hasattr(estimator, name):
+            setattr(estimator, name, hanging(getattr(estimator, name)))
     return estimator
+
+def hanging(real):
+    return lambda *what: Event().wait() if hang.exists() else real(*what)
 
 hang = Path(sys.argv[1])
 make, engine.create_estimator = engine.create_estimator, create

@@ -12,7 +12,7 @@ from typing import Optional
 from gaze_ros.core.detectors import create_detector, DETECTORS
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, Settings
-from gaze_ros.core.evaluation.evaluate import evaluate_images, labelled_images
+from gaze_ros.core.evaluation.evaluate import evaluate, labelled_images, process_images
 from gaze_ros.core.evaluation.labels import read_labels
 from gaze_ros.core.model_zoo import registry, store
 from gaze_ros.core.pipeline.engine import create_engine
@@ -80,7 +80,8 @@ def accuracy(values: dict, clip: Path) -> list[str]:
     engine = create_engine(values)
     try:
         labels = read_labels(clip / 'labels.csv')
-        a = evaluate_images(engine, labelled_images(clip / 'video.mp4', labels, clip)[1]).accuracy
+        images = labelled_images(clip / 'video.mp4', labels, clip)[1]
+        a = evaluate(process_images(engine, images)).accuracy
     finally:
         engine.close()
     return [f'{a.mean_error_deg:.1f} / {a.mean_error_without_bias_deg:.1f}',

@@ -13,8 +13,9 @@ FIGURES = {
     'median_error_deg', 'mean_error_without_bias_deg', 'median_error_without_bias_deg',
     'bias_pitch_deg', 'bias_yaw_deg', 'mean_absolute_pitch_error_deg',
     'mean_absolute_yaw_error_deg', 'correlation_pitch', 'correlation_yaw',
-    'zero_baseline_error_deg', 'constant_baseline_error_deg', 'detection_ms_median',
-    'estimation_ms_median'}
+    'zero_baseline_error_deg', 'constant_baseline_error_deg', 'share_over_25_deg',
+    'share_over_40_deg', 'by_head_yaw', 'coverage', 'head', 'eyes', 'reliability',
+    'head_reliability', 'calibration', 'detection_ms_median', 'estimation_ms_median'}
 
 
 def gaze_ros(*words):
@@ -117,6 +118,91 @@ def test_invalid_input_is_reported_in_one_line(clip, labels, rows, more, reason)
     errors = [line for line in done.stderr.splitlines() if line.startswith('gaze_ros evaluate: ')]
     assert done.returncode == 1 and not done.stdout
     assert len(errors) == 1 and reason in errors[0], done.stderr
+
+
+def test_folder_with_its_labels_and_several_inputs(clip, labels, tmp_path):
+    cv2.imwrite(str(tmp_path / 'face.png'), Sample().read())
+    cv2.imwrite(str(tmp_path / 'grey.png'), np.full((100, 100, 3), 90, np.uint8))
+    folder = labels(
+        'file,pitch_up_deg,yaw_image_right_deg,head_pitch_up_deg,head_yaw_image_right_deg,'
+        'head_roll_deg,eyes_open,face_x,face_y', 'face.png,1,2,0,-25,,1,320,230',
+        'grey.png,,,,70,3,,,').parent
+    figures = evaluate('--input', folder)
+    assert set(figures) == FIGURES and figures['labels'] == str(folder / 'labels.csv')
+    assert (figures['n'], figures['missed']) == (1, 0)  # the other one has no labelled gaze
+    assert figures['coverage'] == {
+        'labels': 2, 'found': 1, 'with_gaze': 1, 'found_share': 0.5, 'gaze_share': 0.5}
+    assert [b['labels'] for b in figures['by_head_yaw']] == [0, 1, 0, 1]
+    assert [b['n'] for b in figures['by_head_yaw']] == [0, 1, 0, 0]
+    assert figures['head']['n'] == 1 and figures['eyes']['open'] == 1
+    other = labels('frame,pitch,yaw', '0,0,0', '3,0,0', name='other.csv')
+    words = '--input', folder, clip, '--labels', folder / 'labels.csv', other
+    both = evaluate(*words)
+    assert set(both) == FIGURES | {'inputs'}
+    assert both['input'] == [str(folder), str(clip)] and both['n'] == 3
+    first, second = both['inputs']
+    assert {**first, 'model': 0, 'detector': 0}.keys() == FIGURES
+    assert (first['n'], second['n']) == (1, 2)
+    assert first['mean_error_deg'] == figures['mean_error_deg']
+    table = gaze_ros('evaluate', '--model', 'mediapipe', *words).stdout
+    assert 'all 2 inputs\n' in table and f'{clip}\n' in table
+    assert '1 of 2 labelled faces found (50 %), 1 with a gaze (50 %)' in table
+    assert '  |head yaw| 60+' in table
+
+
+def test_calibration_on_the_first_labels(clip, labels):
+    path = labels('frame,pitch_deg,yaw_deg', *(f'{index},8,9' for index in range(12)))
+    figures = evaluate('--input', clip, '--labels', path, '--calibrate-first', '6')
+    result = figures['calibration']
+    assert (result['first'], result['subjects'], result['n'], figures['n']) == (6, 1, 6, 6)
+    assert result['mean_error_deg'] == pytest.approx(figures['mean_error_deg'])
+    assert result['mean_error_deg'] < 0.7 * result['mean_error_before_deg']
+    table = gaze_ros('evaluate', '--input', clip, '--labels', path, '--model', 'mediapipe',
+                     '--calibrate-first', '6').stdout
+    assert 'calibrated on the first 6 labels of 1 subjects; 0 refused' in table
+    for n, reason in (('1', 'expected at least 2'), ('12', 'no subject has more than 12')):
+        done = gaze_ros('evaluate', '--input', clip, '--labels', path, '--model', 'mediapipe',
+                        '--calibrate-first', n)
+        assert done.returncode == 1 and reason in done.stderr
+
+
+def test_labels_that_do_not_fit_the_inputs(clip, labels):
+    path = labels('frame,pitch,yaw', '0,0,0')
+    for words, reason in (
+            (('--input', clip), '--labels is needed'),
+            (('--input', path.parent, clip), '--labels is needed'),
+            (('--input', clip, clip, '--labels', path), '2 inputs have 1 files of labels'),
+            (('--input', clip, '--labels', path, path), '1 inputs have 2 files of labels')):
+        done = gaze_ros('evaluate', *words)
+        assert done.returncode == 1 and reason in done.stderr.splitlines()[-1]
+
+
+def test_rendered_faces(shared):
+    folder = shared / 'labelled' / 'rendered_faces'
+    figures = evaluate('--input', folder, '--detector', 'yunet', '--detector-weight',
+                       shared / 'models' / 'face_detection_yunet_2026may.onnx')
+    assert figures['coverage']['labels'] == 16 and figures['coverage']['found'] >= 15
+    assert figures['n'] + figures['missed'] == 16 and figures['n'] >= 14
+    assert figures['mean_error_deg'] <= 20 and figures['share_over_40_deg'] <= 0.1
+    assert [b['labels'] for b in figures['by_head_yaw']] == [9, 2, 3, 2]
+    assert sum(b['n'] for b in figures['by_head_yaw']) == figures['n']
+    assert figures['head']['n'] == figures['coverage']['found']
+    assert figures['eyes'] is None
+    assert figures['zero_baseline_error_deg'] > 40
+
+
+def test_rendered_small_and_photographs_of_shut_eyes(shared):
+    """16-bit images with alpha, and GIFs without a labelled gaze."""
+    small, photographs = evaluate('--input', *(
+        shared / 'labelled' / name for name in ('rendered_small', 'eyes_open')),
+        '--detector', 'yunet', '--detector-weight',
+        shared / 'models' / 'face_detection_yunet_2026may.onnx')['inputs']
+    assert small['coverage']['found'] == 51 and small['n'] + small['missed'] == 51
+    assert small['mean_error_deg'] <= 17
+    assert photographs['coverage']['found'] == 32 and photographs['absent'] == 0
+    assert photographs['n'] == photographs['missed'] == 0
+    assert photographs['head']['mean_error_deg'] <= 9
+    assert (photographs['eyes']['shut'], photographs['eyes']['open']) == (8, 16)
 
 
 @pytest.fixture

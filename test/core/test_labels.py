@@ -1,4 +1,6 @@
 import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.evaluation.labels import Label, read_eye_labels, read_labels
@@ -97,3 +99,75 @@ def test_eye_labels():
     for column, reason in (('left_eye', 'the eyes'), ('head_yaw_P_deg', "the head's yaw")):
         with pytest.raises(GazeRosError, match=f'no column for {reason}'):
             read_eye_labels(head.replace(column, 'x') + 'a,b,c,1,2,3\n', 'x')
+
+
+#: A cell of each optional column, and the field and value that it gives.
+CELLS = {
+    'head_pitch_up_deg': ('-10', 'head_pitch', math.radians(-10)),
+    'head_yaw_image_right_deg': ('97', 'head_yaw', math.radians(97)),
+    'head_roll_deg': ('-180', 'head_roll', math.radians(-180)),
+    'eyes_open': ('0.5', 'eyes_open', 0.5),
+    'subject': ('Ann', 'subject', 'Ann')}
+UNKNOWN = {'head_pitch': math.nan, 'head_yaw': math.nan, 'head_roll': math.nan,
+           'eyes_open': math.nan, 'subject': ''}
+
+
+@given(st.sets(st.sampled_from([*CELLS])), st.sets(st.sampled_from([*CELLS])), st.booleans(),
+       st.booleans(), st.sampled_from(['', 'known', 'empty']))
+def test_every_subset_of_columns_with_any_cell_empty(columns, empty, has_gaze, gaze_known, point):
+    cells = {'file': 'a.png'}
+    if has_gaze:
+        cells |= dict.fromkeys(('pitch_up_deg', 'yaw_image_right_deg'), '5' if gaze_known else '')
+    cells |= {name: '' if name in empty else CELLS[name][0] for name in sorted(columns)}
+    if point:
+        cells |= dict.fromkeys(('face_x', 'face_y'), '7' if point == 'known' else '')
+    has_label = has_gaze and gaze_known or bool(columns - empty - {'subject'})
+    with TemporaryDirectory() as folder:
+        path = Path(folder, 'labels.csv')
+        path.write_text(','.join(cells) + '\n' + ','.join(cells.values()) + '\n')
+        if not has_label:
+            with pytest.raises(GazeRosError, match='no valid one|no column for the pitch'):
+                read_labels(path)
+            return
+        label, = read_labels(path)
+    gaze = math.radians(5) if has_gaze and gaze_known else math.nan
+    expected = {'pitch': gaze, 'yaw': gaze, 'image': 'a.png',
+                'face': (7.0, 7.0) if point == 'known' else None} | UNKNOWN
+    expected |= {field: value for _, field, value in (
+        CELLS[name] for name in columns - empty)}
+    for name, value in expected.items():
+        assert getattr(label, name) == pytest.approx(value, nan_ok=True) if isinstance(
+            value, float) else getattr(label, name) == value
+
+
+def test_head_in_radians_as_in_the_messages(write):
+    label, = read_labels(write('frame,head_pitch,head_yaw,head_roll\n0,0.1,-1.6,3\n'))
+    assert (label.head_pitch, label.head_yaw, label.head_roll) == pytest.approx((0.1, -1.6, 3))
+    assert math.isnan(label.pitch)
+
+
+@pytest.mark.parametrize('text,reason', [
+    ('frame,head_yaw_image_right_deg\n0,181\n', '181 is not in -180..180 deg'),
+    ('frame,head_pitch_up_deg\n0,91\n', '91 is not in -90..90 deg'),
+    ('frame,head_roll_deg\n0,x\n', "column head_roll_deg: 'x' is not a number"),
+    ('frame,eyes_open\n0,1.5\n', 'column eyes_open: 1.5 is not in 0..1'),
+    ('frame,eyes_open,face_x,face_y\n0,1,5,\n', "column face_y: '' is not a number"),
+    ('frame,eyes_open,pitch_up_deg\n0,1,5\n', 'no column for the yaw'),
+    ('frame,eyes_open,pitch_deg,yaw_deg\n0,1,5,\n', "column yaw_deg: '' is not a number"),
+    ('frame,eyes_open\n0,"1\n2"\n', r"column eyes_open: '1\n2' is not a number"),
+    ('frame,"a\nb"\n0,1\n', 'the columns are frame, a b'),
+    ('frame,eyes_open,subject\n0,,Ann\n', '1 rows and no valid one: expected values in eyes_open'),
+])
+def test_invalid_cells_of_optional_columns(write, text, reason):
+    with pytest.raises(GazeRosError) as error:
+        read_labels(write(text))
+    assert reason in str(error.value)
+
+
+@pytest.mark.parametrize('name', ['rendered_faces', 'rendered_small', 'eyes_open'])
+def test_shared_labels(shared, name):
+    labels = read_labels(shared / 'labelled' / name / 'labels.csv')
+    assert len(labels) == {'rendered_faces': 16, 'rendered_small': 51, 'eyes_open': 32}[name]
+    assert all(math.isfinite(label.pitch) for label in labels) is (name != 'eyes_open')
+    assert all(math.isfinite(label.head_yaw) for label in labels)
+    assert all(math.isfinite(label.eyes_open) for label in labels) is (name != 'rendered_faces')

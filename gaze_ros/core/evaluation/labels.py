@@ -1,4 +1,4 @@
-"""Reads label files: CSV with a header and one true gaze per row."""
+"""Reads label files: CSV with a header and one labelled face, or pair of eyes, per row."""
 from collections.abc import Sequence
 import csv
 from dataclasses import dataclass
@@ -15,10 +15,16 @@ FRAME = ('frame',)
 IMAGE = ('image', 'file', 'filename')
 PITCH = ('pitch_up_deg', 'pitch_deg', 'pitch_up_v_deg', 'pitch')
 YAW = ('yaw_image_right_deg', 'yaw_deg', 'yaw_h_deg_image_right', 'yaw')
-HEAD_YAW = ('head_yaw_p_deg', 'head_yaw_deg')
+HEAD_PITCH = ('head_pitch_up_deg', 'head_pitch')
+HEAD_YAW = ('head_yaw_image_right_deg', 'head_yaw')
+HEAD_ROLL = ('head_roll_deg', 'head_roll')
+EYES_OPEN = ('eyes_open',)
+SUBJECT = ('subject', 'person')
+#: Accepted names of the head yaw of a pair of eyes.
+EYES_HEAD_YAW = ('head_yaw_p_deg', 'head_yaw_deg')
 
 #: Columns in radians, as in the ROS messages; all other angles are in degrees.
-_RADIANS = ('pitch', 'yaw')
+_RADIANS = ('pitch', 'yaw', 'head_pitch', 'head_yaw', 'head_roll')
 
 #: Maximum bytes of a file; a hundred thousand rows have a tenth of that.
 _MAX_BYTES = 64 << 20
@@ -28,14 +34,21 @@ _TRUE, _FALSE = ('1', 'true', 'yes', '1.0'), ('0', 'false', 'no', '0.0', '')
 
 @dataclass(frozen=True)
 class Label:
-    """The true gaze of one face in one image.
+    """What is known of one face in one image; NaN for what is not.
 
-    :ivar pitch: radians, > 0 up.
-    :ivar yaw: radians, > 0 toward the right of the image.
+    Angles are relative to the ray from the face to the lens: (0, 0) faces the lens.
+
+    :ivar pitch: of the gaze, radians, > 0 up; NaN exactly where ``yaw`` is.
+    :ivar yaw: of the gaze, radians, > 0 toward the right of the image.
     :ivar line: line of the file, from 1.
     :ivar frame: index of the image in its video or folder, from 0; None without this column.
     :ivar image: file name of the image; '' without this column.
     :ivar face: x, y in pixels of a point in the face; None means the largest face.
+    :ivar head_pitch: of the direction of the face, radians, > 0 up.
+    :ivar head_yaw: the same, > 0 toward the right of the image.
+    :ivar head_roll: of the head, radians, > 0 clockwise in the image.
+    :ivar eyes_open: 0 both shut .. 1 both open.
+    :ivar subject: the person's name in the file; '' without this column.
     """
 
     pitch: float
@@ -44,6 +57,11 @@ class Label:
     frame: Optional[int]
     image: str
     face: Optional[tuple[float, float]]
+    head_pitch: float = math.nan
+    head_yaw: float = math.nan
+    head_roll: float = math.nan
+    eyes_open: float = math.nan
+    subject: str = ''
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,7 @@ class EyeLabel:
     :ivar left: file name of the image of the subject's left eye.
     :ivar right: file name of the image of the subject's right eye.
     :ivar head_yaw: degrees, as estimated by head-pose-estimation-adas-0001.
+    :ivar subject: the person's name in the file; '' without this column.
     """
 
     pitch: float
@@ -61,6 +80,7 @@ class EyeLabel:
     left: str
     right: str
     head_yaw: float
+    subject: str = ''
 
 
 class _Row:
@@ -82,7 +102,7 @@ class _Row:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            self._refuse(column, f"'{self.cells[column]}' is not a number")
+            self._refuse(column, f'{self.cells[column][:100]!r} is not a number')
         return value
 
     def angle(self, column: str, limit: int) -> float:
@@ -97,6 +117,23 @@ class _Row:
                 f'{column}_deg' if in_radians else f'is not in -{limit}..{limit} deg'))
         return math.radians(degrees)
 
+    def optional_angle(self, column: str, limit: int) -> float:
+        """Return :meth:`angle`, or NaN for an empty cell or without the column ('')."""
+        return self.angle(column, limit) if self.has(column) else math.nan
+
+    def optional_share(self, column: str) -> float:
+        """Return the number 0..1 in a cell, or NaN for an empty cell or without the column."""
+        if not self.has(column):
+            return math.nan
+        value = self.number(column)
+        if not 0 <= value <= 1:
+            self._refuse(column, f'{value:g} is not in 0..1')
+        return value
+
+    def has(self, *columns: str) -> bool:
+        """Return whether one of the cells is not empty; '' names no column."""
+        return any(column and self.cells[column] for column in columns)
+
     def index(self, column: str) -> int:
         """Return the whole number >= 0 in a cell."""
         value = self.number(column)
@@ -108,7 +145,7 @@ class _Row:
         """Return the truth value in a cell."""
         cell = self.cells[column].lower()
         if cell not in _TRUE + _FALSE:
-            self._refuse(column, f"'{cell}' is neither 1 nor 0")
+            self._refuse(column, f'{cell[:100]!r} is neither 1 nor 0')
         return cell in _TRUE
 
     def _refuse(self, column: str, reason: str) -> None:
@@ -118,21 +155,32 @@ class _Row:
 def read_labels(path: Path) -> list[Label]:
     """Return the labels of a file.
 
-    Rows whose ``settled`` is 0, or whose angles are both empty, are skipped.
+    Any cell but the name of the image may be empty; pitch and yaw of the gaze only together. Rows
+    whose ``settled`` is 0, or without gaze, head and eyes, are skipped.
 
     :raises GazeRosError: naming file, line and column, if the file is invalid.
     """
-    columns, rows = _read(decode_text(_bytes(path), str(path)), str(path))
+    name = str(path)
+    columns, rows = _read(decode_text(_bytes(path), name), name)
     frame, image = (_first(columns, names) for names in (FRAME, IMAGE))
     if not (frame or image):
-        _missing(str(path), columns, 'the image', (*FRAME, *IMAGE))
+        _missing(name, columns, 'the image', (*FRAME, *IMAGE))
+    head_pitch, head_yaw, head_roll, eyes_open, subject = (
+        _first(columns, names)
+        for names in (HEAD_PITCH, HEAD_YAW, HEAD_ROLL, EYES_OPEN, SUBJECT))
+    others = tuple(filter(None, (head_pitch, head_yaw, head_roll, eyes_open)))
     has_point = {'face_x', 'face_y'} <= set(columns)
     labels = []
-    for row, pitch, yaw in _labelled(str(path), columns, rows):
+    for row, pitch, yaw in _labelled(name, columns, rows, others):
+        face = None
+        if has_point and row.has('face_x', 'face_y'):
+            face = row.number('face_x'), row.number('face_y')
         labels.append(Label(
             pitch, yaw, row.line, row.index(frame) if frame else None,
-            row.text(image) if image else '',
-            (row.number('face_x'), row.number('face_y')) if has_point else None))
+            row.text(image) if image else '', face,
+            row.optional_angle(head_pitch, 90), row.optional_angle(head_yaw, 180),
+            row.optional_angle(head_roll, 180), row.optional_share(eyes_open),
+            row.cells[subject] if subject else ''))
     return labels
 
 
@@ -147,10 +195,12 @@ def read_eye_labels(text: str, name: str) -> list[EyeLabel]:
     for column in ('left_eye', 'right_eye'):
         if column not in columns:
             _missing(name, columns, 'the eyes', ('left_eye', 'right_eye'))
-    head_yaw = _first(columns, HEAD_YAW) or _missing(name, columns, "the head's yaw", HEAD_YAW)
+    head_yaw = _first(columns, EYES_HEAD_YAW) or _missing(
+        name, columns, "the head's yaw", EYES_HEAD_YAW)
+    subject = _first(columns, SUBJECT)
     return [
         EyeLabel(pitch, yaw, row.line, row.text('left_eye'), row.text('right_eye'),
-                 row.number(head_yaw))
+                 row.number(head_yaw), row.cells[subject] if subject else '')
         for row, pitch, yaw in _labelled(name, columns, rows)]
 
 
@@ -176,7 +226,7 @@ def _read(text: str, name: str) -> tuple[list[str], list[_Row]]:
     header = text.partition('\n')[0]
     reader = csv.reader(StringIO(text, newline=''), delimiter=max(',;\t', key=header.count))
     try:
-        columns = [cell.strip().lower() for cell in next(reader, [])]
+        columns = [' '.join(cell.split()).lower() for cell in next(reader, [])]
         rows = []
         for cells in reader:
             padded = [cell.strip() for cell in cells] + [''] * (len(columns) - len(cells))
@@ -188,18 +238,29 @@ def _read(text: str, name: str) -> tuple[list[str], list[_Row]]:
 
 
 def _labelled(
-        name: str, columns: list[str], rows: list[_Row]) -> list[tuple[_Row, float, float]]:
-    """Return the rows with a valid label, each with its pitch and yaw in radians."""
-    pitch = _first(columns, PITCH) or _missing(name, columns, 'the pitch', PITCH)
-    yaw = _first(columns, YAW) or _missing(name, columns, 'the yaw', YAW)
-    labelled = [
-        (row, row.angle(pitch, 90), row.angle(yaw, 180)) for row in rows
-        if ('settled' not in columns or row.is_true('settled'))
-        and (row.cells[pitch] or row.cells[yaw])]
+        name: str, columns: list[str], rows: list[_Row], others: tuple[str, ...] = ()
+) -> list[tuple[_Row, float, float]]:
+    """Return the rows with a valid label, each with its pitch and yaw in radians.
+
+    :param others: columns of other labels; a row with one of them needs no gaze: NaN then.
+    """
+    pitch, yaw = _first(columns, PITCH), _first(columns, YAW)
+    if not others or pitch or yaw:
+        pitch = pitch or _missing(name, columns, 'the pitch', PITCH)
+        yaw = yaw or _missing(name, columns, 'the yaw', YAW)
+    labelled = []
+    for row in rows:
+        has_gaze = row.has(pitch, yaw)
+        if 'settled' in columns and not row.is_true('settled') or not (
+                has_gaze or row.has(*others)):
+            continue
+        labelled.append((row, row.angle(pitch, 90), row.angle(yaw, 180)) if has_gaze else (
+            row, math.nan, math.nan))
     if not labelled:
         raise GazeRosError(
-            f"labels '{name}' has {len(rows)} rows and no valid one: expected angles in "
-            f'{pitch} and {yaw}' + (', and settled 1' if 'settled' in columns else ''))
+            f"labels '{name}' has {len(rows)} rows and no valid one: expected values in "
+            f'{", ".join(filter(None, (pitch, yaw, *others)))}'
+            + (', and settled 1' if 'settled' in columns else ''))
     return labelled
 
 

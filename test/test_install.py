@@ -35,11 +35,13 @@ def test_messages_data_and_scripts_are_in_it(wheel):
     for end in ('share/gaze_ros/package.xml', 'share/gaze_ros/launch/pipeline.launch.py',
                 'share/gaze_ros/config/pipeline.yaml', 'share/gaze_ros/config/fastdds.xml',
                 'share/gaze_ros/weights/manifest.yaml', 'share/gaze_ros/msg/GazeArray.msg',
+                'share/gaze_ros/srv/CalibrateGaze.srv',
                 'share/ament_index/resource_index/packages/gaze_ros',
                 'share/ament_index/resource_index/rosidl_interfaces/gaze_ros',
                 'lib/gaze_ros/pipeline', 'lib/gaze_ros/camera_node'):
         assert data(end), end
     assert 'gaze_ros/msg/_gaze_array.py' in have
+    assert 'gaze_ros/srv/_calibrate_gaze.py' in have
     assert [n for n in have if n.startswith('gaze_ros/') and n.endswith('.so')]
     assert len(data('.so')) >= 5  # the typesupport libraries
     scripts = wheel.read(next(n for n in have if n.endswith('entry_points.txt'))).decode()

@@ -46,7 +46,7 @@ def angle_of_last(feeder):
 
 def calibrate(listener, **request):
     return call_service(listener.node, CalibrateGaze, '/gaze/calibrate',
-                        CalibrateGaze.Request(**request))
+                        CalibrateGaze.Request(**request), again=10.0)
 
 
 def at(frame, x=0.0, y=0.0, z=0.0):
@@ -69,8 +69,8 @@ def node(ros, file):
 
 
 @pytest.mark.parametrize('request_,message', [
-    ({'track_id': 'f99', 'duration': 0.3}, "track 'f99' was not seen"),
-    ({'duration': 0.05}, 'at least 15 are needed'),
+    ({'track_id': 'f99', 'duration': 0.5}, "track 'f99' was not seen"),
+    ({'duration': 0.5}, 'at least 15 are needed'),
     ({'duration': -1.0}, 'duration is -1 s; expected more than 0, at most 60'),
     ({'duration': math.nan}, 'duration is nan'), ({'duration': 61.0}, 'duration is 61'),
     ({'target': at('cam_optical', x=math.nan)}, 'not finite')])
@@ -104,7 +104,7 @@ def test_gaze_is_corrected_and_the_file_is_for_every_later_track(node, file):
     assert f"saved in '{file}'" in answer.message
     count = len(feeder.results)
     wait_until(lambda: len(feeder.results) > count + 5, 20, 'corrected gazes')
-    assert angle_of_last(feeder) < 0.8 * before
+    assert angle_of_last(feeder) < 0.9 * before
     after = feeder.results[-1].gazes[0].gaze_stddev
     assert math.isnan(stddev) or after < 1.05 * stddev
 

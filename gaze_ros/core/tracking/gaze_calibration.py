@@ -264,8 +264,8 @@ def fit_correction(
 
     The offset is a weighted mean, robust to glances away, and drawn toward 0 by what few looks
     do not tell: a still head at one target corrects less than two thirds of its error, a head that
-    turns by 60 degrees nine tenths. Gains are fitted from three target directions on, and only where they
-    predict a target left out better than the offset alone.
+    turns by 60 degrees nine tenths. Gains are fitted from three target directions on, and only
+    where they predict a target left out better than the offset alone.
 
     :param looks: one per target.
     :param model: name of the model that measured the gazes.

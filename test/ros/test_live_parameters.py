@@ -6,6 +6,7 @@ import time
 
 import cv2
 from gaze_ros.core.parameters import COMMON, NODES
+from gaze_ros.core.tracking.gaze_calibration import GazeCorrection, save_correction
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm.conversions import image_to_bgr, seconds
 from helpers.processes import Process, running, save_sample, wait_until, wait_until_quiet
@@ -262,6 +263,21 @@ def horizontal_fov(p):
     changes(p, 'horizontal_fov', 2.5, lambda g: g.origin.z < 0.5 * before)
 
 
+def gaze_calibration_file(p):
+    before = p.gazes[-1].gazes[0].raw_yaw
+    path = save_correction(
+        p.folder / 'user.yaml', GazeCorrection('mobileone_s0', False, 0.0, 0.5))
+    p.set_parameters('gaze', gaze_calibration_file=str(path))
+    p.until(lambda g: abs(g.raw_yaw - before - 0.5) < 0.1, 'the corrected gaze')
+    save_correction(path.with_name('other.yaml'), GazeCorrection('adas', False, 0.0, 0.5))
+    p.set_parameters('gaze', gaze_calibration_file=str(path.with_name('other.yaml')))
+    p.process.wait_for('is for model adas and is not used with mobileone_s0')
+    p.until(lambda g: abs(g.raw_yaw - before) < 0.1, 'the gaze as it was')
+    assert "gaze_calibration_file '/proc/nowhere/user.yaml' cannot be read" in p.refused(
+        'gaze', gaze_calibration_file='/proc/nowhere/user.yaml')
+    p.set_parameters('gaze', gaze_calibration_file='')
+
+
 def queue_depth(p, node, stage):
     from diagnostic_msgs.msg import DiagnosticArray
 
@@ -359,6 +375,7 @@ LIVE = {
     ('gaze', 'looking_at_camera_dwell'): keeps_running('looking_at_camera_dwell', 0.0),
     ('gaze', 'interpupillary_distance'): interpupillary_distance,
     ('gaze', 'horizontal_fov'): horizontal_fov,
+    ('gaze', 'gaze_calibration_file'): gaze_calibration_file,
     ('gaze', 'image_transport'): lambda p: transport(p, 'gaze'),
     ('gaze', 'frame_skip'): frame_skip, ('gaze', 'max_age'): max_age,
     ('gaze', 'queue_depth'): lambda p: queue_depth(p, 'gaze', 'Inference'),

@@ -74,9 +74,6 @@ def _summary(settings: Mapping[str, float], counted: Answer) -> Answer:
     counts = {name.lower(): {
         'came': one['received'], 'done': one['processed'], 'dropped': one['dropped']}
         for name, one in stages.items()}
-    # The camera stage takes its images from the source: it does not count them as received.
-    counts['camera']['came'] = (
-        counts['camera']['done'] + sum(counts['camera']['dropped'].values()))
     counts['window'] = {
         'came': counted['offered'], 'done': len(shown),
         'dropped': {'newer': counted['replaced']} if counted['replaced'] else {}}

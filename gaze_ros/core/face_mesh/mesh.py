@@ -33,13 +33,18 @@ CROP_SCALES = (1.5, 1.25, 1.8)
 #: above 20: 3.6; 10 to 20: 4.8; 5 to 10: 8; 0 to 5: 16; below 0: 21.
 UNSURE = 5.0
 
-#: Presence logit above which a face in a rotated crop is accepted.
-MIN_ROTATED = 14.0
+#: Presence logit above which a face in a rotated crop is accepted. In crops of upright faces that
+#: are rotated, the network found faces of up to 12.8; rotated frontal faces have 13.0 and more.
+MIN_ROTATED = 13.0
 
 #: Presence logit of a new face below which rotated crops are tried (an upside-down face had 14),
 #: and by how much a rotated one has to exceed it. The network finds faces that are rotated by up
 #: to 30 degrees as well as upright ones, so steps of 45 degrees are enough.
 CLEAR, _ROTATED_MARGIN = 15.0, 1.0
+#: Of the rotated crops the best are cut again: their number, and the presence logit they need.
+_CANDIDATES, _MIN_CANDIDATE = 5, -7.0
+#: Rotation relative to the face found first, radians, below which it is the same face, cut again.
+_MIN_ROTATION = math.radians(20)
 _ROTATIONS = tuple(math.radians(degrees) for degrees in (45, -45, 90, -90, 135, -135, 180))
 
 #: If the crop was rotated by more than this relative to the face, radians, it is cut again.
@@ -124,7 +129,7 @@ class Region:
     :ivar side: the longer side of the face's upright bounding box, pixels.
     :ivar roll: clockwise rotation of the face in the image, radians.
     :ivar from_mesh: whether it is from a mesh: one pass is enough then.
-    :ivar search: whether other scales and rotated crops are tried if the face is unclear: 12 to 18
+    :ivar search: whether other scales and rotated crops are tried if the face is unclear: 8 to 26
         more passes, worth it when a track begins.
     """
 
@@ -175,7 +180,7 @@ class FaceMesh:
         A region from a mesh takes one pass of the landmark network. A region from a detector takes
         two, the second in the box of the points that the first found: the pitch of the eyes in the
         blendshapes depends on the scale of the crop (by 8 degrees each way for scales of 1.2 to
-        1.8), so the scale has to be the same every time. An unclear face takes up to 20 passes.
+        1.8), so the scale has to be the same every time. An unclear face takes up to 28 passes.
         Every face gets a mesh: see :attr:`Mesh.presence`.
 
         :param image: (H, W, 3) uint8 BGR.
@@ -188,14 +193,16 @@ class FaceMesh:
             return None
         points, presence = self._run(image, region, CROP_SCALES[0])
         if not region.from_mesh:
-            if presence < UNSURE and region.search:
+            unsure = presence < UNSURE
+            if unsure and region.search:
                 for scale in CROP_SCALES[1:]:
                     again = self._run(image, region, scale)
                     if again[1] > presence:
                         points, presence = again
             points, presence = self._recut(
                 image, points, presence, region.roll, 3 if region.search else 1)
-            if region.search and presence < CLEAR:
+            # At another scale, an upside-down face had 16: it counts as unclear, too.
+            if region.search and (unsure or presence < CLEAR):
                 points, presence = self._search_rotated(image, region, points, presence)
         return Mesh(points, presence, self._blendshapes(points))
 
@@ -225,9 +232,12 @@ class FaceMesh:
         for rotation in _ROTATIONS:
             rotated = Region(region.center, region.side, region.roll + rotation)
             found.append((*self._run(image, rotated, CROP_SCALES[0]), rotated.roll))
-        for candidate in sorted(found, key=lambda f: -f[1])[:3]:
+        for candidate in sorted(found, key=lambda f: -f[1])[:_CANDIDATES]:
+            if candidate[1] < _MIN_CANDIDATE:
+                break
             again = self._recut(image, *candidate)
-            if again[1] > max(presence + _ROTATED_MARGIN, MIN_ROTATED):
+            is_rotated = abs(_difference(roll_of(again[0]), roll_of(points))) > _MIN_ROTATION
+            if is_rotated and again[1] > max(presence + _ROTATED_MARGIN, MIN_ROTATED):
                 points, presence = again
         return points, presence
 

@@ -20,8 +20,8 @@ def confidence(stddev: float) -> float:
     """Return the probability that the error is below 10 degrees, 0..1; 0 for NaN."""
     if not stddev > 0:
         return 0.0
-    axis = stddev / _PER_AXIS
-    return -math.expm1(-(CONFIDENT_ANGLE / axis) ** 2 / 2)
+    ratio = CONFIDENT_ANGLE / (stddev / _PER_AXIS)
+    return -math.expm1(-ratio * ratio / 2)  # ** would raise an OverflowError
 
 
 def even_odds_angle(limit: float, stddev: float) -> float:

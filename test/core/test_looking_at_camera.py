@@ -2,8 +2,9 @@
 import math
 
 from gaze_ros.core.attention.looking_at_camera import LookingAtCamera
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+import numpy as np
 import pytest
 
 LIMIT, HYSTERESIS, DWELL = 0.25, 0.05, 0.2
@@ -52,6 +53,48 @@ def test_without_hysteresis_and_dwell_angle_is_compared_to_the_limit(angles):
     for i, angle in enumerate(angles):
         looking_ids = looking.update({'f1': angle}, float(i), LIMIT, 0.0, 0.0)
         assert looking_ids == ({'f1'} if angle <= LIMIT else set())
+
+
+def sees(angle, stddev, limit=LIMIT):
+    looking = LookingAtCamera()
+    return bool(looking.update({'f1': angle}, 1.0, limit, 0.0, 0.0, {'f1': stddev}))
+
+
+@pytest.mark.parametrize(('angle', 'degrees', 'expected'), [
+    (0.24, 0.5, True), (0.24, 10, False), (0.2, 6, True), (0.2, 15, False), (0.0, 17, True),
+    (0.0, 20, False), (0.26, 0.5, False), (0.24, math.nan, True), (math.nan, 5, False)])
+def test_uncertain_gaze_has_to_be_nearer_to_the_lens(angle, degrees, expected):
+    assert sees(angle, math.radians(degrees)) is expected
+
+
+@given(st.floats(0, 0.4), st.floats(0.01, 0.5), st.floats(0.01, 0.5))
+def test_more_certain_gaze_is_never_further_from_looking(angle, a, b):
+    assert sees(angle, min(a, b)) or not sees(angle, max(a, b))
+
+
+@given(st.floats(0, 0.4), st.floats(0.01, 0.6))
+def test_looks_if_it_is_as_likely_as_not(angle, stddev):
+    axis = stddev / math.sqrt(-2 * math.log(0.32))
+    x, y = np.random.default_rng(1).normal(0, axis, (2, 20_000))
+    share = (np.hypot(x + angle, y) <= LIMIT).mean()
+    assume(abs(share - 0.5) > 0.02)
+    assert sees(angle, stddev) is bool(share > 0.5)
+
+
+def test_hysteresis_applies_to_uncertain_gazes_too():
+    looking = LookingAtCamera()
+
+    def update(angle, stamp):
+        return bool(looking.update({'f1': angle}, stamp, LIMIT, HYSTERESIS, 0.0, {'f1': 0.15}))
+
+    assert [update(a, float(i)) for i, a in enumerate((0.23, 0.19, 0.23, 0.29))] == [
+        False, True, True, False]
+
+
+def test_each_person_has_their_own_standard_deviation():
+    looking = LookingAtCamera()
+    assert looking.update({'f1': 0.2, 'f2': 0.2, 'f3': 0.2}, 1.0, LIMIT, 0.0, 0.0,
+                          {'f1': 0.02, 'f2': 0.3}) == {'f1', 'f3'}
 
 
 def test_stamp_that_jumps_back_clears_all_states():

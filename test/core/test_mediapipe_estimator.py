@@ -4,14 +4,21 @@ import cv2
 from gaze_ros.core.detectors import create_detector
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import create_estimator, mediapipe_estimator, Settings
-from gaze_ros.core.estimators.mediapipe_estimator import gaze_from_blendshapes
+from gaze_ros.core.estimators.mediapipe_estimator import (
+    gaze_from_blendshapes,
+    PITCH_ZERO,
+    YAW_ZERO,
+)
 from gaze_ros.core.evaluation.mirror_test import mirror_angles, mirrored_face
+from gaze_ros.core.geometry.camera_model import angles_to_unit, unit_to_angles
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.core.types import Face
 import numpy as np
 import pytest
 
 MIRRORED = np.array([1, -1])
+#: Pitch and yaw of eyes whose blendshapes are all 0, radians.
+ZERO = np.radians([PITCH_ZERO, YAW_ZERO])
 #: Suffixes of the eyeLook* blendshapes; left and right are the subject's.
 LOOKS = ('OutLeft', 'InLeft', 'InRight', 'OutRight', 'UpLeft', 'UpRight', 'DownLeft', 'DownRight')
 
@@ -40,7 +47,7 @@ def angles(estimator, image, face):
     (('OutLeft',), 1, 1), (('InRight',), 1, 1),
     (('UpLeft', 'UpRight'), 0, 1), (('DownLeft', 'DownRight'), 0, -1)])
 def test_subjects_left_is_the_right_of_the_image(eyes, axis, sign):
-    found = gaze_from_blendshapes(shapes(*eyes), np.eye(3))
+    found = np.subtract(gaze_from_blendshapes(shapes(*eyes), np.eye(3)), ZERO)
     assert sign * found[axis] > 0.1
     assert found[1 - axis] == pytest.approx(0)
 
@@ -50,17 +57,26 @@ def test_subjects_left_is_the_right_of_the_image(eyes, axis, sign):
     (turned(1, 20), (0, 20)), (turned(1, -20), (0, -20)), (turned(0, -20), (20, 0)),
     (turned(2, 20), (0, 0))])
 def test_straight_eyes_follow_the_head(head, expected, scale):
-    found = gaze_from_blendshapes(shapes(), scale * head)
+    zero = turned(1, YAW_ZERO) @ turned(0, -PITCH_ZERO)
+    # Undone in the frame of the head.
+    found = gaze_from_blendshapes(shapes(), scale * head @ zero.T)
     assert np.degrees(found) == pytest.approx(expected)
 
 
 def test_head_rotation_is_applied_to_the_eyes():
     eyes = shapes('OutLeft', 'InRight')
-    straight = gaze_from_blendshapes(eyes, np.eye(3))
-    assert gaze_from_blendshapes(eyes, turned(1, -math.degrees(straight[1]))) == pytest.approx(
-        (0, 0), abs=1e-9)
-    pitch, yaw = gaze_from_blendshapes(eyes, turned(2, 90))  # rolled: right becomes up
-    assert (pitch, yaw) == pytest.approx((straight[1], 0), abs=1e-9)
+    pitch, yaw = gaze_from_blendshapes(eyes, np.eye(3))
+    assert gaze_from_blendshapes(eyes, turned(1, -math.degrees(yaw))) == pytest.approx(
+        (pitch, 0), abs=1e-9)
+    x, y, z = angles_to_unit(pitch, yaw)
+    found = gaze_from_blendshapes(eyes, turned(2, 90))  # rolled: right becomes up
+    assert found == pytest.approx(unit_to_angles((-y, x, z)), abs=1e-9)
+
+
+def test_people_who_look_into_the_lens_are_not_measured_to_look_down():
+    assert PITCH_ZERO > 0 > YAW_ZERO
+    assert np.degrees(gaze_from_blendshapes(shapes(), np.eye(3))) == pytest.approx(
+        (PITCH_ZERO, YAW_ZERO))
 
 
 @pytest.fixture(scope='module')

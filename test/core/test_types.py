@@ -47,9 +47,13 @@ def test_centre_is_the_middle_of_the_whole_box():
 
 def test_defaults_are_unknown():
     gaze, estimate = Gaze('f1', Face((0, 0, 1, 1), 1.0)), Estimate()
-    for value in (gaze.pitch, gaze.yaw, gaze.raw_pitch, gaze.raw_yaw, estimate.pitch,
-                  estimate.yaw):
+    for value in (gaze.pitch, gaze.yaw, gaze.raw_pitch, gaze.raw_yaw, gaze.stddev,
+                  gaze.head_pitch, gaze.head_yaw, gaze.head_roll, gaze.head_stddev,
+                  *gaze.eye_openness, estimate.pitch, estimate.yaw, estimate.stddev,
+                  estimate.head_stddev, *estimate.eye_openness):
         assert math.isnan(value)
+    assert estimate.head_rotation is None
+    assert (gaze.blink_start, gaze.blink_duration) == (0, 0)
     assert np.isnan(gaze.direction).all()
     assert gaze.confidence == estimate.confidence == 0
     assert not gaze.looking_at_camera

@@ -1,7 +1,7 @@
 import array
 import math
 
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 import cv2
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.ros.comm.conversions import bgr_to_image, frame_gaze, gaze_array, image_to_bgr
@@ -130,7 +130,10 @@ def test_inconsistent_sizes_never_read_beyond_the_data(
 def frame():
     seen = Gaze(
         'f7', Face((-5.0, 20.0, 50.0, 400.0), 0.875, np.arange(10.0).reshape(5, 2)),
-        0.25, -0.5, 0.125, -0.75, 0.5, np.array([0.6, 0.0, -0.8]), True)
+        0.25, -0.5, 0.125, -0.75, 0.5, np.array([0.6, 0.0, -0.8]), True,
+        np.array([0.1, 0.2, 0.9]), 0.05, np.array([0.5, -0.5, 0.5, 0.5]), stddev=0.125,
+        head_pitch=-0.25, head_yaw=0.375, head_roll=3.0, head_stddev=0.0625,
+        eye_openness=(0.25, 1.0), blink_start=1.7e9 + 0.25, blink_duration=0.125)
     return FrameGaze(640, 360, 'mediapipe', [seen, Gaze('f8', Face((1, 2, 3, 4), 0.75))],
                      0.012345678, 1.5)
 
@@ -147,11 +150,37 @@ def test_gaze_array_round_trip_keeps_the_gazes():
     assert a.face.box == (0, 20, 45, 340)
     np.testing.assert_allclose(a.direction, (0.6, 0, -0.8))
     np.testing.assert_allclose(a.face.landmarks, np.arange(10.0).reshape(5, 2))
+    np.testing.assert_allclose(a.origin, (0.1, 0.2, 0.9))
+    np.testing.assert_allclose(a.orientation, (0.5, -0.5, 0.5, 0.5))
+    assert a.range_stddev == pytest.approx(0.05)
+    assert (a.stddev, a.head_stddev) == (0.125, 0.0625)
+    assert (a.head_pitch, a.head_yaw, a.head_roll) == (-0.25, 0.375, 3.0)
+    assert a.eye_openness == (0.25, 1.0)
+    assert (a.blink_start, a.blink_duration) == (1.7e9 + 0.25, 0.125)
     assert b.face.landmarks is None
+
+
+def test_openness_is_of_the_persons_own_left_and_right_eye():
+    sent = gaze_array(frame(), HEADER).gazes[0]
+    assert (sent.left_eye_openness, sent.right_eye_openness) == (0.25, 1.0)
+    assert sent.blink_start == Time(sec=1_700_000_000, nanosec=250_000_000)
+    assert sent.blink_duration == Duration(nanosec=125_000_000)
+
+
+@given(st.floats(0, 4e9), st.floats(0, 1e5))
+def test_blinks_keep_their_times(start, duration):
+    seen = Gaze('f1', Face((1, 2, 3, 4), 0.75), blink_start=start, blink_duration=duration)
+    back, = frame_gaze(gaze_array(FrameGaze(64, 48, 'm', [seen]), HEADER)).gazes
+    assert back.blink_start == pytest.approx(start, abs=1e-6)
+    assert back.blink_duration == pytest.approx(duration, abs=1e-6)
 
 
 def test_unknown_values_are_nan_with_confidence_0():
     unknown = gaze_array(frame(), HEADER).gazes[1]
+    for value in (unknown.gaze_stddev, unknown.head_pitch, unknown.head_yaw, unknown.head_roll,
+                  unknown.head_stddev, unknown.left_eye_openness, unknown.right_eye_openness):
+        assert math.isnan(value)
+    assert (unknown.blink_start, unknown.blink_duration) == (Time(), Duration())
     for value in (unknown.pitch, unknown.yaw, unknown.raw_pitch, unknown.raw_yaw,
                   unknown.direction.x, unknown.direction.y, unknown.direction.z):
         assert math.isnan(value)

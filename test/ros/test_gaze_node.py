@@ -39,7 +39,7 @@ def test_compressed_images_with_overlap_and_frame_skip(listener, image):
         CompressedImage, topics.IMAGE + '/compressed', topics.default_qos())
     with running('gaze_node', 'image_transport:=compressed', 'overlap:=always',
                  'queue_depth:=2') as process:
-        process.wait_for('model mediapipe')
+        process.wait_for('faces by')
         publish_until_answered(images, lambda: bgr_to_compressed(image, Header(), 90), received)
 
         def send(first, count):
@@ -66,7 +66,7 @@ def test_image_older_than_max_age_is_dropped_and_counted(listener, image):
     received = results(listener)
     images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     with running('gaze_node', 'max_age:=1.0') as process:
-        process.wait_for('model mediapipe')
+        process.wait_for('faces by')
         publish_until_answered(images, lambda: bgr_to_image(image, Header()), received)
         sent = []
         for age in (0, 10, 3000, 0, 2):

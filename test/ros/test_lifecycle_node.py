@@ -336,7 +336,7 @@ def test_autostart_false_waits_for_a_manager(listener, name):
 @pytest.mark.parametrize('name,wrong,reason,right', [
     ('camera', {'source': '/nowhere.mp4'}, "source '/nowhere.mp4' is not a file", {
         'source': 'sample'}),
-    ('gaze', {'model': 'resnet18'}, 'resnet18.pt', {'model': 'mediapipe'}),
+    ('gaze', {'model': 'resnet18'}, 'resnet18.pt', {'model': 'auto'}),
     ('visualizer', {'output': 'a.gif'}, "output 'a.gif'", {'output': ''})])
 def test_failed_configure_is_reported_and_the_node_keeps_running(
         listener, name, wrong, reason, right):

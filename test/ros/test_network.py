@@ -64,7 +64,7 @@ def figures(heard, seconds):
 
 def test_gaze_arrives_over_a_lossy_link_and_again_after_an_outage(two, heard):
     with running('gaze_node', 'image_transport:=compressed', prefix=two.prefixes[1]) as gaze:
-        gaze.wait_for('model mediapipe')
+        gaze.wait_for('faces by')
         with running('camera_node', 'source:=sample', f'rate:={RATE}', prefix=two.prefixes[0]):
             wait_until(lambda: len(heard) > 10, 40, 'results')
             rate, age = figures(heard, 6.0)
@@ -101,7 +101,7 @@ def test_image_crosses_the_link_once_for_all_nodes_of_a_machine(two, heard):
     # As nodes:=gaze,people,visualizer starts them: two of them subscribe to images.
     with running('pipeline', 'image_transport:=compressed', prefix=two.prefixes[1],
                  words=('--nodes', 'gaze,people,visualizer')) as others:
-        others.wait_for('model mediapipe')
+        others.wait_for('faces by')
         with running('camera_node', 'source:=sample', f'rate:={RATE}', 'wait_for_subscribers:=2',
                      prefix=two.prefixes[0]):
             wait_until(lambda: len(heard) > 10, 40, 'results')

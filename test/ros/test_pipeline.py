@@ -72,7 +72,7 @@ def test_gaze_has_the_stamps_and_frame_id_of_the_images(listener, how):
 def test_gaze_node_receives_images_of_another_process(listener):
     # Fast DDS's default shared memory loses 97 % of them.
     with running('gaze_node') as gaze, running('visualizer_node'):
-        gaze.wait_for('model mediapipe')
+        gaze.wait_for('faces by')
         heard = listener.subscribe(Image, '/camera/image_raw', lambda m: seconds(m.header.stamp))
         with running('camera_node', 'source:=sample', 'wait_for_subscribers:=3') as camera:
             wait_until(lambda: len(heard) >= 200, 60, '200 images')
@@ -117,7 +117,7 @@ def test_slow_stage_processes_the_newest_image_and_skips_an_invalid_one(listener
     images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
     image = np.zeros((480, 640, 3), np.uint8)
     with running('gaze_node') as process:
-        process.wait_for('model mediapipe')
+        process.wait_for('faces by')
         publish_until_answered(images, lambda: bgr_to_image(image, Header()), gazes)
 
         def send(number, message):

@@ -17,6 +17,8 @@ VERBS = {
     'stages': ('benchmarks.stages', 'overhead of the nodes, with simulated stages'),
     'soak': ('benchmarks.soak.command', 'run the pipeline for hours; report what grows'),
     'accuracy': ('benchmarks.accuracy', 'licence, accuracy and speed of the models: tables'),
+    'face-time': ('benchmarks.face_time', 'CPU time per face of the default models, on one core'),
+    'figures': ('benchmarks.figures', 'draw the images of docs/ that show gaze'),
     'matrix': ('benchmarks.matrix', 'install the package in many ways and run it'),
     'audit': ('benchmarks.audit', 'look up security advisories of the installed packages'),
 }

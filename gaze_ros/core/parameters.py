@@ -105,8 +105,8 @@ CAMERA = (
 
 GAZE = (
     Spec('model', 'auto', 'Gaze model. auto: the best installed model whose licence allows '
-         'redistribution (adas, else mediapipe).', choices=('auto', *registry.model_names()),
-         live=True),
+         'redistribution (fused, else adas, else mediapipe).',
+         choices=('auto', *registry.model_names()), live=True),
     Spec('weight', '', 'Weights file of the model; empty = the file that gaze_ros models path '
          'finds.', live=True),
     Spec('dataset', Settings.dataset, 'Dataset the weights were trained on. auto: from the '

@@ -42,6 +42,18 @@ def test_arrow_points_along_the_gaze(pitch, yaw, drawn_area, empty_area):
     assert not image[empty_area].any()
 
 
+def test_a_thin_grey_arrow_shows_the_head_if_the_gaze_is_unknown():
+    image = np.zeros((480, 640, 3), np.uint8)
+    draw(image, FrameGaze(640, 480, 'm', [Gaze(
+        'f1', Face((270, 190, 100, 100), 0.9), head_pitch=0.0, head_yaw=1.2, head_roll=0.0,
+        head_stddev=0.1)]))
+    inside = image[195:285, 275:365]
+    assert inside[:, 50:].any()
+    assert not inside[:, :40].any()
+    assert (inside.max(axis=2) == inside.min(axis=2)).all()
+    assert inside.any(axis=2).sum() < drawn(yaw=1.2)[195:285, 275:365].any(axis=2).sum()
+
+
 def test_gaze_states_differ_in_colour():
     edges = [tuple(image[250, 270]) for image in (
         drawn(), drawn(at_camera=True), drawn(pitch=math.nan, yaw=math.nan))]

@@ -16,6 +16,9 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 def draw(image: np.ndarray, frame: FrameGaze, fps: float = 0.0, latency: float = math.nan) -> None:
     """Draw all gazes into a (H, W, 3) uint8 BGR image, in place.
 
+    A person whose gaze is unknown gets a thin grey arrow along the direction of the face, if that
+    is known.
+
     :param fps: rate in the corner; 0 = not shown.
     :param latency: seconds from capture to result, in the corner; not shown if NaN or beyond a
         minute.
@@ -43,15 +46,22 @@ def _draw_gaze(image: np.ndarray, gaze: Gaze, scale: float) -> None:
     label = f'{gaze.track_id}'
     if known:
         label += f' p {math.degrees(gaze.pitch):+.0f} y {math.degrees(gaze.yaw):+.0f} deg'
-        cx, cy = gaze.face.center
-        dx, dy = arrow(gaze.pitch, gaze.yaw, gaze.face.box[2])
-        cv2.arrowedLine(
-            image, (round(cx), round(cy)), (round(cx + dx), round(cy + dy)), colour,
-            max(2, round(3 * scale)), cv2.LINE_AA, tipLength=0.2)
+        _draw_arrow(image, gaze, gaze.pitch, gaze.yaw, colour, max(2, round(3 * scale)))
+    elif math.isfinite(gaze.head_stddev):
+        _draw_arrow(image, gaze, gaze.head_pitch, gaze.head_yaw, colour, line)
     bottom = y - round(6 * scale)
     if bottom < 20 * scale:
         bottom = y + h + round(20 * scale)
     _draw_text(image, label, (x, bottom), scale, colour)
+
+
+def _draw_arrow(image: np.ndarray, gaze: Gaze, pitch: float, yaw: float,
+                colour: tuple[int, int, int], line: int) -> None:
+    """Draw a direction, relative to the ray to the lens in radians, from the middle of a face."""
+    cx, cy = gaze.face.center
+    dx, dy = arrow(pitch, yaw, gaze.face.box[2])
+    cv2.arrowedLine(image, (round(cx), round(cy)), (round(cx + dx), round(cy + dy)), colour, line,
+                    cv2.LINE_AA, tipLength=0.2)
 
 
 def _draw_text(image: np.ndarray, text: str, origin: tuple[int, int], scale: float,

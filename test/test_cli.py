@@ -8,7 +8,10 @@ from helpers.processes import BIN, run_gaze_ros, save_sample
 import numpy as np
 import pytest
 
-FIELDS = {'track_id', 'box', 'score', 'pitch', 'yaw', 'raw_pitch', 'raw_yaw', 'confidence'}
+FIELDS = {
+    'track_id', 'box', 'score', 'pitch', 'yaw', 'raw_pitch', 'raw_yaw', 'confidence', 'gaze_stddev',
+    'head_pitch', 'head_yaw', 'head_roll', 'head_stddev', 'left_eye_openness',
+    'right_eye_openness', 'direction', 'origin', 'looking_at_camera'}
 
 
 @pytest.fixture(scope='module')
@@ -100,7 +103,7 @@ def test_invalid_input_is_reported_in_one_line(clip, tmp_path, words, reason):
 
 
 @pytest.mark.parametrize('words,reason', [
-    (['--model', 'resnet99'], "model 'resnet99' is not one of: auto, mediapipe"),
+    (['--model', 'resnet99'], "model 'resnet99' is not one of: auto, fused, mediapipe"),
     (['--detector', 'eyes'], "detector 'eyes' is not one of: auto, yunet, retinaface, adas-0001"),
     (['--runtime', 'tensorrt'], "runtime 'tensorrt' is not one of: auto, openvino, onnx"),
     (['--crop-scale', '9'], 'crop_scale 9.0 is not in 0.3..3'),

@@ -78,7 +78,7 @@ def test_each_node_exits_on_two_signals(node, number):
     (('camera_node', 'source:=97'), "source '97' cannot be opened"),
     (('camera_node', 'source:=sample', 'camera_info_url:=/nowhere.yaml'), '/nowhere.yaml'),
     (('camera_node', 'rate:=-1.0'), 'rate'),
-    (('gaze_node', 'model:=resnet99'), "model 'resnet99' is not one of: auto, mediapipe"),
+    (('gaze_node', 'model:=resnet99'), "model 'resnet99' is not one of: auto, fused"),
     (('gaze_node', 'model:=resnet18'), 'resnet18.pt'),
     (('gaze_node', 'model:=resnet18', 'weight:=/nowhere.pt'), "weight '/nowhere.pt'"),
     (('gaze_node', 'weight:=123'), '''is given as NAME:="'VALUE'"'''),

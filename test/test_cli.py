@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 FIELDS = {
-    'track_id', 'box', 'score', 'pitch', 'yaw', 'raw_pitch', 'raw_yaw', 'confidence', 'gaze_stddev',
-    'head_pitch', 'head_yaw', 'head_roll', 'head_stddev', 'left_eye_openness',
+    'track_id', 'box', 'score', 'pitch', 'yaw', 'raw_pitch', 'raw_yaw', 'confidence',
+    'gaze_stddev', 'head_pitch', 'head_yaw', 'head_roll', 'head_stddev', 'left_eye_openness',
     'right_eye_openness', 'direction', 'origin', 'looking_at_camera'}
 
 

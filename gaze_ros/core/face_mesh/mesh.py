@@ -33,8 +33,9 @@ CROP_SCALES = (1.5, 1.25, 1.8)
 #: above 20: 3.6; 10 to 20: 4.8; 5 to 10: 8; 0 to 5: 16; below 0: 21.
 UNSURE = 5.0
 
-#: Presence logit above which a face in a rotated crop is accepted. In crops of upright faces that
-#: are rotated, the network found faces of up to 12.8; rotated frontal faces have 13.0 and more.
+#: Presence logit above which a face in a rotated crop is accepted. In rotated crops of upright
+#: faces the network found faces of up to 12.8 in YuNet's boxes, and one of 14.3 (a mask) in
+#: BlazeFace's; rotated frontal faces have 13.0 and more, so the two cannot be separated fully.
 MIN_ROTATED = 13.0
 
 #: Presence logit of a new face below which rotated crops are tried (an upside-down face had 14),

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     runs = [{'size': f'{width}x{height}', 'where': layout, 'way': name, **summary(measured)}
             for ((width, height), layout, name), measured in rounds.items()]
     result = {
-        'machine': machine(), 'picture': arguments.source or 'drawn: gradients and text',
+        'machine': machine(), 'image': arguments.source or 'drawn: gradients and text',
         'fps': arguments.fps, 'seconds': arguments.seconds, 'left_out_seconds': WARM_UP,
         'rounds': arguments.rounds,
         'ways': {name: CONFIGURATIONS[name] for name in arguments.ways}, 'runs': runs}
@@ -130,7 +130,7 @@ def summary(rounds: Sequence[Answer]) -> Answer:
 def _lines(result: dict[str, Any]) -> Iterator[str]:
     number = reporting.format_number
     yield reporting.machine_line(result['machine'])
-    yield (f"image: {result['picture']}; {result['fps']:g} per second, {result['rounds']} x "
+    yield (f"image: {result['image']}; {result['fps']:g} per second, {result['rounds']} x "
            f"{result['seconds']:g} s, the first second left out")
     yield ''
     rows = [('size', 'where', 'configuration', 'sent, 1/s', 'received', 'p50, ms', 'p95, ms',

@@ -1,6 +1,7 @@
 """What all tests share."""
 import os
 from pathlib import Path
+import signal
 
 from gaze_ros.core.system import native_threads
 from hypothesis import settings
@@ -11,6 +12,11 @@ os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 os.environ['ROS_DOMAIN_ID'] = str(
     int(os.environ.get('ROS_DOMAIN_ID') or 42)
     + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')))
+
+# A shell without job control starts background commands with SIGINT ignored, which the nodes would
+# inherit: the tests of Ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 native_threads.configure()
 settings.register_profile('gaze_ros', deadline=None, database=None, derandomize=True)

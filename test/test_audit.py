@@ -18,7 +18,7 @@ ADVISORIES = [
     ('torch', '2.6', 'CVE-2025-32434', 'torch.load with weights_only=True runs code'),
     ('torch', '2.10', 'CVE-2026-24747', 'weights_only=True corrupts memory by SETITEM'),
     ('torch', '2.11', 'PYSEC-2026-139', 'of 2.10.0; no version is named as the one that mends it'),
-    ('opencv-python', '4.8.1.78', 'CVE-2023-4863', 'libwebp in the wheel: a picture runs code'),
+    ('opencv-python', '4.8.1.78', 'CVE-2023-4863', 'libwebp in the wheel: an image runs code'),
     ('opencv-python', '==4.10.*', 'CVE-2025-53644', 'a JPEG writes where a pointer was not set'),
     ('opencv-python', '==4.11.*', 'CVE-2025-53644', 'likewise'),
     ('onnx', '1.16', 'CVE-2024-27318', 'external data is read from outside of the folder'),

@@ -5,8 +5,7 @@ import signal
 import subprocess
 import time
 
-from helpers.processes import BIN, save_sample, wait_until
-import psutil
+from helpers.processes import BIN, processes_with, save_sample, wait_until
 import pytest
 
 CONFIGURATIONS = {'sequential', 'pipeline', 'processes'}
@@ -19,19 +18,6 @@ def words(*more):
 
 def benchmark(*more, timeout=100, **kwargs):
     return subprocess.run(words(*more), capture_output=True, text=True, timeout=timeout, **kwargs)
-
-
-def workers_of(token):
-    """Return the worker processes whose settings contain a text."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            line = ' '.join(process.cmdline())
-        except psutil.Error:
-            continue
-        if WORKERS in line and token in line:
-            found.append(process)
-    return found
 
 
 @pytest.fixture
@@ -71,7 +57,7 @@ def test_all_configurations_are_measured(clip):
         assert f'{name}, 0.5 + 2 s' in done.stderr
         assert f'\n{name} ' in done.stderr
     assert 'ref' not in done.stderr.split('cores', 2)[2].splitlines()[0]
-    assert not workers_of(clip.name)
+    assert not processes_with(WORKERS, clip.name)
 
 
 def test_faces_size_and_file(clip, tmp_path):
@@ -115,7 +101,7 @@ def test_a_signal_leaves_no_process_behind(clip, name, number, code):
     process = subprocess.Popen(
         words('--source', clip, '--model', 'mediapipe', '--only', name, '--seconds', 60),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: workers_of(clip.name), 20, 'the start of its children')
+    wait_until(lambda: processes_with(WORKERS, clip.name), 20, 'the start of its children')
     time.sleep(1)
     process.send_signal(number)
     start = time.monotonic()
@@ -123,4 +109,4 @@ def test_a_signal_leaves_no_process_behind(clip, name, number, code):
     assert process.returncode == code, errors
     assert time.monotonic() - start < 4
     assert 'Traceback' not in errors
-    wait_until(lambda: not workers_of(clip.name), 5, 'the end of its children')
+    wait_until(lambda: not processes_with(WORKERS, clip.name), 5, 'the end of its children')

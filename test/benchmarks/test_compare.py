@@ -5,24 +5,10 @@ import signal
 import time
 
 from benchmarks import compare
-from helpers.processes import save_sample, wait_until
-import psutil
+from helpers.processes import processes_with, save_sample, wait_until
 import pytest
 
 CONFIGURATIONS = {'sequential', 'reference', 'pipeline', 'processes'}
-
-
-def workers_of(token):
-    """Return the worker processes whose settings contain a text."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            line = ' '.join(process.cmdline())
-        except psutil.Error:
-            continue
-        if '_worker' in line and token in line:
-            found.append(process)
-    return found
 
 
 @pytest.fixture
@@ -51,7 +37,7 @@ def test_all_configurations_are_compared_with_the_reference(run, clip):
     assert result['ratios']['reference'] == {'fps': 1, 'latency_p50': 1}
     assert len(result['notes']) == 1 and 'one face per call' in result['notes'][0]
     assert 'latency : ref' in done.stderr and 'reference, 0.5 + 2 s' in done.stderr
-    assert not workers_of(clip.name)
+    assert not processes_with('_worker', clip.name)
 
 
 def test_the_reference_runs_the_checkpoint_in_torch(run, shared, tmp_path):
@@ -82,7 +68,7 @@ def test_without_torch_the_other_configurations_run(monkeypatch, capsys):
 def test_a_signal_leaves_no_process_behind(start, clip):
     process = start('compare', '--source', clip, '--model', 'mediapipe', '--only', 'reference',
                     '--seconds', 60)
-    wait_until(lambda: workers_of(clip.name), 20, 'the start of its child')
+    wait_until(lambda: processes_with('_worker', clip.name), 20, 'the start of its child')
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
     begin = time.monotonic()
@@ -90,7 +76,7 @@ def test_a_signal_leaves_no_process_behind(start, clip):
     assert process.returncode == 130, errors
     assert time.monotonic() - begin < 4
     assert 'Traceback' not in errors
-    wait_until(lambda: not workers_of(clip.name), 5, 'the end of its child')
+    wait_until(lambda: not processes_with('_worker', clip.name), 5, 'the end of its child')
 
 
 def test_an_unknown_configuration_is_refused(run):

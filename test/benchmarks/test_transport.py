@@ -13,7 +13,7 @@ def test_transport(run, tmp_path):
                      '--fps', 20, '--ways', 'ours,ours compressed,rclpy', '--json', path)
     assert done.returncode == 0, done.stderr
     result = json.loads(path.read_text())
-    assert result['picture'] == 'drawn: gradients and text' and 'drawn' in done.stdout
+    assert result['image'] == 'drawn: gradients and text' and 'drawn' in done.stdout
     assert [(one['where'], one['way']) for one in result['runs']] == [
         (layout, name) for layout in ('one process', 'two processes') for name in result['ways']]
     assert [*result['ways']] == ['ours', 'ours compressed', 'rclpy']

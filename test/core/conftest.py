@@ -1,4 +1,4 @@
-"""Real pictures, faces and models, each loaded once."""
+"""Real images, faces and models, each loaded once."""
 import csv
 
 import cv2
@@ -100,19 +100,19 @@ def _every(path, step):
 
 @pytest.fixture(scope='session')
 def every():
-    """Return a generator of every step-th picture of a video, with its number."""
+    """Return a generator of every step-th image of a video, with its number."""
     return _every
 
 
 @pytest.fixture(scope='session')
 def four_targets(shared, detector):
-    """Return picture, face, and the true pitch and yaw in radians, of every settled frame."""
+    """Return image, face, and the true pitch and yaw in radians, of every settled frame."""
     clip = shared / 'labelled' / 'four_targets'
     with open(clip / 'labels.csv', encoding='utf-8') as file:
         rows = [*csv.DictReader(file)]
-    seen = [(picture, detector.detect(picture)[0],
+    seen = [(image, detector.detect(image)[0],
              np.radians([float(row['pitch_up_deg']), float(row['yaw_image_right_deg'])]))
-            for row, (_, picture) in zip(rows, _every(clip / 'video.mp4', 1))
+            for row, (_, image) in zip(rows, _every(clip / 'video.mp4', 1))
             if row['settled'] == '1']
     assert len(seen) > 40
     return seen

@@ -110,7 +110,7 @@ class ImageFeeder:
         """Return the stamps of the results with exactly one face."""
         return {stamp_key(m.header.stamp) for m in self.results if len(m.gazes) == 1}
 
-    def send_until_annotated(self, pictures: int = 3, **how) -> list[tuple[int, int]]:
+    def send_until_annotated(self, images: int = 3, **how) -> list[tuple[int, int]]:
         """Publish images until that many are annotated and have a face; return their stamps."""
         sent: list[tuple[int, int]] = []
 
@@ -121,9 +121,9 @@ class ImageFeeder:
 
         def shown() -> bool:
             sent.append(self.send(**how))
-            return len(seen()) >= pictures
+            return len(seen()) >= images
 
-        wait_until(shown, 20, f'{pictures} pictures of {how}, drawn')
+        wait_until(shown, 20, f'{images} annotated images of {how}')
         return seen()
 
 

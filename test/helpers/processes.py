@@ -11,6 +11,7 @@ import time
 from ament_index_python.packages import get_package_prefix
 import cv2
 from gaze_ros.core.sources.sample import Sample
+import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Where `ros2 run` finds the executables, installed by colcon or pip.
@@ -145,3 +146,16 @@ def save_sample(path: Path, codec: str, rate: float, frames: int) -> Path:
         writer.write(source.read())
     writer.release()
     return path
+
+
+def processes_with(*texts: str) -> list[psutil.Process]:
+    """Return the processes of this machine whose command lines contain all texts."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = ' '.join(process.cmdline())
+        except psutil.Error:
+            continue
+        if all(text in line for text in texts):
+            found.append(process)
+    return found

@@ -128,7 +128,7 @@ class HeadAccuracy:
 
 @dataclass(frozen=True)
 class EyesAccuracy:
-    """How well shut eyes are told from open ones; the openness of a face is its wider eye's.
+    """Accuracy of the eyes' openness; a face counts with its wider eye.
 
     Only faces labelled 0 (shut) or 1 (open) count.
 

@@ -116,7 +116,7 @@ class Shutdown:
         # period. Only once: a second signal must not interrupt the shutdown.
         if self._starting and not self.startup_interrupted:
             self.startup_interrupted = True
-            # Finalisers of half-constructed objects may fail (MediaPipe's do): that is no error.
+            # Finalisers of half-constructed objects may raise (MediaPipe's do): ignore them.
             sys.unraisablehook = lambda _: None
             raise SystemExit(0)
 

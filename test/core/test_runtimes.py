@@ -434,3 +434,13 @@ def test_openvino_telemetry_is_disabled():
             'assert openvino.tools.ovc.telemetry_utils.tm.__name__.endswith("stub"); '
             'assert not multiprocessing.active_children()')
     subprocess.run([sys.executable, '-c', code], check=True, timeout=60)
+
+
+def test_openvino_does_not_pin_its_threads(shared):
+    # Pinned, the threads of two networks share one core while the others idle.
+    pytest.importorskip('openvino')
+    network = open_network(
+        shared / 'models' / 'face_detection_yunet_2026may.onnx', runtime='openvino',
+        device='cpu', threads=1, size=64)
+    compiled = network._request.get_compiled_model()
+    assert compiled.get_property('ENABLE_CPU_PINNING') is False

@@ -4,6 +4,7 @@ from pathlib import Path
 import cv2
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources import open_source
+from gaze_ros.core.system.opencv_files import opencv_path
 
 #: Maximum number of frames of a resized clip: one minute at 30 fps.
 _MAX_FRAMES = 1800
@@ -40,7 +41,7 @@ def resize(source: str, width: int, height: int, folder: Path) -> str:
     path = folder / f'{width}x{height}.mp4'
     opened = open_source(source)
     writer = cv2.VideoWriter(
-        str(path), cv2.VideoWriter_fourcc(*'mp4v'), opened.rate, (width, height))
+        opencv_path(path), cv2.VideoWriter_fourcc(*'mp4v'), opened.rate, (width, height))
     try:
         if not writer.isOpened():
             raise SourceError(f"'{path}' cannot be written: check the free disk space")

@@ -10,6 +10,7 @@ import time
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import safe_paths
 from gaze_ros.core.system.urls import redact_url
+from gaze_ros.core.system.utf8 import is_utf8
 
 HELP = 'run the pipeline for some seconds and check that it works'
 
@@ -35,6 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as e:
         raise GazeRosError(f"'{arguments.out}' cannot be created: {e}") from e
     video, lines = out / 'demo.mp4', out / 'gaze.jsonl'
+    for name in (arguments.source, str(video), *arguments.parameter):
+        if not is_utf8(name):
+            raise GazeRosError(f"'{name}' is not UTF-8, and a ROS parameter must be: rename the "
+                               'file or folder')
     video.unlink(missing_ok=True)
     parameters = [f'source:={arguments.source}', f'output:={video}', 'loop:=true',
                   *arguments.parameter]

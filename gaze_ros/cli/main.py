@@ -3,6 +3,7 @@ import argparse
 from collections.abc import Callable
 import errno
 from importlib import import_module
+from io import TextIOWrapper
 import os
 import signal
 import sys
@@ -19,6 +20,9 @@ def main(arguments: Optional[list[str]] = None) -> int:
     """Run a verb; return the exit code: 0 success, 1 failure with an error line, 2 wrong usage."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     native_threads.configure()
+    if isinstance(sys.stdout, TextIOWrapper):  # None if it was closed before the start
+        # Names that are not UTF-8 are printed with their own bytes.
+        sys.stdout.reconfigure(errors='surrogateescape')
     words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog='gaze_ros', description=sys.modules['gaze_ros'].__doc__)
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')

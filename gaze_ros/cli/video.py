@@ -3,6 +3,7 @@ import argparse
 from contextlib import closing, ExitStack
 from io import TextIOWrapper
 import os
+from pathlib import Path
 import sys
 
 from gaze_ros.cli import inputs, options
@@ -43,8 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
             if out and os.path.exists(out) and os.path.samefile(out, path):
                 raise GazeRosError(
                     f"'{out}' is the input: it would be overwritten; give another name")
-        rotation = _rotation(arguments, str(path.resolve()))
-        source = open_source(str(path.resolve()))
+        rotation = _rotation(arguments, path)
+        source = open_source(path)
         stack.callback(source.close)
         engine = create_engine(options.values(arguments))
         stack.callback(engine.close)
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _rotation(arguments: argparse.Namespace, path: str) -> int:
+def _rotation(arguments: argparse.Namespace, path: Path) -> int:
     """Return by how many degrees the images of a file are to be rotated clockwise."""
     if arguments.rotate != 'auto':
         return int(arguments.rotate)

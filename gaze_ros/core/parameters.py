@@ -6,6 +6,7 @@ from typing import Any, Optional, Union
 from gaze_ros.core.detectors import DETECTORS
 from gaze_ros.core.estimators import CHOICES, Settings
 from gaze_ros.core.model_zoo import registry
+from gaze_ros.core.system.utf8 import is_utf8, printable
 
 Value = Union[bool, int, float, str]
 
@@ -44,6 +45,8 @@ class Spec:
         if not fits:
             kind = 'number' if isinstance(self.default, float) else type(self.default).__name__
             return f'{self.name} must be a {kind}, not {value!r}'
+        if isinstance(value, str) and not is_utf8(value):
+            return f"{self.name} '{printable(value)}' is not UTF-8: rename the file or folder"
         if self.choices and value not in self.choices:
             return f"{self.name} '{value}' is not one of: {', '.join(map(str, self.choices))}"
         if self.pattern and not re.fullmatch(self.pattern, value):

@@ -1,7 +1,7 @@
 """Redacted URLs, and the logins of $NETRC."""
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources import open_source
-from gaze_ros.core.system.urls import add_netrc_login, redact_url
+from gaze_ros.core.system.urls import add_netrc_login, local_path, redact_url
 from helpers.http_server import HttpServer, send_status
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,3 +71,13 @@ def test_login_reaches_the_camera_and_is_never_printed(netrc, capfd):
     out, err = capfd.readouterr()
     for text in (str(e.value), out, err):
         assert 'a:b' not in text and 'YTpi' not in text
+
+
+@pytest.mark.parametrize(('text', 'path'), [
+    ('/a/b.mp4', '/a/b.mp4'), ('b%20c.mp4', 'b%20c.mp4'), ('file:///a/b%20c.mp4', '/a/b c.mp4'),
+    ('file://localhost/a/b.mp4', '/a/b.mp4'), ('FILE:///a/b.mp4', '/a/b.mp4'),
+    ('file:/a/b.mp4', '/a/b.mp4'), ('file:///a/50%25#2?.mp4', '/a/50%#2?.mp4'),
+    ('file:///caf%C3%A9', '/café'), ('file:///caf%E9', '/caf\udce9'),
+    ('file://b.mp4', 'b.mp4'), ('file:b.mp4', 'file:b.mp4'), ('localhost/b', 'localhost/b')])
+def test_path_of_a_text(text, path):
+    assert str(local_path(text)) == path

@@ -144,7 +144,7 @@ def _faces(clip: Path) -> list:
     from gaze_ros.core.sources import open_source
     from tqdm import tqdm
     detector, faces = create_detector(), []
-    source = open_source(str(clip.resolve()))
+    source = open_source(clip)
     try:
         step = max(1, source.count // (_CALIBRATION_FACES + _TEST_FACES))
         for i in tqdm(range(source.count), desc='faces', unit='frame', disable=None):

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     path = inputs.existing(arguments.input)
     with ExitStack() as stack:
-        source = open_source(str(path.resolve()))
+        source = open_source(path)
         stack.callback(source.close)
         engine = create_engine(options.values(arguments))
         stack.callback(engine.close)

@@ -321,7 +321,7 @@ def process_eyes(estimator: Estimator, eyes: Iterable[LabelledEyes]) -> Results:
 
 
 def _video_frames(path: Path, groups: dict[int, list[Label]]) -> Iterator[LabelledImage]:
-    source = open_source(str(path.resolve()))
+    source = open_source(path)
     try:
         index = 0
         remaining = dict(sorted(groups.items()))
@@ -352,7 +352,7 @@ def _still_images(
 def _read_image(file: Path) -> Optional[np.ndarray]:
     """Return the image of a file, of an animation the first; None if it cannot be decoded."""
     try:
-        source = open_source(str(file.resolve()))
+        source = open_source(file)
         try:
             return source.read()
         finally:

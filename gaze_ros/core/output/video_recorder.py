@@ -8,6 +8,7 @@ from typing import Optional
 import cv2
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import disk_guard, safe_paths
+from gaze_ros.core.system.opencv_files import opencv_path
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ class VideoRecorder:
             self.path = safe_paths.safe_path(path)
         except OSError as e:
             raise GazeRosError(f"output '{path}' cannot be written: {e}") from e
+        self._opencv_path = opencv_path(self.path)
         # Created here, so that a failure is reported now and not at the first image.
         self._disk_guard = disk_guard.DiskSpaceGuard(self.path)
         self.fps = fps
@@ -154,7 +156,8 @@ class VideoRecorder:
                 self._write()
             self._writer.release()
             self._writer = self._pending = None
-            self._saved = self._disk_guard.in_place and cv2.VideoCapture(str(self.path)).grab()
+            self._saved = self._disk_guard.in_place and (
+                cv2.VideoCapture(self._opencv_path).grab())
         elif not self._written:
             self._disk_guard.remove_empty()
         lost = self._written and not self._saved and self._disk_guard.in_place
@@ -171,7 +174,7 @@ class VideoRecorder:
         self._min_frame_bytes = self._size[0] * self._size[1] // (16 * 16 * 8)
         codec = 'MJPG' if self.path.suffix.lower() == '.avi' else 'mp4v'
         writer = cv2.VideoWriter(
-            str(self.path), cv2.VideoWriter_fourcc(*codec), self.fps, self._size)
+            self._opencv_path, cv2.VideoWriter_fourcc(*codec), self.fps, self._size)
         if not writer.isOpened():
             raise GazeRosError(
                 f"output '{self.path}' cannot be written as {codec} of {width}x{height}: are the "

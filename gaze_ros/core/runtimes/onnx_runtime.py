@@ -7,6 +7,7 @@ from gaze_ros.core.errors import ModelError
 from gaze_ros.core.runtimes.batches import Batches
 from gaze_ros.core.runtimes.conversion import to_onnx
 from gaze_ros.core.system import native_threads as thread_counts
+from gaze_ros.core.system.utf8 import is_utf8
 import numpy as np
 import onnxruntime
 
@@ -54,7 +55,8 @@ class OnnxNetwork:
         provider = _PROVIDERS[device]
         try:
             session = onnxruntime.InferenceSession(
-                str(model) if isinstance(model, Path) else to_onnx(model, size), options,
+                _path_or_bytes(model) if isinstance(model, Path) else to_onnx(model, size),
+                options,
                 providers=[provider, 'CPUExecutionProvider'][:1 if device == 'cpu' else 2])
         except Exception as e:  # its classes derive from Exception directly
             reason = ' '.join(str(e).split())[:300]
@@ -77,6 +79,11 @@ class OnnxNetwork:
 
     def _infer(self, *inputs: np.ndarray) -> list[np.ndarray]:
         return self._session.run(None, dict(zip(self._inputs, inputs)))
+
+
+def _path_or_bytes(path: Path) -> Union[str, bytes]:
+    """Return a path, or the content of the file if the path is not UTF-8, which it must be."""
+    return str(path) if is_utf8(str(path)) else path.read_bytes()
 
 
 @lru_cache(maxsize=1)

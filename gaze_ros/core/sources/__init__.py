@@ -1,12 +1,12 @@
 """Image sources: webcam, video file, image files, URL or the built-in sample."""
 from pathlib import Path
-from typing import Optional, Protocol
+from typing import Optional, Protocol, Union
 
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources.capture import LiveCapture, open_url, VideoFile
 from gaze_ros.core.sources.images import IMAGE_SUFFIXES, ImageFiles
 from gaze_ros.core.sources.sample import Sample
-from gaze_ros.core.system.urls import redact_url
+from gaze_ros.core.system.urls import local_path, redact_url
 import numpy as np
 
 _URL_SCHEMES = ('http://', 'https://', 'rtsp://', 'rtsps://', 'rtmp://', 'srt://', 'udp://')
@@ -45,20 +45,22 @@ class LiveSource(Source, Protocol):
 
 
 def open_source(
-        source: str, *, width: int = 0, height: int = 0, fps: float = 0.0,
+        source: Union[str, Path], *, width: int = 0, height: int = 0, fps: float = 0.0,
         loop: bool = False) -> Source:
     """Return the source with this name.
 
     :param source: a webcam index or /dev/video*, a video file, an image, a folder of images, an
-        http or rtsp URL, or ``sample``.
+        http or rtsp URL, or ``sample``. A Path always names a file or folder.
     :param width: requested width of a webcam or of the sample in pixels; 0 = the default.
     :param height: requested height of a webcam or of the sample in pixels; 0 = the default.
     :param fps: requested images per second of a webcam, the sample or image files; 0 = the
         default.
     :param loop: restart a file at its end.
-    :raises SourceError: naming the source and the reason if it cannot be opened.
+    :raises GazeRosError: naming the source and the reason if it cannot be opened.
     """
-    source = str(source).strip()
+    if isinstance(source, Path):
+        return _open_path(source, fps, loop)
+    source = source.strip()
     if source == 'sample':
         return Sample(width or 640, height or 480, fps or 30.0)
     if source.isdecimal() and len(source) < 4:
@@ -66,7 +68,7 @@ def open_source(
     if source.lower().startswith(_URL_SCHEMES):
         return open_url(source, loop=loop)
     try:
-        path = Path(source.removeprefix('file://')).expanduser()
+        path = local_path(source)
         exists = source.startswith('/dev/video') or bool(source) and path.exists()
     except (OSError, RuntimeError, ValueError):  # name too long, unknown user after ~, NUL
         exists = False
@@ -77,6 +79,10 @@ def open_source(
             "or 'sample'")
     if source.startswith('/dev/video') or path.is_char_device():
         return LiveCapture(str(path), width=width, height=height, fps=fps)
+    return _open_path(path, fps, loop)
+
+
+def _open_path(path: Path, fps: float, loop: bool) -> Source:
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageFiles(path, rate=fps or 10.0, loop=loop)
     return VideoFile(str(path), loop=loop)

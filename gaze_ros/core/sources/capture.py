@@ -13,7 +13,9 @@ import cv2
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources.decoding import as_bgr
 from gaze_ros.core.system import native_threads
+from gaze_ros.core.system.opencv_files import opencv_path
 from gaze_ros.core.system.urls import add_netrc_login, redact_url
+from gaze_ros.core.system.utf8 import is_utf8, printable
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class VideoFile:
     capture_time = math.nan
 
     def __init__(self, location: str, *, loop: bool = False) -> None:
-        self.name = redact_url(location)
+        self.name = redact_url(location) if '://' in location else printable(location)
         self._location = location
         self.loop = loop
         self._undecodable_logged = self._early_end_logged = False
@@ -97,7 +99,7 @@ class VideoFile:
 
     def _open(self) -> None:
         self._capture = _open_url(self._location) if '://' in self._location else (
-            _open(self._location, cv2.CAP_ANY))
+            _open(opencv_path(self._location), cv2.CAP_ANY))
         # FFmpeg renders text files as video, too.
         text = int(self._capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter_fourcc(*'ansi')
         if text or not self._capture.isOpened():
@@ -134,7 +136,7 @@ class LiveCapture:
         self._requested = {
             cv2.CAP_PROP_FRAME_WIDTH: width, cv2.CAP_PROP_FRAME_HEIGHT: height,
             cv2.CAP_PROP_FPS: fps}
-        self.name = redact_url(str(device))
+        self.name = printable(redact_url(str(device)))
         self._capture: Optional[cv2.VideoCapture] = None
         self._open()
 
@@ -183,7 +185,9 @@ class LiveCapture:
         else:
             # Only the native backend on Linux: the others fail and print pages of messages.
             linux = sys.platform.startswith('linux')
-            capture = _open(self._device, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
+            capture = _open(
+                self._device if isinstance(self._device, int) else opencv_path(self._device),
+                cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
         if not capture.isOpened():
             capture.release()
             raise SourceError(
@@ -210,6 +214,8 @@ def open_url(url: str, *, loop: bool = False) -> Union[VideoFile, LiveCapture]:
 
 
 def _open_url(url: str) -> cv2.VideoCapture:
+    if not is_utf8(url):
+        raise SourceError(f"source '{redact_url(url)}' is not UTF-8; write its bytes as %NN")
     os.environ.setdefault('OPENCV_FFMPEG_CAPTURE_OPTIONS', 'rtsp_transport;tcp')
     return _open(add_netrc_login(url), cv2.CAP_FFMPEG, [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 1000 * _TIMEOUT,

@@ -1,15 +1,14 @@
 """An image file, or the images of a folder in the order of their names."""
-from contextlib import suppress
 import logging
 import math
 from pathlib import Path
 from typing import Optional
 
-import cv2
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.system import native_threads
 from gaze_ros.core.system.native_threads import MAX_PIXELS
-from gaze_ros.core.system.safe_files import png_too_large
+from gaze_ros.core.system.opencv_files import read_image
+from gaze_ros.core.system.utf8 import printable
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -26,7 +25,7 @@ class ImageFiles:
     """
 
     def __init__(self, path: Path, *, rate: float = 10.0, loop: bool = False) -> None:
-        self.name = str(path)
+        self.name = printable(str(path))
         self.rate = rate
         self.loop = loop
         self._paths = [path] if path.is_file() else sorted(
@@ -64,7 +63,8 @@ class ImageFiles:
                 return image
             if path not in self._logged:
                 self._logged.add(path)
-                _log.warning("'%s' is not an image that OpenCV can decode: skipped", path)
+                _log.warning("'%s' is not an image that OpenCV can decode: skipped",
+                             printable(str(path)))
         if self.loop:
             raise SourceError(f"source '{self.name}' has no image that OpenCV can decode")
         return None
@@ -76,14 +76,7 @@ class ImageFiles:
     def _decode(self, path: Path) -> Optional[np.ndarray]:
         if self._single_image is not None:
             return self._single_image
-        image = None
-        with suppress(cv2.error, OSError):  # implausibly large, or removed
-            if not path.is_file():  # reading a pipe might never end
-                return None
-            with open(path, 'rb') as file:
-                if png_too_large(file.read(24)):
-                    return None
-            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image = read_image(path)
         if self.count == 1:
             self._single_image = image
         return image

@@ -4,6 +4,7 @@ import math
 import cv2
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.model_zoo.registry import package_file
+from gaze_ros.core.system.opencv_files import read_image
 import numpy as np
 
 #: Center of the face in astronaut.png (512 x 512), pixels.
@@ -28,7 +29,7 @@ class Sample:
         path = package_file(
             'skimage', 'data/astronaut.png',
             "source 'sample' uses its photograph: pip install 'gaze_ros[sample]'")
-        photo = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        photo = read_image(path)
         if photo is None:
             raise SourceError(f"source 'sample': '{path}' cannot be decoded")
         self._photo = photo

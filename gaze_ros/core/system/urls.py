@@ -1,13 +1,27 @@
-"""URLs: hides their passwords for output, and adds logins from the file $NETRC."""
+"""URLs: paths of file URLs, passwords hidden for output, logins from the file $NETRC."""
 import netrc
 import os
+from pathlib import Path
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from gaze_ros.core.errors import SourceError
 
 #: Names in a query whose values are secret. Many cameras take their login there.
 _HIDDEN_NAMES = r'[^=&;?#\s]*(?:pass|pwd|psw|token|secret|key|auth|login|user|usr|sig)[^=&;?#\s]*'
+
+
+def local_path(text: str) -> Path:
+    """Return the path that a text names: a file URL (RFC 8089), or a path with ~ for the home.
+
+    %NN is decoded in a URL only. ? and # have no meaning in a file URL.
+
+    :raises RuntimeError: for ~USER of an unknown user.
+    """
+    if url := re.fullmatch(
+            'file:(?://(?:localhost(?=/))?|(?=/))(?P<path>.+)', text, re.IGNORECASE | re.DOTALL):
+        text = unquote(url['path'], errors='surrogateescape')
+    return Path(text).expanduser()
 
 
 def redact_url(url: str) -> str:

@@ -12,6 +12,7 @@ from gaze_ros.core.errors import SourceError
 from gaze_ros.core.geometry.camera_model import Calibration
 from gaze_ros.core.sources.rotation import axis_rotation, pixel_rotation, rotate_distortion
 from gaze_ros.core.system.safe_files import parse_yaml, read_text
+from gaze_ros.core.system.urls import local_path
 import numpy as np
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
@@ -141,7 +142,7 @@ def _path(url: str) -> Path:
         except (PackageNotFoundError, ValueError) as e:
             raise SourceError(
                 f"camera_info_url '{url}': package '{parts.netloc}' is not installed") from e
-    return Path(unquote(parts.path) if parts.scheme == 'file' else url).expanduser()
+    return local_path(url)
 
 
 def _numbers(content: dict, name: str, count: int = 0) -> list[float]:

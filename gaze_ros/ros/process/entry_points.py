@@ -6,6 +6,7 @@ import traceback
 from typing import NoReturn
 
 from gaze_ros.core.system import import_errors, malloc, native_threads
+from gaze_ros.core.system.utf8 import printable
 from gaze_ros.ros.process.shutdown import Shutdown
 
 #: The camera starts last: a file starts to play when the other nodes run.
@@ -53,8 +54,8 @@ def pipeline() -> NoReturn:
         del sys.argv[1:3]
         nodes = tuple(node for node in _PIPELINE if node in names)
         if set(names) != set(nodes):
-            print(f"{sys.argv[0]}: --nodes is '{','.join(names)}'; expected a comma-separated "
-                  f"list of some of {', '.join(_PIPELINE)}", file=sys.stderr)
+            print(f"{sys.argv[0]}: --nodes is '{printable(','.join(names))}'; expected a "
+                  f"comma-separated list of some of {', '.join(_PIPELINE)}", file=sys.stderr)
             sys.exit(2)
     _run(*nodes)
 

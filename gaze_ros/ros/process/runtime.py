@@ -11,6 +11,7 @@ from typing import Optional
 from gaze_ros.core.diagnostics.stage_stats import statistics_block
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.system import shared_memory
+from gaze_ros.core.system.utf8 import is_utf8, printable
 from gaze_ros.ros.comm import dds_profile
 from gaze_ros.ros.process.error_text import format_error
 from gaze_ros.ros.process.executor import SubmitOnceExecutor
@@ -52,7 +53,7 @@ class _RosLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # Three separate calls: rclpy allows each line of code only one severity.
-        log, text = get_logger('gaze_ros'), record.getMessage()
+        log, text = get_logger('gaze_ros'), printable(record.getMessage())
         if record.levelno >= logging.ERROR:
             log.error(text)
         elif record.levelno >= logging.WARNING:
@@ -120,6 +121,10 @@ def run(names: tuple[str, ...], shutdown: Shutdown,
 
 def _argument_problem() -> str:
     """Return what is wrong with the command line, or ''."""
+    for word in sys.argv:
+        if not is_utf8(word):
+            return (f"argument '{printable(word)}' is not UTF-8, which ROS requires: rename "
+                    'the file or folder')
     try:
         rest = remove_ros_args(sys.argv)[1:]
     except RCLError as e:

@@ -51,6 +51,7 @@ def ros() -> Report:
     used = dds_profile.configure()
     profile = next((p for n in dds_profile.PROFILES if (p := os.environ.get(n))), '')
     report.add_fact('profile', profile if used or profile else 'default of the middleware')
+    report.add_fact('for camera drivers and ros2 bag play', dds_profile.foreign_command())
     return report
 
 

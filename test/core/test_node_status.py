@@ -76,7 +76,12 @@ CASES = {
          ['publisher: /gaze;'])],
     'no messages': [
         (INFERENCE, NOTHING, Level.ERROR, [
-            '/camera/image_raw (1 publishers)', 'best effort', 'shared memory'])],
+            '/camera/image_raw (1 publishers)', 'best effort', 'profile for Fast DDS', 'doctor'])],
+    'images are lost': [
+        (INFERENCE, replace(snapshot(10), announced=150), Level.WARN,
+         ['100 of the 150 images that camera_info announces', 'reliable', 'doctor']),
+        (INFERENCE, replace(snapshot(10), missing=100), Level.WARN,
+         ['about 100 of 150 images', 'stamps', 'leaves them out'])],
     'images fail': [
         (replace(INFERENCE, failure='encoding'), snapshot(failed=3), Level.WARN,
          ['3 in 5 s', 'encoding']),
@@ -287,7 +292,7 @@ def test_waiting_node_has_no_rate_problem(status, shown):
 
 def test_messages_name_existing_parameters():
     known = {spec.name for specs in NODES.values() for spec in specs} | {
-        'use_sim_time', 'image_raw', 'ROS_DOMAIN_ID'}
+        'use_sim_time', 'image_raw', 'camera_info', 'gaze_ros', 'ROS_DOMAIN_ID'}
     for cases in CASES.values():
         for status, shown, *_ in cases:
             for result in status.checks(shown, LIMITS):

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from rclpy.qos import ReliabilityPolicy
 def clean(monkeypatch, tmp_path):
     for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',
                  'FASTDDS_BUILTIN_TRANSPORTS', 'RMW_IMPLEMENTATION', 'GAZE_ROS_LINK',
-                 'GAZE_ROS_PORT_OFFSET'):
+                 'GAZE_ROS_PORT_OFFSET', 'GAZE_ROS_SEGMENT_SIZE'):
         # Set first, so that monkeypatch also restores what configure() changes.
         monkeypatch.setenv(name, '')
     monkeypatch.chdir(tmp_path)
@@ -22,7 +23,7 @@ def clean(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize('version,name,other', [
     ('9.3.3', 'FASTDDS', 'FASTRTPS'), ('8.4.3', 'FASTRTPS', 'FASTDDS'),
-    ('', 'FASTDDS', 'FASTRTPS')])
+    ('6.2.7', 'FASTRTPS', 'FASTDDS'), ('', 'FASTDDS', 'FASTRTPS')])
 def test_package_profile_is_used_unless_the_user_chose_one(
         clean, tmp_path, version, name, other):
     (tmp_path / 'package.xml').write_text(f'<package><version>{version}</version></package>')
@@ -31,12 +32,17 @@ def test_package_profile_is_used_unless_the_user_chose_one(
     assert not os.environ[f'{other}_DEFAULT_PROFILES_FILE']
     path = os.environ[f'{name}_DEFAULT_PROFILES_FILE']
     with open(path, encoding='utf-8') as file:
-        assert '<segment_size>67108864</segment_size>' in file.read()
+        variables = re.findall(r'\$\{(\w+)\}', file.read())
+    assert all(os.environ[variable] for variable in variables)
+    # Fast DDS 2.6 does not replace variables.
+    assert bool(variables) is not version.startswith('6.')
+    assert dds_profile.configure()  # what it has set is not the user's choice
 
 
-@pytest.mark.parametrize('free,size', [
-    ((1 << 30) // 4096, 67108864), (64 << 20 >> 12, 16777216), (None, 16777216)])
-def test_segments_are_as_large_as_shared_memory_allows(clean, free, size):
+@pytest.mark.parametrize('free,size,profile', [
+    ((1 << 30) // 4096, 67108864, 'fastdds.xml'), (64 << 20 >> 12, 16777216, 'fastdds_small.xml'),
+    (None, 16777216, 'fastdds_small.xml')])
+def test_segments_are_as_large_as_shared_memory_allows(clean, free, size, profile):
     def statvfs(path):
         assert str(path) == '/dev/shm'
         if free is None:
@@ -45,11 +51,18 @@ def test_segments_are_as_large_as_shared_memory_allows(clean, free, size):
 
     clean.setattr(dds_profile.os, 'statvfs', statvfs)
     assert dds_profile.configure()
-    # Fast DDS 2 and 3 read different names.
-    path = os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] or os.environ[
-        'FASTRTPS_DEFAULT_PROFILES_FILE']
-    with open(path, encoding='utf-8') as file:
-        assert f'<segment_size>{size}</segment_size>' in file.read()
+    assert os.environ['GAZE_ROS_SEGMENT_SIZE'] == str(size)
+    foreign = dds_profile.foreign_profile()
+    assert foreign.name == profile
+    assert f'<segment_size>{size}</segment_size>' in foreign.read_text(encoding='utf-8')
+
+
+def test_profile_set_for_the_whole_shell_is_not_a_choice(clean):
+    command = dds_profile.foreign_command()
+    name, path = command.removeprefix('export ').split('=')
+    clean.setenv(name, path)
+    assert dds_profile.configure()
+    assert os.environ[name] != path
 
 
 #: Prints its port offset, and the ports that it listens on.

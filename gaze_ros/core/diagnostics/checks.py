@@ -9,6 +9,12 @@ from gaze_ros.core.diagnostics.status import CheckResult, format_ms, InputTopic,
 _MAX_DROP_SHARE = 0.05
 #: Utilization (work per image / image period) above which a stage has no time for a hiccup.
 _MAX_UTILIZATION = 0.8
+#: Tolerated number and share of lost images.
+_MIN_LOST, _MAX_LOST_SHARE = 5, 0.2
+#: What a publisher of another package needs.
+LOSS_REMEDY = (
+    "make the publisher reliable, or start it with this package's profile for Fast DDS: "
+    'gaze_ros doctor prints the command')
 #: Seconds without an image before that counts as a problem.
 STARTUP_GRACE = 3.0
 #: Seconds a stamp may lie in the future. /clock advances in steps; images arrive in between.
@@ -37,8 +43,26 @@ def check_input(
         stamps = ', that results carry the stamps of their images' if len(inputs) > 1 else ''
         yield CheckResult(
             Level.ERROR, 'no messages',
-            f'on {topics}; check that the publisher runs{stamps}, that shared memory holds two '
-            'images, and that the subscription is not reliable while the publisher is best effort')
+            f'on {topics}; check that the publisher runs{stamps}, and that the subscription is '
+            f'not reliable while the publisher is best effort; {LOSS_REMEDY}')
+
+
+def check_loss(snapshot: StageSnapshot) -> Iterator[CheckResult]:
+    """Report images that were published and did not arrive, and the likely cause."""
+    if snapshot.seconds < STARTUP_GRACE or snapshot.received <= 0:
+        return
+    lost = snapshot.announced - snapshot.received
+    if lost > max(_MIN_LOST, _MAX_LOST_SHARE * snapshot.announced):
+        found = f'{lost} of the {snapshot.announced} images that camera_info announces'
+    elif snapshot.missing > max(_MIN_LOST, _MAX_LOST_SHARE * (
+            snapshot.received + snapshot.missing)):
+        found = (f'about {snapshot.missing} of {snapshot.received + snapshot.missing} images, by '
+                 'the gaps between their stamps,')
+    else:
+        return
+    yield CheckResult(
+        Level.WARN, 'images are lost',
+        f'{found} did not arrive, or the publisher leaves them out; {LOSS_REMEDY}')
 
 
 def check_failures(snapshot: StageSnapshot, reason: str) -> Iterator[CheckResult]:

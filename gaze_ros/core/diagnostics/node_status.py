@@ -39,6 +39,7 @@ class StageStatus:
         """Yield every problem of the node."""
         advice = self._speed_advice(snapshot)
         yield from checks.check_input(snapshot, self.inputs)
+        yield from checks.check_loss(snapshot)
         yield from self._failure_checks(snapshot)
         overload = [*checks.check_overload(snapshot, self.slow_problem, advice)]
         yield from overload

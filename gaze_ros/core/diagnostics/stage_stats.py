@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Optional
 
 from gaze_ros.core.diagnostics.rolling import RateCounter
+from gaze_ros.core.diagnostics.stamp_gaps import count_missing
 import numpy as np
 
 #: Reasons for dropping an image, and their meaning.
@@ -20,6 +21,8 @@ DROP_REASONS = {
 
 #: Number of latest images whose age is kept: a minute at 60 Hz.
 _MAX_AGES = 3600
+#: Number of latest images whose stamp is kept: 5 s at 60 Hz.
+_MAX_STAMPS = 300
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class StageMark:
     received: int = 0
     processed: int = 0
     busy: float = 0.0
+    announced: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -45,6 +49,9 @@ class StageSnapshot:
     :ivar work: mean seconds of work per processed image; NaN if there is none.
     :ivar ages: seconds from capture to the end of processing, of each processed image whose age is
         known.
+    :ivar announced: number of camera_info messages received; the publisher sends one per image.
+    :ivar missing: number of images that did not arrive, by the stamps of the others; see
+        :func:`.stamp_gaps.count_missing`.
     """
 
     seconds: float
@@ -53,6 +60,8 @@ class StageSnapshot:
     dropped: Mapping[str, int]
     work: float
     ages: tuple[float, ...]
+    announced: int = 0
+    missing: int = 0
 
     @property
     def rate(self) -> float:
@@ -81,6 +90,8 @@ class StageStats:
         self.rate = RateCounter()
         self._lock = Lock()
         self._received = 0
+        self._announced = 0
+        self._stamps: deque[tuple[float, float]] = deque(maxlen=_MAX_STAMPS)
         self._busy = 0.0
         self._dropped: dict[str, int] = {}
         self._failure: Optional[tuple[float, str]] = None
@@ -91,10 +102,20 @@ class StageStats:
         """Number of images dropped so far, for any reason."""
         return sum(self._dropped.values())
 
-    def received(self) -> None:
-        """Count a received image."""
+    def received(self, stamp: float = math.nan) -> None:
+        """Count a received image.
+
+        :param stamp: seconds; NaN if it has none, or if missing images are no concern.
+        """
         with self._lock:
             self._received += 1
+            if math.isfinite(stamp):
+                self._stamps.append((monotonic(), stamp))
+
+    def announced(self) -> None:
+        """Count a received camera_info message."""
+        with self._lock:
+            self._announced += 1
 
     def processed(self, age: float = math.nan, work: float = 0.0) -> None:
         """Count a processed image.
@@ -132,20 +153,23 @@ class StageStats:
         """Return the current counters."""
         with self._lock:
             return StageMark(
-                monotonic(), self._received, self.rate.count, self._busy, dict(self._dropped))
+                monotonic(), self._received, self.rate.count, self._busy, self._announced,
+                dict(self._dropped))
 
     def snapshot(self, since: StageMark) -> StageSnapshot:
         """Return the statistics since a mark."""
         now = self.mark()
         with self._lock:
             ages = tuple(age for time, age in self._ages if since.time < time <= now.time)
+            stamps = [stamp for time, stamp in self._stamps if since.time < time <= now.time]
         processed = now.processed - since.processed
         dropped = {reason: count - since.dropped.get(reason, 0)
                    for reason, count in now.dropped.items()}
         return StageSnapshot(
             now.time - since.time, now.received - since.received, processed,
             {reason: count for reason, count in dropped.items() if count > 0},
-            (now.busy - since.busy) / processed if processed else math.nan, ages)
+            (now.busy - since.busy) / processed if processed else math.nan, ages,
+            now.announced - since.announced, count_missing(stamps))
 
     def summary(self) -> str:
         """Return the stage's line of the final statistics."""

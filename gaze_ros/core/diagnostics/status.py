@@ -15,6 +15,7 @@ PROBLEMS = {
     'the camera is slow': 'it delivers less than 90 % of the expected rate',
     'no publisher': 'a subscribed topic has no publisher',
     'no messages': 'the topics have publishers, but no message came for seconds',
+    'images are lost': 'images were published and did not arrive',
     'images fail': 'images arrived and could not be processed',
     'not recording': 'the video or bag cannot be written',
     'older than max_age': 'images were dropped because they were too old when their turn came',

@@ -19,6 +19,8 @@ from gaze_ros.ros.process.error_text import format_error
 from gaze_ros.ros.process.rclpy_compat import CompatibleLifecycleNode
 from gaze_ros.ros.process.shutdown import Shutdown
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidHandle
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from std_msgs.msg import Header
@@ -27,6 +29,8 @@ _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.
 
 #: Seconds the threads have to stop when a node is deactivated.
 _JOIN_TIMEOUT = 2.0
+#: Seconds between two looks at the publishers of the images.
+_MATCH_PERIOD = 0.5
 #: Seconds the diagnostics wait for a transition that is under way.
 _STATE_TIMEOUT = 0.1
 
@@ -277,6 +281,9 @@ class ImageConsumerNode(ManagedNode):
         super().__init__(name, NODES[name], stats, shutdown)
         self.workers: list[Worker] = []
         self._image_subscription: Optional[IntraProcessSubscription] = None
+        self.create_timer(
+            _MATCH_PERIOD, self._match_publishers, MutuallyExclusiveCallbackGroup(),
+            Clock(clock_type=ClockType.STEADY_TIME))
 
     def request_stop(self) -> None:
         """Ask the threads to stop."""
@@ -293,8 +300,26 @@ class ImageConsumerNode(ManagedNode):
         if 'queue_depth' in values:
             for worker in self.workers:
                 worker.set_queue_depth(values['queue_depth'])
+        if 'image_transport' in values:
+            self._resubscribe_to_images()
+
+    def _match_publishers(self) -> None:
+        """Subscribe again if publishers came or went that offer another reliability."""
+        if not self._transition_lock.acquire(blocking=False):
+            return
+        try:
+            old = self._image_subscription
+            if self.configured and old in self.managed_subscriptions and (
+                    topics.image_reliability(self, old.topic_name) != old.qos.reliability):
+                self._resubscribe_to_images()
+        except InvalidHandle:
+            pass  # the node was destroyed meanwhile
+        finally:
+            self._transition_lock.release()
+
+    def _resubscribe_to_images(self) -> None:
         subscriptions, old = self.managed_subscriptions, self._image_subscription
-        if 'image_transport' in values and old in subscriptions:
+        if old in subscriptions:
             old.destroy()
             subscriptions[subscriptions.index(old)] = self.subscribe_to_images()
 

@@ -14,21 +14,27 @@ from gaze_ros.core.system.resources import share_path
 LINKS = ('local', 'network')
 LINK = 'GAZE_ROS_LINK'
 
-#: Variables from which Fast DDS 3 (Kilted) and 2 (Jazzy) read a profile; 3 warns of the name of 2.
+#: Variables from which Fast DDS 3 (Kilted, Lyrical) and 2 (Humble, Jazzy) read a profile; 3 warns
+#: of the name of 2.
 PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 _IN_WORKING_FOLDER = ('DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml')
+#: The first major versions of Fast DDS's RMW with Fast DDS 3 (Kilted; Jazzy has 8), and with one
+#: that replaces variables in a profile (Humble has 6, with Fast DDS 2.6, which does not).
+_RMW_OF_FAST_DDS_3, _RMW_WITH_VARIABLES = 9, 8
 #: If one of these is set, the user has chosen a transport.
 _USER_CHOICE = (*PROFILES, 'FASTDDS_BUILTIN_TRANSPORTS')
-#: Bytes of free shared memory from which on segments may be large: each process allocates one of
-#: 64 MB at once, and exits if that fails.
-_LARGE_SEGMENTS_FROM = 1 << 30
+#: Bytes of a segment: two images of 3840x2160, or two of 1920x1080; and the bytes of free shared
+#: memory from which on it may be the large one: each process allocates its segment at once, and
+#: exits if that fails.
+_LARGE_SEGMENT, _SMALL_SEGMENT, _LARGE_SEGMENT_FROM = 64 << 20, 16 << 20, 1 << 30
 
-#: A variable that the profiles for one machine read: the port of a process's data, counted from
-#: the first port of its domain; discovery uses the even ones. Fast DDS would number them 11, 13,
-#: ..., so that a restarted process gets the port of the killed one and usually receives nothing
-#: for 2.7 s: publishers keep writing to the shared memory of the killed one. Fast DDS issue 5469
-#: reports that it can last forever.
-_PORT_OFFSET = 'GAZE_ROS_PORT_OFFSET'
+#: The profile of the nodes. It reads these variables: the size of the segment, and the port of a
+#: process's data, counted from the first port of its domain; discovery uses the even ones. Fast
+#: DDS would number them 11, 13, ..., so that a restarted process gets the port of the killed one
+#: and usually receives nothing for 2.7 s: publishers keep writing to the shared memory of the
+#: killed one. Fast DDS issue 5469 reports that it can last forever.
+_NODES_PROFILE = 'fastdds_nodes.xml'
+_SEGMENT_SIZE, _PORT_OFFSET = 'GAZE_ROS_SEGMENT_SIZE', 'GAZE_ROS_PORT_OFFSET'
 _PORT_OFFSETS = range(11, 91, 2)
 
 
@@ -64,19 +70,41 @@ def configure() -> bool:
     if (os.environ.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp') not in (
             'rmw_fastrtps_cpp', 'rmw_fastrtps_dynamic_cpp'):
         return False
-    if any(os.environ.get(name) for name in _USER_CHOICE):
+    # The profile for other processes may be set for the whole shell.
+    ours = {'', str(foreign_profile()), str(share_path('config') / _NODES_PROFILE)}
+    if any(os.environ.get(name, '') not in ours for name in _USER_CHOICE):
         return False
     if any(Path(name).exists() for name in _IN_WORKING_FOLDER):
         return False
-    version_2 = _is_fast_dds_2()
+    rmw = _rmw_version()
     if network:
-        name = 'fastdds_network_2.xml' if version_2 else 'fastdds_network.xml'
+        name = 'fastdds_network_2.xml' if rmw < _RMW_OF_FAST_DDS_3 else 'fastdds_network.xml'
+    elif rmw < _RMW_WITH_VARIABLES:
+        name = foreign_profile().name
     else:
-        large = _free_shared_memory() >= _LARGE_SEGMENTS_FROM
-        name = 'fastdds.xml' if large else 'fastdds_small.xml'
+        name = _NODES_PROFILE
+        os.environ[_SEGMENT_SIZE] = str(_LARGE_SEGMENT if _has_space() else _SMALL_SEGMENT)
         os.environ[_PORT_OFFSET] = str(secrets.choice(_PORT_OFFSETS))
-    os.environ[PROFILES[version_2]] = str(share_path('config') / name)
+    os.environ[PROFILES[rmw < _RMW_OF_FAST_DDS_3]] = str(share_path('config') / name)
     return True
+
+
+def foreign_profile() -> Path:
+    """Return the profile for processes of other packages: it needs no variables.
+
+    Its segments hold as large images as those of the nodes.
+    """
+    return share_path('config') / ('fastdds.xml' if _has_space() else 'fastdds_small.xml')
+
+
+def foreign_command() -> str:
+    """Return the shell command that sets :func:`foreign_profile` for a driver or a bag player."""
+    name = PROFILES[_rmw_version() < _RMW_OF_FAST_DDS_3]
+    return f'export {name}={foreign_profile()}'
+
+
+def _has_space() -> bool:
+    return _free_shared_memory() >= _LARGE_SEGMENT_FROM
 
 
 def _free_shared_memory() -> int:
@@ -88,11 +116,11 @@ def _free_shared_memory() -> int:
     return stats.f_bavail * stats.f_frsize
 
 
-def _is_fast_dds_2() -> bool:
-    """Return whether Fast DDS is version 2, by the version of its RMW: 8 in Jazzy, 9 in Kilted."""
+def _rmw_version() -> int:
+    """Return the major version of Fast DDS's RMW; that of Kilted where it is not known."""
     try:
         share = get_package_share_directory('rmw_fastrtps_shared_cpp')
         version = ET.parse(Path(share) / 'package.xml').findtext('version')  # noqa: S314, ROS's
-        return int(version.partition('.')[0]) < 9
+        return int(version.partition('.')[0])
     except (PackageNotFoundError, OSError, ET.ParseError, AttributeError, ValueError):
-        return False
+        return _RMW_OF_FAST_DDS_3

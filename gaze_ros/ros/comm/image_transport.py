@@ -91,12 +91,15 @@ class ImagePublisher:
 def subscribe_images(
         node: Node, topic: str, callback: Callable[[ReceivedImage], None], group: CallbackGroup,
         transport: str = 'raw') -> IntraProcessSubscription:
-    """Subscribe to images.
+    """Subscribe to images, as reliably as the present publishers permit.
 
     :param topic: of sensor_msgs/Image.
     :param transport: one of :data:`TRANSPORTS`.
+    :raises GazeRosError: as :func:`.topics.image_reliability`.
     """
     msg_type, suffix = TRANSPORTS[transport]
+    topic = node.resolve_topic_name(topic) + suffix
     return IntraProcessSubscription(
-        node, msg_type, node.resolve_topic_name(topic) + suffix, callback, group,
-        lambda message: ReceivedImage(message.header, message))
+        node, msg_type, topic, callback, group,
+        lambda message: ReceivedImage(message.header, message),
+        topics.image_reliability(node, topic))

@@ -15,7 +15,7 @@ from gaze_ros.ros.comm import topics
 from rclpy.callback_groups import CallbackGroup
 from rclpy.context import Context
 from rclpy.node import Node
-from rclpy.qos import qos_check_compatible, QoSCompatibility
+from rclpy.qos import qos_check_compatible, QoSCompatibility, ReliabilityPolicy
 
 #: Stamps of delivered messages that a subscription remembers: more than one second of them.
 _REMEMBERED_STAMPS = 64
@@ -30,17 +30,19 @@ class IntraProcessSubscription:
         delivers for it, in a thread of the executor or of the publisher. It should only pass the
         message on.
     :param wrap: converts a message from the middleware to what the callback takes.
+    :param reliability: see :func:`.topics.create_subscription`.
     """
 
     def __init__(
             self, node: Node, msg_type: type, topic: str, callback: Callable[[Any], None],
-            group: CallbackGroup, wrap: Optional[Callable[[Any], Any]] = None) -> None:
+            group: CallbackGroup, wrap: Optional[Callable[[Any], Any]] = None,
+            reliability: Optional[ReliabilityPolicy] = None) -> None:
         self._node = node
         self._callback = callback
         self._wrap = wrap
         self._delivered: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED_STAMPS)
         self._subscription = topics.create_subscription(
-            node, msg_type, topic, self._on_message, group)
+            node, msg_type, topic, self._on_message, group, reliability)
         self.qos = self._subscription.qos_profile
         self._key = (node.context, self._subscription.topic_name)
         with _lock:

@@ -2,11 +2,19 @@
 from collections.abc import Callable
 from typing import Any, Optional
 
+from gaze_ros.core.errors import GazeRosError
 from gaze_ros.ros.comm import dds_profile
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
@@ -16,6 +24,10 @@ GAZE = 'gaze'
 IMAGE_ANNOTATED = 'gaze/image_annotated'
 MARKERS = 'gaze/markers'
 ATTENTION = 'gaze/attention'
+
+#: rclpy's name, since Iron, for the reliability that all publishers offer. Its own takes the
+#: publishers of the moment at which the subscription is created.
+_BEST_AVAILABLE = 'best_available'
 
 
 def default_qos() -> QoSProfile:
@@ -55,8 +67,49 @@ def create_publisher(
 
 def create_subscription(
         node: Node, msg_type: type, topic: str, callback: Callable[[Any], None],
-        group: CallbackGroup) -> Subscription:
-    """Create a subscription with :func:`default_qos`, which parameters can override."""
+        group: CallbackGroup, reliability: Optional[ReliabilityPolicy] = None) -> Subscription:
+    """Create a subscription with :func:`default_qos`, which parameters can override.
+
+    :param reliability: see :func:`image_reliability`; None for that of the default, which a
+        parameter can override.
+    """
+    qos = default_qos()
+    kinds = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH]
+    if reliability is None:
+        kinds.append(QoSPolicyKind.RELIABILITY)
+    else:
+        qos.reliability = reliability
     return node.create_subscription(
-        msg_type, topic, callback, default_qos(), callback_group=group,
-        qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        msg_type, topic, callback, qos, callback_group=group,
+        qos_overriding_options=QoSOverridingOptions(kinds))
+
+
+def image_reliability(node: Node, topic: str) -> ReliabilityPolicy:
+    """Return the reliability to subscribe to images with: the best that all publishers offer.
+
+    Images of a publisher with Fast DDS's default segments of 0.5 MB are all lost at best effort,
+    and all arrive reliably at 640x480 (docs/performance.md). A reliable subscription receives
+    nothing from a best-effort publisher. The parameter
+    ``qos_overrides.TOPIC.subscription.reliability`` fixes it.
+
+    :param topic: the full name.
+    :raises GazeRosError: if the parameter is not a reliability.
+    """
+    name = f'qos_overrides.{topic}.subscription.reliability'
+    if not node.has_parameter(name):
+        node.declare_parameter(name, _BEST_AVAILABLE, ParameterDescriptor(
+            description=f'reliability for subscription `{topic}`; {_BEST_AVAILABLE}: reliable if '
+            'all publishers are', read_only=True))
+    value = node.get_parameter(name).value
+    if value != _BEST_AVAILABLE:
+        try:
+            return ReliabilityPolicy[value.upper()]
+        except KeyError:
+            raise GazeRosError(
+                f"parameter {name} is '{value}'; expected {_BEST_AVAILABLE}, reliable or "
+                'best_effort') from None
+    offered = {info.qos_profile.reliability for info in node.get_publishers_info_by_topic(topic)}
+    if not offered:
+        return default_qos().reliability
+    return ReliabilityPolicy.RELIABLE if offered == {
+        ReliabilityPolicy.RELIABLE} else ReliabilityPolicy.BEST_EFFORT

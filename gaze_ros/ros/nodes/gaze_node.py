@@ -1,4 +1,5 @@
 """The gaze node: detects faces in images and publishes the gaze of each."""
+import math
 import time
 from typing import Optional
 
@@ -179,7 +180,7 @@ class GazeNode(ImageConsumerNode):
         """Queue an image, or skip it by frame_skip."""
         if not self.active:
             return
-        self.stats.received()
+        self.stats.received(seconds(image.header.stamp) or math.nan)
         if self._image_count % (self.values['frame_skip'] + 1):
             self.stats.dropped('skipped')
         else:
@@ -190,6 +191,8 @@ class GazeNode(ImageConsumerNode):
         engine = self._engine
         if engine is None:
             return
+        if self.active:
+            self.stats.announced()
         engine.calibration, problem = calibration_from_camera_info(message)
         self._calibration_problem = problem
         if problem and self._log_throttle.should_log(problem):

@@ -19,7 +19,6 @@ from gaze_ros.core.estimators import Settings
 from gaze_ros.core.output.drawing import draw
 from gaze_ros.core.parameters import Value
 from gaze_ros.core.sources import Source
-from gaze_ros.core.sources.pacing import Pacer
 from gaze_ros.core.types import FrameGaze, Gaze
 import numpy as np
 
@@ -59,11 +58,10 @@ class Inference:
             for i, (face, e) in enumerate(zip(faces, estimates), 1)])
 
 
-def play(source: Source, rate: float, infer: Callable[[np.ndarray], FrameGaze],
+def play(source: Source, infer: Callable[[np.ndarray], FrameGaze],
          counter: StageCounter, stop: Event) -> None:
     """Run the three threads until ``stop`` is set; the calling thread displays.
 
-    :param rate: images per second.
     :param infer: an :class:`Inference`.
     :raises Exception: the exception of a thread; the other threads stop, too.
     """
@@ -75,9 +73,8 @@ def play(source: Source, rate: float, infer: Callable[[np.ndarray], FrameGaze],
     errors: list[Exception] = []
 
     def run_camera() -> None:
-        pacer = Pacer(rate)
-        while (image := source.read()) is not None and pacer.wait(stop):
-            captured = monotonic()
+        while not stop.is_set() and (image := source.read()) is not None:
+            captured = source.capture_time
             camera.processed()
             put_or_drop(images, (image, captured), inference)
 

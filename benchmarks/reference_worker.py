@@ -10,8 +10,9 @@ import sys
 from threading import Event
 from typing import Any
 
+from gaze_ros.benchmark.replayed_camera import open_camera
 from gaze_ros.benchmark.stage_counter import StageCounter
-from gaze_ros.benchmark.workers import open_looped_source, run_guarded
+from gaze_ros.benchmark.workers import run_guarded
 from gaze_ros.core.model_zoo import store
 from gaze_ros.core.system import native_threads
 
@@ -28,13 +29,13 @@ def _run(settings: Mapping[str, Any], counter: StageCounter, stop: Event) -> Non
     from benchmarks.reference import Inference, play
     from gaze_ros.core.estimators import Settings
 
-    source = open_looped_source(settings)
+    source = counter.camera = open_camera(settings)
     values = settings['values']
     if values['detector'] == 'auto' and store.locate('retinaface', 'detector'):
         values = values | {'detector': 'retinaface'}  # the detector of the reference
     infer = Inference(values, Settings(**{f.name: values[f.name] for f in fields(Settings)}))
     counter.extra['running'] = infer.description
-    play(source, settings['camera_fps'], infer, counter, stop)
+    play(source, infer, counter, stop)
 
 
 if __name__ == '__main__':

@@ -45,17 +45,22 @@ class SimulatedSource:
         self._capture_times: dict[int, float] = {}
         self.capture_time = self._due
 
-    def read(self) -> Any:
-        """Return the next (H, W, 3) uint8 image when it is due; missed images are skipped."""
+    def grab(self) -> bool:
+        """Wait for the next image; missed images are skipped."""
         self._due += self._period
         behind = time.monotonic() - self._due
         self._due += max(0, behind // self._period) * self._period
         _sleep_until(self._due)
+        self.capture_time = time.monotonic()
+        return True
+
+    def retrieve(self) -> Any:
+        """Return the grabbed (H, W, 3) uint8 image."""
         self._number = self._number % 0xffffff + 1
         image = self._blank.copy()
         # The number is in a corner where nothing is drawn.
         image[-1, -1] = [*self._number.to_bytes(3, 'little')]
-        self.capture_time = self._capture_times[self._number] = time.monotonic()
+        self._capture_times[self._number] = self.capture_time
         self._capture_times.pop(self._number - 10_000, None)
         return image
 

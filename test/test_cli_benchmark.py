@@ -36,6 +36,11 @@ def plausible(run, camera_fps):
     assert 0 < run['cpu'] <= 1.2 * os.cpu_count()
     assert 20 < run['peak_mb'] < 20_000
     assert run['faces'] == pytest.approx(1, abs=0.1)
+    assert 0 < run['core_ms'] < 20_000
+    if os.path.isdir('/proc/self/task'):
+        assert run['core_ms_by_work']['decode'] > 0
+        assert 0.5 < sum(run['core_ms_by_work'].values()) / run['core_ms'] < 1.5
+    assert [set(one) >= {'fps', 'core_ms', 'latency_ms'} for one in run['rounds']] == [True]
 
 
 def test_all_configurations_are_measured(clip):
@@ -69,6 +74,21 @@ def test_faces_size_and_file(clip, tmp_path):
     result = json.loads(out.read_text())
     assert set(result['runs']) == {'sequential'} and result['size'] == [320, 240]
     assert 'configuration' in done.stdout and 'ref' not in done.stdout
+
+
+def test_camera_that_always_has_a_next_image(clip):
+    done = benchmark(
+        '--source', clip, '--model', 'mediapipe', '--detector', 'mediapipe', '--camera-fps', 0,
+        '--only', 'sequential', 'pipeline', '--seconds', 2, '--rounds', 2, '--warm-up', 0.5,
+        '--json')
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    for run in result['runs'].values():
+        assert run['fps'] > 2 and len(run['rounds']) == 2
+    assert result['runs']['pipeline']['dropped']['inference'] > 0
+    assert set(result['paired']['pipeline']) == {
+        'fps', 'latency_p50', 'latency_p99', 'cpu', 'core_ms'}
+    assert result['paired']['sequential'] == dict.fromkeys(result['paired']['pipeline'], 1)
 
 
 @pytest.mark.parametrize('more,code,reason', [

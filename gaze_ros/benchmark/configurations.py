@@ -58,6 +58,7 @@ class Run:
     :ivar busy: CPU time of all cores, s.
     :ivar peak: bytes.
     :ivar faces: sum over all results.
+    :ivar cpu: CPU seconds by work, see :mod:`gaze_ros.benchmark.thread_times`.
     :ivar running: model, runtime and detector in words.
     """
 
@@ -71,6 +72,7 @@ class Run:
     busy: float = 0.0
     peak: int = 0
     faces: int = 0
+    cpu: dict[str, float] = field(default_factory=dict)
     running: str = ''
 
     def add(self, answers: Sequence[Answer], received: Optional[list[tuple[float, int]]]) -> None:
@@ -83,6 +85,7 @@ class Run:
         for answer in answers:
             stages |= answer['stages']
             self.running = answer.get('running', self.running)
+            self._add_cpu(answer['cpu'])
         for name in STAGES:
             self.dropped[name] += sum(stages[name]['dropped'].values())
         inference = stages['Inference']
@@ -98,8 +101,13 @@ class Run:
             self.results += len(received)
             self.faces += sum(faces for _, faces in received)
 
+    def _add_cpu(self, cpu: Mapping[str, float]) -> None:
+        for work, seconds in cpu.items():
+            self.cpu[work] = self.cpu.get(work, 0.0) + seconds
+
     def pool(self, other: 'Run') -> None:
         """Add another run of this configuration."""
+        self._add_cpu(other.cpu)
         for name in ('seconds', 'results', 'latencies', 'computed', 'displayed', 'lost', 'busy',
                      'faces'):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -107,6 +115,9 @@ class Run:
             self.dropped[name] += count
         self.peak = max(self.peak, other.peak)
         self.running = other.running
+
+    def _per_result(self, seconds: float) -> Optional[float]:
+        return round(1e3 * seconds / self.results, 2) if self.results else None
 
     def summary(self) -> dict[str, Any]:
         """Return the values of the JSON output; null where nothing was measured."""
@@ -118,9 +129,39 @@ class Run:
             'dropped': {name.lower(): count for name, count in self.dropped.items()},
             'lost': max(0, self.lost),
             'cpu': round(self.busy / self.seconds, 2) if self.seconds else 0.0,
+            'core_ms': self._per_result(self.busy),
+            'core_ms_by_work': {
+                work: self._per_result(seconds)
+                for work, seconds in sorted(self.cpu.items(), key=lambda item: -item[1])},
             'peak_mb': round(self.peak / 1e6, 1),
             'faces': round(self.faces / self.results, 2) if self.results else 0.0,
             'running': self.running}
+
+
+def paired(rounds: Mapping[str, Sequence[Mapping[str, Any]]], base: str = 'sequential'
+           ) -> dict[str, Any]:
+    """Return ratios to one configuration: the medians over the rounds.
+
+    Other programs disturb a whole round or a single configuration in it; the median of the ratios
+    within each round survives both.
+
+    :param rounds: of each configuration, the :meth:`Run.summary` of each round.
+    :returns: of each configuration ``fps``, ``latency_p50``, ``latency_p99``, ``cpu`` and
+        ``core_ms`` as ratios; empty without the base.
+    """
+    def value(summary: Mapping[str, Any], name: str) -> Any:
+        kind, _, percentile = name.partition('_p')
+        return summary['latency_ms'][f'p{percentile}'] if percentile else summary[kind]
+
+    def ratio(name: str, one: Sequence[Mapping[str, Any]]) -> Optional[float]:
+        ratios = [value(a, name) / value(b, name) for a, b in zip(one, rounds[base])
+                  if value(a, name) is not None and value(b, name)]
+        return round(float(np.median(ratios)), 3) if ratios else None
+
+    if base not in rounds:
+        return {}
+    return {name: {key: ratio(key, one) for key in (
+        'fps', 'latency_p50', 'latency_p99', 'cpu', 'core_ms')} for name, one in rounds.items()}
 
 
 def percentiles(ages: Sequence[float]) -> dict[str, Optional[float]]:

@@ -2,9 +2,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from threading import Lock
+from typing import Optional, TYPE_CHECKING
 
 from gaze_ros.benchmark.child_processes import Answer
+from gaze_ros.benchmark.thread_times import cpu_times
 from gaze_ros.core.diagnostics.stage_stats import StageMark, StageSnapshot, StageStats
+
+if TYPE_CHECKING:
+    from gaze_ros.benchmark.replayed_camera import ReplayedCamera
 
 
 class StageCounter:
@@ -13,7 +18,11 @@ class StageCounter:
     The counts of a stage are the fields of
     :class:`gaze_ros.core.diagnostics.stage_stats.StageSnapshot`; ages are in seconds.
 
+    Each answer has the CPU seconds since the last one by work, too:
+    :func:`gaze_ros.benchmark.thread_times.cpu_times`.
+
     :ivar extra: further values of each answer.
+    :ivar camera: splits the CPU time of its thread into decoding and publishing, if set.
     """
 
     def __init__(self) -> None:
@@ -21,6 +30,8 @@ class StageCounter:
         self._lock = Lock()
         self._faces = 0
         self._marks: dict[StageStats, StageMark] = {}
+        self._cpu: dict[str, float] = {}
+        self.camera: Optional[ReplayedCamera] = None
 
     def add(self, stages: Sequence[StageStats]) -> None:
         """Start to count these stages."""
@@ -41,7 +52,14 @@ class StageCounter:
                 stages[stage.name] = asdict(snapshot)
                 self._marks[stage] = _mark_after(mark, snapshot)
             faces, self._faces = self._faces, 0
-        return {'stages': stages, 'faces': faces, **self.extra}
+            times = cpu_times()
+            if self.camera is not None:
+                thread = 'camera' if 'camera' in times else 'main'
+                times['decode'] = self.camera.decoding
+                times[thread] -= self.camera.decoding
+            cpu = {work: seconds - self._cpu.get(work, 0.0) for work, seconds in times.items()}
+            self._cpu = times
+        return {'stages': stages, 'faces': faces, 'cpu': cpu, **self.extra}
 
 
 def _mark_after(mark: StageMark, snapshot: StageSnapshot) -> StageMark:

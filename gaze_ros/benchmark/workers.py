@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from gaze_ros.benchmark.child_processes import answer_parent, fail
+from gaze_ros.benchmark.replayed_camera import open_camera
 from gaze_ros.benchmark.stage_counter import StageCounter
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.system import malloc, native_threads
@@ -54,13 +55,6 @@ def run_guarded(role: str, work: Any, settings: Mapping[str, Any]) -> None:
     os._exit(0)
 
 
-def open_looped_source(settings: Mapping[str, Any]) -> Any:
-    """Open the source of the settings, looped."""
-    from gaze_ros.core.sources import open_source
-    return open_source(settings['source'], width=settings['width'], height=settings['height'],
-                       fps=settings['camera_fps'], loop=True)
-
-
 class NullWindow:
     """Replaces the window where there is no screen: an image counts as shown."""
 
@@ -81,17 +75,15 @@ def _run_sequential(settings: Mapping[str, Any], counter: StageCounter, stop: Ev
     from gaze_ros.core.diagnostics.stage_stats import StageStats
     from gaze_ros.core.output.drawing import draw
     from gaze_ros.core.pipeline.engine import create_engine
-    from gaze_ros.core.sources.pacing import Pacer
 
-    source = open_looped_source(settings)
+    source = counter.camera = open_camera(settings)
     engine = create_engine(settings['values'])
     counter.extra['running'] = engine.description
     camera, inference, display = stages = [
         StageStats(name) for name in ('Camera', 'Inference', 'Display')]
     counter.add(stages)
-    pacer = Pacer(settings['camera_fps'])
-    while (image := source.read()) is not None and pacer.wait(stop):
-        captured = time.monotonic()
+    while not stop.is_set():
+        image, captured = source.read(), source.capture_time
         camera.processed()
         inference.received()
         frame = engine.process(image, captured)
@@ -108,11 +100,11 @@ def _run_nodes(names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
 
     shutdown, counter = Shutdown(), StageCounter()
     answer_parent(counter, shutdown.request)
-    parameters = {f'gaze:{name}': value for name, value in settings['values'].items()} | {
-        'camera:source': settings['source'], 'camera:rate': settings['camera_fps'],
-        'camera:fps': settings['camera_fps'], 'camera:width': settings['width'],
-        'camera:height': settings['height'], 'camera:loop': True,
-        'camera:wait_for_subscribers': 2}
+    parameters = {f'gaze:{name}': value for name, value in settings['values'].items()}
+    if 'camera' in names:
+        from gaze_ros.ros.nodes import camera_node
+        counter.camera = open_camera(settings)
+        camera_node.open_source = lambda *_, **__: counter.camera
     sys.argv[1:] = ['--ros-args']
     for name, value in parameters.items():  # JSON is valid YAML
         sys.argv += ['-p', f'{name}:={json.dumps(value, ensure_ascii=False)}']

@@ -25,7 +25,9 @@ def test_all_configurations_are_compared_with_the_reference(run, clip):
     result = json.loads(done.stdout)
     assert [*result] == [
         'machine', 'source', 'size', 'model', 'detector', 'camera_fps', 'seconds', 'rounds',
-        'runs', 'ratios', 'notes']
+        'runs', 'paired', 'ratios', 'notes']
+    assert set(result['paired']) == CONFIGURATIONS
+    assert result['paired']['sequential']['fps'] == 1
     assert result['model'] == result['detector'] == 'mediapipe'
     assert set(result['runs']) == set(result['ratios']) == CONFIGURATIONS
     for one in result['runs'].values():

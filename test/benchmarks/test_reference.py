@@ -18,12 +18,14 @@ import pytest
 
 
 class Source:
-    """An endless source of numbered images."""
+    """An endless camera of 50 numbered images per second."""
 
     def __init__(self):
         self.count = 0
 
     def read(self):
+        time.sleep(0.02)
+        self.capture_time = time.monotonic()
         self.count += 1
         return np.full((32, 32, 3), self.count % 256, np.uint8)
 
@@ -47,7 +49,7 @@ def test_a_slow_inference_processes_images_that_have_waited():
             stop.set()
         return FrameGaze(32, 32, 'none', [])
 
-    thread = Thread(target=play, args=(Source(), 50.0, infer, counter, stop))
+    thread = Thread(target=play, args=(Source(), infer, counter, stop))
     thread.start()
     thread.join(20)
     assert not thread.is_alive()
@@ -67,7 +69,7 @@ def test_a_failing_source_stops_all_threads():
 
     start = time.monotonic()
     with pytest.raises(OSError, match='no image'):
-        play(Broken(), 30.0, None, StageCounter(), Event())
+        play(Broken(), None, StageCounter(), Event())
     assert time.monotonic() - start < 3
 
 

@@ -20,8 +20,8 @@ def test_end_of_a_file_counts_its_own_images(tmp_path, caplog):
     stats, ends, failures = StageStats('Camera'), [], []
     player = Player(
         open_source(str(save_sample(tmp_path / 'a.avi', 'MJPG', 100.0, 5))), stats,
-        lambda image, source, read_time: stats.processed(), lambda: '', lambda: ends.append(1),
-        failures.append)
+        lambda horizon: True, lambda image, source, read_time: stats.processed(), lambda: '',
+        lambda: ends.append(1), failures.append)
     player.start()
     wait_until(lambda: "a.avi' is at its end after 5 frames" in caplog.text, 20, 'the first end')
     player.replace(open_source(str(save_sample(tmp_path / 'b.avi', 'MJPG', 100.0, 3))))
@@ -48,12 +48,15 @@ class Hanging:
     def __init__(self, rate):
         self.rate = rate
         self.released, self.closed = Event(), Event()
-        self._read = False
+        self._grabbed = False
 
-    def read(self):
-        if self._read:
+    def grab(self):
+        if self._grabbed:
             self.released.wait(60)
-        self._read = True
+        self._grabbed = True
+        return True
+
+    def retrieve(self):
         return IMAGE
 
     def close(self):
@@ -69,7 +72,7 @@ class HangingCamera(Hanging):
 
     def reopened(self):
         other = HangingCamera()
-        other._read, other.others = True, self.others
+        other._grabbed, other.others = True, self.others
         self.others.append(other)
         return other
 
@@ -82,11 +85,11 @@ def play(monkeypatch):
     monkeypatch.setattr(playing, '_RETRY_PERIOD', 0.02)
     players, failures = [], []
 
-    def start(source):
+    def start(source, wanted=lambda horizon: True):
         stats = StageStats('Camera')
         players.append(Player(
-            source, stats, lambda image, source, read_time: stats.processed(), lambda: '',
-            lambda: None, failures.append))
+            source, stats, wanted, lambda image, source, read_time: stats.processed(),
+            lambda: '', lambda: None, failures.append))
         players[-1].start()
         return players[-1], stats
 
@@ -173,8 +176,32 @@ def test_removed_looped_file_is_logged_once_and_waited_for(play, tmp_path, caplo
 
 def test_read_is_retried_after_any_error(play, caplog):
     source = open_source('sample')
-    read, errors = source.read, [OSError('no disk'), ValueError('no sense'), MemoryError()]
-    source.read = lambda: (_ for _ in ()).throw(errors.pop()) if errors else read()
+    grab, errors = source.grab, [OSError('no disk'), ValueError('no sense'), MemoryError()]
+    source.grab = lambda: (_ for _ in ()).throw(errors.pop()) if errors else grab()
     _, stats = play(source)
     wait_until(lambda: stats.rate.count > 3, 20, 'images')
     assert stats.drop_count == 3 and caplog.text.count('trying again') == 1
+
+
+def test_unwanted_images_are_grabbed_and_counted_but_not_retrieved(play):
+    source, horizons = open_source('sample', fps=100.0), []
+    grabs, retrievals = [], []
+    grab, retrieve = source.grab, source.retrieve
+    source.grab = lambda: grabs.append(1) or grab()
+    source.retrieve = lambda: retrievals.append(1) or retrieve()
+    _, stats = play(source, lambda horizon: horizons.append(horizon) or len(horizons) % 4 == 0)
+    wait_until(lambda: len(grabs) >= 40, 20, 'images')
+    assert len(grabs) / 4 - 2 <= len(retrievals) <= len(grabs) / 4 + 1
+    assert abs(stats.rate.count - len(grabs)) <= 2
+    assert 0.01 <= min(horizons) < 0.02  # the period, and the time of a conversion
+
+
+def test_video_advances_over_images_that_are_not_retrieved(tmp_path):
+    path = save_sample(tmp_path / 'a.avi', 'MJPG', 100.0, 6)
+    every = open_source(str(path))
+    images = [every.read() for _ in range(6)]
+    some = open_source(str(path))
+    assert [some.grab() for _ in range(3)] == [True] * 3
+    assert (some.retrieve() == images[2]).all()
+    assert (some.read() == images[3]).all()
+    assert [some.grab() for _ in range(3)] == [True, True, False]

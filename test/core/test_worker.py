@@ -162,3 +162,32 @@ def test_queue_depth_can_change_at_any_time():
     assert done[0] == 3 and worker.queue_depth == 2
     worker.set_queue_depth('auto')
     assert worker.queue_depth == 1
+
+
+def test_item_is_wanted_only_if_the_worker_is_free_before_the_next_one():
+    started, go_on, finished = Event(), Event(), Event()
+
+    def work(item):
+        started.set()
+        go_on.wait(10)
+        sleep(0.05)
+        finished.set()
+
+    stage = StageStats('x')
+    worker = Worker('x', work, stage, print, '1')
+    worker.start()
+    assert worker.wants(0.0)  # it waits for an item
+    go_on.set()
+    worker.submit(1)  # now it knows how long an item takes
+    assert finished.wait(10)
+    go_on.clear(), started.clear()
+    worker.submit(2)
+    assert started.wait(10)
+    assert not worker.wants(0.005) and worker.wants(0.2)
+    worker.skip()
+    assert stage.drop_count == 1
+    sleep(0.06)
+    assert worker.wants(0.0)  # late already: it may be free at any moment
+    go_on.set()
+    worker.request_stop()
+    assert worker.join(10)

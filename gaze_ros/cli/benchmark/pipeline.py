@@ -2,6 +2,7 @@
 import argparse
 from collections.abc import Mapping
 from contextlib import ExitStack
+import math
 from pathlib import Path
 import sys
 from tempfile import TemporaryDirectory
@@ -21,8 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser, names: tuple[str, ...] = _NAM
     """
     parser.add_argument('--source', default='sample',
                         help="video, folder of images, or 'sample' [sample]")
-    parser.add_argument('--camera-fps', type=reporting.number(1, 1000), default=30.0,
-                        metavar='FPS', help='frame rate at which the source is played [30]')
+    parser.add_argument('--camera-fps', type=reporting.number(0, 1000), default=30.0,
+                        metavar='FPS', help='frame rate of the camera as which the source is '
+                        'played; 0: it always has a next image [30]')
     parser.add_argument('--size', type=reporting.size, default=(0, 0), metavar='WxH',
                         help='resize the source, pixels')
     parser.add_argument('--seconds', type=reporting.number(0.5, 3600), default=0.0,
@@ -60,10 +62,11 @@ def compare(arguments: argparse.Namespace, configurations: Mapping[str, Any]) ->
     :raises GazeRosError: if the source cannot be replayed or a configuration cannot run.
     """
     from gaze_ros.benchmark import clip
+    from gaze_ros.benchmark import configurations as measuring
     from gaze_ros.benchmark.machine import machine
 
     values = options.values(arguments)
-    length = clip.check(arguments.source) / arguments.camera_fps
+    length = clip.check(arguments.source) / (arguments.camera_fps or math.inf)
     arguments.seconds = arguments.seconds or (length if 0 < length <= 30 else 10.0)
     reporting.check_writable(arguments.json)
     with ExitStack() as stack:
@@ -76,10 +79,16 @@ def compare(arguments: argparse.Namespace, configurations: Mapping[str, Any]) ->
         if any(one.publishes for one in configurations.values()):
             from gaze_ros.benchmark.listener import listen
             listener = stack.enter_context(listen())
-        runs = _measure_in_turns(configurations, {
+        rounds = _measure_in_turns(configurations, {
             'source': source, 'camera_fps': arguments.camera_fps, 'width': width,
             'height': height, 'values': values}, arguments, listener)
-    summaries = {name: one.summary() for name, one in runs.items()}
+    summaries, by_round = {}, {}
+    for name, runs in rounds.items():
+        by_round[name] = [run.summary() for run in runs]
+        pooled = measuring.Run()
+        for run in runs:
+            pooled.pool(run)
+        summaries[name] = {**pooled.summary(), 'rounds': by_round[name]}
     running = next(iter(summaries.values()))['running']
     return {
         'machine': machine(), 'source': arguments.source,
@@ -87,19 +96,19 @@ def compare(arguments: argparse.Namespace, configurations: Mapping[str, Any]) ->
         'model': running.removeprefix('model ').partition(' ')[0],
         'detector': running.rpartition(' ')[2], 'camera_fps': arguments.camera_fps,
         'seconds': arguments.seconds, 'rounds': arguments.rounds, 'runs': summaries,
-        'ratios': {}, 'notes': []}
+        'paired': measuring.paired(by_round), 'ratios': {}, 'notes': []}
 
 
 def _measure_in_turns(configurations: Mapping[str, Any], settings: Mapping[str, Any],
-                      arguments: argparse.Namespace, listener: Any) -> dict[str, Any]:
-    from gaze_ros.benchmark.configurations import measure, Run
-    runs = {name: Run() for name in configurations}
+                      arguments: argparse.Namespace, listener: Any) -> dict[str, list]:
+    from gaze_ros.benchmark.configurations import measure
+    runs: dict[str, list] = {name: [] for name in configurations}
     for turn in range(arguments.rounds):
         # Every second round in reverse order: a machine that grows warm slows all of them alike.
         for name in configurations if turn % 2 == 0 else reversed(configurations):
             print(f'round {turn + 1} of {arguments.rounds}: {name}, {arguments.warm_up:g} + '
                   f'{arguments.seconds:g} s', file=sys.stderr, flush=True)
-            runs[name].pool(measure(
+            runs[name].append(measure(
                 configurations[name], settings, arguments.seconds, arguments.warm_up, listener))
     return runs
 
@@ -111,12 +120,14 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     """
     ratios = result['ratios']
     rows = [['configuration', 'FPS', 'latency, ms', 'displayed, ms', 'dropped cam/inf/disp',
-             'cores', 'MB', 'faces', *(('FPS : ref', 'latency : ref') if ratios else ())]]
+             'cores', 'core-ms', 'MB', 'faces',
+             *(('FPS : ref', 'latency : ref') if ratios else ())]]
     for name, run in result['runs'].items():
         row = [
             name, f"{run['fps']:.1f}", _three(run['latency_ms']), _three(run['displayed_ms']),
             '/'.join(str(n) for n in run['dropped'].values()), f"{run['cpu']:.2f}",
-            f"{run['peak_mb']:.0f}", f"{run['faces']:.2f}"]
+            reporting.format_number(run['core_ms']), f"{run['peak_mb']:.0f}",
+            f"{run['faces']:.2f}"]
         if ratios:
             row += [reporting.format_number(ratios[name]['fps'], 2),
                     reporting.format_number(ratios[name]['latency_p50'], 3)]
@@ -125,8 +136,31 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         reporting.machine_line(result['machine']),
         f"source {result['source']} at {result['camera_fps']:g} fps; "
         f"{result['rounds']} x {result['seconds']:.1f} s; latencies are p50 / p95 / p99", '',
-        *reporting.table(rows), '',
+        *reporting.table(rows), '', *_work_lines(result), *_paired_lines(result['paired']),
         *(f"{name}: {run['running']}" for name, run in result['runs'].items()), *result['notes']]
+
+
+def _work_lines(result: Mapping[str, Any]) -> list[str]:
+    """Return the table of the core-milliseconds per image by work."""
+    runs = result['runs']
+    works = [*dict.fromkeys(work for run in runs.values() for work in run['core_ms_by_work'])]
+    if not works:
+        return []
+    rows = [['core-ms per image', *works]]
+    for name, run in runs.items():
+        rows.append([name, *(reporting.format_number(run['core_ms_by_work'].get(work))
+                             for work in works)])
+    return [*reporting.table(rows), '']
+
+
+def _paired_lines(paired: Mapping[str, Any]) -> list[str]:
+    """Return the table of the ratios to the first configuration."""
+    if len(paired) < 2:
+        return []
+    rows = [['median of the rounds : sequential', 'FPS', 'p50', 'p99', 'cores', 'core-ms']]
+    for name, ratios in paired.items():
+        rows.append([name, *(reporting.format_number(value, 2) for value in ratios.values())])
+    return [*reporting.table(rows), '']
 
 
 def _three(ages: Mapping[str, Any]) -> str:

@@ -11,6 +11,12 @@ from gaze_ros.core.diagnostics.stage_stats import StageStats
 
 T = TypeVar('T')
 
+#: Share of the mean work time after which an item may be finished: predicted too late, a stage
+#: would wait for the next item; predicted too early, one item is dropped after its conversion.
+_EARLY = 0.8
+#: Share of the mean work time that an item waits at least before a newer one replaces it.
+_STALE = 0.5
+
 #: Weight of the newest measurement in the averages that the ``auto`` queue depth uses.
 _SMOOTHING = 0.1
 
@@ -37,6 +43,10 @@ class Mailbox(Generic[T]):
             self._items.append(item)
             self._condition.notify()
         return dropped
+
+    def __len__(self) -> int:
+        """Return the number of waiting items."""
+        return len(self._items)
 
     def take(self) -> Optional[T]:
         """Wait for an item and return the oldest one, or None once closed."""
@@ -77,9 +87,12 @@ class Worker(Generic[T]):
         self._log_throttle = LogThrottle()
         self._mailbox: Mailbox[T] = Mailbox()
         self.set_queue_depth(queue_depth)
-        self._last_submit = 0.0
+        #: time.monotonic() of the last arrival, and of the last item that was queued.
+        self._last_submit = self._last_put = 0.0
         self._period = 0.0
         self._work_time = 0.0
+        #: time.monotonic() at which the present item was taken; None between two items.
+        self._start: Optional[float] = None
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     @property
@@ -101,14 +114,28 @@ class Worker(Generic[T]):
 
     def submit(self, item: T) -> None:
         """Queue an item, from any thread; the oldest one may be dropped for it."""
-        now = monotonic()
-        if self._last_submit:
-            # A pause does not change the rate: a slow stage must not get a deep queue after one.
-            self._period = _average(
-                self._period, min(now - self._last_submit, 2 * self._period or math.inf))
-        self._last_submit = now
+        self._note_arrival()
+        self._last_put = self._last_submit
         for _ in range(self._mailbox.put(item)):
             self._stage.dropped('newer')
+
+    def wants(self, horizon: float) -> bool:
+        """Return whether an item submitted now would be processed; from any thread.
+
+        :param horizon: seconds until a newer item replaces it.
+        """
+        start, waiting, now = self._start, len(self._mailbox), monotonic()
+        if waiting >= self._mailbox.depth:
+            # The waiting item is replaced only if that makes results clearly fresher.
+            return now - self._last_put > _STALE * self._work_time
+        if start is None or self._mailbox.depth > 1:
+            return True
+        return start + _EARLY * self._work_time <= now + horizon
+
+    def skip(self) -> None:
+        """Count an item that was not submitted because :meth:`wants` returned False."""
+        self._note_arrival()
+        self._stage.dropped('newer')
 
     def request_stop(self) -> None:
         """Ask the thread to stop after the current item."""
@@ -120,9 +147,17 @@ class Worker(Generic[T]):
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def _note_arrival(self) -> None:
+        now = monotonic()
+        if self._last_submit:
+            # A pause does not change the rate: a slow stage must not get a deep queue after one.
+            self._period = _average(
+                self._period, min(now - self._last_submit, 2 * self._period or math.inf))
+        self._last_submit = now
+
     def _run(self) -> None:
         while (item := self._mailbox.take()) is not None:
-            start = monotonic()
+            start = self._start = monotonic()
             try:
                 self._work(item)
             except Exception as e:
@@ -132,6 +167,7 @@ class Worker(Generic[T]):
                     self._report_error(reason)
             # Release the image now, not when the next one arrives.
             item = None
+            self._start = None
             self._work_time = _average(self._work_time, monotonic() - start)
             self._mailbox.depth = self._fixed_depth or affordable_queue_depth(
                 self._work_time, self._period)

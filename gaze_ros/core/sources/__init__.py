@@ -13,7 +13,10 @@ _URL_SCHEMES = ('http://', 'https://', 'rtsp://', 'rtsps://', 'rtmp://', 'srt://
 
 
 class Source(Protocol):
-    """Interface of every source."""
+    """Interface of every source.
+
+    Of an image that nobody needs, only :meth:`grab` is called: it costs no conversion.
+    """
 
     #: Playback rate in images per second; 0 for a live source, which sets its own pace.
     rate: float
@@ -26,11 +29,24 @@ class Source(Protocol):
     #: Name for messages, without any password.
     name: str
 
-    def read(self) -> Optional[np.ndarray]:
-        """Return the next (H, W, 3) uint8 BGR image, or None at the end.
+    def grab(self) -> bool:
+        """Go to the next image, for which a live source waits; return False at the end.
 
-        :raises ImageError: if this image cannot be decoded.
         :raises SourceError: if a live or looped source fails; the next call may succeed.
+        """
+
+    def retrieve(self) -> np.ndarray:
+        """Return the grabbed image as (H, W, 3) uint8 BGR; once after each grab, at most.
+
+        :raises ImageError: if it cannot be decoded; the next image may be good.
+        """
+
+    def read(self) -> Optional[np.ndarray]:
+        """Grab and return the next image, or None at the end.
+
+        :raises ImageError: if this image of a live source cannot be decoded; a file goes on to
+            its next image.
+        :raises SourceError: as :meth:`grab`, and if a looped source has no image to decode.
         """
 
     def close(self) -> None:

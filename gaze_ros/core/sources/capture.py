@@ -11,7 +11,7 @@ from typing import Optional, Union
 
 import cv2
 from gaze_ros.core.errors import SourceError
-from gaze_ros.core.sources.decoding import as_bgr
+from gaze_ros.core.sources.decoding import as_bgr, ImageError
 from gaze_ros.core.system import native_threads
 from gaze_ros.core.system.opencv_files import opencv_path
 from gaze_ros.core.system.urls import add_netrc_login, redact_url
@@ -55,31 +55,60 @@ class VideoFile:
     def read(self) -> Optional[np.ndarray]:
         """Return the next image, or None at the end of a file that is not looped.
 
+        :raises ImageError: if 300 images in a row cannot be converted.
         :raises SourceError: if a looped file was removed or has no image.
         """
-        image = self._next()
-        if image is None and self.loop:
-            # Opened again: seeking to 0 is not exact in every container.
-            self._capture.release()
-            self._open()
-            image = self._next()
-            if image is None:
-                raise SourceError(f"source '{self.name}' has no image that OpenCV can decode")
-        return image
+        for attempt in range(_MAX_UNDECODABLE):
+            if not self.grab():
+                return None
+            try:
+                return self.retrieve()
+            except ImageError:
+                if attempt + 1 == _MAX_UNDECODABLE:
+                    raise
+        return None
+
+    def grab(self) -> bool:
+        """Decode the next image; return False at the end of a file that is not looped.
+
+        A video decoder needs every image for the next one; :meth:`retrieve` converts it.
+
+        :raises SourceError: if a looped file was removed or has no image.
+        """
+        if self._grab():
+            return True
+        if not self.loop:
+            return False
+        # Opened again: seeking to 0 is not exact in every container.
+        self._capture.release()
+        self._open()
+        if not self._grab():
+            raise SourceError(f"source '{self.name}' has no image that OpenCV can decode")
+        return True
+
+    def retrieve(self) -> np.ndarray:
+        """Return the grabbed image.
+
+        :raises ImageError: if it cannot be converted.
+        """
+        image = None
+        with suppress(cv2.error):
+            image = self._capture.retrieve()[1]
+        return as_bgr(image, self.name)
 
     def close(self) -> None:
         """Release the file."""
         self._capture.release()
 
-    def _next(self) -> Optional[np.ndarray]:
-        """Return the next image that can be decoded, or None at the end."""
-        # A read may fail in the middle of a file, too. A stalled server is not retried: each
-        # attempt would wait for its timeout.
+    def _grab(self) -> bool:
+        """Decode the next image that can be; return False at the end."""
+        # It may fail in the middle of a file, too. A stalled server is not retried: each attempt
+        # would wait for its timeout.
         local = '://' not in self._location
         attempts = min(_MAX_UNDECODABLE, max(0, self.count - self._position)) + 1 if local else 1
         for skipped in range(attempts):
             try:
-                ok, image = self._capture.read()
+                ok = self._capture.grab()
             except cv2.error:
                 continue
             if ok:
@@ -89,13 +118,13 @@ class VideoFile:
                         "source '%s': %d images from number %d on cannot be decoded; these and "
                         'later ones are skipped', self.name, skipped, self._position + 1)
                 self._position += skipped + 1
-                return as_bgr(image, self.name)
+                return True
         early = self._position < (1 - _MAX_MISSING_SHARE) * self.count
         if early and not self._early_end_logged:
             self._early_end_logged = True
             _log.warning("source '%s' ends after %d of %d images: is the file complete?",
                          self.name, self._position, self.count)
-        return None
+        return False
 
     def _open(self) -> None:
         self._capture = _open_url(self._location) if '://' in self._location else (
@@ -146,9 +175,17 @@ class LiveCapture:
         :raises ImageError: if this image cannot be decoded.
         :raises SourceError: if the device delivers no image.
         """
+        self.grab()
+        return self.retrieve()
+
+    def grab(self) -> bool:
+        """Wait for the next image; after a failure, open the device again first.
+
+        :raises SourceError: if the device delivers no image.
+        """
         if self._capture is None:
             self._open()
-        image, reason = None, ''
+        reason = ''
         # The capture time is that of the grab: decoding may take as long as the transfer.
         try:
             ok = self._capture.grab()
@@ -158,6 +195,14 @@ class LiveCapture:
         if not ok:
             self.close()
             raise SourceError(f"source '{self.name}' delivers no image{reason}")
+        return True
+
+    def retrieve(self) -> np.ndarray:
+        """Return the grabbed image.
+
+        :raises ImageError: if it cannot be decoded.
+        """
+        image = None
         with suppress(cv2.error):
             image = self._capture.retrieve()[1]
         return as_bgr(image, self.name)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Optional
 
 from gaze_ros.core.errors import SourceError
+from gaze_ros.core.sources.decoding import ImageError
 from gaze_ros.core.system import native_threads
 from gaze_ros.core.system.native_threads import MAX_PIXELS
 from gaze_ros.core.system.opencv_files import read_image
@@ -36,6 +37,7 @@ class ImageFiles:
         self.count = len(self._paths)
         self.capture_time = math.nan
         self._next = 0
+        self._path = path
         self._single_image: Optional[np.ndarray] = None
         #: Undecodable files that were logged.
         self._logged: set[Path] = set()
@@ -52,22 +54,38 @@ class ImageFiles:
         :raises SourceError: if the files are looped and none can be decoded.
         """
         for _ in range(self.count):
-            if self._next == self.count:
-                if not self.loop:
-                    return None
-                self._next = 0
-            path = self._paths[self._next]
-            self._next += 1
-            image = self._decode(path)
-            if image is not None:
-                return image
-            if path not in self._logged:
-                self._logged.add(path)
-                _log.warning("'%s' is not an image that OpenCV can decode: skipped",
-                             printable(str(path)))
+            if not self.grab():
+                return None
+            try:
+                return self.retrieve()
+            except ImageError as e:
+                if self._path not in self._logged:
+                    self._logged.add(self._path)
+                    _log.warning('%s: skipped', e)
         if self.loop:
             raise SourceError(f"source '{self.name}' has no image that OpenCV can decode")
         return None
+
+    def grab(self) -> bool:
+        """Go to the next file; return False after the last one, unless they are looped."""
+        if self._next == self.count:
+            if not self.loop:
+                return False
+            self._next = 0
+        self._path = self._paths[self._next]
+        self._next += 1
+        return True
+
+    def retrieve(self) -> np.ndarray:
+        """Return the image of the present file as (H, W, 3) uint8 BGR.
+
+        :raises ImageError: if it cannot be decoded.
+        """
+        image = self._decode(self._path)
+        if image is None:
+            raise ImageError(
+                f"'{printable(str(self._path))}' is not an image that OpenCV can decode")
+        return image
 
     def close(self) -> None:
         """Release the image in memory."""

@@ -1,6 +1,7 @@
 """Plays the source of the camera node: each image at its time, in a thread of its own."""
 from collections.abc import Callable
 import logging
+import math
 from threading import Event, Lock
 import time
 from typing import Optional
@@ -61,8 +62,10 @@ class Player:
 
     :param source: owned by the player; :meth:`close` closes it.
     :param stats: counts the images received and those that cannot be read.
-    :param publish: called with each (H, W, 3) uint8 BGR image, its source, and the seconds that
-        reading it took.
+    :param wanted: called for each image with the seconds until the next one replaces it: whether
+        anyone would take it. Otherwise it is not retrieved.
+    :param publish: called with each wanted (H, W, 3) uint8 BGR image, its source, and the seconds
+        that reading it took.
     :param missing: called before a file starts: which subscribers are missing, or '' to start.
     :param on_end: called after the last image of a file had time to pass through the pipeline; may
         be called again.
@@ -75,12 +78,14 @@ class Player:
 
     def __init__(
             self, source: Source, stats: StageStats,
-            publish: Callable[[np.ndarray, Source, float], None], missing: Callable[[], str],
-            on_end: Callable[[], None], on_failure: Callable[[Exception], None]) -> None:
+            wanted: Callable[[float], bool], publish: Callable[[np.ndarray, Source, float], None],
+            missing: Callable[[], str], on_end: Callable[[], None],
+            on_failure: Callable[[Exception], None]) -> None:
         self._sources = HotSwap(source)
         #: Held while a source is replaced, or the HotSwap itself.
         self._replacing = Lock()
         self._stats = stats
+        self._wanted = wanted
         self._publish = publish
         self._missing = missing
         self._on_end = on_end
@@ -94,6 +99,8 @@ class Player:
         self._started: Optional[Source] = None
         #: The source played last, and the number of images published before it.
         self._played, self._count_before = source, stats.rate.count
+        #: Seconds that the conversion of the last image took.
+        self._retrieve_time = 0.0
         #: Number of consecutive undecodable images.
         self._undecodable = 0
         #: Source for which an undecodable image was logged.
@@ -189,7 +196,8 @@ class Player:
                 return
             start = time.monotonic()
             try:
-                image = thread.call(source.read)
+                grabbed = thread.call(source.grab)
+                image = self._retrieve(thread, source, rate) if grabbed else None
             except ImageError as e:
                 self._skip_image(thread, source, str(e))
                 continue
@@ -201,18 +209,39 @@ class Player:
                 self._fail(f"source '{source.name}': {e!r}")
                 continue
             read_time = time.monotonic() - start
-            self._undecodable = 0
-            if self.failure:
-                _log.info("source '%s' is back", source.name)
-                self.failure = ''
-            if image is None:
+            self._report_recovery(source)
+            if not grabbed:
                 self._finish(source)
                 return
             self.idle = ''
             self._stats.received()
             if pacer and not pacer.wait(self._woken) and self._stopping:
                 return
-            self._publish(image, source, read_time)
+            if image is None:
+                self._stats.processed()
+            else:
+                self._publish(image, source, read_time)
+
+    def _retrieve(self, thread: CaptureThread, source: Source, rate: float
+                  ) -> Optional[np.ndarray]:
+        """Return the grabbed image if anyone would take it, else None.
+
+        :param rate: of a file; 0 for a live source, whose own rate counts.
+        """
+        rate = rate or self._stats.rate.recent
+        period = 1 / rate if rate > 0 else math.inf  # 0 before the second image
+        if not self._wanted(period + self._retrieve_time):
+            return None
+        start = time.monotonic()
+        image = thread.call(source.retrieve)
+        self._retrieve_time = time.monotonic() - start
+        self._undecodable = 0
+        return image
+
+    def _report_recovery(self, source: Source) -> None:
+        if self.failure and not self._undecodable:
+            _log.info("source '%s' is back", source.name)
+            self.failure = ''
 
     def _missing_subscribers(self) -> str:
         self.idle = self._missing()

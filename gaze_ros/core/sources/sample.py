@@ -35,12 +35,21 @@ class Sample:
         self._photo = photo
         self._size = (width, height)
         self.rate = rate
-        self._index = 0
+        self._index = -1
 
     def read(self) -> np.ndarray:
         """Return the next (H, W, 3) uint8 BGR image; there is no end."""
-        t = self._index / self.rate
+        self.grab()
+        return self.retrieve()
+
+    def grab(self) -> bool:
+        """Go to the next image; there is no end."""
         self._index += 1
+        return True
+
+    def retrieve(self) -> np.ndarray:
+        """Return the present (H, W, 3) uint8 BGR image."""
+        t = self._index / self.rate
         width, height = self._size
         zoom = height / 480 * (1.2 + 0.3 * math.sin(2 * math.pi * t / 9))
         x = width * (0.5 + 0.22 * math.sin(2 * math.pi * t / 7))

@@ -327,12 +327,22 @@ class ImageConsumerNode(ManagedNode):
         """Return a subscription to images, to be added to :attr:`managed_subscriptions`."""
         self._image_subscription = subscribe_images(
             self, topics.IMAGE, self.on_image, MutuallyExclusiveCallbackGroup(),
-            self.values['image_transport'])
+            self.values['image_transport'], wants=self.wants_image, skip=self.skip_image)
         return self._image_subscription
 
     def on_image(self, image: ReceivedImage) -> None:
         """Process a received image."""
         raise NotImplementedError
+
+    def wants_image(self, horizon: float) -> bool:
+        """Return whether the node needs an image that others in this process do not need.
+
+        :param horizon: seconds until the next image replaces it.
+        """
+        return False
+
+    def skip_image(self) -> None:
+        """Count an image that no node of this process needs."""
 
 
 class EntityTracker:

@@ -1,6 +1,6 @@
 """Publishers and subscriptions of images: raw, compressed, and intra-process without a copy."""
 from collections.abc import Callable
-from typing import Union
+from typing import Optional, Union
 
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import (
@@ -78,6 +78,17 @@ class ImagePublisher:
         """Return the number of subscribers, raw and compressed."""
         return self._raw.get_subscription_count() + self._compressed.get_subscription_count()
 
+    def wanted(self, horizon: float) -> bool:
+        """Return whether anyone needs an image that is published now.
+
+        :param horizon: seconds until the next image.
+        """
+        return self._compressed.get_subscription_count() > 0 or self._raw.wanted(horizon)
+
+    def skip(self) -> None:
+        """Tell the subscriptions of this process that nobody needs the present image."""
+        self._raw.skip()
+
     def publish(self, image: np.ndarray, header: Header) -> None:
         """Publish an image.
 
@@ -90,11 +101,14 @@ class ImagePublisher:
 
 def subscribe_images(
         node: Node, topic: str, callback: Callable[[ReceivedImage], None], group: CallbackGroup,
-        transport: str = 'raw') -> IntraProcessSubscription:
+        transport: str = 'raw', *, wants: Optional[Callable[[float], bool]] = None,
+        skip: Callable[[], None] = lambda: None) -> IntraProcessSubscription:
     """Subscribe to images, as reliably as the present publishers permit.
 
     :param topic: of sensor_msgs/Image.
     :param transport: one of :data:`TRANSPORTS`.
+    :param wants: see :class:`gaze_ros.ros.comm.intra_process.IntraProcessSubscription`.
+    :param skip: as wants.
     :raises GazeRosError: as :func:`.topics.image_reliability`.
     """
     msg_type, suffix = TRANSPORTS[transport]
@@ -102,4 +116,4 @@ def subscribe_images(
     return IntraProcessSubscription(
         node, msg_type, topic, callback, group,
         lambda message: ReceivedImage(message.header, message),
-        topics.image_reliability(node, topic))
+        topics.image_reliability(node, topic), wants, skip)

@@ -31,15 +31,22 @@ class IntraProcessSubscription:
         message on.
     :param wrap: converts a message from the middleware to what the callback takes.
     :param reliability: see :func:`.topics.create_subscription`.
+    :param wants: takes the seconds until a newer message replaces one that is published now;
+        returns whether it is needed. None: every message is needed.
+    :param skip: called in place of the callback for a message that nobody needs.
     """
 
     def __init__(
             self, node: Node, msg_type: type, topic: str, callback: Callable[[Any], None],
             group: CallbackGroup, wrap: Optional[Callable[[Any], Any]] = None,
-            reliability: Optional[ReliabilityPolicy] = None) -> None:
+            reliability: Optional[ReliabilityPolicy] = None,
+            wants: Optional[Callable[[float], bool]] = None,
+            skip: Callable[[], None] = lambda: None) -> None:
         self._node = node
         self._callback = callback
         self._wrap = wrap
+        self._wants = wants
+        self.skip = skip
         self._delivered: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED_STAMPS)
         self._subscription = topics.create_subscription(
             node, msg_type, topic, self._on_message, group, reliability)
@@ -57,6 +64,10 @@ class IntraProcessSubscription:
         """Receive a message that was published in this process."""
         self._delivered.append(_stamp(message))
         self._callback(message)
+
+    def wants(self, horizon: float) -> bool:
+        """Return whether a message published now is needed."""
+        return self._wants is None or self._wants(horizon)
 
     def destroy(self) -> None:
         """Destroy the subscription; no message is received any more."""
@@ -88,6 +99,23 @@ class IntraProcessPublisher:
     def get_subscription_count(self) -> int:
         """Return the number of subscribers, in this process and in others."""
         return self._publisher.get_subscription_count()
+
+    def wanted(self, horizon: float) -> bool:
+        """Return whether anyone needs a message that is published now.
+
+        :param horizon: seconds until the next message. Subscribers in other processes need each.
+        """
+        return self.has_remote_subscribers() or any(
+            subscription.wants(horizon) for subscription in self._local_subscriptions())
+
+    def has_remote_subscribers(self) -> bool:
+        """Return whether there are subscribers in other processes."""
+        return self.get_subscription_count() > len(self._local_subscriptions())
+
+    def skip(self) -> None:
+        """Tell the subscriptions of this process that nobody needs the present message."""
+        for subscription in self._local_subscriptions():
+            subscription.skip()
 
     def publish(self, message: Any, to_ros: Optional[Callable[[], Any]] = None) -> None:
         """Publish a message; it must not change afterwards.

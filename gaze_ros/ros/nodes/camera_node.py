@@ -60,7 +60,8 @@ class CameraNode(ManagedNode):
         self._camera_info = CameraInfoManager(v['camera_info_url'])
         self._rotators = HotSwap(Rotator(v['rotate']))
         self._player = Player(
-            self._open(v), self.stats, self._publish, self._missing, self._at_end, self._failed)
+            self._open(v), self.stats, self._wanted, self._publish, self._missing, self._at_end,
+            self._failed)
         self._player.rate = v['rate']
         self._images = ImagePublisher(self, topics.IMAGE, v['jpeg_quality'])
         self._camera_info_publisher = IntraProcessPublisher(self, CameraInfo, topics.CAMERA_INFO)
@@ -146,6 +147,14 @@ class CameraNode(ManagedNode):
         if self.context.ok():  # else the process is shutting down
             self.get_logger().fatal(f'{type(error).__name__}: {error}')
             self.shutdown.request(1)
+
+    def _wanted(self, horizon: float) -> bool:
+        """Return whether anyone needs the present image; if not, tell the subscriptions."""
+        wanted = self._images.wanted(horizon) or (
+            self._camera_info_publisher.has_remote_subscribers())
+        if not wanted:
+            self._images.skip()
+        return wanted
 
     def _publish(self, image: np.ndarray, source: Source, read_time: float) -> None:
         captured = self.get_clock().now()

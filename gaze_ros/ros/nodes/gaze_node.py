@@ -181,11 +181,30 @@ class GazeNode(ImageConsumerNode):
         if not self.active:
             return
         self.stats.received(seconds(image.header.stamp) or math.nan)
-        if self._image_count % (self.values['frame_skip'] + 1):
+        if self._is_skipped():
             self.stats.dropped('skipped')
         else:
             self.workers[0].submit(image)
         self._image_count += 1
+
+    def wants_image(self, horizon: float) -> bool:
+        """Return whether an image would be processed before the next one arrives."""
+        return self.active and not self._is_skipped() and self.workers[0].wants(horizon)
+
+    def skip_image(self) -> None:
+        """Count an image that the camera node has not converted."""
+        if not self.active:
+            return
+        # It was captured just now; without its stamp it would count as lost.
+        self.stats.received(1e-9 * self.get_clock().now().nanoseconds)
+        if self._is_skipped():
+            self.stats.dropped('skipped')
+        else:
+            self.workers[0].skip()
+        self._image_count += 1
+
+    def _is_skipped(self) -> bool:
+        return self._image_count % (self.values['frame_skip'] + 1) != 0
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         engine = self._engine

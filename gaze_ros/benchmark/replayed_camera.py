@@ -1,0 +1,77 @@
+"""A video played as a camera: images are due at a constant rate and decoded on demand."""
+from threading import Event
+import time
+from typing import Any, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Images per second of a camera that always has a next image: more than any configuration takes.
+MAX_RATE = 500.0
+
+
+class ReplayedCamera:
+    """A live source whose images are those of a looped video, without gaps.
+
+    As with a webcam, an image that is not retrieved costs no decoding, and images that are due
+    while the caller is busy are missed. The video continues with the next retrieved image.
+
+    :param source: video, folder of images, or ``sample``.
+    :param fps: images per second; 0 for :data:`MAX_RATE`.
+    :param width: of the sample, pixels; 0 for the default.
+    :param height: of the sample, pixels; 0 for the default.
+    :ivar capture_time: time.monotonic() at which the grabbed image was due, s.
+    :ivar decoding: CPU time of the calling threads in this source, s.
+    """
+
+    rate, count, loop = 0.0, 0, True
+
+    def __init__(self, source: str, fps: float, width: int = 0, height: int = 0) -> None:
+        from gaze_ros.core.sources import open_source
+        self._arguments = source, fps, width, height
+        self._video = open_source(source, width=width, height=height, fps=fps, loop=True)
+        self.name = self._video.name
+        self._period = 1 / (fps or MAX_RATE)
+        self._due = time.monotonic()
+        self.capture_time = self._due
+        self.decoding = 0.0
+        self._never = Event()
+
+    def grab(self) -> bool:
+        """Wait until the next image is due; return True."""
+        start = time.thread_time()
+        now = time.monotonic()
+        self._due += self._period * max(1, -((self._due - now) // self._period))
+        self._never.wait(max(0.0, self._due - now))
+        self.capture_time = self._due
+        self.decoding += time.thread_time() - start
+        return True
+
+    def retrieve(self) -> 'np.ndarray':
+        """Return the next image of the video as (H, W, 3) uint8 BGR.
+
+        :raises SourceError: if the video fails.
+        """
+        start = time.thread_time()
+        image = self._video.read()
+        self.decoding += time.thread_time() - start
+        return image
+
+    def read(self) -> 'np.ndarray':
+        """Wait for the next image and return it."""
+        self.grab()
+        return self.retrieve()
+
+    def reopened(self) -> 'ReplayedCamera':
+        """Return a new camera that plays the same video."""
+        return ReplayedCamera(*self._arguments)
+
+    def close(self) -> None:
+        """Release the video."""
+        self._video.close()
+
+
+def open_camera(settings: Any) -> ReplayedCamera:
+    """Return the camera of the settings of a worker, see :mod:`gaze_ros.benchmark.workers`."""
+    return ReplayedCamera(
+        settings['source'], settings['camera_fps'], settings['width'], settings['height'])

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from gaze_ros.bags.reading import BagReader
-from gaze_ros.bags.stamps import stamp_of
+from gaze_ros.bags.stamps import shift_stamp, stamp_of
 from gaze_ros.cli.main import main
 from gaze_ros.core.pipeline.engine import create_engine
 from gaze_ros.msg import GazeArray
@@ -78,6 +78,65 @@ def test_300_images_give_their_stamps_ids_and_angles(made):
     assert all(m.calibrated for _, _, m in got)
     assert {(m.detection_duration.nanosec, m.estimation_duration.nanosec)
             for _, _, m in got} == {(0, 0)}
+
+
+def exchanged(numbers):
+    """Exchange neighbours, five times a second."""
+    for i in range(0, len(numbers) - 1, 6):
+        numbers[i], numbers[i + 1] = numbers[i + 1], numbers[i]
+    return numbers
+
+
+MS = 10**6
+#: For images 0..59: their order, and their stamps as functions of number and regular stamp.
+IRREGULAR = {
+    'exchanged': (exchanged(list(range(60))), lambda i, stamp: stamp),
+    'exchanged in threes': ([j for i in range(0, 60, 3) for j in (i + 2, i + 1, i)],
+                            lambda i, stamp: stamp),
+    'exchanged stamps': (range(60), lambda i, stamp: START + PERIOD * exchanged(
+        list(range(60)))[i]),
+    'in pairs': (range(60), lambda i, stamp: START + PERIOD * (i // 2 * 2)),
+    'in fours': (range(60), lambda i, stamp: START + PERIOD * (i // 4 * 4)),
+    'back by 40 ms': (range(60), lambda i, stamp: stamp - 40 * MS * (i >= 30)),
+    'back by 40 ms, often': (range(60), lambda i, stamp: stamp - 40 * MS * (i // 10)),
+    'back by 0.9 s': (range(60), lambda i, stamp: stamp - 900 * MS * (i >= 30)),
+    'sometimes none': (range(60), lambda i, stamp: stamp * (i % 7 != 3)),
+    'none': (range(60), lambda i, stamp: 0),
+    'one': (range(60), lambda i, stamp: START),
+    'sometimes another year': (range(60), lambda i, stamp: stamp + 10**17 * (i % 20 == 9))}
+
+
+@pytest.mark.parametrize('kind', IRREGULAR)
+def test_stamps_that_do_not_rise_change_neither_ids_nor_states(tmp_path, kind):
+    order, stamp_of_image = IRREGULAR[kind]
+    images = [(time, shift_stamp(cdr, stamp_of_image(i, START + PERIOD * i) - stamp_of(cdr)))
+              for i, (_, _, time, cdr) in enumerate(camera_messages(60, info=False))]
+    times = [time for time, _ in images]
+    write_bag(tmp_path / 'in', (
+        ('/camera/image_raw', IMAGE, time, images[i][1]) for time, i in zip(times, order)))
+    assert bag(tmp_path / 'in', tmp_path / 'out', '--looking-at-camera-angle', '0.9') == 0
+    results = [message for _, _, message in read(tmp_path / 'out')]
+    assert len(results) == 60
+    faces = [gaze for message in results for gaze in message.gazes]
+    assert {gaze.track_id for gaze in faces} == {'f1'}
+    assert len(faces) >= 58
+    # After the dwell of 0.2 s.
+    assert 45 <= sum(gaze.looking_at_camera for gaze in faces) <= 56
+    # Smoothed: the angles vary less than the raw ones.
+    smooth, raw = (np.array([getattr(gaze, name) for gaze in faces]) for name in (
+        'yaw', 'raw_yaw'))
+    assert np.abs(np.diff(smooth)).mean() < 0.8 * np.abs(np.diff(raw)).mean()
+
+
+def test_stamps_that_jump_back_by_seconds_are_another_time(tmp_path):
+    write_bag(tmp_path / 'in', (
+        ('/camera/image_raw', IMAGE, time, shift_stamp(cdr, -1500 * MS * (i // 30)))
+        for i, (_, _, time, cdr) in enumerate(camera_messages(90, info=False))))
+    assert bag(tmp_path / 'in', tmp_path / 'out') == 0
+    ids = [[g.track_id for g in message.gazes] for _, _, message in read(tmp_path / 'out')]
+    assert [i for image in ids[:30] for i in image] == ['f1'] * 30
+    assert [i for image in ids[30:60] for i in image] == ['f2'] * 30
+    assert [i for image in ids[60:] for i in image] == ['f3'] * 30
 
 
 def test_same_bag_gives_the_same_bytes(made, tmp_path):

@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 import math
 from typing import Optional
 
+from gaze_ros.core.stream_time import Instant
 import numpy as np
 
 #: Order of the five landmarks, as in RetinaFace and YuNet. Right and left are the subject's.
@@ -140,12 +141,12 @@ class TrackedFaces:
     """The faces in an image with their track ids, before their gaze is estimated.
 
     :ivar image: (H, W, 3) uint8 BGR, not a copy.
-    :ivar stamp: capture time, seconds.
+    :ivar instant: when it was captured.
     :ivar tracked: track id and face, largest face first.
     :ivar detection_time: seconds spent on detecting or tracking them.
     """
 
     image: np.ndarray
-    stamp: float
+    instant: Instant
     tracked: list[tuple[str, Face]]
     detection_time: float

@@ -60,8 +60,8 @@ class BagImages:
                 continue
             try:
                 header, image = self._decode(record.cdr)
-                # Tracking and smoothing also work without stamps, as in the gaze node.
-                frame = self._engine.process(image, seconds(header.stamp) or 1e-9 * record.time)
+                frame = self._engine.process(
+                    image, seconds(header.stamp) or None, 1e-9 * record.time)
             except Exception as e:  # a bag may contain anything
                 self.failed += 1
                 self._warn_once(f'image skipped: {e}')

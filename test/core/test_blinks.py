@@ -2,6 +2,7 @@
 import math
 
 from gaze_ros.core.attention.blinks import BlinkDetector, SHUT
+from gaze_ros.core.stream_time import Instant
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
@@ -15,10 +16,15 @@ SHUT_VALUE = st.floats(0, SHUT, exclude_max=True)
 OPEN_VALUE = st.floats(SHUT, 1)
 
 
+def at(seconds):
+    nanoseconds = round(1e9 * seconds)
+    return Instant(nanoseconds, nanoseconds)
+
+
 def blinks(states, rate=30.0, start=START):
     """Return start and duration of the blink after each image of that rate, seconds."""
     detector = BlinkDetector()
-    found = [detector.update({'f1': eyes}, start + i / rate, TIMEOUT)['f1']
+    found = [detector.update({'f1': eyes}, at(start + i / rate), TIMEOUT)['f1']
              for i, eyes in enumerate(states)]
     return [(begun - start if begun else 0, duration) for begun, duration in found]
 
@@ -87,35 +93,37 @@ def test_last_closure_of_any_sequence(runs, rate):
 
 def test_tracks_are_independent():
     detector = BlinkDetector()
-    detector.update({'f1': OPEN_EYES, 'f2': SHUT_EYES}, 5.0, TIMEOUT)
-    found = detector.update({'f2': SHUT_EYES, 'f1': SHUT_EYES}, 5.5, TIMEOUT)
+    detector.update({'f1': OPEN_EYES, 'f2': SHUT_EYES}, at(5.0), TIMEOUT)
+    found = detector.update({'f2': SHUT_EYES, 'f1': SHUT_EYES}, at(5.5), TIMEOUT)
     assert found == {'f1': (5.5, 0.0), 'f2': (5.0, 0.5)}
 
 
 def test_blink_continues_across_a_gap_shorter_than_the_timeout():
     detector = BlinkDetector()
-    detector.update({'f1': SHUT_EYES}, 5.0, TIMEOUT)
-    assert detector.update({}, 5.4, TIMEOUT) == {}
-    assert detector.update({'f1': SHUT_EYES}, 5.9, TIMEOUT)['f1'] == pytest.approx((5, 0.9))
+    detector.update({'f1': SHUT_EYES}, at(5.0), TIMEOUT)
+    assert detector.update({}, at(5.4), TIMEOUT) == {}
+    assert detector.update({'f1': SHUT_EYES}, at(5.9), TIMEOUT)['f1'] == pytest.approx((5, 0.9))
 
 
 def test_track_that_is_gone_for_longer_is_forgotten():
     detector = BlinkDetector()
-    detector.update({'f1': SHUT_EYES}, 5.0, TIMEOUT)
-    detector.update({}, 6.1, TIMEOUT)
-    assert detector.update({'f1': OPEN_EYES}, 6.2, TIMEOUT) == {'f1': (0, 0)}
+    detector.update({'f1': SHUT_EYES}, at(5.0), TIMEOUT)
+    detector.update({}, at(6.1), TIMEOUT)
+    assert detector.update({'f1': OPEN_EYES}, at(6.2), TIMEOUT) == {'f1': (0, 0)}
     for i in range(1000):
-        detector.update({f'f{i}': SHUT_EYES}, 10 + 0.1 * i, TIMEOUT)
+        detector.update({f'f{i}': SHUT_EYES}, at(10 + 0.1 * i), TIMEOUT)
     assert len(detector._tracks) <= 12
 
 
-def test_stamp_that_jumps_back_clears_all_states():
-    detector = BlinkDetector()
-    detector.update({'f1': SHUT_EYES}, 100.0, TIMEOUT)
-    assert detector.update({'f1': SHUT_EYES}, 99.0, TIMEOUT) == {'f1': (99.0, 0.0)}
-
-
-def test_stamp_that_stands_still_changes_nothing():
+def test_images_at_an_equal_time_change_nothing():
     detector = BlinkDetector()
     for _ in range(3):
-        assert detector.update({'f1': SHUT_EYES}, 7.0, TIMEOUT) == {'f1': (7.0, 0.0)}
+        assert detector.update({'f1': SHUT_EYES}, at(7.0), TIMEOUT) == {'f1': (7.0, 0.0)}
+
+
+def test_start_is_the_stamp_and_duration_the_time_of_the_stream():
+    detector = BlinkDetector()
+    detector.update({'f1': SHUT_EYES}, Instant(0, 9_000_000_000), TIMEOUT)
+    # The clock was set back by 0.4 s.
+    found = detector.update({'f1': SHUT_EYES}, Instant(100_000_000, 8_700_000_000), TIMEOUT)
+    assert found == {'f1': pytest.approx((9.0, 0.1))}

@@ -529,7 +529,7 @@ def test_estimate_does_not_modify_the_detection():
     (track_id, face), = detection.tracked
     assert (track_id, face.landmarks) == ('f1', None)
     assert gaze.face.landmarks is not None
-    assert (detection.stamp, detection.image is SCENE) == (0.0, True)
+    assert (detection.instant.time, detection.image is SCENE) == (0.0, True)
 
 
 def test_warm_up_runs_both_models_and_has_no_side_effects():

@@ -146,6 +146,8 @@ CASES = {
     'clock offset': [
         (INFERENCE, snapshot(age=-0.2), Level.WARN, ['200 ms in the future', 'chrony']),
         (replace(DISPLAY, sim_time=True), snapshot(age=-0.5), Level.WARN, [])],
+    'stamps do not rise': [
+        (replace(INFERENCE, late_stamps=7), snapshot(), Level.WARN, ['7 recently', 'driver'])],
     'stamps of another clock': [
         (INFERENCE, snapshot(age=7200.0), Level.WARN, ['2.0 h old', 'use_sim_time', '--clock']),
         (replace(INFERENCE, sim_time=True), snapshot(age=-1.7e9), Level.WARN,

@@ -3,6 +3,7 @@ from contextlib import contextmanager
 
 from gaze_ros.core.attention.attention import Attention, Target
 from gaze_ros.core.geometry.crops import aligned_face_crop, face_crop
+from gaze_ros.core.stream_time import Instant
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.ros.comm.conversions import image_to_bgr
 from helpers.processes import wait_until
@@ -28,6 +29,10 @@ def header(stamp: float) -> Header:
     result = Header(frame_id='front_optical')
     result.stamp.sec, result.stamp.nanosec = int(stamp), round(stamp % 1 * 1e9)
     return result
+
+
+def instant(time: float) -> Instant:
+    return Instant(round(1e9 * time), round(1e9 * time))
 
 
 def frame(**faces: Face) -> FrameGaze:
@@ -83,11 +88,11 @@ def test_faces_are_published_with_all_known_data(listener):
     f1, f2 = heard.face('f1'), heard.face('front_f2')
     with humans() as (publisher, node):
         seen, head = frame(f1=FACE, front_f2=OTHER), header(12.5)
-        publisher.publish(seen, head, None, [])  # creates the topics
+        publisher.publish(seen, head, None, [], instant(12.5))  # creates the topics
         matched(node, 10)
         for heap in (heard.tracked, *f1.values(), *f2.values()):
             heap.clear()
-        publisher.publish(seen, head, BGR, [])
+        publisher.publish(seen, head, BGR, [], instant(12.6))
         wait_until(lambda: f1['aligned'] and f2['cropped'], 10, 'images of both')
         wait_until(lambda: heard.tracked and f1['landmarks'] and f2['roi'], 10, 'the rest')
     listed = heard.tracked[0]
@@ -126,9 +131,9 @@ def test_face_at_the_border_is_clipped_to_the_image(listener):
     beyond = Face((700, 440, 80, 80), 0.9)
     seen = frame(f1=half, f2=beyond)
     with humans() as (publisher, node):
-        publisher.publish(seen, header(1), None, [])
+        publisher.publish(seen, header(1), None, [], instant(1))
         matched(node, 10)
-        publisher.publish(seen, header(2), BGR, [])
+        publisher.publish(seen, header(2), BGR, [], instant(2))
         wait_until(lambda: f1['aligned'] and f1['landmarks'] and f1['roi'] and f2['roi'], 10,
                    'a face')
         roi, marks = f1['roi'][-1], f1['landmarks'][-1].landmarks
@@ -137,7 +142,7 @@ def test_face_at_the_border_is_clipped_to_the_image(listener):
         assert [p.c for p in marks if p.c] == pytest.approx([0.9, 0.9])  # an eye and the nose
         np.testing.assert_array_equal(
             image_to_bgr(f1['cropped'][-1]), face_crop(BGR, (600, 440, 40, 40), 128))
-        publisher.publish(seen, header(3), BGR, [])
+        publisher.publish(seen, header(3), BGR, [], instant(3))
         # With the next image, unwanted messages would have arrived.
         wait_until(lambda: len(f1['aligned']) == 2, 10, 'the next image')
     roi = f2['roi'][-1]
@@ -149,40 +154,43 @@ def test_face_keeps_its_topics_through_gaps_until_it_is_gone(listener):
     heard = HumansSubscriber(listener.node)
     with humans() as (publisher, node):
         matched(node, 2)
-        publisher.publish(frame(f1=FACE, f2=OTHER), header(10), None, [])
+        publisher.publish(frame(f1=FACE, f2=OTHER), header(10), None, [], instant(10))
         roi = next(p for p in node.publishers if p.topic_name.endswith('f1/roi'))
-        publisher.publish(frame(f2=OTHER), header(10.5), None, [])
-        publisher.publish(frame(f1=FACE), header(11), None, [])
+        publisher.publish(frame(f2=OTHER), header(10.5), None, [], instant(10.5))
+        publisher.publish(frame(f1=FACE), header(11), None, [], instant(11))
+        publisher.publish(frame(), header(10.96), None, [], instant(11))  # an exchanged image
         assert roi in node.publishers
-        publisher.publish(frame(f1=FACE), header(11.6), None, [])
+        publisher.publish(frame(f1=FACE), header(11.6), None, [], instant(11.6))
         assert publishers(node, '/roi') == {'/humans/faces/f1/roi'}
         assert len(publishers(node)) == 6
-        publisher.publish(frame(), header(1), None, [])  # a bag that starts again
+        publisher.publish(frame(), header(1), None, [], instant(13))  # a bag that starts again
         assert not publishers(node, '/roi')
-        wait_until(lambda: len(heard.tracked) == 5, 10, 'five lists')
-    assert [m.ids for m in heard.tracked[:5]] == [
-        ['f1', 'f2'], ['f1', 'f2'], ['f1', 'f2'], ['f1'], []]
+        wait_until(lambda: len(heard.tracked) == 6, 10, 'six lists')
+    assert [m.ids for m in heard.tracked[:6]] == [
+        *[['f1', 'f2']] * 4, ['f1'], []]
 
 
 def test_reused_id_is_another_face(listener):
     heard = HumansSubscriber(listener.node)
     with humans() as (publisher, node):
         matched(node, 2)
-        publisher.publish(frame(f1=FACE), header(10), None, [], 1)
+        publisher.publish(frame(f1=FACE), header(10), None, [], instant(10), 1)
         roi = next(p for p in node.publishers if p.topic_name.endswith('f1/roi'))
-        publisher.publish(frame(f1=FACE, f2=OTHER), header(11.5), None, [], 2)
+        publisher.publish(frame(f1=FACE, f2=OTHER), header(11.5), None, [], instant(11.5), 2)
         assert roi not in node.publishers
         assert publishers(node, '/roi') == {'/humans/faces/f1/roi', '/humans/faces/f2/roi'}
         wait_until(lambda: len(heard.tracked) >= 3, 10, 'three lists')
     assert [m.ids for m in heard.tracked[:3]] == [['f1'], [], ['f1', 'f2']]
 
 
-@pytest.mark.parametrize('step', [0.0, 0.4])
+@pytest.mark.parametrize('step', [0.4, 2.0])
 def test_topics_of_gone_faces_leave_nothing_behind(step):
     with humans() as (publisher, node):
         before = len(node.default_callback_group.entities)
         for i in range(200):
-            publisher.publish(frame(**{f'f{i}': FACE}), header(5 + step * i), None, [])
+            publisher.publish(
+                frame(**{f'f{i}': FACE}), header(5 + step * i), None, [],
+                instant(5 + step * i))
             assert len(publishers(node, '/roi')) <= 3
         assert len(node.default_callback_group.entities) == before
         assert not any('humans/faces/f' in name for name in node.get_parameters_by_prefix(''))
@@ -197,10 +205,10 @@ def test_gazing_is_published_per_image_with_an_empty_receiver_for_the_robot(list
     with humans() as (publisher, node):
         matched(node, 2)
         for stamp in (1, 2):
-            publisher.publish(frame(), header(stamp), None, attentions)
+            publisher.publish(frame(), header(stamp), None, attentions, instant(stamp))
         publisher.publish(frame(), header(3), None, [
             Attention('f1', Target.PERSON, 0, 'f2', True),
-            Attention('f2', Target.PERSON, 0, 'f1', True)])
+            Attention('f2', Target.PERSON, 0, 'f1', True)], instant(3))
         wait_until(lambda: len(heard.gazing) == 6, 10, 'six messages')
     gazing = [(m.header.stamp.sec, m.sender, m.receiver) for m in heard.gazing]
     assert gazing == [(1, 'f1', ''), (1, 'f2', 'f1'), (2, 'f1', ''), (2, 'f2', 'f1'),
@@ -211,9 +219,9 @@ def test_remapping_the_list_includes_the_topics_of_the_faces(listener):
     heard = HumansSubscriber(listener.node)
     roi = heard.face('f1', '/front/humans/faces')['roi']
     with humans('-r', '/humans/faces/tracked:=/front/humans/faces/tracked') as (publisher, node):
-        publisher.publish(frame(f1=FACE), header(1), None, [])
+        publisher.publish(frame(f1=FACE), header(1), None, [], instant(1))
         matched(node, 5)
-        publisher.publish(frame(f1=FACE), header(2), None, [])
+        publisher.publish(frame(f1=FACE), header(2), None, [], instant(2))
         wait_until(lambda: roi, 10, 'a region')
     assert not heard.tracked
 
@@ -222,8 +230,8 @@ def test_two_cameras_that_share_the_list_are_reported(listener, capfd):
     HumansSubscriber(listener.node)
     with humans() as (publisher, _), humans() as (second, node):
         wait_until(lambda: node.count_publishers('/humans/faces/tracked') == 2, 10, 'discovery')
-        second.publish(frame(f1=FACE), header(1), None, [])
-        second.publish(frame(f1=FACE, f2=FACE), header(2), None, [])
+        second.publish(frame(f1=FACE), header(1), None, [], instant(1))
+        second.publish(frame(f1=FACE, f2=FACE), header(2), None, [], instant(2))
     stderr = capfd.readouterr().err
     assert stderr.count('another node publishes /humans/faces/tracked') == 1
     assert '/humans/faces/tracked:=/front/humans/faces/tracked' in stderr
@@ -235,7 +243,8 @@ def test_id_that_cannot_be_a_topic_name_skips_its_image_and_leaves_nothing(track
         for stamp in range(20):
             with pytest.raises(InvalidTopicNameException):
                 publisher.publish(
-                    frame(**{f'f{stamp}': FACE, track_id: FACE}), header(stamp), BGR, [])
+                    frame(**{f'f{stamp}': FACE, track_id: FACE}), header(stamp), BGR, [],
+                    instant(stamp))
         assert len(publishers(node, '/roi')) <= 2
-        publisher.publish(frame(f1=FACE), header(30), BGR, [])
+        publisher.publish(frame(f1=FACE), header(30), BGR, [], instant(30))
         assert len(publishers(node, '/roi')) == 1

@@ -7,11 +7,12 @@ from typing import NamedTuple, Optional
 from gaze_ros.core.attention.debounce import Debouncer
 from gaze_ros.core.geometry.angular_error import even_odds_angle
 from gaze_ros.core.geometry.head_pose import FOCAL_STDDEV
+from gaze_ros.core.stream_time import Instant, PAUSE, StreamClock
 from gaze_ros.core.types import FrameGaze, Gaze
 import numpy as np
 
-#: Nanoseconds without a detection after which a person is gone.
-_GONE_AFTER = 1_000_000_000
+#: Seconds without a detection after which a person is gone.
+_GONE_AFTER = 1.0
 
 
 class Target(IntEnum):
@@ -53,7 +54,7 @@ _CAMERA, _ELSEWHERE, _UNKNOWN = (
 class _Person:
     """State of a track.
 
-    :ivar last_seen: stamp of the last image with this person, nanoseconds.
+    :ivar last_seen: the last image with this person.
     :ivar origin: (3,) midpoint between the eyes at ``last_seen``, meters.
     :ivar range_stddev: standard deviation of the range, without the error that all persons share,
         meters.
@@ -61,7 +62,7 @@ class _Person:
     :ivar published: the last event.
     """
 
-    last_seen: int = 0
+    last_seen: Instant
     origin: np.ndarray = field(default_factory=lambda: np.full(3, math.nan))
     range_stddev: float = 0.0
     debouncer: Debouncer[Optional[_Focus]] = field(default_factory=lambda: Debouncer(None))
@@ -81,6 +82,7 @@ class AttentionTracker:
         are immediate: ``looking_at_camera`` has a dwell of its own.
     :ivar restart_count: how often all persons were reset, after a stamp that jumped back or a
         long pause.
+    :ivar now: the last image.
     """
 
     def __init__(self, angle: float = 0.25, hysteresis: float = 0.05, dwell: float = 0.3) -> None:
@@ -88,7 +90,9 @@ class AttentionTracker:
         self.hysteresis = hysteresis
         self.dwell = dwell
         self._people: dict[str, _Person] = {}
-        self._last_stamp = self._gap = 0
+        self._clock = StreamClock()
+        self.now = Instant(0, 0)
+        self._gap = 0.0
         self.restart_count = 0
 
     @property
@@ -96,24 +100,28 @@ class AttentionTracker:
         """The last event of each person who is not gone."""
         return [person.published for person in self._people.values() if person.published]
 
-    def update(self, frame: FrameGaze, stamp: int) -> list[Attention]:
+    def update(self, frame: FrameGaze, stamp: Optional[int], arrival: float = math.nan
+               ) -> list[Attention]:
         """Return the changes since the last image, GONE events first.
 
-        :param stamp: of the image, nanoseconds. If it jumps back, all persons are gone, and those
-            in the image are new. The same applies after a pause longer than 1 s and than two
-            periods: the gaze node may have restarted meanwhile, and its f1 is another person.
+        :param stamp: of the image, nanoseconds; None if it has none. If it jumps back by a second
+            or more, all persons are gone, and those in the image are new; a smaller step back
+            changes nothing. After a pause longer than 1 s and than two periods they are new, too:
+            the gaze node may have restarted meanwhile, and its f1 is another person.
+        :param arrival: when the image arrived, nanoseconds of any clock: for images without a
+            usable stamp.
         """
-        gap, usual_gap, self._last_stamp = stamp - self._last_stamp, self._gap, stamp
-        self._gap = max(0, gap)
-        restart, still = gap < 0 or gap > max(_GONE_AFTER, 2 * usual_gap), gap == 0
+        now = self._clock.update(stamp, arrival)
+        gap, self.now = now - self.now, now
+        restart = gap > max(_GONE_AFTER, 2 * self._gap)
+        if gap > 0:
+            self._gap = 0.0 if gap >= 1e-9 * PAUSE else gap
         self.restart_count += restart
         visible = {gaze.track_id for gaze in frame.gazes}
-        # While stamps stand still, the timeout would never remove anybody.
-        events = self._remove(stamp, {
+        events = self._remove(now, {
             track_id for track_id, person in self._people.items() if restart or (
-                track_id not in visible and (
-                    still or stamp - person.last_seen > _GONE_AFTER))})
-        self._observe(frame, stamp)
+                track_id not in visible and now - person.last_seen > _GONE_AFTER)})
+        self._observe(frame, now)
         for track_id, person in self._people.items():
             attention = self._attention(track_id, person)
             if attention != person.published:
@@ -123,24 +131,24 @@ class AttentionTracker:
 
     def clear(self) -> list[Attention]:
         """Remove all persons and return their GONE events."""
-        return self._remove(self._last_stamp, set(self._people))
+        return self._remove(self.now, set(self._people))
 
-    def _remove(self, stamp: int, gone: set[str]) -> list[Attention]:
+    def _remove(self, now: Instant, gone: set[str]) -> list[Attention]:
         """Remove people; return a GONE event for each one that had an event before."""
         removed = {track_id: self._people.pop(track_id) for track_id in sorted(gone)}
         for person in self._people.values():
             focus = person.debouncer.value
             if focus and focus.target_id in removed:
-                person.debouncer.set(_ELSEWHERE, stamp)
-        return [Attention(track_id, Target.GONE, min(person.last_seen, stamp))
+                person.debouncer.set(_ELSEWHERE, now)
+        return [Attention(track_id, Target.GONE, min(person.last_seen.stamp, now.stamp))
                 for track_id, person in removed.items() if person.published]
 
-    def _observe(self, frame: FrameGaze, stamp: int) -> None:
+    def _observe(self, frame: FrameGaze, now: Instant) -> None:
         # The error of an assumed focal length is the same for all persons.
         common = 0.0 if frame.calibrated else FOCAL_STDDEV
         for gaze in frame.gazes:
-            person = self._people.setdefault(gaze.track_id, _Person())
-            person.last_seen, person.origin = stamp, gaze.origin
+            person = self._people.setdefault(gaze.track_id, _Person(now))
+            person.last_seen, person.origin = now, gaze.origin
             own = gaze.range_stddev ** 2 - common ** 2 * float(gaze.origin @ gaze.origin)
             person.range_stddev = math.sqrt(own) if own > 0 else 0.0
         # A person that the detector missed is assumed to be at the last position.
@@ -151,14 +159,14 @@ class AttentionTracker:
             debouncer = self._people[gaze.track_id].debouncer
             focus = self._focus(gaze, debouncer, angles[row], min_angles[row])
             immediate = _CAMERA in (focus, debouncer.value)
-            dwell = 0.0 if immediate else 1e9 * self.dwell
-            debouncer.update(focus, stamp, dwell)
+            dwell = 0.0 if immediate else self.dwell
+            debouncer.update(focus, now, dwell)
             # A gaze that moves from target to target, never long enough on one, has left as well.
             if (debouncer.left_since is not None and debouncer.value != _ELSEWHERE
-                    and stamp - debouncer.left_since >= 2 * dwell):
+                    and now - debouncer.left_since >= 2 * dwell):
                 debouncer.set(_ELSEWHERE, debouncer.left_since)
         for person in self._people.values():
-            if person.last_seen != stamp:
+            if person.last_seen is not now:
                 person.debouncer.cancel()
 
     def _focus(self, gaze: Gaze, debouncer: Debouncer, angles: np.ndarray, min_angles: np.ndarray
@@ -189,7 +197,7 @@ class AttentionTracker:
         other = self._people.get(focus.target_id)
         mutual = other is not None and other.debouncer.value == (Target.PERSON, track_id)
         return Attention(
-            track_id, focus.target, int(person.debouncer.since), focus.target_id, mutual)
+            track_id, focus.target, person.debouncer.since.stamp, focus.target_id, mutual)
 
 
 def angles_between(directions: list[np.ndarray], observers: list[_Person], people: list[_Person]

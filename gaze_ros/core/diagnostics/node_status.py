@@ -82,6 +82,8 @@ class InferenceStatus(StageStatus):
         the first image.
     :ivar calibration_problem: why the calibration in camera_info is unusable, or ''.
     :ivar max_age: the parameter ``max_age``, seconds; 0 = off.
+    :ivar late_stamps: number of images since the last status whose stamp was not later than all
+        before.
     """
 
     slow_problem = 'inference is slow'
@@ -99,6 +101,7 @@ class InferenceStatus(StageStatus):
     calibrated: Optional[bool] = None
     calibration_problem: str = ''
     max_age: float = 0.0
+    late_stamps: int = 0
 
     def key_values(self) -> dict[str, str]:
         """Return the state as diagnostic key-value pairs."""
@@ -127,6 +130,11 @@ class InferenceStatus(StageStatus):
                 'clocks differ')
 
     def _own_checks(self, overloaded: bool) -> Iterator[CheckResult]:
+        if self.late_stamps > 0:
+            yield CheckResult(
+                Level.WARN, 'stamps do not rise',
+                f'{self.late_stamps} recently: the driver exchanges or repeats images, its clock '
+                'is set back, or two cameras publish on one topic')
         if self.calibration_problem:
             yield CheckResult(
                 Level.WARN, 'calibration unusable',

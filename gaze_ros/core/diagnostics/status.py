@@ -27,6 +27,7 @@ PROBLEMS = {
     'results are late': 'the p95 latency exceeds `warn_age`',
     'the rate is low': 'the processed rate is below `warn_rate`',
     'clock offset': 'images arrive before their capture time',
+    'stamps do not rise': 'image stamps repeat or step back',
     'stamps of another clock': 'image stamps differ from now by more than a minute',
     'results miss their images': 'results arrive after their image was discarded',
     'calibration unusable': 'camera_info is invalid or belongs to other images',

@@ -36,6 +36,7 @@ from gaze_ros.core.geometry.rotations import (
 )
 from gaze_ros.core.parameters import GAZE, Value
 from gaze_ros.core.pipeline.hot_swap import HotSwap
+from gaze_ros.core.stream_time import StreamClock
 from gaze_ros.core.tracking.gaze_calibration import GazeCalibrations
 from gaze_ros.core.tracking.one_euro import OneEuroSmoother
 from gaze_ros.core.tracking.optical_flow import DetectionScheduler, OpticalFlowTracker
@@ -162,6 +163,7 @@ class Engine:
 
     Detection stage:
 
+    :ivar clock: the time of the stream.
     :ivar tracker: assigns track ids to faces.
     :ivar optical_flow: tracks faces between two detections.
     :ivar scheduler: selects the images that the detector runs on.
@@ -195,6 +197,7 @@ class Engine:
         self._detector = HotSwap(detector)
         self._estimator = HotSwap(estimator)
         self._pending = PendingParameters()
+        self.clock = StreamClock()
         self.tracker = Tracker(track_timeout, track_prefix)
         self.optical_flow = OpticalFlowTracker()
         self.scheduler = DetectionScheduler()
@@ -265,35 +268,40 @@ class Engine:
         """
         Models(self.detector, self.estimator).warm_up()
 
-    def process(self, image: np.ndarray, stamp: float) -> FrameGaze:
+    def process(self, image: np.ndarray, stamp: Optional[float], arrival: float = math.nan
+                ) -> FrameGaze:
         """Return the gazes in an image, largest face first: both stages in one call.
 
-        :param image: (H, W, 3) uint8 BGR.
-        :param stamp: capture time in seconds, of any epoch.
+        The parameters are those of :meth:`detect`.
         """
-        return self.estimate(self.detect(image, stamp))
+        return self.estimate(self.detect(image, stamp, arrival))
 
-    def detect(self, image: np.ndarray, stamp: float) -> TrackedFaces:
+    def detect(self, image: np.ndarray, stamp: Optional[float], arrival: float = math.nan
+               ) -> TrackedFaces:
         """Return the tracked faces in an image, largest face first.
 
         :param image: (H, W, 3) uint8 BGR; must not change until :meth:`estimate` has returned.
-        :param stamp: capture time in seconds, of any epoch.
+        :param stamp: capture time in seconds, of any epoch; None if unknown.
+        :param arrival: when the image arrived, seconds of any clock, for images without a usable
+            stamp; NaN if unknown.
         """
         start = perf_counter()
         detector = self._detector.acquire()
         self._pending.apply(self)
-        detecting = self.scheduler.should_detect(self.detect_interval, image.shape, stamp)
+        now = self.clock.update(
+            None if stamp is None else round(1e9 * stamp), 1e9 * arrival)
+        detecting = self.scheduler.should_detect(self.detect_interval, image.shape, now.time)
         if detecting:
             detector.min_score = _LOW_SCORES * self.min_score
             faces = detector.detect(image)
             self.scheduler.report_duration(perf_counter() - start)
         else:
             faces = self.optical_flow.track(image)
-        tracked = self._track(faces, image, stamp)
+        tracked = self._track(faces, image, now.time)
         if detecting and self.scheduler.tracks_between:
             self.optical_flow.start(image, [face for _, face in tracked])
         return TrackedFaces(
-            image, stamp, tracked[:self.max_faces or None], perf_counter() - start)
+            image, now, tracked[:self.max_faces or None], perf_counter() - start)
 
     def estimate(self, detection: TrackedFaces) -> FrameGaze:
         """Return the gazes of tracked faces, in their order.
@@ -312,7 +320,8 @@ class Engine:
         else:
             estimates = estimator.estimate(detection.image, faces)
         estimated = perf_counter()
-        self.smoother.prune(detection.stamp)
+        now = detection.instant
+        self.smoother.prune(now.time)
         faces = [
             replace(face, landmarks=estimate.landmarks) if estimate.landmarks is not None and (
                 face.landmarks is None or estimate.head_rotation is not None) else face
@@ -326,14 +335,14 @@ class Engine:
         heads = estimate_head_poses(faces, lens, calibrated, self.interpupillary_distance)
         self.gaze_calibrations.model = estimator.name
         gazes = [
-            self._smoothed_gaze(track_id, *values, detection.stamp)
+            self._smoothed_gaze(track_id, *values, now.time)
             for (track_id, _), *values in zip(detection.tracked, faces, estimates, heads)]
         at_camera = self._looking_at_camera.update(
-            {g.track_id: angle_to_lens(g.pitch, g.yaw) for g in gazes}, detection.stamp,
+            {g.track_id: angle_to_lens(g.pitch, g.yaw) for g in gazes}, now.time,
             self.looking_at_camera_angle, self.looking_at_camera_hysteresis,
             self.looking_at_camera_dwell, {g.track_id: g.stddev for g in gazes})
         blinks = self._blinks.update(
-            {g.track_id: g.eye_openness for g in gazes}, detection.stamp, self.tracker.timeout)
+            {g.track_id: g.eye_openness for g in gazes}, now, self.tracker.timeout)
         for gaze in gazes:
             gaze.looking_at_camera = gaze.track_id in at_camera
             gaze.blink_start, gaze.blink_duration = blinks[gaze.track_id]
@@ -345,7 +354,7 @@ class Engine:
         self._detector.close()
         self._estimator.close()
 
-    def _track(self, faces: list[Face], image: np.ndarray, stamp: float
+    def _track(self, faces: list[Face], image: np.ndarray, time: float
                ) -> list[tuple[str, Face]]:
         """Return the faces that have an id, largest first."""
         height, width = image.shape[:2]
@@ -356,21 +365,21 @@ class Engine:
                 visible.append((w * h, face))
         visible.sort(key=lambda pair: -pair[0])
         faces = [face for _, face in visible]
-        ids = self.tracker.update(faces, stamp, self.min_score, (height, width))
+        ids = self.tracker.update(faces, time, self.min_score, (height, width))
         return [(track_id, face) for track_id, face in zip(ids, faces) if track_id]
 
     def _smoothed_gaze(self, track_id: str, face: Face, estimate: Estimate, head: HeadPose,
-                       stamp: float) -> Gaze:
+                       time: float) -> Gaze:
         self.gaze_calibrations.observe(track_id, estimate, head.range * head.ray)
         estimate = self.gaze_calibrations.correct(track_id, estimate)
-        pitch, yaw = self.smoother.update(track_id, estimate.pitch, estimate.yaw, stamp)
+        pitch, yaw = self.smoother.update(track_id, estimate.pitch, estimate.yaw, time)
         orientation = head.orientation
         head_stddev = LANDMARKS_STDDEV if head.fitted else math.nan
         if estimate.head_rotation is not None:
             orientation = orientation_along_ray(estimate.head_rotation, head.ray)
             head_stddev = estimate.head_stddev
         distance, orientation = self.smoother.update_head(
-            track_id, head.range, orientation, stamp)
+            track_id, head.range, orientation, time)
         gaze = Gaze(
             track_id, face, pitch, yaw, estimate.pitch, estimate.yaw, estimate.confidence,
             origin=distance * head.ray, range_stddev=distance / head.range * head.range_stddev,

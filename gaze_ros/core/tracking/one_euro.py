@@ -17,13 +17,13 @@ _RANGE_BETA = 3.0
 class _State:
     """Filter state of one quantity of a track.
 
-    :ivar stamp: of the last value, seconds.
+    :ivar time: of the last value, seconds.
     :ivar raw: (N,) last value.
     :ivar mean: (N,) smoothed value.
     :ivar speed: (N,) change of ``raw`` per second, smoothed.
     """
 
-    stamp: float
+    time: float
     raw: np.ndarray
     mean: np.ndarray
     speed: np.ndarray
@@ -49,19 +49,20 @@ class OneEuroSmoother:
         self.beta = beta
         self._states: dict[tuple[str, str], _State] = {}
 
-    def update(self, track_id: str, pitch: float, yaw: float, stamp: float
+    def update(self, track_id: str, pitch: float, yaw: float, now: float
                ) -> tuple[float, float]:
         """Return the smoothed pitch and yaw in radians.
 
-        :param stamp: of the image, seconds; if it does not increase, the filter restarts.
+        :param now: time of the stream, seconds; it never decreases. A gaze at the same time as the
+            last one is ignored.
         """
         if not math.isfinite(pitch + yaw):
             return math.nan, math.nan
         gaze = angles_to_unit(pitch, yaw)
-        mean = self._step(('gaze', track_id), gaze, stamp, self.beta)
+        mean = self._step(('gaze', track_id), gaze, now, self.beta)
         return (pitch, yaw) if mean is gaze else unit_to_angles(mean)
 
-    def update_head(self, track_id: str, distance: float, orientation: np.ndarray, stamp: float
+    def update_head(self, track_id: str, distance: float, orientation: np.ndarray, now: float
                     ) -> tuple[float, np.ndarray]:
         """Return the smoothed range, in the unit of ``distance``, and orientation (4,).
 
@@ -69,30 +70,31 @@ class OneEuroSmoother:
 
         :param distance: above 0; its logarithm is smoothed.
         :param orientation: (4,) unit quaternion x, y, z, w.
-        :param stamp: of the image, seconds; if it does not increase, the filter restarts.
+        :param now: time of the stream, seconds, as in :meth:`update`.
         """
         logarithm = np.array([math.log(distance)])
         mean = self._step(
-            ('range', track_id), logarithm, stamp, _RANGE_BETA * self.beta, unit=False)
+            ('range', track_id), logarithm, now, _RANGE_BETA * self.beta, unit=False)
         # q and -q are the same orientation: take the one closer to the last.
         last = self._states.get(('orientation', track_id))
         if last is not None and np.dot(last.mean, orientation) < 0:
             orientation = -orientation
         # A quaternion turns at half the rate of the rotation that it represents.
-        smoothed = self._step(('orientation', track_id), orientation, stamp, 2 * self.beta)
+        smoothed = self._step(('orientation', track_id), orientation, now, 2 * self.beta)
         return distance if mean is logarithm else math.exp(mean[0]), smoothed
 
-    def prune(self, stamp: float) -> None:
+    def prune(self, now: float) -> None:
         """Drop the states that would restart anyway, to bound the memory."""
-        self._states = {
-            k: s for k, s in self._states.items() if 0 < stamp - s.stamp <= self.timeout}
+        self._states = {k: s for k, s in self._states.items() if now - s.time <= self.timeout}
 
-    def _step(self, key: tuple[str, str], value: np.ndarray, stamp: float, beta: float,
+    def _step(self, key: tuple[str, str], value: np.ndarray, now: float, beta: float,
               unit: bool = True) -> np.ndarray:
         """Return the smoothed value; the value itself if the filter restarts."""
         last = self._states.get(key)
-        new = self._states[key] = _State(stamp, value, value, np.zeros(len(value)))
-        if last is None or self.time <= 0 or not 0 < (dt := stamp - last.stamp) <= self.timeout:
+        if last is not None and self.time > 0 and now <= last.time:
+            return last.mean
+        new = self._states[key] = _State(now, value, value, np.zeros(len(value)))
+        if last is None or self.time <= 0 or (dt := now - last.time) > self.timeout:
             return value
         # In this order nothing overflows for a tiny dt.
         alpha = -math.expm1(-dt / _SPEED_TIME)

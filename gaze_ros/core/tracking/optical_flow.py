@@ -4,6 +4,7 @@ import math
 from statistics import median
 
 import cv2
+from gaze_ros.core.stream_time import PAUSE
 from gaze_ros.core.types import Face
 import numpy as np
 
@@ -44,24 +45,25 @@ class DetectionScheduler:
         self._since = 0  # images since the last detection
         self._interval = self._next_interval = 1
         self._shape: tuple[int, ...] = ()
-        self._stamp = math.inf
+        self._time = math.inf
         self._durations: deque[float] = deque(maxlen=_HISTORY)
         self._periods: deque[float] = deque(maxlen=_HISTORY)
 
-    def should_detect(self, interval: int, shape: tuple[int, ...], stamp: float) -> bool:
+    def should_detect(self, interval: int, shape: tuple[int, ...], time: float) -> bool:
         """Count an image and return whether the detector must run on it.
 
-        The detector always runs if the image size has changed or the stamp has jumped back.
+        The detector always runs if the image size has changed or another time has begun.
 
         :param interval: run on every N-th image; 0: as often as :data:`BUDGET` allows.
         :param shape: of the image.
-        :param stamp: of the image, seconds.
+        :param time: of the stream, seconds; it never decreases.
         """
         every = interval or self._affordable_interval()
-        continues = shape == self._shape and stamp >= self._stamp
-        if continues and stamp > self._stamp:
-            self._periods.append(stamp - self._stamp)
-        self._shape, self._stamp = shape, stamp
+        period = time - self._time
+        continues = shape == self._shape and 0 <= period < 1e-9 * PAUSE
+        if continues and period > 0:
+            self._periods.append(period)
+        self._shape, self._time = shape, time
         self._since += 1
         # After an interval of 1 no face is tracked yet, whatever the interval is now.
         if continues and self._since < min(every, self._interval):

@@ -34,7 +34,7 @@ class _Track:
 
     :ivar position: (3,) center in pixels, and log2 of the size in pixels.
     :ivar speed: (3,) change of the position per second.
-    :ivar last_seen: stamp of the last detection, seconds.
+    :ivar last_seen: time of the last detection, seconds.
     :ivar trust: share of the recent time with good scores, 0..1.
     """
 
@@ -44,22 +44,22 @@ class _Track:
     last_seen: float
     trust: float = 0.0
 
-    def expected_motion(self, stamp: float) -> np.ndarray:
+    def expected_motion(self, time: float) -> np.ndarray:
         """Return (3,) the expected change of the position since the last detection."""
-        decay = math.expm1((self.last_seen - stamp) / _DAMPING_TIME)
+        decay = math.expm1((self.last_seen - time) / _DAMPING_TIME)
         return self.speed * (-_DAMPING_TIME * decay)
 
-    def update(self, position: np.ndarray, stamp: float, good: bool) -> None:
-        """Update the track with a new detection.
+    def update(self, position: np.ndarray, time: float, good: bool) -> None:
+        """Update the track with a new detection; one that is not later changes nothing.
 
         :param good: whether it has a good score and the track was in the previous image.
         """
-        if (dt := stamp - self.last_seen) > 0:
+        if (dt := time - self.last_seen) > 0:
             self.trust += -math.expm1(-dt / _TRUST_TIME) * (good - self.trust)
             alpha = -math.expm1(-dt / _SPEED_TIME)
             # In this order nothing overflows for a tiny dt.
             self.speed = (1 - alpha) * self.speed + alpha / dt * (position - self.position)
-        self.position, self.last_seen = position, stamp
+            self.position, self.last_seen = position, time
 
 
 class Tracker:
@@ -82,7 +82,7 @@ class Tracker:
         self.prefix = prefix
         self._tracks: list[_Track] = []
         self.ids_given = 0
-        self._stamp = -math.inf
+        self._time = -math.inf
         self._shape: tuple[int, ...] = ()
 
     def __len__(self) -> int:
@@ -93,28 +93,28 @@ class Tracker:
         """Drop all tracks; their ids are not used again."""
         self._tracks = []
 
-    def update(self, faces: list[Face], stamp: float, min_score: float = 0.0,
+    def update(self, faces: list[Face], time: float, min_score: float = 0.0,
                shape: tuple[int, ...] = ()) -> list[Optional[str]]:
         """Return the id of each face: the prefix and a number, as REP-155 requires.
 
-        :param stamp: of the image, seconds. If it jumps back, all tracks are dropped; ids are
-            never reused. While it stands still, a face keeps its id as long as it is detected.
+        :param time: of the stream, seconds; it never decreases: see
+            :class:`gaze_ros.core.stream_time.StreamClock`.
         :param min_score: a face with a lower score gets None, unless it continues a track that
             was in the previous image and has had good scores recently. It never starts a track.
         :param shape: of the image. If it changes, all tracks are dropped: positions are in pixels.
         """
-        if stamp < self._stamp or shape != self._shape:
+        if shape != self._shape:
             self.reset()
-        previous, self._stamp, self._shape = self._stamp, stamp, shape
-        self._tracks = [t for t in self._tracks if stamp - t.last_seen <= self.timeout]
+        previous, self._time, self._shape = self._time, time, shape
+        self._tracks = [t for t in self._tracks if time - t.last_seen <= self.timeout]
         positions = [_position(face) for face in faces]
         good = [face.score >= min_score for face in faces]
         ids: list[Optional[str]] = [None] * len(faces)
 
         def match(rows: list[int], tracks: list[_Track]) -> None:
-            for i, track in _assign([positions[i] for i in rows], tracks, stamp):
+            for i, track in _assign([positions[i] for i in rows], tracks, time):
                 track.update(
-                    positions[rows[i]], stamp, good[rows[i]] and track.last_seen == previous)
+                    positions[rows[i]], time, good[rows[i]] and track.last_seen == previous)
                 ids[rows[i]] = track.track_id
 
         match([i for i, g in enumerate(good) if g], self._tracks)
@@ -125,10 +125,7 @@ class Tracker:
             if good[i] and ids[i] is None:
                 self.ids_given += 1
                 ids[i] = f"{self.prefix}{'_' * self.prefix[-1].isdigit()}{self.ids_given}"
-                self._tracks.append(_Track(ids[i], position, np.zeros(3), stamp))
-        if stamp == previous:
-            # While the stamp stands still, the timeout would never drop a track.
-            self._tracks = [t for t in self._tracks if t.track_id in ids]
+                self._tracks.append(_Track(ids[i], position, np.zeros(3), time))
         return ids
 
 
@@ -137,12 +134,12 @@ def _position(face: Face) -> np.ndarray:
     return np.array([*face.center, math.log2(max(w, h, 1.0))])
 
 
-def _assign(positions: list[np.ndarray], tracks: list[_Track], stamp: float
+def _assign(positions: list[np.ndarray], tracks: list[_Track], time: float
             ) -> list[tuple[int, _Track]]:
     """Return the optimal pairs of a position, by its index, and a track."""
     if not (positions and tracks):
         return []
-    motion = np.array([t.expected_motion(stamp) for t in tracks])
+    motion = np.array([t.expected_motion(time) for t in tracks])
     last = np.array([t.position for t in tracks])
     detected = np.array(positions)[:, None]
     error = np.abs(detected - (last + motion))
@@ -150,7 +147,7 @@ def _assign(positions: list[np.ndarray], tracks: list[_Track], stamp: float
     distance = np.hypot(error[..., 0], error[..., 1]) / (
         _MAX_DISTANCE * size + np.hypot(motion[:, 0], motion[:, 1]))
     growth = error[..., 2] / (_MAX_GROWTH + np.abs(motion[:, 2]))
-    age = stamp - np.array([t.last_seen for t in tracks])
+    age = time - np.array([t.last_seen for t in tracks])
     cost = np.hypot(distance, growth) + np.minimum(_AGE_COST * age, _MAX_AGE_COST)
     inside = (distance <= 1) & (growth <= 1)
     if cost.size == 1:

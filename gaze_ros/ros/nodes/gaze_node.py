@@ -76,6 +76,7 @@ class GazeNode(ImageConsumerNode):
     def status(self) -> InferenceStatus:
         """Return the state of the node beside its statistics."""
         v, engine = self.values, self._engine
+        late, self._late = engine.clock.late_count - self._late, engine.clock.late_count
         return InferenceStatus(
             inputs=input_topics(self, self.managed_subscriptions[1]),
             detection_time=self._detection.mean, estimation_time=self._estimation.mean,
@@ -83,14 +84,14 @@ class GazeNode(ImageConsumerNode):
             detector=engine.detector.name, device=v['device'], gpu=self._gpu,
             calibrated=engine.calibrated, calibration_problem=self._why_not_calibrated(),
             queue_depth=self.workers[0].queue_depth, max_age=v['max_age'],
-            failure=self._failure, sim_time=uses_sim_time(self))
+            late_stamps=late, failure=self._failure, sim_time=uses_sim_time(self))
 
     def configure(self) -> None:
         """Load the detector and the model, and create the topics.
 
         :raises GazeRosError: if the detector, the model or the gaze calibration cannot be loaded.
         """
-        self._calibration_problem = ''
+        self._calibration_problem, self._late = '', 0
         correction = load_correction(self.values['gaze_calibration_file'])
         self._engine = create_engine(self.values)
         self._engine.gaze_calibrations.default = correction
@@ -238,8 +239,7 @@ class GazeNode(ImageConsumerNode):
             self.stats.dropped('old')
             return
         start = time.monotonic()
-        # Tracking and smoothing also work for a publisher that sets no stamp.
-        faces = self._engine.detect(image.decode(), seconds(header.stamp) or start)
+        faces = self._engine.detect(image.decode(), seconds(header.stamp) or None, start)
         detection_time = time.monotonic() - start
         if len(self.workers) == 1:
             self._estimate((header, faces, detection_time))

@@ -8,6 +8,7 @@ from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.parameters import Value
 from gaze_ros.core.pipeline.synchronizer import TimeoutSynchronizer
 from gaze_ros.core.pipeline.worker import Worker
+from gaze_ros.core.stream_time import Instant
 from gaze_ros.core.types import FrameGaze
 from gaze_ros.msg import Attention as AttentionMessage
 from gaze_ros.msg import GazeArray
@@ -34,9 +35,9 @@ _ACK_TIMEOUT = 0.3
 #: The latest stamp in nanoseconds that an event can hold; stamps of images may be 4 s later.
 _MAX_STAMP = (1 << 31) * 1_000_000_000 - 1
 
-#: What the REP-155 topics need of an image: its gaze, header, the attention of all people, and the
-#: restart count of the AttentionTracker.
-_Result = tuple[FrameGaze, Header, list[Attention], int]
+#: What the REP-155 topics need of an image: its gaze, header, the attention of all people, when it
+#: was captured, and the restart count of the AttentionTracker.
+_Result = tuple[FrameGaze, Header, list[Attention], Instant, int]
 
 
 class PeopleNode(ImageConsumerNode):
@@ -141,19 +142,19 @@ class PeopleNode(ImageConsumerNode):
         start = time.monotonic()
         header, frame, tracker = message.header, frame_gaze(message), self._attention_tracker
         stamp = min(1_000_000_000 * header.stamp.sec + header.stamp.nanosec, _MAX_STAMP)
-        # Events also work for a publisher that sets no stamp.
-        events = tracker.update(frame, stamp or time.monotonic_ns())
+        events = tracker.update(frame, stamp or None, time.monotonic_ns())
         for event in events:
             self._attention.publish(attention_message(event, header))
         self._header = header
         self._people, self._events = len(tracker.present), self._events + len(events)
-        if self.values['publish_tf']:
+        # A wrong year in one stamp would make tf2 ignore the frames of the next images as too old.
+        if self.values['publish_tf'] and tracker.now.believed:
             self._frames.publish(frame, header)
         self._publish_markers(frame)
         if self._humans is not None:
             self._synchronizer.add_result(
                 (header.stamp.sec, header.stamp.nanosec),
-                (frame, header, tracker.present, tracker.restart_count))
+                (frame, header, tracker.present, tracker.now, tracker.restart_count))
         self.stats.processed(self.age(header), time.monotonic() - start)
 
     def _publish_markers(self, frame: FrameGaze) -> None:
@@ -165,5 +166,5 @@ class PeopleNode(ImageConsumerNode):
             self._markers.reset()
 
     def _publish_humans(self, pair: tuple[Optional[ReceivedImage], _Result]) -> None:
-        image, (frame, header, present, restart_count) = pair
-        self._humans.publish(frame, header, image and image.decode(), present, restart_count)
+        image, (frame, header, present, now, restart_count) = pair
+        self._humans.publish(frame, header, image and image.decode(), present, now, restart_count)

@@ -12,6 +12,7 @@ from gaze_ros.core.output.window import Window
 from gaze_ros.core.parameters import Value
 from gaze_ros.core.pipeline.synchronizer import ExactTimeSynchronizer
 from gaze_ros.core.pipeline.worker import Worker
+from gaze_ros.core.stream_time import StreamClock
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.base.diagnostics import input_topics, uses_sim_time
 from gaze_ros.ros.base.lifecycle_node import ImageConsumerNode
@@ -78,7 +79,7 @@ class VisualizerNode(ImageConsumerNode):
 
     def activate(self) -> None:
         """Start the thread."""
-        self._late, self._failure = 0, ''
+        self._late, self._failure, self._stream_clock = 0, '', StreamClock()
         self.workers = [Worker(
             'visualizer', self._show, self.stats, self._report_error, self.values['queue_depth'])]
         self.workers[0].start()
@@ -158,8 +159,8 @@ class VisualizerNode(ImageConsumerNode):
         received, gaze = pair
         header = received.header
         start = time.monotonic()
-        # Without a stamp, a video has the time of display.
-        stamp = seconds(header.stamp) or start
+        stamp = round(1e9 * seconds(header.stamp))
+        video_time = self._stream_clock.update(stamp or None, 1e9 * start).time
         subscribed = self._annotated.get_subscription_count() > 0
         snapshot = self._snapshots.pending
         if subscribed or self._recorder or self.window or snapshot:
@@ -171,10 +172,10 @@ class VisualizerNode(ImageConsumerNode):
                 self._annotated.publish(image, header)
             if snapshot:
                 self._snapshots.offer(image, header)
-            self._record(image, stamp)
+            self._record(image, video_time)
         self.stats.processed(self.age(header), time.monotonic() - start)
 
-    def _record(self, image: np.ndarray, stamp: float) -> None:
+    def _record(self, image: np.ndarray, video_time: float) -> None:
         with self._recorder_lock:
             if self._recorder is not None:
-                self._recorder.add(image, stamp)
+                self._recorder.add(image, video_time)

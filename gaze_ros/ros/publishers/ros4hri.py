@@ -9,9 +9,10 @@ from typing import Optional
 from gaze_ros.core.attention.attention import Attention, Target
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.geometry.crops import aligned_face_crop, face_crop
+from gaze_ros.core.stream_time import Instant
 from gaze_ros.core.types import Face, FrameGaze, LANDMARK_NAMES
 from gaze_ros.ros.comm import topics
-from gaze_ros.ros.comm.conversions import bgr_to_image, seconds
+from gaze_ros.ros.comm.conversions import bgr_to_image
 import numpy as np
 from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks
@@ -79,12 +80,14 @@ class Ros4HriPublisher:
         self._restart_count = 0
 
     def publish(self, frame: FrameGaze, header: Header, image: Optional[np.ndarray],
-                attentions: Iterable[Attention], restart_count: int = 0) -> None:
+                attentions: Iterable[Attention], instant: Instant, restart_count: int = 0
+                ) -> None:
         """Publish the faces and gazes of an image.
 
         :param header: of the image.
         :param image: (H, W, 3) uint8 BGR, read-only; None to publish no face images.
         :param attentions: of all people present, as far as known.
+        :param instant: when the image was captured.
         :param restart_count: of the AttentionTracker. When it changes, all faces are removed
             first, since track ids now mean other people.
         :raises InvalidTopicNameException: for a track id that cannot be part of a topic name.
@@ -92,16 +95,15 @@ class Ros4HriPublisher:
         if restart_count != self._restart_count:
             self._restart_count = restart_count
             self.clear()
-        now = seconds(header.stamp)
         detected = {gaze.track_id for gaze in frame.gazes}
         for track_id in [
                 track_id for track_id, face in self._faces.items()
-                if track_id not in detected and not 0 < now - face.last_seen <= HOLD]:
+                if track_id not in detected and instant - face.last_seen > HOLD]:
             self._faces.pop(track_id).close()
         for gaze in frame.gazes:
             if gaze.track_id not in self._faces:
-                self._add_face(gaze.track_id)
-            self._faces[gaze.track_id].last_seen = now
+                self._add_face(gaze.track_id, instant)
+            self._faces[gaze.track_id].last_seen = instant
         self._tracked.publish(IdsList(header=header, ids=list(self._faces)))
         for gaze in frame.gazes:
             self._faces[gaze.track_id].publish(
@@ -130,8 +132,8 @@ class Ros4HriPublisher:
         self._node.destroy_publisher(self._tracked)
         self._node.destroy_publisher(self._gazing)
 
-    def _add_face(self, track_id: str) -> None:
-        self._faces[track_id] = _FaceTopics(self._node, f'{self._folder}/{track_id}')
+    def _add_face(self, track_id: str, instant: Instant) -> None:
+        self._faces[track_id] = _FaceTopics(self._node, f'{self._folder}/{track_id}', instant)
         topic = self._tracked.topic_name
         if not self._warned and self._node.count_publishers(topic) > 1:
             self._warned = True
@@ -144,11 +146,11 @@ class Ros4HriPublisher:
 class _FaceTopics:
     """The publishers of one face.
 
-    :ivar last_seen: stamp of the last image with the face, seconds.
+    :ivar last_seen: the last image with the face.
     """
 
-    def __init__(self, node: Node, folder: str) -> None:
-        self.last_seen = 0.0
+    def __init__(self, node: Node, folder: str, last_seen: Instant) -> None:
+        self.last_seen = last_seen
         self._node = node
         # No QoS overriding parameters and no event handlers: both would outlive the publishers.
         events = PublisherEventCallbacks(use_default_callbacks=False)

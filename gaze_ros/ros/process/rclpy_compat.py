@@ -1,18 +1,26 @@
-"""Every private name of rclpy that this package uses or overrides, with the releases it is for.
+"""What differs between the releases of rclpy, and every private name of it that is used here.
 
-Read and run against rclpy 9.1 (Kilted) and 7.1 (Jazzy). No other file of the package uses a name
-of rclpy that begins with an underscore, or imports rclpy.impl.
+Run against rclpy 9.1 (Kilted) and 7.1 (Jazzy); written against the sources of 3.3 (Humble) and 10
+(Lyrical). Each difference is recognized by what rclpy has, not by its version. No other file of
+the package uses a name of rclpy that begins with an underscore, or imports rclpy.impl.
 """
 from collections.abc import Callable
 from typing import Any, Optional
 
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.executors import Executor, MultiThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.task import Task
 
-__all__ = ['CompatibleExecutor', 'CompatibleLifecycleNode', 'RCLError']
+try:
+    from rclpy.event_handler import PublisherEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks
+
+__all__ = ['CompatibleExecutor', 'CompatibleLifecycleNode', 'PublisherEventCallbacks', 'RCLError']
 
 #: What the bindings raise for an error of rcl. Only the compiled module defines it.
 RCLError = rclpy_implementation.RCLError
@@ -20,6 +28,26 @@ RCLError = rclpy_implementation.RCLError
 
 class CompatibleLifecycleNode(LifecycleNode):
     """A LifecycleNode that behaves the same in every release."""
+
+    #: Only in Humble.
+    _post_set_callbacks: tuple[Callable[[list[Parameter]], None], ...] = ()
+
+    def add_post_set_parameters_callback(
+            self, callback: Callable[[list[Parameter]], None]) -> None:
+        """Call a function with the parameters after each successful change."""
+        if hasattr(super(), 'add_post_set_parameters_callback'):
+            super().add_post_set_parameters_callback(callback)
+        else:
+            self._post_set_callbacks += (callback,)
+
+    def _set_parameters_atomically(
+            self, parameter_list: list[Parameter], *args: Any, **kwargs: Any
+            ) -> SetParametersResult:
+        result = super()._set_parameters_atomically(parameter_list, *args, **kwargs)
+        if result.successful:
+            for callback in self._post_set_callbacks:
+                callback(parameter_list)
+        return result
 
     def destroy_node(self) -> None:
         """Destroy the node and its state machine.
@@ -41,7 +69,7 @@ class CompatibleLifecycleNode(LifecycleNode):
 
 
 class CompatibleExecutor(MultiThreadedExecutor):
-    """A MultiThreadedExecutor whose private hooks have public names (Jazzy, Kilted)."""
+    """A MultiThreadedExecutor whose private hooks have public names."""
 
     def spin_ready(self, timeout_sec: Any, wait_condition: Callable[[], bool]) -> None:
         """Wait for one ready callback and run it; replaces rclpy's ``_spin_once_impl``.
@@ -71,8 +99,21 @@ class CompatibleExecutor(MultiThreadedExecutor):
         self._executor.shutdown(wait=False)
         return done
 
-    def _make_handler(self, entity: Any, node: Node, take_from_wait_list: Callable) -> Task:
-        return super()._make_handler(entity, node, self.guard_take(take_from_wait_list))
+    def _make_handler(
+            self, entity: Any, node: Node, take_from_wait_list: Callable,
+            call_coroutine: Optional[Callable] = None) -> Task:
+        if call_coroutine is None:
+            return super()._make_handler(entity, node, self.guard_take(take_from_wait_list))
+
+        # Humble: what is taken is the second argument of call_coroutine.
+        def take(entity: Any) -> Callable:
+            taken = take_from_wait_list(entity)
+            return lambda: call_coroutine(entity, taken)
+
+        async def call(entity: Any, taken: Callable) -> None:
+            await taken()
+
+        return super()._make_handler(entity, node, self.guard_take(take), call)
 
     def _spin_once_impl(
             self, timeout_sec: Any = None,

@@ -13,9 +13,9 @@ from gaze_ros.core.stream_time import Instant
 from gaze_ros.core.types import Face, FrameGaze, LANDMARK_NAMES
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image
+from gaze_ros.ros.process.rclpy_compat import PublisherEventCallbacks
 import numpy as np
 from rclpy.duration import Duration
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     detector = create_detector(threads=1)
     while len(frames) < arguments.images and (image := source.read()) is not None:
         faces = detector.detect(image)
-        ids = tracker.update(faces, len(frames) / source.rate)
+        ids = tracker.update(faces, source.stamp)
         frames.append((image, faces, ids))
     folders = os.environ.get('GAZE_ROS_MODELS', '')
     estimators = {'mediapipe': create_estimator('mediapipe', Settings(threads=1))}

@@ -72,9 +72,9 @@ def run_model(source: str, index: int) -> Iterator[tuple[np.ndarray, FrameGaze, 
     """Yield images (H, W, 3), their gazes and stamps (seconds), up to an index; model auto."""
     engine, images = create_engine({}), open_source(source)
     try:
-        for i in range(index + 1):
+        for _ in range(index + 1):
             image = images.read()
-            yield image, engine.process(image, i / images.rate), i / images.rate
+            yield image, engine.process(image, images.stamp), images.stamp
     finally:
         engine.close()
         images.close()

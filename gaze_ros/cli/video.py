@@ -2,6 +2,7 @@
 import argparse
 from contextlib import closing, ExitStack
 from io import TextIOWrapper
+import math
 import os
 from pathlib import Path
 import sys
@@ -35,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gaze_ros.core.output.video_recorder import VideoRecorder
     from gaze_ros.core.pipeline.engine import create_engine
     from gaze_ros.core.sources import open_source
+    from gaze_ros.core.sources.capture import VideoFile
     from gaze_ros.core.sources.rotation import rotate_image
     from tqdm import tqdm
 
@@ -49,7 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
         stack.callback(source.close)
         engine = create_engine(options.values(arguments))
         stack.callback(engine.close)
-        recorder = VideoRecorder(arguments.output, source.rate) if arguments.output else None
+        recorder = VideoRecorder(
+            arguments.output, source.recording_rate() if isinstance(source, VideoFile)
+            else source.rate, math.inf) if arguments.output else None
         if recorder:
             stack.callback(recorder.close)
         lines = None
@@ -61,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             total=source.count or None, unit='frame', disable=arguments.quiet or None))
         faces = index = 0
         while (image := source.read()) is not None:
-            stamp = index / source.rate
+            stamp = source.stamp
             image = rotate_image(image, rotation)
             frame = engine.process(image, stamp)
             faces += len(frame.gazes)
@@ -72,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
                 recorder.add(image, stamp)
             index += 1
             bar.update()
+        bar.total = index  # a video may only estimate it
     if lines and lines is sys.stdout:
         lines.flush()  # a full disk is reported instead of the summary, not after it
     if not index:

@@ -87,7 +87,7 @@ COMMON = (
 CAMERA = (
     Spec('source', '0', 'Webcam index, video file, image, folder of images, http or rtsp URL, '
          "or 'sample' for the built-in image.", accepts_int=True, live=True),
-    Spec('rate', 0.0, "Playback rate of a file (frames/s); 0 = the file's own.", 0.0, 1000.0,
+    Spec('rate', 0.0, "Playback rate of a file (frames/s); 0 = the file's own times.", 0.0, 1000.0,
          live=True),
     Spec('loop', False, 'Restart a file at its end.', live=True),
     Spec('width', 0, "Requested width in pixels; 0 = the driver's default.", 0, 16384),

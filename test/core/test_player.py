@@ -43,7 +43,8 @@ def test_wait_for_subscribers_returns_when_complete_or_woken():
 class Hanging:
     """A test source: one image, then it hangs until released."""
 
-    name, count, capture_time, loop = 'hanging', 0, math.nan, False
+    name, count, loop = 'hanging', 0, False
+    capture_time = stamp = math.nan
 
     def __init__(self, rate):
         self.rate = rate

@@ -14,6 +14,7 @@ from gaze_ros.core.sources.decoding import as_bgr, ImageError
 from gaze_ros.core.sources.pacing import Pacer
 from gaze_ros.core.system.urls import redact_url
 from helpers.processes import save_sample
+from helpers.video_files import grey, level, save_video
 from helpers.virtual_cameras import network_camera, NetworkCamera
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,19 +24,6 @@ import pytest
 BLUE = (200, 60, 20)
 
 
-def grey(level):
-    return np.full((48, 64, 3), level, np.uint8)
-
-
-def save_video(path, count=12, codec='mp4v', rate=25):
-    """Save a video, each image brighter than the one before."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, (64, 48))
-    for i in range(count):
-        writer.write(grey(20 + 10 * i))
-    writer.release()
-    return path
-
-
 def levels(source, most=100):
     """Return which images a source delivers until its end."""
     found = []
@@ -43,7 +31,7 @@ def levels(source, most=100):
         assert image.ndim == 3
         assert image.shape[2] == 3
         assert image.dtype == np.uint8
-        found.append(round((float(image.mean()) - 20) / 10))
+        found.append(level(image))
     source.close()
     return found
 
@@ -69,8 +57,8 @@ def test_a_looped_video_starts_again(tmp_path):
 
 @pytest.mark.parametrize('loop', [False, True])
 def test_folder_images_are_sorted_and_corrupt_ones_skipped(tmp_path, caplog, loop):
-    for name, level in (('b.png', 30), ('a.JPG', 20), ('d.bmp', 40)):
-        cv2.imwrite(str(tmp_path / name), grey(level))
+    for name, brightness in (('b.png', 30), ('a.JPG', 20), ('d.bmp', 40)):
+        cv2.imwrite(str(tmp_path / name), grey(brightness))
     (tmp_path / 'c.png').write_bytes(b'no image')
     (tmp_path / 'e.png').write_bytes((tmp_path / 'b.png').read_bytes()[:40])
     (tmp_path / 'notes.txt').write_text('not looked at')
@@ -339,7 +327,7 @@ def test_truncated_file_plays_to_its_end_and_is_logged(tmp_path, caplog, name):
     count = rest(source)
     assert 20 <= count <= 40
     assert source.read() is None
-    assert caplog.text.count(f'ends after {count} of 60 images: is the file complete?') == 1
+    assert caplog.text.count(f'ends after {count} of 60 images, at') == 1
 
 
 def test_complete_file_logs_nothing_at_its_end(tmp_path, caplog):

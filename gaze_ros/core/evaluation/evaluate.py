@@ -327,7 +327,7 @@ def _video_frames(path: Path, groups: dict[int, list[Label]]) -> Iterator[Labell
         remaining = dict(sorted(groups.items()))
         while remaining and (image := source.read()) is not None:
             if labels := remaining.pop(index, None):
-                yield LabelledImage(image, labels, index / source.rate)
+                yield LabelledImage(image, labels, source.stamp)
             index += 1
     finally:
         source.close()

@@ -100,10 +100,12 @@ class VideoRecorder:
 
     :param path: path of the file; its folder is created.
     :param fps: frames per second of the file.
+    :param max_gap: seconds between two images that the file reproduces; a longer gap, in which a
+        camera was probably paused, becomes one frame period.
     :raises GazeRosError: if the file cannot be written.
     """
 
-    def __init__(self, path: str, fps: float = 30.0) -> None:
+    def __init__(self, path: str, fps: float = 30.0, max_gap: float = 2.0) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() not in ('.mp4', '.avi', '.mkv'):
             raise GazeRosError(f"output '{path}' must end in .mp4, .avi or .mkv")
@@ -115,6 +117,7 @@ class VideoRecorder:
         # Created here, so that a failure is reported now and not at the first image.
         self._disk_guard = disk_guard.DiskSpaceGuard(self.path)
         self.fps = fps
+        self.max_gap = max_gap
         self._writer: Optional[cv2.VideoWriter] = None
         self._size = (0, 0)
         #: Minimum bytes per frame: one bit per block of 16 x 16 pixels.
@@ -127,8 +130,8 @@ class VideoRecorder:
     def add(self, image: np.ndarray, stamp: float) -> None:
         """Add a (H, W, 3) uint8 BGR image, which must not change afterwards.
 
-        :param stamp: seconds; after a jump back, or forward by more than 2 s, the image takes the
-            next frame.
+        :param stamp: seconds; after a jump back, or forward by more than ``max_gap``, the image
+            takes the next frame.
         :raises GazeRosError: if the file cannot be written, or must be finished now: close it.
         """
         if self._writer is None:
@@ -136,7 +139,7 @@ class VideoRecorder:
             self._open(image, stamp)
         slot = round((stamp - self._start) * self.fps)
         gap = slot - self._written
-        if not 0 <= gap <= 2 * self.fps:
+        if not 0 <= gap <= self.max_gap * self.fps:
             self._start = stamp - (self._written + 1) / self.fps
             gap = 1
         for _ in range(gap if self._pending is not None else 0):

@@ -18,9 +18,12 @@ class Source(Protocol):
     Of an image that nobody needs, only :meth:`grab` is called: it costs no conversion.
     """
 
-    #: Playback rate in images per second; 0 for a live source, which sets its own pace.
+    #: Images per second of a file, a nominal value if its times are uneven; 0 for a live source,
+    #: which sets its own pace.
     rate: float
-    #: Number of images in one pass; 0 if unknown.
+    #: Time of the last image in a file, seconds; NaN if the source is live.
+    stamp: float
+    #: Number of images in one pass, which some videos only estimate; 0 if unknown.
     count: int
     #: time.monotonic() at which the last image was captured; NaN if the source is not live.
     capture_time: float

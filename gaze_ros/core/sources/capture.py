@@ -11,7 +11,8 @@ from typing import Optional, Union
 
 import cv2
 from gaze_ros.core.errors import SourceError
-from gaze_ros.core.sources.decoding import as_bgr, ImageError
+from gaze_ros.core.sources.containers import is_whole
+from gaze_ros.core.sources.decoding import as_bgr, ImageError, square_pixels
 from gaze_ros.core.system import native_threads
 from gaze_ros.core.system.opencv_files import opencv_path
 from gaze_ros.core.system.urls import add_netrc_login, redact_url
@@ -31,14 +32,31 @@ _MAX_UNDECODABLE = 300
 #: Tolerated share of missing images at the end of a file: some formats only estimate the count.
 _MAX_MISSING_SHARE = 0.1
 
+#: Largest rate that is one of images: sound files with a cover image claim 90000.
+_MAX_RATE = 1000
+#: Seconds in a video that are plausible; some versions of OpenCV return garbage for some formats.
+_MAX_STAMP = 1e7
+#: Seconds by which the stamps of a video step back at least where another recording begins.
+_MIN_RESTART = 1.0
+
+#: Rates of recordings of videos with uneven times, frames per second.
+_RECORDING_RATES = (30.0, 60.0, 120.0, 240.0)
+
+#: Width of a pixel divided by its height, or the inverse: below, it counts as square; above, it
+#: is not believed.
+_MIN_PIXEL_ASPECT, _MAX_PIXEL_ASPECT = 1.005, 4.0
+
 
 class VideoFile:
     """A video file, local or behind a URL, with its own rate.
 
-    Undecodable images are skipped. The first ones and an early end are logged once.
+    Undecodable images are skipped. The first ones and an early end are logged once. Images whose
+    pixels are not square are scaled so that they are.
 
     :param location: path or URL.
     :raises SourceError: if OpenCV cannot decode it as a video.
+    :ivar stamp: time of the last image in the video, seconds, as its container says; without such
+        times (raw H.264) from the rate. It never decreases, except where a looped file restarts.
     """
 
     capture_time = math.nan
@@ -49,8 +67,7 @@ class VideoFile:
         self.loop = loop
         self._undecodable_logged = self._early_end_logged = False
         self._open()
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if 0 < rate <= 1000 else 30.0
+        _log_pixel_aspect(self.name, self._pixel_aspect)
 
     def read(self) -> Optional[np.ndarray]:
         """Return the next image, or None at the end of a file that is not looped.
@@ -82,19 +99,31 @@ class VideoFile:
         # Opened again: seeking to 0 is not exact in every container.
         self._capture.release()
         self._open()
-        if not self._grab():
-            raise SourceError(f"source '{self.name}' has no image that OpenCV can decode")
-        return True
+        return self._grab()
 
     def retrieve(self) -> np.ndarray:
-        """Return the grabbed image.
+        """Return the grabbed image, with square pixels.
 
         :raises ImageError: if it cannot be converted.
         """
         image = None
         with suppress(cv2.error):
             image = self._capture.retrieve()[1]
-        return as_bgr(image, self.name)
+        return square_pixels(as_bgr(image, self.name), self._pixel_aspect)
+
+    def recording_rate(self) -> float:
+        """Return a rate at which a recording of all images has a frame for each of them.
+
+        :attr:`rate` may be the mean of uneven times. The file is read, but not decoded.
+        """
+        packets = _open(opencv_path(self._location), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+        stamps = []
+        while packets.grab():
+            stamps.append(1e-3 * packets.get(cv2.CAP_PROP_POS_MSEC))
+        packets.release()
+        times = np.unique(stamps)
+        return next((rate for rate in (self.rate, *_RECORDING_RATES) if rate >= self.rate
+                     and len(np.unique(np.round(rate * times))) == len(times)), self.rate)
 
     def close(self) -> None:
         """Release the file."""
@@ -102,6 +131,9 @@ class VideoFile:
 
     def _grab(self) -> bool:
         """Decode the next image that can be; return False at the end."""
+        if self._opening:
+            self._opening = False
+            return True
         # It may fail in the middle of a file, too. A stalled server is not retried: each attempt
         # would wait for its timeout.
         local = '://' not in self._location
@@ -117,14 +149,36 @@ class VideoFile:
                     _log.warning(
                         "source '%s': %d images from number %d on cannot be decoded; these and "
                         'later ones are skipped', self.name, skipped, self._position + 1)
+                self._set_stamp(skipped + 1)
                 self._position += skipped + 1
                 return True
-        early = self._position < (1 - _MAX_MISSING_SHARE) * self.count
-        if early and not self._early_end_logged:
-            self._early_end_logged = True
-            _log.warning("source '%s' ends after %d of %d images: is the file complete?",
-                         self.name, self._position, self.count)
+        self._check_end()
         return False
+
+    def _set_stamp(self, count: int) -> None:
+        """Set the stamp of the grabbed image, which is that many images after the last one."""
+        first = not self._position
+        by_rate = (self.stamp + count / self.rate) if not first else 0.0
+        position = 1e-3 * self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        if not 0 <= position < _MAX_STAMP or not (first or position):
+            self.stamp = by_rate
+            return
+        stamp = position + self._shift
+        if not first and stamp < self.stamp - _MIN_RESTART:
+            self._shift += by_rate - stamp
+            stamp = by_rate
+        self.stamp = stamp if first else max(stamp, self.stamp)
+
+    def _check_end(self) -> None:
+        """Log once if the file ends early by its number of images, its time and its size."""
+        share, period = 1 - _MAX_MISSING_SHARE, 1 / self.rate
+        duration = self.count * period
+        if (0 < self._position < share * self.count and self.stamp + period < share * duration
+                and not self._early_end_logged and not is_whole(Path(self._location))):
+            self._early_end_logged = True
+            _log.warning("source '%s' ends after %d of %d images, at %.1f of %.1f s: is the file "
+                         'complete?', self.name, self._position, self.count,
+                         self.stamp + period, duration)
 
     def _open(self) -> None:
         self._capture = _open_url(self._location) if '://' in self._location else (
@@ -138,9 +192,26 @@ class VideoFile:
             raise SourceError(
                 f"source '{self.name}' ({size}) is not a video that OpenCV can decode; expected a "
                 'complete video file')
-        self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        plausible = 0 < rate <= _MAX_RATE
+        self.rate = rate if plausible else 30.0
+        self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))) if plausible else 0
         #: Number of images of this pass already read or skipped.
         self._position = 0
+        self.stamp = math.nan
+        #: Seconds added to the times of the container.
+        self._shift = 0.0
+        # A container opens whatever its codec is.
+        self._opening = False
+        self._opening = self._grab()
+        if not self._opening:
+            codec = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xffffffff
+            self._capture.release()
+            raise SourceError(
+                f"source '{self.name}': no image of it can be decoded; its codec is "
+                f"{codec.to_bytes(4, 'little').decode('ascii', 'replace')!r}, which this OpenCV "
+                'may lack: convert it, for example with ffmpeg -i IN -c:v libx264 OUT.mp4')
+        self._pixel_aspect = _pixel_aspect(self._capture)
 
 
 class LiveCapture:
@@ -156,7 +227,7 @@ class LiveCapture:
 
     rate = 0.0
     count = 0
-    capture_time = math.nan
+    capture_time = stamp = math.nan
     loop = False
 
     def __init__(self, device: Union[int, str], *, width: int = 0, height: int = 0,
@@ -168,6 +239,7 @@ class LiveCapture:
         self.name = printable(redact_url(str(device)))
         self._capture: Optional[cv2.VideoCapture] = None
         self._open()
+        _log_pixel_aspect(self.name, self._pixel_aspect)
 
     def read(self) -> np.ndarray:
         """Return the next image; after a failure, open the device again first.
@@ -205,7 +277,7 @@ class LiveCapture:
         image = None
         with suppress(cv2.error):
             image = self._capture.retrieve()[1]
-        return as_bgr(image, self.name)
+        return square_pixels(as_bgr(image, self.name), self._pixel_aspect)
 
     @property
     def finite(self) -> bool:
@@ -227,7 +299,9 @@ class LiveCapture:
     def _open(self) -> None:
         if isinstance(self._device, str) and '://' in self._device:
             capture = _open_url(self._device)
+            self._pixel_aspect = _pixel_aspect(capture)
         else:
+            self._pixel_aspect = 1.0
             # Only the native backend on Linux: the others fail and print pages of messages.
             linux = sys.platform.startswith('linux')
             capture = _open(
@@ -265,6 +339,23 @@ def _open_url(url: str) -> cv2.VideoCapture:
     return _open(add_netrc_login(url), cv2.CAP_FFMPEG, [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 1000 * _TIMEOUT,
         cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1000 * _TIMEOUT])
+
+
+def _pixel_aspect(capture: cv2.VideoCapture) -> float:
+    """Return the width of a pixel divided by its height in the images that a capture delivers."""
+    width, height = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
+    if not (width > 0 and height > 0 and (
+            _MIN_PIXEL_ASPECT < max(width / height, height / width) < _MAX_PIXEL_ASPECT)):
+        return 1.0
+    sideways = capture.get(cv2.CAP_PROP_ORIENTATION_AUTO) and (
+        capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180)
+    return height / width if sideways else width / height
+
+
+def _log_pixel_aspect(name: str, aspect: float) -> None:
+    if aspect != 1:
+        _log.info("source '%s' has pixels that are %.3f times as wide as high: its images are "
+                  'scaled so that they are square', name, aspect)
 
 
 def _open(device: Union[int, str], *options: object) -> cv2.VideoCapture:

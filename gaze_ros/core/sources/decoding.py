@@ -13,6 +13,18 @@ class ImageError(SourceError):
     """A single image cannot be decoded; the source may deliver the next one at once."""
 
 
+def square_pixels(image: np.ndarray, aspect: float) -> np.ndarray:
+    """Return a (H, W, 3) image with square pixels; one side becomes larger.
+
+    :param aspect: width of its pixels divided by their height; 1: the image itself is returned.
+    """
+    if aspect == 1:
+        return image
+    height, width = image.shape[:2]
+    return cv2.resize(image, (max(width, round(width * aspect)),
+                              max(height, round(height / aspect))))
+
+
 def as_bgr(image: Optional[np.ndarray], name: str) -> np.ndarray:
     """Return the output of a decoder as (H, W, 3) uint8 BGR.
 

@@ -48,6 +48,11 @@ class ImageFiles:
                 f'image that OpenCV can decode; expected a complete image of at most {MAX_PIXELS} '
                 'pixels')
 
+    @property
+    def stamp(self) -> float:
+        """Time of the last image in the file, seconds, by its number and the rate."""
+        return (self._next - 1) / self.rate
+
     def read(self) -> Optional[np.ndarray]:
         """Return the next (H, W, 3) uint8 BGR image, or None at the end.
 

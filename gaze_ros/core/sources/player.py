@@ -33,6 +33,9 @@ _LINGER = 1.0
 #: A file is read this many times the last read's duration before the image is due.
 _LEAD = 2.0
 
+#: Seconds between two images of a file above which diagnostics report the wait.
+_LONG_STEP = 0.5
+
 #: Consecutive undecodable images after which a camera is opened again.
 _MAX_UNDECODABLE = 30
 
@@ -70,8 +73,8 @@ class Player:
     :param on_end: called after the last image of a file had time to pass through the pipeline; may
         be called again.
     :param on_failure: called with an unexpected exception that ends the thread.
-    :ivar rate: playback rate of a file in images per second; 0 = its own. Call :meth:`wake` after
-        a change.
+    :ivar rate: playback rate of a file in images per second; 0 = its own times. Call
+        :meth:`wake` after a change.
     :ivar failure: why the source delivers no images at present, or ''.
     :ivar idle: reason for intentionally delivering no images at present, or ''.
     """
@@ -101,6 +104,7 @@ class Player:
         self._played, self._count_before = source, stats.rate.count
         #: Seconds that the conversion of the last image took.
         self._retrieve_time = 0.0
+        self._pacer: Optional[Pacer] = None
         #: Number of consecutive undecodable images.
         self._undecodable = 0
         #: Source for which an undecodable image was logged.
@@ -111,6 +115,11 @@ class Player:
     def source(self) -> Source:
         """The source that is played, or will be next."""
         return self._sources.newest
+
+    @property
+    def expected_rate(self) -> float:
+        """Images per second at which a file is played at present; 0 for a live source."""
+        return self._pacer.rate if self._pacer else 0.0
 
     def replace(self, source: Source) -> None:
         """Continue with another source after the current read; close the old one."""
@@ -182,7 +191,7 @@ class Player:
             self._played, self._count_before = source, self._stats.rate.count
             self._undecodable = 0
         rate = source.rate and (self.rate or source.rate)
-        pacer = Pacer(rate) if rate else None
+        pacer = self._pacer = Pacer(rate) if rate else None
         if source is not self._started:
             self.failure = self.idle = ''
             if pacer and not wait_for_subscribers(self._missing_subscribers, self._woken):
@@ -197,7 +206,8 @@ class Player:
             start = time.monotonic()
             try:
                 grabbed = thread.call(source.grab)
-                image = self._retrieve(thread, source, rate) if grabbed else None
+                read_time = time.monotonic() - start
+                image = self._retrieve(thread, source, pacer) if grabbed else None
             except ImageError as e:
                 self._skip_image(thread, source, str(e))
                 continue
@@ -208,7 +218,6 @@ class Player:
                     cv2.error) as e:  # of a driver or a decoder: the next read may succeed
                 self._fail(f"source '{source.name}': {e!r}")
                 continue
-            read_time = time.monotonic() - start
             self._report_recovery(source)
             if not grabbed:
                 self._finish(source)
@@ -220,15 +229,24 @@ class Player:
             if image is None:
                 self._stats.processed()
             else:
+                read_time += self._retrieve_time
                 self._publish(image, source, read_time)
 
-    def _retrieve(self, thread: CaptureThread, source: Source, rate: float
+    def _retrieve(self, thread: CaptureThread, source: Source, pacer: Optional[Pacer]
                   ) -> Optional[np.ndarray]:
         """Return the grabbed image if anyone would take it, else None.
 
-        :param rate: of a file; 0 for a live source, whose own rate counts.
+        An image of a file that is due later is waited for first: only then it is known who takes
+        it. If woken meanwhile, it is not late.
+
+        :param pacer: of a file; None for a live source.
         """
-        rate = rate or self._stats.rate.recent
+        if pacer:
+            pacer.stamp = math.nan if self.rate else source.stamp
+            if pacer.step > _LONG_STEP:
+                self.idle = f'the next image of the file is due in {pacer.step:.1f} s'
+            pacer.approach(self._woken, _LEAD * self._retrieve_time)
+        rate = pacer.rate if pacer else self._stats.rate.recent
         period = 1 / rate if rate > 0 else math.inf  # 0 before the second image
         if not self._wanted(period + self._retrieve_time):
             return None

@@ -37,6 +37,11 @@ class Sample:
         self.rate = rate
         self._index = -1
 
+    @property
+    def stamp(self) -> float:
+        """Time of the last image, seconds, by its number and the rate."""
+        return self._index / self.rate
+
     def read(self) -> np.ndarray:
         """Return the next (H, W, 3) uint8 BGR image; there is no end."""
         self.grab()
@@ -49,7 +54,7 @@ class Sample:
 
     def retrieve(self) -> np.ndarray:
         """Return the present (H, W, 3) uint8 BGR image."""
-        t = self._index / self.rate
+        t = self.stamp
         width, height = self._size
         zoom = height / 480 * (1.2 + 0.3 * math.sin(2 * math.pi * t / 9))
         x = width * (0.5 + 0.22 * math.sin(2 * math.pi * t / 7))

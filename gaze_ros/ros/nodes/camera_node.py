@@ -47,7 +47,7 @@ class CameraNode(ManagedNode):
         player, v = self._player, self.values
         rate = player.source.rate
         return CameraStatus(
-            source=self.hardware_id, expected_rate=rate and v['rate'] or rate or v['fps'],
+            source=self.hardware_id, expected_rate=player.expected_rate if rate else v['fps'],
             recent_rate=self.stats.rate.recent, live=not rate, failure=player.failure,
             idle=player.idle, last_failure=self.stats.last_error)
 

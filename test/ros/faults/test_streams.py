@@ -7,6 +7,7 @@ import time
 import cv2
 from gaze_ros.msg import GazeArray
 from helpers.processes import Process, running, save_sample, wait_until
+from helpers.video_files import of_codec, save_video
 from helpers.virtual_cameras import CameraProbe, ERROR, network_camera, virtual_camera_node
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_file_truncated_during_playback_ends_and_is_reported(seen, tmp_path):
     os.truncate(path, path.stat().st_size // 2)
     assert process.end(30) == 0, process.text
     short, whole = re.search(
-        r"a.avi' ends after (\d+) of (\d+) images: is the file complete", process.text).groups()
+        r"a.avi' ends after (\d+) of (\d+) images, .* complete", process.text).groups()
     assert 10 < int(short) < int(whole) == 60
     assert f"a.avi' is at its end after {short} frames" in process.text
 
@@ -124,3 +125,10 @@ def test_camera_killed_and_restarted(seen, listener, full):
         assert len(first) == len(gazes[-1]) == 1
         assert first[0] not in {track for tracks in gazes for track in tracks}
         assert gaze.running and '[ERROR]' not in gaze.text
+
+
+def test_video_of_a_codec_that_cannot_be_decoded_ends_the_node_with_its_name(tmp_path):
+    path = of_codec(save_video(tmp_path / 'a.mp4'), b'av01')
+    process = Process('camera_node', f'source:={path}', 'exit_on_end:=true')
+    assert process.end(30) == 1
+    assert "its codec is 'AV01'" in process.text and 'Traceback' not in process.text

@@ -149,7 +149,7 @@ def test_openness_follows_the_blink_shape(read, astronaut, face_mesh):
 
 
 def test_visible_is_the_product_of_inside_and_clearness():
-    eyes = Eyes((None, None), (1.0, 1.0), (0.5, 1.0), (0.4, 0.25), (90.0, 90.0))
+    eyes = Eyes((None, None), (1.0, 1.0), (0.5, 1.0), (0.4, 0.25), (90.0, 90.0), 60.0)
     assert eyes.visible == (0.2, 0.25)
 
 
@@ -161,7 +161,7 @@ def test_distance_between_the_eyes_of_the_mean_face(face_mesh):
     (RIGHT_IN_IMAGE, 1, 1), (LEFT_IN_IMAGE, 1, -1), (UP, 0, 1), (DOWN, 0, -1),
     (('OutLeft',), 1, 1), (('OutRight',), 1, -1)])
 def test_blendshapes_move_the_gaze_along_their_axis(names, axis, sign):
-    found = unit_to_angles(gaze_from_blendshapes(shapes(*names), np.eye(3), 52.0, 36.0, 0.0))
+    found = unit_to_angles(gaze_from_blendshapes(shapes(*names), np.eye(3), 52.0, 36.0, 0.0, 0.0))
     assert sign * found[axis] > 0.1
     assert found[1 - axis] == pytest.approx(0, abs=1e-6)
 
@@ -171,8 +171,8 @@ def test_blendshapes_are_angles_in_the_frame_of_the_head(up, right, pitch, yaw):
     found = shapes(*(UP if up > 0 else DOWN), value=abs(up))
     found += shapes(*(RIGHT_IN_IMAGE if right > 0 else LEFT_IN_IMAGE), value=abs(right))
     head = cv2.Rodrigues(np.array([-pitch, yaw, 0.3]))[0]
-    expected = head @ angles_to_unit(math.radians(50 * up + 7), math.radians(36 * right))
-    gaze = gaze_from_blendshapes(found, head, 50.0, 36.0, 7.0)
+    expected = head @ angles_to_unit(math.radians(50 * up + 7), math.radians(36 * right - 4))
+    gaze = gaze_from_blendshapes(found, head, 50.0, 36.0, 7.0, -4.0)
     assert angle_between(gaze, expected) < 1e-5
 
 

@@ -75,6 +75,20 @@ def test_who_looks_into_the_lens_looks_into_the_lens(model, astronaut):
         assert math.radians(4) < estimate.head_stddev < math.radians(8)
 
 
+@BOTH
+def test_head_does_not_depend_on_the_box(model, people):
+    """Detectors' boxes of one face differ by a third in size, and in their centers."""
+    for image, face in people:
+        (x, y), side = face.center, max(face.box[2:])
+        angles = []
+        for scale, up in ((0.85, 0.1), (1.0, 0.0), (1.2, 0.15)):
+            size = scale * side
+            estimate, = model.estimate(image, [Face(
+                (x - size / 2, y - size / 2 - up * side, size, size), 0.9)])
+            angles.append(estimate.head_rotation[:, 2])
+        assert max(math.degrees(angle_between(a, angles[0])) for a in angles) < 3
+
+
 def test_landmarks_are_the_subjects_right_and_left(fused_mesh_only, astronaut):
     image, (x, y, w, h) = astronaut
     found, = fused_mesh_only.estimate(image, [Face((x, y, w, h), 0.9)])
@@ -270,14 +284,14 @@ def test_accuracy_on_rendered_faces(model, shared, detector, folder, most, known
     assert 0.5 <= (head_errors <= head_stddevs).mean() <= 0.9
 
 
-@pytest.mark.parametrize(('name', 'most'), [('fused', 4.9), ('fused_mesh_only', 9.8)])
+@pytest.mark.parametrize(('name', 'most'), [('fused', 4.5), ('fused_mesh_only', 9.8)])
 def test_accuracy_on_known_targets(model, four_targets, most):
     errors, stddevs = np.array([
         (degrees_between(estimate, true), math.degrees(estimate.stddev))
         for image, face, true in four_targets
         for estimate in model.estimate(image, [face])]).T
     assert errors.mean() <= most
-    assert 0.6 <= (errors <= stddevs).mean() <= 0.86
+    assert 0.6 <= (errors <= stddevs).mean() <= 0.98
 
 
 @BOTH

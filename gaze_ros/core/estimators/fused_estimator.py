@@ -17,6 +17,10 @@ from gaze_ros.core.system.safe_files import weights_problem
 from gaze_ros.core.types import Estimate, Face
 import numpy as np
 
+#: Side of YuNet's boxes, for which AdasHead's crop was chosen, in sides of the mesh, and height of
+#: their centers above that of the mesh: means over 144 faces.
+_BOX_SIDE, _BOX_HEIGHT = 1.13, 0.04
+
 #: Roll of a head, radians, above which head-pose-estimation-adas-0001 gets a rotated crop.
 _MAX_UPRIGHT_ROLL = math.radians(40)
 
@@ -98,8 +102,7 @@ class FusedEstimator:
         points = mesh.points if lens is None else straighten(mesh.points, lens)
         network = None
         if self._head is not None:
-            roll = mesh.roll if abs(mesh.roll) > _MAX_UPRIGHT_ROLL else 0.0
-            network = self._head(image, face.center, max(face.box[2:]), roll)
+            network = self._head(image, *_head_box(mesh, face))
         canonical = self._mesh.canonical
         head = estimate_head_rotation(points, mesh.presence, canonical, network)
         eyes = read_eyes(image, mesh, head.scale, canonical)
@@ -111,6 +114,15 @@ class FusedEstimator:
             gaze.pitch, gaze.yaw, confidence(gaze.stddev),
             five if mesh.presence >= _MIN_LANDMARK_PRESENCE else None, gaze.stddev,
             head.rotation, head.stddev, eyes.openness)
+
+
+def _head_box(mesh: Mesh, face: Face) -> tuple[tuple[float, float], float, float]:
+    """Return center, side and roll of the head for AdasHead; detectors' boxes differ too much."""
+    roll = mesh.roll if abs(mesh.roll) > _MAX_UPRIGHT_ROLL else 0.0
+    if mesh.presence < UNSURE:
+        return face.center, max(face.box[2:]), roll
+    (x, y), side, up = mesh.region.center, mesh.region.side, _BOX_HEIGHT * mesh.region.side
+    return (x + up * math.sin(mesh.roll), y - up * math.cos(mesh.roll)), _BOX_SIDE * side, roll
 
 
 def _is_in_box(mesh: Mesh, face: Face) -> bool:

@@ -25,8 +25,11 @@ class Weights:
     :ivar pitch: of adas, blendshapes, irises and head.
     :ivar yaw: of adas, blendshapes, irises and head.
     :ivar shape_gains: degrees of pitch and yaw per unit of the eyeLook* blendshapes.
-    :ivar shape_pitch: degrees added to the pitch of the blendshapes in the head's frame.
-    :ivar base: standard deviation of a clear face whose sources agree, degrees.
+    :ivar shape_zero: degrees added to pitch and yaw of the blendshapes in the head's frame. Their
+        network is not symmetric: yaws of frontal faces and of their mirror images add up to 7
+        degrees (3.1 to 3.5 each on six sets).
+    :ivar base: standard deviation of a clear, large face whose sources agree, degrees.
+    :ivar pixel: standard deviation at a side of the eye crops of one pixel, degrees.
     :ivar spread: factor of the spread of the sources in the standard deviation.
     :ivar head: factor of the disagreement about the head in the standard deviation.
     :ivar presence: degrees of standard deviation per unit of the presence logit below CLEAR.
@@ -35,8 +38,9 @@ class Weights:
     pitch: tuple[tuple[float, float], ...]
     yaw: tuple[tuple[float, float], ...]
     shape_gains: tuple[float, float]
-    shape_pitch: float
+    shape_zero: tuple[float, float]
     base: float
+    pixel: float
     spread: float
     head: float
     presence: float
@@ -44,15 +48,15 @@ class Weights:
 
 #: With head-pose-estimation-adas-0001 and gaze-estimation-adas-0002, and without them.
 WITH_ADAS = Weights(
-    pitch=((0.6, 0.4), (0.35, 0.3), (0.0, 0.1), (0.0, 0.25)),
-    yaw=((0.6, 0.2), (0.2, 0.2), (0.2, 0.35), (0.0, 0.45)),
-    shape_gains=(52.0, 36.0), shape_pitch=7.0,
-    base=2.5, spread=1.2, head=1.6, presence=0.5)
+    pitch=((0.7, 0.4), (0.3, 0.3), (0.0, 0.1), (0.0, 0.25)),
+    yaw=((0.7, 0.2), (0.15, 0.2), (0.15, 0.35), (0.0, 0.45)),
+    shape_gains=(52.0, 36.0), shape_zero=(7.0, -3.5),
+    base=2.0, pixel=120.0, spread=1.0, head=1.2, presence=1.0)
 MESH_ONLY = Weights(
     pitch=((0.0, 0.0), (1.0, 0.65), (0.0, 0.0), (0.0, 0.3)),
     yaw=((0.0, 0.0), (0.7, 0.3), (0.3, 0.35), (0.0, 0.5)),
-    shape_gains=(50.0, 36.0), shape_pitch=10.0,
-    base=12.0, spread=0.5, head=0.0, presence=3.0)
+    shape_gains=(50.0, 36.0), shape_zero=(10.0, -3.5),
+    base=10.0, pixel=180.0, spread=0.7, head=0.0, presence=3.0)
 
 #: Yaw of the head at which it starts to count as turned away, and from which it fully does,
 #: radians.
@@ -104,14 +108,14 @@ def fuse(mesh: Mesh, points: np.ndarray, head: HeadRotation, eyes: Eyes,
     rotation = head.rotation
     yaw = unit_to_angles(rotation[:, 2])[1]
     visible = visible_share(eyes, yaw)
-    if visible < MIN_VISIBLE:
+    if visible < MIN_VISIBLE or head.stddev > MAX_STDDEV:
         return FusedGaze()
     if max((o for o in eyes.openness if math.isfinite(o)), default=0.0) < MIN_OPENNESS:
         return FusedGaze()
     weights = MESH_ONLY if adas is None else WITH_ADAS
     sources = np.array([
         rotation[:, 2] if adas is None else adas,
-        gaze_from_blendshapes(mesh.shapes, rotation, *weights.shape_gains, weights.shape_pitch),
+        gaze_from_blendshapes(mesh.shapes, rotation, *weights.shape_gains, *weights.shape_zero),
         gaze_from_irises(points, rotation, head.scale),
         rotation[:, 2]])
     turned = _ramp(abs(yaw), TURNED)
@@ -129,7 +133,8 @@ def fuse(mesh: Mesh, points: np.ndarray, head: HeadRotation, eyes: Eyes,
         for weight, source in zip((pitch_weights + yaw_weights) / 2, sources)))
     disagreement = head.disagreement if math.isfinite(head.disagreement) else 0.0
     stddev = math.hypot(
-        math.radians(weights.base), weights.spread * spread, weights.head * disagreement,
+        math.radians(weights.base), math.radians(weights.pixel) / eyes.side,
+        weights.spread * spread, weights.head * disagreement,
         math.radians(weights.presence) * max(CLEAR - mesh.presence, 0.0))
     stddev *= (1 + _HIDDEN * (1 - visible)) * (1 + _OUTSIDE * (1 - eyes.face_inside))
     if not stddev < MAX_STDDEV:

@@ -6,9 +6,6 @@ from typing import Union
 
 import numpy as np
 
-#: Iris points of the mesh and their mirror images: center, image right, up, left, down.
-_IRISES = {468: 473, 469: 476, 470: 475, 471: 474, 472: 477}
-
 
 @dataclass(frozen=True, eq=False)
 class CanonicalFace:
@@ -17,13 +14,11 @@ class CanonicalFace:
     :ivar vertices: (468, 3) points of the mesh without the irises.
     :ivar rigid: (33,) indices of the points that move least with the expression.
     :ivar weights: (33,) their weights, with a sum of 1.
-    :ivar mirror: (478,) index of the mirror image of each point of the mesh.
     """
 
     vertices: np.ndarray
     rigid: np.ndarray
     weights: np.ndarray
-    mirror: np.ndarray
 
 
 def read_canonical_face(data: bytes) -> CanonicalFace:
@@ -50,12 +45,7 @@ def read_canonical_face(data: bytes) -> CanonicalFace:
             raise ValueError('its weights are not above 0')
     except (IndexError, KeyError, TypeError, struct.error) as e:
         raise ValueError(f'it is not a GeometryPipelineMetadata: {e}') from e
-    other = vertices * [-1, 1, 1]
-    mirror = np.arange(len(vertices) + 2 * len(_IRISES))
-    mirror[:len(vertices)] = np.linalg.norm(vertices[:, None] - other, axis=2).argmin(axis=0)
-    for one, two in _IRISES.items():
-        mirror[one], mirror[two] = two, one
-    return CanonicalFace(vertices, rigid, weights / weights.sum(), mirror)
+    return CanonicalFace(vertices, rigid, weights / weights.sum())
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Union[int, bytes]]]:

@@ -48,6 +48,7 @@ class Eyes:
     :ivar clearness: visibility of each eye by its contrast, 0..1; 0 behind dark glasses or a hand,
         and in the dark.
     :ivar brightness: mean luma of each eye, 0..255.
+    :ivar side: of the crops in the image, pixels.
     :ivar face_inside: share of the face inside the image, 0..1.
     """
 
@@ -56,6 +57,7 @@ class Eyes:
     inside: tuple[float, float]
     clearness: tuple[float, float]
     brightness: tuple[float, float]
+    side: float
     face_inside: float = 1.0
 
     @property
@@ -90,7 +92,7 @@ def read_eyes(image: np.ndarray, mesh: Mesh, scale: float, face: CanonicalFace) 
     at = mesh.points[:, :2]
     face_inside = float(((at >= 0) & (at < [width, height])).all(axis=1).mean())
     return Eyes(tuple(crops), openness, tuple(inside), tuple(clearness), tuple(brightness),
-                face_inside)
+                side, face_inside)
 
 
 def eye_distance(face: CanonicalFace) -> float:
@@ -101,7 +103,7 @@ def eye_distance(face: CanonicalFace) -> float:
 
 def gaze_from_blendshapes(
         shapes: np.ndarray, rotation: np.ndarray, pitch_gain: float, yaw_gain: float,
-        pitch_zero: float) -> np.ndarray:
+        pitch_zero: float, yaw_zero: float) -> np.ndarray:
     """Return the gaze (3,) of the eyeLook blendshapes, a unit vector in view axes.
 
     :param shapes: (52,) of a mesh.
@@ -109,6 +111,7 @@ def gaze_from_blendshapes(
     :param pitch_gain: degrees per unit of eyeLookUp and eyeLookDown.
     :param yaw_gain: degrees per unit of eyeLookIn and eyeLookOut.
     :param pitch_zero: degrees by which the eyes look up if these blendshapes are 0.
+    :param yaw_zero: the same toward the right of the image.
     """
     def value(name: str) -> float:
         return float(shapes[_INDEX[name]])
@@ -118,7 +121,7 @@ def gaze_from_blendshapes(
     pitch = (value('eyeLookUpLeft') - value('eyeLookDownLeft')
              + value('eyeLookUpRight') - value('eyeLookDownRight')) / 2
     return rotation @ angles_to_unit(
-        math.radians(pitch_gain * pitch + pitch_zero), math.radians(yaw_gain * yaw))
+        math.radians(pitch_gain * pitch + pitch_zero), math.radians(yaw_gain * yaw + yaw_zero))
 
 
 def gaze_from_irises(points: np.ndarray, rotation: np.ndarray, scale: float) -> np.ndarray:

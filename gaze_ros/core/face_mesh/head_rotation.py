@@ -26,6 +26,10 @@ BASE_STDDEV, PRESENCE_STDDEV, DISAGREEMENT = math.radians(4.5), math.radians(0.7
 #: Standard deviation per unit of presence below CLEAR without the network, radians.
 PRESENCE_STDDEV_ALONE = math.radians(1.0)
 
+#: Presence logit below which a face rotated by more than 90 degrees may be an upright one (a mask
+#: had 14.4), and the standard deviation of its direction that this adds, radians.
+CLEAR_UPSIDE_DOWN, UPSIDE_DOWN_STDDEV = 15.0, math.radians(30)
+
 #: Mesh z to the camera's axes: x right, y up, z toward the lens.
 _FLIP = np.array([1.0, -1.0, -1.0])
 
@@ -107,6 +111,8 @@ def estimate_head_rotation(
             BASE_STDDEV, PRESENCE_STDDEV * unclear, DISAGREEMENT * disagreement)
         u = min(unclear / CLEAR, 1.0)
         direction = direction + (u + (1 - u) * NETWORK_WEIGHT) * other
+    if rotation[1, 1] < 0 and presence < CLEAR_UPSIDE_DOWN:
+        stddev = math.hypot(stddev, UPSIDE_DOWN_STDDEV)
     pitch, yaw = unit_to_angles(direction)
     yaw += math.copysign(STRETCH * max(abs(yaw) - STRETCH_FROM, 0.0), yaw)
     rotation = rotation_between(rotation[:, 2], angles_to_unit(pitch, yaw)) @ rotation

@@ -5,6 +5,7 @@ The landmark network takes an upright crop. Its position comes from a detector's
 more accurate, from the mesh of the same face in the previous image.
 """
 from dataclasses import dataclass
+from functools import partial
 import math
 from pathlib import Path
 import tempfile
@@ -18,12 +19,13 @@ from gaze_ros.core.face_mesh.canonical_face import read_canonical_face
 from gaze_ros.core.geometry.crops import crop, square_transform
 from gaze_ros.core.runtimes.openvino_runtime import OpenVINONetwork
 import numpy as np
+import openvino
 
 #: Number of points of a mesh, the last ten of which are the irises, and of blendshapes.
 POINTS, SHAPES = 478, 52
 
-#: Side of the landmark network's input, pixels.
-CROP_SIZE = 256
+#: Side of the landmark network's input, pixels, and the batches it is compiled for beside 1.
+CROP_SIZE, BATCHES = 256, (4, 2)
 
 #: Ratio of the crop's side to the longer side of the box of the detector or of the mesh: the one
 #: of MediaPipe, then those tried if the network finds no face.
@@ -34,7 +36,7 @@ CROP_SCALES = (1.5, 1.25, 1.8)
 UNSURE = 5.0
 
 #: Presence logit above which a face in a rotated crop is accepted. In rotated crops of upright
-#: faces the network found faces of up to 12.8 in YuNet's boxes, and one of 14.3 (a mask) in
+#: faces the network found faces of up to 12.8 in YuNet's boxes, and one of 14.4 (a mask) in
 #: BlazeFace's; rotated frontal faces have 13.0 and more, so the two cannot be separated fully.
 MIN_ROTATED = 13.0
 
@@ -77,11 +79,6 @@ _SHAPE_POINTS = (
     332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375, 377, 378, 379, 380, 381, 382, 384, 385,
     386, 387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, 468, 469, 470, 471, 472,
     473, 474, 475, 476, 477)
-
-#: For each shape, the index of that of the other side.
-_MIRROR_SHAPES = np.array([SHAPE_NAMES.index(
-    name[:-4] + 'Right' if name.endswith('Left') else
-    name[:-5] + 'Left' if name.endswith('Right') else name) for name in SHAPE_NAMES])
 
 #: Byte values as float32 in 0..1.
 _UNIT = (np.arange(256) / 255).astype(np.float32)
@@ -130,7 +127,7 @@ class Region:
     :ivar side: the longer side of the face's upright bounding box, pixels.
     :ivar roll: clockwise rotation of the face in the image, radians.
     :ivar from_mesh: whether it is from a mesh: one pass is enough then.
-    :ivar search: whether other scales and rotated crops are tried if the face is unclear: 8 to 26
+    :ivar search: whether other scales and rotated crops are tried if the face is unclear: 8 to 27
         more passes, worth it when a track begins.
     """
 
@@ -165,47 +162,52 @@ class FaceMesh:
             except (BadZipFile, KeyError, OSError, ValueError, RuntimeError, zlib.error) as e:
                 raise ModelError(f"weight '{path}' is not a face_landmarker.task: {e}") from e
             self._landmarks, self._shapes = (
-                OpenVINONetwork(Path(folder, name), device='cpu', precision=precision,
-                                threads=threads) for name in (_LANDMARKS, _BLENDSHAPES))
-        expected = [(1, CROP_SIZE, CROP_SIZE, 3)], [(1, len(_SHAPE_POINTS), 2)]
-        if (self._landmarks.shapes, self._shapes.shapes) != expected:
-            raise ModelError(
-                f"weight '{path}' has networks with inputs of {self._landmarks.shapes} and "
-                f'{self._shapes.shapes}; {expected[0]} and {expected[1]} were expected')
+                OpenVINONetwork(
+                    Path(folder, name), device='cpu', precision=precision, threads=threads,
+                    batches=batches, prepare=partial(_checked, path=path, name=name, shape=shape))
+                for name, batches, shape in (
+                    (_LANDMARKS, BATCHES, (1, CROP_SIZE, CROP_SIZE, 3)),
+                    (_BLENDSHAPES, (), (1, len(_SHAPE_POINTS), 2))))
         self.precision = self._landmarks.precision
-        self._input = np.empty((1, CROP_SIZE, CROP_SIZE, 3), np.float32)
+        self._inputs = np.empty((1, CROP_SIZE, CROP_SIZE, 3), np.float32)
 
     def find(self, image: np.ndarray, regions: list[Region]) -> list[Optional[Mesh]]:
         """Return the mesh of the face in each region; None for a region without extent.
 
-        A region from a mesh takes one pass of the landmark network. A region from a detector takes
-        two, the second in the box of the points that the first found: the pitch of the eyes in the
-        blendshapes depends on the scale of the crop (by 8 degrees each way for scales of 1.2 to
-        1.8), so the scale has to be the same every time. An unclear face takes up to 28 passes.
-        Every face gets a mesh: see :attr:`Mesh.presence`.
+        A region from a mesh takes one pass of the landmark network, all regions in one batch. A
+        region from a detector takes a second one in the box of the points that the first found:
+        the pitch of the eyes in the blendshapes depends on the scale of the crop (by 8 degrees
+        each way for scales of 1.2 to 1.8), so the scale has to be the same every time. An unclear
+        face takes up to 28 passes with :attr:`Region.search` and one without. Every face gets a
+        mesh: see :attr:`Mesh.presence`.
 
         :param image: (H, W, 3) uint8 BGR.
         """
-        return [self._find(image, region) for region in regions]
+        meshes: list[Optional[Mesh]] = [None] * len(regions)
+        valid = [i for i, r in enumerate(regions) if r.side > 0
+                 and np.isfinite((*r.center, r.side, r.roll)).all()]
+        for i, found in zip(valid, self._run_batch(image, [regions[i] for i in valid])):
+            points, presence = self._refine(image, regions[i], *found)
+            meshes[i] = Mesh(points, presence, self._blendshapes(points))
+        return meshes
 
-    def _find(self, image: np.ndarray, region: Region) -> Optional[Mesh]:
-        numbers = (*region.center, region.side, region.roll)
-        if not (region.side > 0 and np.isfinite(numbers).all()):
-            return None
-        points, presence = self._run(image, region, CROP_SCALES[0])
-        if not region.from_mesh:
-            unsure = presence < UNSURE
-            if unsure and region.search:
-                for scale in CROP_SCALES[1:]:
-                    again = self._run(image, region, scale)
-                    if again[1] > presence:
-                        points, presence = again
-            points, presence = self._recut(
-                image, points, presence, region.roll, 3 if region.search else 1)
-            # At another scale, an upside-down face had 16: it counts as unclear, too.
-            if region.search and (unsure or presence < CLEAR):
-                points, presence = self._search_rotated(image, region, points, presence)
-        return Mesh(points, presence, self._blendshapes(points))
+    def _refine(self, image: np.ndarray, region: Region, points: np.ndarray, presence: float
+                ) -> tuple[np.ndarray, float]:
+        """Return the mesh after the further passes that a region needs."""
+        unsure = presence < UNSURE
+        if region.from_mesh or unsure and not region.search:
+            return points, presence
+        if unsure:
+            for scale in CROP_SCALES[1:]:
+                again = self._run(image, region, scale)
+                if again[1] > presence:
+                    points, presence = again
+        points, presence = self._recut(
+            image, points, presence, region.roll, 3 if region.search else 1)
+        # At another scale, an upside-down face had 16: it counts as unclear, too.
+        if region.search and (unsure or presence < CLEAR):
+            points, presence = self._search_rotated(image, region, points, presence)
+        return points, presence
 
     def _recut(self, image: np.ndarray, points: np.ndarray, presence: float, roll: float,
                max_passes: int = 3) -> tuple[np.ndarray, float]:
@@ -243,35 +245,51 @@ class FaceMesh:
         return points, presence
 
     def _run(self, image: np.ndarray, region: Region, scale: float) -> tuple[np.ndarray, float]:
-        transform = square_transform(region.center, scale * region.side, CROP_SIZE, region.roll)
-        face = cv2.cvtColor(crop(image, transform, CROP_SIZE), cv2.COLOR_BGR2RGB)
-        cv2.LUT(face, _UNIT, self._input[0])  # a third of the time of a division
-        outputs = self._landmarks(self._input)
-        points = outputs[0].reshape(POINTS, 3).astype(np.float32)
-        k = scale * region.side / CROP_SIZE
-        # The inverse of a similarity: its transpose over the square of its scale.
-        points[:, :2] = (points[:, :2] - transform[:, 2]) @ (transform[:, :2] * k * k)
-        points[:, 2] *= k
-        return points, float(outputs[1].reshape(-1)[0])
+        return self._run_batch(image, [region], scale)[0]
+
+    def _run_batch(self, image: np.ndarray, regions: list[Region],
+                   scale: float = CROP_SCALES[0]) -> list[tuple[np.ndarray, float]]:
+        """Return (478, 3) points and presence logit for each region."""
+        count = len(regions)
+        if not count:
+            return []
+        if count > len(self._inputs):
+            self._inputs = np.empty((count, *self._inputs.shape[1:]), np.float32)
+        transforms = [square_transform(r.center, scale * r.side, CROP_SIZE, r.roll)
+                      for r in regions]
+        for transform, row in zip(transforms, self._inputs):
+            face = cv2.cvtColor(crop(image, transform, CROP_SIZE), cv2.COLOR_BGR2RGB)
+            cv2.LUT(face, _UNIT, row)  # a third of the time of a division
+        outputs = self._landmarks(self._inputs[:count])
+        found = outputs[0].reshape(count, POINTS, 3).astype(np.float32)
+        for points, transform, region in zip(found, transforms, regions):
+            k = scale * region.side / CROP_SIZE
+            # The inverse of a similarity: its transpose over the square of its scale.
+            points[:, :2] = (points[:, :2] - transform[:, 2]) @ (transform[:, :2] * k * k)
+            points[:, 2] *= k
+        return list(zip(found, outputs[1].reshape(count).tolist()))
 
     def _blendshapes(self, points: np.ndarray) -> np.ndarray:
-        """Return (52,) shapes: the mean of those of the mesh and of its mirror image.
-
-        The network is not symmetric: on the mesh alone the eyes look 4 degrees too far to the
-        right of the image. It depends on roll, too, so the points are rotated upright.
-        """
+        """Return the (52,) shapes; they depend on roll, so the points are rotated upright."""
         roll = roll_of(points)
         c, s = math.cos(roll), math.sin(roll)
-        upright = points[:, :2] @ np.array([[c, -s], [s, c]], points.dtype)
-        mirrored = upright[self.canonical.mirror] * np.array([-1, 1], points.dtype)
-        # Copied: the next call overwrites the outputs. The network has no batch axis.
-        shapes, other = (self._shapes(p[_SHAPE_POINTS, :][None])[0].copy()
-                         for p in (upright, mirrored))
-        return (shapes + other[_MIRROR_SHAPES]) / 2
+        upright = points[_SHAPE_POINTS, :2] @ np.array([[c, -s], [s, c]], points.dtype)
+        # Copied: the next call overwrites the output. The network has no batch axis.
+        return self._shapes(upright[None])[0].copy()
 
     def close(self) -> None:
         """Free the networks."""
         self._landmarks = self._shapes = None
+
+
+def _checked(graph: openvino.Model, path: Path, name: str, shape: tuple[int, ...]
+             ) -> openvino.Model:
+    """Return a network unchanged; raise ModelError if it has other inputs."""
+    shapes = [i.partial_shape for i in graph.inputs]
+    if len(shapes) != 1 or not shapes[0].compatible(openvino.PartialShape(list(shape))):
+        raise ModelError(f"weight '{path}' has a {name} with inputs of "
+                         f'{", ".join(map(str, shapes))}; {shape} was expected')
+    return graph
 
 
 def region_of_box(box: tuple[float, float, float, float], search: bool = True) -> Region:

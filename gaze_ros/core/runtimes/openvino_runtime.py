@@ -35,12 +35,14 @@ _MAX_VALUES = 1 << 27
 
 
 class OpenVINONetwork:
-    """A compiled network that processes the samples of a batch one by one.
+    """A compiled network that processes a batch in parts of fixed sizes.
 
     Compiled for any batch size, OpenVINO 2026.4.1 returns wrong values for a batch of one in bf16
-    (the gaze of adas is off by ten degrees). It is no faster either: MobileOne-S0 takes 3.8 ms
-    per face in batches and 3.5 ms one by one.
+    (the gaze of adas is off by ten degrees), so each size is compiled by itself.
 
+    :param batches: sizes of parts above 1, largest first. They pay for some networks only:
+        per face, MediaPipe's landmarks take 4.2 ms one by one and 3.5 ms by four (bf16, one
+        thread), MobileOne-S0 3.5 ms one by one and 3.8 ms in batches.
     :param prepare: changes the network that was read, before it is checked and compiled.
     :ivar shapes: of the inputs for one sample, -1 for any size.
     :ivar outputs: names of the outputs.
@@ -53,6 +55,7 @@ class OpenVINONetwork:
             self, model: Union[Path, 'Module'], *, device: str, precision: str,
             threads: int, size: Union[int, tuple[int, int]] = 0, parameter: str = 'weight',
             prepare: Optional[Callable[[openvino.Model], openvino.Model]] = None,
+            batches: Sequence[int] = (),
             **_: Any) -> None:
         try:
             graph = CORE.read_model(model) if isinstance(model, Path) else to_openvino(model, size)
@@ -93,6 +96,11 @@ class OpenVINONetwork:
             options['INFERENCE_PRECISION_HINT'] = _TYPES[precision]
         try:
             compiled = CORE.compile_model(graph, device.upper(), options)
+            self._requests = {1: compiled.create_infer_request()}
+            for batch in batches:
+                graph.reshape({i: [batch, *list(i.partial_shape)[1:]] for i in graph.inputs})
+                self._requests[batch] = CORE.compile_model(
+                    graph, device.upper(), options).create_infer_request()
         except RuntimeError as e:
             raise ModelError(f"OpenVINO cannot run '{model}' on {device}: {_reason(e)}") from e
         used = compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name()
@@ -101,23 +109,26 @@ class OpenVINONetwork:
         self.shapes = [tuple(d.get_length() if d.is_static else -1 for d in i.partial_shape)
                        for i in compiled.inputs]
         self.outputs = [next(iter(sorted(o.get_names())), '') for o in compiled.outputs]
-        self._request = compiled.create_infer_request()
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """Return the outputs for one batch of each input."""
-        if len(inputs[0]) == 1:
-            return self._run(inputs)
+        count = len(inputs[0])
+        if count in self._requests:
+            return self._run(inputs, count)
         outputs: list[np.ndarray] = []
-        for i in range(len(inputs[0])):
-            row = self._run([x[i:i + 1] for x in inputs])
+        start = 0
+        while start < count:
+            size = max(size for size in self._requests if size <= count - start)
+            part = self._run([x[start:start + size] for x in inputs], size)
             if not outputs:
-                outputs = [np.empty((len(inputs[0]), *o.shape[1:]), o.dtype) for o in row]
-            for output, o in zip(outputs, row):
-                output[i] = o[0]
+                outputs = [np.empty((count, *o.shape[1:]), o.dtype) for o in part]
+            for output, o in zip(outputs, part):
+                output[start:start + size] = o
+            start += size
         return outputs
 
-    def _run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return list(self._request.infer(
+    def _run(self, inputs: Sequence[np.ndarray], size: int) -> list[np.ndarray]:
+        return list(self._requests[size].infer(
             list(inputs), share_inputs=True, share_outputs=True).values())
 
 

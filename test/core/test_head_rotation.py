@@ -6,6 +6,7 @@ from gaze_ros.core.face_mesh.head_rotation import (
     angle_between,
     BASE_STDDEV,
     CLEAR,
+    CLEAR_UPSIDE_DOWN,
     estimate_head_rotation,
     procrustes,
     rotate_in_image,
@@ -13,6 +14,7 @@ from gaze_ros.core.face_mesh.head_rotation import (
     straighten,
     STRETCH,
     STRETCH_FROM,
+    UPSIDE_DOWN_STDDEV,
 )
 from gaze_ros.core.face_mesh.mesh import region_of_box
 from gaze_ros.core.geometry.camera_model import angles_to_unit, Lens, unit_to_angles, view_frame
@@ -187,6 +189,9 @@ def test_standard_deviation_grows_with_doubt(canonical):
     assert stddev(25.0) == stddev(CLEAR) < stddev(5.0) < stddev(-5.0)
     assert stddev(25.0, (0.1, 0.2)) < stddev(25.0, (0.1, 0.4)) < stddev(25.0, (0.1, 0.9))
     assert stddev(0.0, (0.1, 0.2)) < stddev(0.0), 'an agreeing network makes it smaller'
+    points = mesh_of(canonical, rotation(0.1, 0.2, 3.0), 9.0)
+    assert stddev(CLEAR_UPSIDE_DOWN) == BASE_STDDEV
+    assert stddev(CLEAR_UPSIDE_DOWN - 0.5) > UPSIDE_DOWN_STDDEV, 'it may be an upright one'
 
 
 def test_head_of_a_photograph_faces_the_lens(face_mesh, astronaut):

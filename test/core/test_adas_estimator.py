@@ -131,7 +131,7 @@ def test_first_input_is_the_subjects_left_eye(intel, adas, four_targets, monkeyp
     middle = int(face.landmarks[2, 0])
     tinted[:, :middle, 0] //= 4  # less blue where the subject's right eye is
     adas.estimate(tinted, [face])
-    (left, right, head), _ = given  # the second time in the mirror
+    (left, right, head), = given  # the second row of each is the mirror image
     assert left[0, 0].mean() > 2 * right[0, 0].mean()
     assert left[0, 2].mean() == pytest.approx(right[0, 2].mean(), rel=0.5)
     assert head[0, 2] == 0  # the crops are upright

@@ -291,7 +291,7 @@ def test_accuracy_on_known_targets(model, four_targets, most):
         for image, face, true in four_targets
         for estimate in model.estimate(image, [face])]).T
     assert errors.mean() <= most
-    assert 0.6 <= (errors <= stddevs).mean() <= 0.98
+    assert 0.55 <= (errors <= stddevs).mean() <= 0.95
 
 
 @BOTH

@@ -442,5 +442,5 @@ def test_openvino_does_not_pin_its_threads(shared):
     network = open_network(
         shared / 'models' / 'face_detection_yunet_2026may.onnx', runtime='openvino',
         device='cpu', threads=1, size=64)
-    compiled = network._request.get_compiled_model()
+    compiled = network._requests[1].get_compiled_model()
     assert compiled.get_property('ENABLE_CPU_PINNING') is False

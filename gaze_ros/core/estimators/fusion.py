@@ -31,7 +31,8 @@ class Weights:
     :ivar base: standard deviation of a clear, large face whose sources agree, degrees.
     :ivar pixel: standard deviation at a side of the eye crops of one pixel, degrees.
     :ivar spread: factor of the spread of the sources in the standard deviation.
-    :ivar head: factor of the disagreement about the head in the standard deviation.
+    :ivar head: factor of the disagreement about the head beyond AGREEMENT in the standard
+        deviation.
     :ivar presence: degrees of standard deviation per unit of the presence logit below CLEAR.
     """
 
@@ -51,7 +52,7 @@ WITH_ADAS = Weights(
     pitch=((0.7, 0.4), (0.3, 0.3), (0.0, 0.1), (0.0, 0.25)),
     yaw=((0.7, 0.2), (0.15, 0.2), (0.15, 0.35), (0.0, 0.45)),
     shape_gains=(52.0, 36.0), shape_zero=(7.0, -3.5),
-    base=2.0, pixel=120.0, spread=1.0, head=1.2, presence=1.0)
+    base=2.0, pixel=180.0, spread=1.0, head=2.5, presence=1.0)
 MESH_ONLY = Weights(
     pitch=((0.0, 0.0), (1.0, 0.65), (0.0, 0.0), (0.0, 0.3)),
     yaw=((0.0, 0.0), (0.7, 0.3), (0.3, 0.35), (0.0, 0.5)),
@@ -62,6 +63,8 @@ MESH_ONLY = Weights(
 #: radians.
 TURNED = (math.radians(10), math.radians(40))
 
+#: Disagreement between mesh and network about a clear, frontal head, radians.
+AGREEMENT = math.radians(3)
 #: Presence logit below which the standard deviation grows.
 CLEAR = 12.0
 #: Presence logit below which the gaze is drawn to the direction of the head, by how much at most,
@@ -131,7 +134,9 @@ def fuse(mesh: Mesh, points: np.ndarray, head: HeadRotation, eyes: Eyes,
     spread = math.sqrt(sum(
         weight * angle_between(gaze, source) ** 2
         for weight, source in zip((pitch_weights + yaw_weights) / 2, sources)))
-    disagreement = head.disagreement if math.isfinite(head.disagreement) else 0.0
+    disagreement = 0.0
+    if math.isfinite(head.disagreement):
+        disagreement = max(head.disagreement - AGREEMENT, 0.0)
     stddev = math.hypot(
         math.radians(weights.base), math.radians(weights.pixel) / eyes.side,
         weights.spread * spread, weights.head * disagreement,

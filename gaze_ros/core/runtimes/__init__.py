@@ -3,7 +3,7 @@
 ``network(*inputs) -> list of outputs``: float32 arrays, in the order of the model's inputs and
 outputs. The next call may overwrite the returned arrays.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,7 +69,8 @@ def installed(runtime: str) -> bool:
 def open_network(
         path: Path, *, runtime: str = 'auto', device: str = 'auto', precision: str = 'auto',
         threads: int = 0, module: Optional[Callable[[], 'Module']] = None,
-        size: Union[int, tuple[int, int]] = 0, parameter: str = 'weight') -> Network:
+        size: Union[int, tuple[int, int]] = 0, parameter: str = 'weight',
+        batches: Sequence[int] = ()) -> Network:
     """Return a network that is ready to run.
 
     :param path: a network file, or a checkpoint, which needs ``module``.
@@ -83,6 +84,7 @@ def open_network(
     :param size: side in pixels of the input: of a module, and of a file if the runtime can change
         it. OpenVINO can, and also takes (height, width). 0 for the file's own size.
     :param parameter: name of the parameter that gave the path, for error messages.
+    :param batches: sizes above 1 that OpenVINO compiles beside it, largest first.
     :raises ModelError: if the runtime is not installed or cannot read the file, the device or the
         precision is not supported here, or the file is not a network.
     """
@@ -97,7 +99,7 @@ def open_network(
     model = path if module is None else module()
     return network(
         model, device=device, precision=precision, threads=threads, size=size,
-        parameter=parameter)
+        parameter=parameter, batches=batches)
 
 
 def available(runtime: str, device: str) -> bool:

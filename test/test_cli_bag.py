@@ -12,6 +12,7 @@ from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm.conversions import compressed_to_bgr
 from helpers.bag_files import (
     camera_messages,
+    COMPRESSED,
     compressed_cdr,
     corrupt_last_chunk,
     IMAGE,
@@ -289,6 +290,44 @@ def test_first_calibration_applies_to_earlier_images(tmp_path):
     write_bag(tmp_path / 'in', content)
     assert bag(tmp_path / 'in', tmp_path / 'out') == 0
     assert [m.calibrated for _, _, m in read(tmp_path / 'out')] == [True] * 4
+
+
+def test_calibration_of_another_shape_or_without_k_is_reported(tmp_path, caplog):
+    def changed(**fields):
+        for name, kind, time, cdr in camera_messages(4):
+            if kind == INFO:
+                info = deserialize_message(cdr, CameraInfo)
+                for field, value in fields.items():
+                    setattr(info, field, value)
+                cdr = serialize_message(info)
+            yield name, kind, time, cdr
+
+    for number, (fields, words, calibrated) in enumerate((
+            ({'height': 180}, 'is for images of 320x180, but they have 320x240', False),
+            ({'binning_x': 2}, 'is for images of 160x240, but they have 320x240', False),
+            ({'k': [0.0] * 9}, 'P of camera_info, without distortion, as K is 0', True),
+            ({'width': 640, 'height': 480}, '', True))):
+        caplog.clear()
+        write_bag(tmp_path / f'in{number}', changed(**fields))
+        assert bag(tmp_path / f'in{number}', tmp_path / f'out{number}') == 0
+        warnings = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
+        assert [words in w for w in warnings if 'directions' in w] == [True] * bool(words)
+        messages = [m for _, _, m in read(tmp_path / f'out{number}')]
+        assert [m.calibrated for m in messages] == [calibrated] * 4
+
+
+def test_reasons_that_differ_in_numbers_are_one_reason(tmp_path, capsys):
+    def cut():
+        for i, (name, kind, time, cdr) in enumerate(camera_messages(30, compressed=True)):
+            if kind == COMPRESSED and i % 4:
+                message = deserialize_message(cdr, CompressedImage)
+                message.data = message.data[:1000 + 17 * i]
+                cdr = serialize_message(message)
+            yield name, kind, time, cdr
+
+    write_bag(tmp_path / 'in', cut())
+    assert bag(tmp_path / 'in', tmp_path / 'out') in (0, 1)
+    assert capsys.readouterr().err.count('is truncated') == 1
 
 
 def test_unusable_calibration_is_reported_once(tmp_path, capsys):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from gaze_ros.bags.reading import BagReader, Record
 from gaze_ros.bags.rosbags_library import to_cdr
 from gaze_ros.bags.streams import COMPRESSED, Streams
+from gaze_ros.core.diagnostics.log_throttle import kind_of
 from gaze_ros.core.output.drawing import draw
 from gaze_ros.core.pipeline.engine import Engine
 from gaze_ros.core.types import FrameGaze
@@ -36,7 +37,8 @@ class BagImages:
     skipped.
 
     :param engine: the calibration in the bag is set on it.
-    :param warn: called with the reason why an image or calibration is skipped, once per reason.
+    :param warn: called with the reason why an image or calibration is skipped, once per kind of
+        reason.
     :ivar failed: number of skipped images.
     :raises SourceError: during iteration, if the bag is broken.
     """
@@ -87,8 +89,9 @@ class BagImages:
 
     def _warn_once(self, text: str) -> None:
         text = ' '.join(text.split())
-        if len(self._warned) < 10 and text not in self._warned:
-            self._warned.add(text)
+        kind = kind_of(text)
+        if len(self._warned) < 10 and kind not in self._warned:
+            self._warned.add(kind)
             self._warn(text)
 
 

@@ -632,5 +632,25 @@ def test_basis_of_directions_is_logged_once_each(caplog):
     assert "the camera's calibration" in logged(0.2)
     engine.calibration = Calibration(
         np.array([[600.0, 0, 320], [0, 600, 320], [0, 0, 1]]), np.zeros(0), 640, 640)
+    assert 'is for images of 640x640, but they have 640x480, another aspect ratio' in logged(0.3)
+    assert engine.calibrated is False and caplog.records[-1].levelname == 'WARNING'
     # A calibration that alternates does not flood the log.
-    assert logged(0.3) == '' and engine.calibrated is False
+    assert logged(0.4) == ''
+    engine.calibration = Calibration(
+        np.array([[300.0, 0, 160], [0, 300, 120], [0, 0, 1]]), np.zeros(0), 320, 240)
+    assert "the camera's calibration, scaled from 320x240 to 640x480" in logged(0.5)
+    engine.calibration = Calibration(
+        np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]), np.zeros(0), 640, 480,
+        from_projection=True)
+    assert 'P of camera_info, without distortion' in logged(0.7)
+    assert caplog.records[-1].levelname == 'WARNING'
+
+
+def test_calibration_of_a_binned_region_is_named_by_its_image_size(caplog):
+    engine = Engine(Boxes(), Looking())
+    engine.calibration = Calibration(
+        np.array([[600.0, 0, 640], [0, 600, 480], [0, 0, 1]]), np.zeros(0), 1280, 960,
+        binning=(2, 2), roi=(0, 0, 1280, 480))
+    engine.process(np.zeros((480, 640, 3), np.uint8), 0.0)
+    assert 'is for images of 640x240, but they have 640x480' in caplog.text
+    assert engine.process(np.zeros((240, 640, 3), np.uint8), 0.1).calibrated

@@ -104,6 +104,9 @@ def test_arbitrary_bytes_are_rejected(tmp_path, content):
 K = [500., 0., 320., 0., 500., 240., 0., 0., 1.]
 
 
+RECTIFIED = [400., 0., 310., 0., 0., 410., 230., 0., 0., 0., 1., 0.]
+
+
 def info_of(**change):
     return CameraInfo(**{'width': 640, 'height': 480, 'distortion_model': 'plumb_bob',
                          'd': [0.1] * 5, 'k': K, **change})
@@ -158,6 +161,8 @@ def test_equal_messages_give_the_same_calibration_object():
     ({'d': [np.nan] * 5}, 'not finite'), ({'k': [np.nan] * 9}, 'not finite'),
     ({'k': [-500., *K[1:]]}, 'focal lengths of -500'), ({'k': [0., *K[1:]]}, 'lengths of 0'),
     ({'k': [*K[:4], 0., *K[5:]]}, 'focal lengths of 500 and 0'), ({'width': 0}, '0x480'),
+    ({'k': [1., 0., 0., 0., 1., 0., 0., 0., 1.]}, 'focal length of 1 pixels for a width of 640'),
+    ({'k': [0.] * 9, 'p': [-500., *RECTIFIED[1:]]}, 'P has focal lengths of -500'),
     ({'height': 0}, '640x0'), ({'d': [-9., 0., 0., 0.]}, 'folds'),
     ({'roi': RegionOfInterest(width=641, height=480)}, 'is not inside the image of 640x480')])
 def test_unusable_camera_info_gives_a_reason(change, reason):
@@ -167,8 +172,35 @@ def test_unusable_camera_info_gives_a_reason(change, reason):
 
 
 def test_uncalibrated_camera_is_not_reported():
-    for info in (CameraInfo(), info_of(k=[0.] * 9)):
+    for info in (CameraInfo(), info_of(k=[0.] * 9), info_of(k=[0.] * 8 + [1.])):
         assert calibration_from_camera_info(info) == (None, '')
+
+
+@pytest.mark.parametrize('k', [[0.] * 9, [0.] * 8 + [1.]])
+def test_p_is_taken_if_k_is_0(k):
+    calibration, reason = calibration_from_camera_info(info_of(k=k, p=RECTIFIED))
+    assert reason == '' and calibration.from_projection
+    assert calibration.matrix.ravel().tolist() == [400., 0., 310., 0., 410., 230., 0., 0., 1.]
+    assert not calibration.distortion.any()
+    # It is scaled to images of another size.
+    assert calibration.matrix_for(320, 240)[0, 0] == 200
+    assert not calibration_from_camera_info(info_of(p=RECTIFIED))[0].from_projection
+
+
+def test_file_with_k_of_0_is_scaled_by_p(tmp_path):
+    path = tmp_path / 'camera.yaml'
+    path.write_text(f"""image_width: 640
+image_height: 480
+distortion_model: plumb_bob
+distortion_coefficients: {{data: [0, 0, 0, 0, 0]}}
+camera_matrix: {{data: [0, 0, 0, 0, 0, 0, 0, 0, 0]}}
+projection_matrix: {{data: {RECTIFIED}}}
+""")
+    warnings = []
+    info = CameraInfoManager(str(path)).for_size(1280, 960, warnings.append)
+    assert (info.width, info.height, info.k.any()) == (1280, 960, False)
+    assert info.p.tolist() == [800., 0., 620., 0., 0., 820., 460., 0., 0., 0., 1., 0.]
+    assert calibration_from_camera_info(info)[0].matrix[0, 0] == 800
 
 
 @settings(max_examples=300)
@@ -181,7 +213,7 @@ def test_any_message_gives_a_calibration_or_a_reason(k, d, width, binning, x, mo
                    roi=RegionOfInterest(x_offset=x))
     calibration, reason = calibration_from_camera_info(info)
     assert calibration is None or reason == ''
-    assert calibration is not None or reason or not any(k)
+    assert calibration is not None or reason or k[0] == k[4] == 0
     if calibration is not None:
         calibration.matrix_for(640, 480)
 

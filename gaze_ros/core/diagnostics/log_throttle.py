@@ -9,6 +9,11 @@ _MAX_KINDS, _SECONDS = 16, 60.0
 _NUMBERS = re.compile(r'\b\d+(x\d+)?\b')
 
 
+def kind_of(message: str) -> str:
+    """Return what all messages have in common that differ only in numbers."""
+    return _NUMBERS.sub('#', message[:500])
+
+
 class LogThrottle:
     """Decides whether to log a message: once, and again after a minute without it.
 
@@ -22,7 +27,7 @@ class LogThrottle:
 
     def should_log(self, message: str) -> bool:
         """Return whether to log a message, and count it as logged."""
-        now, kind = monotonic(), _NUMBERS.sub('#', message[:500])
+        now, kind = monotonic(), kind_of(message)
         last = self._last_seen.pop(kind, None)
         if last is None and len(self._last_seen) >= _MAX_KINDS:
             oldest = next(iter(self._last_seen))

@@ -26,6 +26,10 @@ def unit_to_angles(vector: np.ndarray) -> tuple[float, float]:
     return math.atan2(y, math.hypot(x, z)), math.atan2(x, z)
 
 
+#: Maximum width of an image in focal lengths: 168 degrees, and of a fisheye lens more than 360.
+_MAX_WIDTH = 20
+
+
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """A camera calibration; fields as in sensor_msgs/CameraInfo.
@@ -39,6 +43,7 @@ class Calibration:
     :ivar binning: sensor columns and rows per pixel of the image.
     :ivar roi: x, y, width, height of the delivered region, pixels of the full image; width and
         height 0 for the full image.
+    :ivar from_projection: whether the matrix is that of P, since K is not known.
     :raises ValueError: for values that are impossible for a camera; the message names them.
     """
 
@@ -49,15 +54,27 @@ class Calibration:
     fisheye: bool = False
     binning: tuple[int, int] = (1, 1)
     roi: tuple[int, int, int, int] = (0, 0, 0, 0)
+    from_projection: bool = False
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of the images as the camera delivers them, pixels; 0, 0 for any."""
+        x, y, w, h = self.roi
+        return ((w or max(self.width - x, 0)) // self.binning[0],
+                (h or max(self.height - y, 0)) // self.binning[1])
 
     def __post_init__(self) -> None:
-        k, d = self.matrix, self.distortion
+        k, d, name = self.matrix, self.distortion, 'P' if self.from_projection else 'K'
         if not np.isfinite(k).all() or not np.isfinite(d).all():
-            raise ValueError('K or D has a value that is not finite')
+            raise ValueError(f'{name} or D has a value that is not finite')
         if min(k[0, 0], k[1, 1]) < 1 or np.abs(k[:2]).max() > 1e6:
             raise ValueError(
-                f'K has focal lengths of {k[0, 0]:g} and {k[1, 1]:g} and a center of '
+                f'{name} has focal lengths of {k[0, 0]:g} and {k[1, 1]:g} and a center of '
                 f'{k[0, 2]:g}, {k[1, 2]:g}, where 1 to 1000000 pixels were expected')
+        if k[0, 0] < self.width / _MAX_WIDTH:
+            raise ValueError(
+                f'{name} has a focal length of {k[0, 0]:g} pixels for a width of {self.width}: it '
+                'is a placeholder, or belongs to other images')
         if len(d) not in ((4,) if self.fisheye else (0, 4, 5, 8, 12, 14)):
             raise ValueError(f'D has {len(d)} coefficients')
         x, y, w, h = self.roi
@@ -74,9 +91,8 @@ class Calibration:
         """Return K (3, 3) for images of a size, or None if their aspect ratio differs."""
         x, y, w, h = self.roi
         bx, by = self.binning
-        # Size as the camera delivers it; the image may have been scaled since.
-        w, h = ((w or self.width - x) // bx, (h or self.height - y) // by) if (
-            self.width and self.height or w and h) else (width, height)
+        # The image may have been scaled since.
+        w, h = self.image_size if self.width and self.height or w and h else (width, height)
         if not w or not h or abs(width * h / (w * height) - 1) > 0.01:
             return None
         return (self.matrix - [[0, 0, x], [0, 0, y], [0, 0, 0]]) * [

@@ -327,11 +327,7 @@ class Engine:
                 face.landmarks is None or estimate.head_rotation is not None) else face
             for face, estimate in zip(faces, estimates)]
         self.calibrated = calibrated
-        basis = "the camera's calibration" if calibrated else (
-            f'horizontal_fov, {self.horizontal_fov:g} rad: no calibration fits images of '
-            f'{width}x{height}')
-        if self._log_throttle.should_log(basis):
-            _log.info('directions and distances are computed from %s', basis)
+        self._log_calibration(width, height)
         heads = estimate_head_poses(faces, lens, calibrated, self.interpupillary_distance)
         self.gaze_calibrations.model = estimator.name
         gazes = [
@@ -353,6 +349,25 @@ class Engine:
         """Free the detector and the model; the engine must not be used afterwards."""
         self._detector.close()
         self._estimator.close()
+
+    def _log_calibration(self, width: int, height: int) -> None:
+        """Log once what directions and distances in images of this size are computed from."""
+        calibration, text = self.calibration, 'directions and distances are computed from %s'
+        assumed = f'horizontal_fov, {self.horizontal_fov:g} rad'
+        if calibration is None:
+            basis = f'{assumed}: the camera is not calibrated'
+        else:
+            w, h = calibration.image_size
+            source = 'P of camera_info, without distortion, as K is 0' if (
+                calibration.from_projection) else "the camera's calibration"
+            basis = source if self.calibrated else (
+                f'{assumed}: the calibration is for images of {w}x{h}, but they have '
+                f'{width}x{height}, another aspect ratio; calibrate the camera at this size')
+            if self.calibrated and w and h and (w, h) != (width, height):
+                basis += f', scaled from {w}x{h} to {width}x{height}'
+        if self._log_throttle.should_log(basis):
+            usual = calibration is None or self.calibrated and not calibration.from_projection
+            _log.log(logging.INFO if usual else logging.WARNING, text, basis)
 
     def _track(self, faces: list[Face], image: np.ndarray, time: float
                ) -> list[tuple[str, Face]]:

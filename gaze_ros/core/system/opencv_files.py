@@ -6,7 +6,8 @@ from typing import Optional, Union
 
 import cv2
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.system.safe_files import png_too_large, read_problem
+from gaze_ros.core.system.image_data import decode_image
+from gaze_ros.core.system.safe_files import read_problem
 from gaze_ros.core.system.utf8 import is_utf8
 import numpy as np
 
@@ -22,10 +23,8 @@ def read_image(path: Path) -> Optional[np.ndarray]:
     if read_problem(path, _MAX_IMAGE_BYTES):  # reading a pipe might never end
         return None
     # Python reads the file: OpenCV crashes on names that are not UTF-8.
-    with suppress(cv2.error, OSError):  # implausibly large, or removed meanwhile
-        data = np.fromfile(path, np.uint8)
-        if data.size and not png_too_large(data[:24].tobytes()):
-            return cv2.imdecode(data, cv2.IMREAD_COLOR)
+    with suppress(OSError, ValueError):  # removed meanwhile, or no image
+        return decode_image(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     return None
 
 

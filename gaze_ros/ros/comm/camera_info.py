@@ -60,23 +60,31 @@ def load_camera_info(url: str) -> CameraInfo:
 def calibration_from_camera_info(info: CameraInfo) -> tuple[Optional[Calibration], str]:
     """Return the calibration in a CameraInfo, and why it cannot be used.
 
+    If K has no focal length, but P has, P is taken, without distortion: some drivers publish
+    rectified images this way.
+
     The calibration is None, with a reason, if it cannot be used; None and '' if the camera is not
     calibrated. Messages of the same content give the same object.
     """
     roi = info.roi
     return _calibration(
         info.width, info.height, info.distortion_model, info.d.tobytes(), info.k.tobytes(),
+        info.p.tobytes(),
         (info.binning_x or 1, info.binning_y or 1),
         (roi.x_offset, roi.y_offset, roi.width, roi.height))
 
 
 @lru_cache(maxsize=8)
 def _calibration(
-        width: int, height: int, model: str, d: bytes, k: bytes, binning: tuple[int, int],
-        roi: tuple[int, int, int, int]) -> tuple[Optional[Calibration], str]:
+        width: int, height: int, model: str, d: bytes, k: bytes, p: bytes,
+        binning: tuple[int, int], roi: tuple[int, int, int, int]
+        ) -> tuple[Optional[Calibration], str]:
     coefficients, matrix = np.frombuffer(d), np.frombuffer(k).reshape(3, 3)
-    if not matrix.any():
-        return None, ''  # REP-104: not calibrated
+    if from_projection := not matrix[[0, 1], [0, 1]].any():
+        matrix = np.frombuffer(p).reshape(3, 4)[:, :3]
+        if not matrix[[0, 1], [0, 1]].any():
+            return None, ''  # REP-104: not calibrated
+        model, coefficients = 'plumb_bob', np.zeros(0)
     if model not in _COUNTS and coefficients.any():
         return None, f"distortion_model '{model[:40]}' is not one of: {', '.join(_COUNTS)}"
     counts = _COUNTS.get(model, _COUNTS['plumb_bob'])
@@ -88,7 +96,9 @@ def _calibration(
     distortion = np.zeros(count)
     distortion[:len(coefficients)] = coefficients
     try:
-        return Calibration(matrix, distortion, width, height, model in _FISHEYE, binning, roi), ''
+        return Calibration(
+            matrix, distortion, width, height, model in _FISHEYE, binning, roi,
+            from_projection), ''
     except ValueError as e:
         return None, str(e)
 
@@ -193,7 +203,7 @@ class CameraInfoManager:
     def _create(self, width: int, height: int, warn: Callable[[str], None]) -> CameraInfo:
         info = deepcopy(self._calibrated)
         calibrated = info.width, info.height
-        if not info.k.any() or calibrated == (width, height):
+        if calibrated == (width, height) or not (info.k[0] or info.p[0]):
             info.width, info.height = width, height
             return info
         scaled = self._scaled(info, width, height)
@@ -213,5 +223,7 @@ class CameraInfoManager:
             return None
         x, y = width / info.width, height / info.height
         info.p = info.p * [x, x, x, x, y, y, y, y, 1.0, 1.0, 1.0, 1.0]
-        info.k, info.width, info.height = matrix.ravel(), width, height
+        if info.k[0]:
+            info.k = matrix.ravel()
+        info.width, info.height = width, height
         return info

@@ -4,13 +4,14 @@ cv_bridge is not used: no package registry has it for ROS 2, and it copies the d
 the message suffices.
 """
 import array
+import logging
 import sys
 
 from builtin_interfaces.msg import Duration, Time
 import cv2
 from gaze_ros.core.attention.attention import Attention
-from gaze_ros.core.system.native_threads import MAX_PIXELS
-from gaze_ros.core.system.safe_files import png_too_large
+from gaze_ros.core.diagnostics.log_throttle import LogThrottle
+from gaze_ros.core.system.image_data import decode_image
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.msg import Attention as AttentionMessage
 from gaze_ros.msg import Gaze as GazeMessage
@@ -19,6 +20,8 @@ from geometry_msgs.msg import Point, Point32, Quaternion, Vector3
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
+
+_log, _log_throttle = logging.getLogger(__name__), LogThrottle()
 
 #: Encoding: (bytes per value, values per pixel, cv2 conversion to BGR or None if it is BGR).
 #: Bayer names differ: OpenCV names the pattern of the second row, sensor_msgs that of the first.
@@ -39,58 +42,106 @@ _ENCODINGS = {
     'bayer_grbg8': (1, 1, cv2.COLOR_BayerGB2BGR), 'bayer_grbg16': (2, 1, cv2.COLOR_BayerGB2BGR),
     'yuv422': (1, 2, cv2.COLOR_YUV2BGR_UYVY), 'uyvy': (1, 2, cv2.COLOR_YUV2BGR_UYVY),
     'yuv422_yuy2': (1, 2, cv2.COLOR_YUV2BGR_YUY2), 'yuyv': (1, 2, cv2.COLOR_YUV2BGR_YUY2),
-    'nv21': (1, 1, cv2.COLOR_YUV2BGR_NV21),
+    'nv12': (1, 1, cv2.COLOR_YUV2BGR_NV12), 'nv21': (1, 1, cv2.COLOR_YUV2BGR_NV21),
+    'nv24': (1, 1, cv2.COLOR_YUV2BGR_YUY2),
 }
+
+#: Rows of data per two rows of the image, of encodings whose colours follow their brightness.
+_PLANES = {'nv12': 3, 'nv21': 3, 'nv24': 6}
 
 #: Encodings of sensor_msgs that are not supported, by prefix: what they hold.
 _UNSUPPORTED = {
     '32F': 'distances, mostly', '64F': 'distances, mostly', '8S': 'signed values',
     '16S': 'signed values', '32S': 'signed values or labels',
-    '8UC2': 'two values per pixel', '16UC2': 'two values per pixel', 'nv24': 'YUV 4:4:4'}
+    '8UC2': 'two values per pixel', '16UC2': 'two values per pixel'}
 
-#: End markers of JPEG and PNG, by their first three bytes.
-_END_MARKERS = {b'\xff\xd8\xff': b'\xff\xd9', b'\x89PN': b'IEND'}
+#: Numbers of bits that cameras deliver in 16-bit values.
+_BIT_DEPTHS = (10, 12, 14)
 
 
 def image_to_bgr(message: Image) -> np.ndarray:
     """Return an image message as a (H, W, 3) uint8 BGR array.
 
     For bgr8 it is a writable view of the message's data, otherwise a new array. 16-bit values of
-    either byte order are taken as full range and lose their lower byte: 12-bit data in 16 bits
-    becomes dark. YUV is decoded as BT.601 with limited range, as in cv_bridge. Rows may be padded,
-    and data may be longer than needed.
+    either byte order become 8 bits as in :func:`eight_bits`. YUV is decoded as BT.601 with limited
+    range, as in cv_bridge. Rows may be padded, and data may be longer than needed.
 
     :raises ValueError: for an encoding that is not a colour or grey image, and for inconsistent
         sizes; the text names them.
     """
-    width, height, step, encoding = message.width, message.height, message.step, message.encoding
+    height, width, encoding = message.height, message.width, message.encoding
     try:
         size, channels, conversion = _ENCODINGS[encoding]
     except KeyError:
         raise ValueError(_unsupported(encoding)) from None
+    _check_size(message, size, channels)
+    rows = height * _PLANES.get(encoding, 2) // 2
+    shape = (rows, width, channels) if channels > 1 else (rows, width)
+    strides = (message.step, channels * size, size)[:len(shape)]
+    data = np.frombuffer(message.data, np.uint8)
+    # Byte by byte: an array of 16-bit values of the other byte order is slow.
+    image, *lower = (
+        np.ndarray(shape, np.uint8, data, byte, strides)
+        for byte in (range(size) if message.is_bigendian else reversed(range(size))))
+    if lower:
+        image = eight_bits(np.ascontiguousarray(image), lower[0], encoding)
+    elif encoding == 'nv24':
+        image = _yuy2_of_nv24(image[:height], np.ndarray(
+            (height, width, 2), np.uint8, data, height * message.step, (2 * message.step, 2, 1)))
+    elif conversion is not None:
+        image = np.ascontiguousarray(image)
+    return image if conversion is None else cv2.cvtColor(image, conversion)
+
+
+def _check_size(message: Image, size: int, channels: int) -> None:
+    """Raise ValueError for a size that the encoding cannot have, or that contradicts the data.
+
+    :param size: bytes per value.
+    :param channels: values per pixel.
+    """
+    width, height, step, encoding = message.width, message.height, message.step, message.encoding
     if not width or not height:
         raise ValueError(f'the image is {width}x{height}')
-    nv21 = encoding == 'nv21'
-    if (nv21 or channels == 2) and width % 2 or nv21 and height % 2:
+    if (encoding in _PLANES or channels == 2) and width % 2 or (
+            encoding in _PLANES and encoding != 'nv24' and height % 2):
         raise ValueError(f'a {encoding} image cannot be {width}x{height}: neighbouring pixels '
                          'share a colour, so the size must be even')
     if encoding.startswith('bayer') and min(width, height) < 2:
         raise ValueError(f'a {encoding} image cannot be {width}x{height}; expected at least 2x2')
-    rows = height * 3 // 2 if nv21 else height
-    if step < width * channels * size or len(message.data) < rows * step:
+    rows, row_bytes = height * _PLANES.get(encoding, 2) // 2, width * channels * size
+    # Some drivers do not pad the last row.
+    if step < row_bytes or len(message.data) < (rows - 1) * step + row_bytes:
         raise ValueError(
-            f'a {width}x{height} {encoding} image needs a step of at least '
-            f'{width * channels * size} bytes and {rows} rows; step is {step} and data has '
-            f'{len(message.data)} bytes')
-    shape = (rows, width, channels) if channels > 1 else (rows, width)
-    strides = (step, channels * size, size)[:len(shape)]
-    # Offset of the upper byte of the first value.
-    upper = 0 if message.is_bigendian else size - 1
-    image = np.ndarray(
-        shape, np.uint8, np.frombuffer(message.data, np.uint8), upper, strides)
-    if size == 2 or conversion is not None:
-        image = np.ascontiguousarray(image)
-    return image if conversion is None else cv2.cvtColor(image, conversion)
+            f'a {width}x{height} {encoding} image needs a step of at least {row_bytes} bytes and '
+            f'{rows} rows; step is {step} and data has {len(message.data)} bytes')
+
+
+def eight_bits(upper: np.ndarray, lower: np.ndarray, encoding: str) -> np.ndarray:
+    """Return 16-bit values as 8 bits.
+
+    If all values fit into 10, 12 or 14 bits, the camera delivers that many, in the lower bits:
+    they become the full range. In 16 bits they would be an almost black image.
+
+    :param upper: contiguous upper bytes, of any shape.
+    :param lower: lower bytes, of the same shape.
+    :param encoding: for the log: it tells of less than 16 bits once.
+    """
+    bits = int(upper.max()).bit_length() + 8
+    depth = next((depth for depth in _BIT_DEPTHS if bits <= depth), 16)
+    if depth == 16:
+        return upper
+    if _log_throttle.should_log(f'{encoding} {depth}'):
+        _log.info('%s images use %d of 16 bits: these are taken as the full range', encoding,
+                  depth)
+    return ((upper.astype(np.uint16) << 8 | lower) >> (depth - 8)).astype(np.uint8)
+
+
+def _yuy2_of_nv24(brightness: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Return (H, W) and (H, W, 2) as (H, W, 2) YUY2: OpenCV converts no nv24."""
+    image = np.empty(colours.shape, np.uint8)
+    image[..., 0] = brightness
+    image[:, ::2, 1], image[:, 1::2, 1] = colours[:, ::2, 0], colours[:, ::2, 1]
+    return image
 
 
 def _unsupported(encoding: str) -> str:
@@ -118,6 +169,8 @@ def compressed_to_bgr(message: CompressedImage) -> np.ndarray:
     """Return a compressed image message as a (H, W, 3) uint8 BGR array.
 
     The data determines the codec, whatever the format says; of a GIF the first frame is taken.
+    16-bit values become 8 bits as in :func:`eight_bits`. An image of one channel whose format is
+    that of a Bayer image, such as ``bayer_rggb8; jpeg compressed``, is demosaiced.
 
     :raises ValueError: for data OpenCV cannot decode, for a truncated JPEG or PNG, for more pixels
         than :data:`gaze_ros.core.system.native_threads.MAX_PIXELS`, and for a depth map; the text
@@ -127,30 +180,25 @@ def compressed_to_bgr(message: CompressedImage) -> np.ndarray:
         raise ValueError(
             f'format {quoted(message.format)} is a depth map; expected a colour or grey image')
     data = np.frombuffer(message.data, np.uint8)
-    description = f'a compressed image of format {quoted(message.format)} and {data.size} bytes'
-    if _is_truncated(data):
-        raise ValueError(f'{description} is truncated: its end is missing')
+    encoding, _, compression = (part.strip() for part in message.format.partition(';'))
+    mosaic = encoding.startswith('bayer_') and encoding in _ENCODINGS and (
+        'mono' not in compression)
+    # An EXIF orientation tag is ignored: images are processed as the sensor captured them.
+    flags = cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH | (
+        cv2.IMREAD_ANYCOLOR if mosaic else cv2.IMREAD_COLOR)
     try:
-        # An EXIF orientation tag is ignored: images are processed as the sensor captured them.
-        image = cv2.imdecode(
-            data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if (
-                data.size and not png_too_large(data[:24].tobytes())) else None
-    except cv2.error:  # usually a wrong size in the header
-        image = None
-    if image is None:
-        raise ValueError(
-            f'{description} cannot be decoded; expected a complete jpeg, png, webp or tiff of at '
-            f'most {MAX_PIXELS} pixels')
-    return image
-
-
-def _is_truncated(data: np.ndarray) -> bool:
-    """Return whether data is a JPEG or PNG without its end marker; other bytes may follow it.
-
-    OpenCV 4 fills the missing part with grey, and both libraries print a line for each image.
-    """
-    end = _END_MARKERS.get(data[:3].tobytes())
-    return end is not None and end not in data[-65536:].tobytes()
+        image = decode_image(data, flags)
+        if image.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f'has values of {image.dtype}; expected 8 or 16 bits')
+    except ValueError as e:
+        raise ValueError(f'a compressed image of format {quoted(message.format)} and {data.size} '
+                         f'bytes {e}') from None
+    if image.dtype == np.uint16:
+        image = eight_bits((image >> 8).astype(np.uint8), image & 0xff, encoding)
+    if image.ndim == 3:
+        return image
+    return cv2.cvtColor(image, _ENCODINGS[encoding][2] if min(image.shape) > 1 else (
+        cv2.COLOR_GRAY2BGR))
 
 
 def bgr_to_compressed(image: np.ndarray, header: Header, quality: int) -> CompressedImage:

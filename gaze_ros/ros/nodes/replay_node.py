@@ -9,6 +9,7 @@ from gaze_ros.bags.playing import PlayedRecord, Player
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.bags.stamps import stamp_of
 from gaze_ros.bags.streams import find_streams
+from gaze_ros.core.diagnostics.log_throttle import LogThrottle
 from gaze_ros.core.diagnostics.node_status import ReplayStatus
 from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.errors import SourceError
@@ -93,6 +94,7 @@ class ReplayNode(ManagedNode):
             self._reader, self._bag_publishers, s.images, self.values['loop'],
             self.values['rate'], self._publish_clock)
         self._failure, self._idle, self._started = '', 'not started', False
+        self._log_throttle = LogThrottle()
         self._before = self.stats.rate.count
 
     def activate(self) -> None:
@@ -168,9 +170,9 @@ class ReplayNode(ManagedNode):
         except Exception as e:  # a bag may contain anything
             if is_image:
                 self.stats.dropped('failed')
-            if str(e) != self._failure:
-                self._failure = str(e)
-                self.stats.failed(str(e))
+            self._failure = str(e)
+            self.stats.failed(str(e))
+            if self._log_throttle.should_log(f'{topic} {e}'):
                 self.get_logger().error(f"message of '{topic}' skipped: {e}")
             return
         if is_image:

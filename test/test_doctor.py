@@ -240,3 +240,9 @@ def test_nothing_heavy_is_imported_before_a_check_runs(tmp_path):
         timeout=60,
     )
     assert done.stdout.splitlines()[-1] == '[]', done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(('version', 'old'), [
+    ('4.6.0', True), ('4.8.0', True), ('4.8.1', False), ('4.13.0', False), ('5.0.0-dev', False)])
+def test_old_opencv_is_reported(version, old):
+    assert bool(libraries.opencv_problem(version)) == old

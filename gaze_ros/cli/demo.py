@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 
+from gaze_ros.cli import inputs
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import safe_paths
-from gaze_ros.core.system.urls import redact_url
+from gaze_ros.core.system.urls import local_path, redact_url
 from gaze_ros.core.system.utf8 import is_utf8
 
 HELP = 'run the pipeline for some seconds and check that it works'
@@ -40,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         if not is_utf8(name):
             raise GazeRosError(f"'{name}' is not UTF-8, and a ROS parameter must be: rename the "
                                'file or folder')
+    inputs.check_outputs((str(video), str(lines)), [] if '://' in arguments.source else [
+        local_path(arguments.source)])
     video.unlink(missing_ok=True)
     parameters = [f'source:={arguments.source}', f'output:={video}', 'loop:=true',
                   *arguments.parameter]

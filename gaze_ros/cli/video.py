@@ -3,7 +3,6 @@ import argparse
 from contextlib import closing, ExitStack
 from io import TextIOWrapper
 import math
-import os
 from pathlib import Path
 import sys
 
@@ -42,10 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     path = inputs.existing(arguments.input)
     with ExitStack() as stack:
-        for out in (arguments.output, arguments.json):
-            if out and os.path.exists(out) and os.path.samefile(out, path):
-                raise GazeRosError(
-                    f"'{out}' is the input: it would be overwritten; give another name")
+        inputs.check_outputs((arguments.output, arguments.json), (
+            path, arguments.weight, arguments.detector_weight, arguments.gaze_calibration_file))
         rotation = _rotation(arguments, path)
         source = open_source(path)
         stack.callback(source.close)

@@ -78,6 +78,8 @@ def opencv() -> Report:
     if cv2 is None:
         return report
     report.add_fact('cv2', f'{cv2.__version__} ({cv2.__file__})')
+    if problem := opencv_problem(cv2.__version__):
+        report.add_warning(problem, "pip install 'opencv-python>=4.8.1.78'")
     build = cv2.getBuildInformation()
     gui = re.search(r'GUI:\s+(\S+)', build)
     windows = gui[1] if gui else 'NONE'
@@ -92,6 +94,14 @@ def opencv() -> Report:
     if sys.platform == 'linux' and report.facts['v4l/v4l2'].startswith('NO'):
         report.add_warning('OpenCV has no V4L2: no webcams', 'pip install opencv-python')
     return report
+
+
+def opencv_problem(version: str) -> str:
+    """Return what a version of OpenCV does wrong, or ''."""
+    if tuple(int(n) for n in re.findall(r'\d+', version)[:3]) >= (4, 8, 1):
+        return ''
+    return (f'OpenCV {version} is older than 4.8.1: 4.6 turns videos of phones upside down, and '
+            'all have known vulnerabilities')
 
 
 def window() -> Report:

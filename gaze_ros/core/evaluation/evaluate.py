@@ -33,7 +33,7 @@ from gaze_ros.core.evaluation.metrics import (
 from gaze_ros.core.geometry.rotations import rotation_along_ray
 from gaze_ros.core.pipeline.engine import Engine
 from gaze_ros.core.sources import open_source
-from gaze_ros.core.sources.images import IMAGE_SUFFIXES
+from gaze_ros.core.sources.images import image_files, is_image
 from gaze_ros.core.types import Gaze
 import numpy as np
 
@@ -142,7 +142,7 @@ def labelled_images(
     :param labels_folder: folder of the labels, searched for an ``image`` that is not in the input.
     :raises GazeRosError: if the labels do not identify the image, or the face in it.
     """
-    is_still = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+    is_still = path.is_dir() or is_image(path)
     by_name = is_still and bool(labels[0].image)
     if not (by_name or labels[0].frame is not None):
         raise GazeRosError(
@@ -338,8 +338,7 @@ def _video_frames(path: Path, groups: dict[int, list[Label]]) -> Iterator[Labell
 def _still_images(
         path: Path, groups: dict, labels_folder: Path) -> Iterator[LabelledImage]:
     folder = path if path.is_dir() else path.parent
-    images = [path] if path.is_file() else sorted(
-        p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    images = [path] if path.is_file() else image_files(path)
     for key, labels in groups.items():
         if isinstance(key, str):
             candidates = [folder / key, labels_folder / key]

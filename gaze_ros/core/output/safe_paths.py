@@ -16,6 +16,18 @@ VARIABLE = 'GAZE_ROS_OUTPUT_ROOT'
 _OPEN_FLAGS = sum(getattr(os, flag, 0) for flag in ('O_CLOEXEC', 'O_NOFOLLOW', 'O_NONBLOCK'))
 
 
+def resolved(path: Union[str, Path]) -> Path:
+    """Return the absolute path of an output file without links; nothing is created or checked.
+
+    :param path: as for :func:`safe_folder`.
+    :raises GazeRosError: if the root does not exist, or the path cannot be resolved.
+    """
+    try:
+        return ((_root() or Path()) / Path(path).expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError) as e:
+        raise GazeRosError(f"'{path}' is not a valid path: {e}") from e
+
+
 def safe_folder(path: Union[str, Path]) -> Path:
     """Return a folder for output as an absolute path, created if missing.
 

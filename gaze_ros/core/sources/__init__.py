@@ -4,7 +4,7 @@ from typing import Optional, Protocol, Union
 
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources.capture import LiveCapture, open_url, VideoFile
-from gaze_ros.core.sources.images import IMAGE_SUFFIXES, ImageFiles
+from gaze_ros.core.sources.images import ImageFiles, is_image
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.core.system.urls import local_path, redact_url
 import numpy as np
@@ -102,6 +102,6 @@ def open_source(
 
 
 def _open_path(path: Path, fps: float, loop: bool) -> Source:
-    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+    if path.is_dir() or is_image(path):
         return ImageFiles(path, rate=fps or 10.0, loop=loop)
     return VideoFile(str(path), loop=loop)

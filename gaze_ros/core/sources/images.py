@@ -1,7 +1,8 @@
-"""An image file, or the images of a folder in the order of their names."""
+"""An image file, or the images of a folder in the order of their names, 2 before 10."""
 import logging
 import math
 from pathlib import Path
+import re
 from typing import Optional
 
 from gaze_ros.core.errors import SourceError
@@ -14,7 +15,73 @@ import numpy as np
 
 _log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+IMAGE_SUFFIXES = (
+    '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm',
+    '.pbm', '.pnm', '.jp2', '.avif', '.heic', '.heif')
+
+#: Suffixes of videos whose first bytes are those of an image.
+_VIDEO_SUFFIXES = ('.mjpg', '.mjpeg', '.apng')
+
+#: First bytes of the formats above; HEIF is one so that it is refused: FFmpeg would take a tile of
+#: it for the image.
+_IMAGE_START = re.compile(
+    rb"""\xff\xd8\xff | \x89PNG\r\n | BM.{4}\0\0\0\0 | RIFF.{4}WEBP | II[*+]\0 | MM\0[*+] |
+    P[1-6]\s | \0\0\0\x0cjP | .{4}ftyp(?:avi[fs]|he[iv][cmsx]|mi[af][12f]|msf1)""",
+    re.DOTALL | re.VERBOSE)
+#: Bytes of a PNG before its image data, which say whether it is an animation.
+_PNG_CHUNKS = 1 << 16
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file is a still image, by its first bytes or else by its name."""
+    suffix = path.suffix.lower()
+    if suffix in _VIDEO_SUFFIXES or not path.is_file():
+        return False
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(_PNG_CHUNKS)
+    except OSError:
+        start = b''
+    if start.startswith(b'\x89PNG') and b'acTL' in start.partition(b'IDAT')[0]:
+        return False  # an animation, which FFmpeg plays
+    return _IMAGE_START.match(start) is not None or suffix in IMAGE_SUFFIXES
+
+
+def _is_animation(path: Path) -> bool:
+    """Return whether OpenCV decodes only the first of several images: of a WebP or an AVIF."""
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(21)
+    except OSError:
+        return False
+    return start[4:12] == b'ftypavis' or start[8:16] == b'WEBPVP8X' and start[20:] > b'' and (
+        start[20] & 2 > 0)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the images of a folder, in the order of their names, numbers by their value.
+
+    Files with another suffix, and hidden ones, are no images.
+
+    :raises SourceError: if the folder cannot be read.
+    """
+    try:
+        paths = [path for path in folder.iterdir() if not path.name.startswith('.') and (
+            path.suffix.lower() in IMAGE_SUFFIXES or not _has_suffix(path) and is_image(path))]
+    except OSError as e:
+        raise SourceError(f"folder '{folder}' cannot be read: {e.strerror or e}") from e
+    return sorted(paths, key=lambda path: (_natural(path.name), path.name))
+
+
+def _has_suffix(path: Path) -> bool:
+    """Return whether a name ends in a suffix, rather than in a number or in words."""
+    return re.fullmatch(r'\.(?!\d+$)\S+', path.suffix) is not None
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """Return a sort key in which numbers count by their value, and precede letters."""
+    return [(False, int(part), '') if re.match('[0-9]', part) else (True, 0, part)
+            for part in re.split('([0-9]+)', name) if part]
 
 
 class ImageFiles:
@@ -29,8 +96,7 @@ class ImageFiles:
         self.name = printable(str(path))
         self.rate = rate
         self.loop = loop
-        self._paths = [path] if path.is_file() else sorted(
-            p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        self._paths = image_files(path) if path.is_dir() else [path]
         if not self._paths:
             raise SourceError(
                 f"source '{path}' is a folder without images ({', '.join(IMAGE_SUFFIXES)})")
@@ -47,6 +113,9 @@ class ImageFiles:
                 f"source '{self._paths[0]}' ({self._paths[0].stat().st_size} bytes) is not an "
                 f'image that OpenCV can decode; expected a complete image of at most {MAX_PIXELS} '
                 'pixels')
+        if self.count == 1 and _is_animation(self._paths[0]):
+            _log.warning("source '%s' is an animation, of which only the first image is read: "
+                         'convert it to a video', self.name)
 
     @property
     def stamp(self) -> float:

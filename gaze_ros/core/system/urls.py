@@ -15,13 +15,11 @@ def local_path(text: str) -> Path:
     """Return the path that a text names: a file URL (RFC 8089), or a path with ~ for the home.
 
     %NN is decoded in a URL only. ? and # have no meaning in a file URL.
-
-    :raises RuntimeError: for ~USER of an unknown user.
     """
     if url := re.fullmatch(
             'file:(?://(?:localhost(?=/))?|(?=/))(?P<path>.+)', text, re.IGNORECASE | re.DOTALL):
         text = unquote(url['path'], errors='surrogateescape')
-    return Path(text).expanduser()
+    return Path(os.path.expanduser(text))  # Path.expanduser() raises for an unknown user
 
 
 def redact_url(url: str) -> str:

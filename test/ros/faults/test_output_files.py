@@ -5,6 +5,7 @@ from pathlib import Path
 import sys
 
 import cv2
+from gaze_ros.core.sources.sample import Sample
 from helpers.processes import run_gaze_ros, save_sample
 import pytest
 
@@ -55,3 +56,36 @@ def test_input_is_never_overwritten(tmp_path, rounds):
         assert 'is the input' in done.stderr, done.stderr
         assert clip.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ['a.avi', 'hard.avi', 'soft.avi']
+
+
+def test_outputs_overwrite_neither_each_other_nor_an_input(tmp_path):
+    clip = save_sample(tmp_path / 'a.avi', 'MJPG', 10.0, 2)
+    for n in (1, 2):
+        cv2.imwrite(str(tmp_path / f'{n}.jpg'), Sample().read())
+    (tmp_path / 'weight.onnx').write_bytes(b'precious')
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    os.symlink('b.avi', tmp_path / 'link.avi')
+    for words, reason in (
+            ((clip, '--output', 'b.avi', '--json', 'b.avi'), 'two outputs'),
+            ((clip, '--output', 'b.avi', '--json', f'../{tmp_path.name}/./b.avi'), 'two outputs'),
+            ((clip, '--output', 'b.avi', '--json', 'link.avi'), 'two outputs'),
+            ((tmp_path, '--json', '2.jpg'), 'is the input'),
+            ((clip, '--json', 'weight.onnx', '--weight', 'weight.onnx'), 'is the input')):
+        done = run_gaze_ros('video', *words, '--quiet', cwd=tmp_path)
+        assert done.returncode == 1 and reason in done.stderr, done.stderr
+        assert done.stderr.count('\n') == 1, done.stderr
+    (tmp_path / 'link.avi').unlink()
+    done = run_gaze_ros('demo', '--source', 'demo.mp4', '--out', '.', cwd=tmp_path)
+    assert done.returncode == 1 and 'is not a file' not in done.stderr
+    assert 'is the input' in done.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_output_below_the_root_is_compared_with_the_input_there(tmp_path):
+    (tmp_path / 'root').mkdir()
+    clip = save_sample(tmp_path / 'root' / 'a.avi', 'MJPG', 10.0, 2)
+    before = clip.read_bytes()
+    done = run_gaze_ros('video', clip, '--output', 'a.avi', '--quiet', cwd=tmp_path, env={
+        **os.environ, 'GAZE_ROS_OUTPUT_ROOT': str(tmp_path / 'root')})
+    assert done.returncode == 1 and 'is the input' in done.stderr
+    assert clip.read_bytes() == before

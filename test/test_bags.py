@@ -317,8 +317,9 @@ def test_metadata_matches_rosbag2(tmp_path):
     # Fields and types of rosbag2_storage's yaml.hpp, version 9 (Jazzy and Kilted).
     assert info['version'] == 9
     assert info['storage_identifier'] == 'mcap'
-    assert info['relative_file_paths'] == ['out.mcap']
-    assert info['files'][0]['path'] == 'out.mcap'
+    assert info['relative_file_paths'] == ['out_0.mcap']  # as rosbag2: reindex takes no other
+    assert info['files'][0]['path'] == 'out_0.mcap'
+    assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['metadata.yaml', 'out_0.mcap']
     assert info['duration']['nanoseconds'] == 3000
     assert info['starting_time']['nanoseconds_since_epoch'] == 1000
     assert info['message_count'] == 2

@@ -247,7 +247,7 @@ def test_full_disk_is_reported_and_leaves_no_files(tmp_path, capsys):
         assert bag(tmp_path / 'in', tmp_path / 'out') == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert "out.mcap' cannot be written: its disk is full" in capsys.readouterr().err
+    assert "out_0.mcap' cannot be written: its disk is full" in capsys.readouterr().err
     assert not list(tmp_path.glob('out*'))
 
 

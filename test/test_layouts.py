@@ -112,7 +112,7 @@ def test_rqt_opens_our_topics():
 
     running = dict(values(manager))['running-plugins']
     assert running == {
-        'rqt_image_view/ImageView': [1], 'rqt_plot/Plot': [1], 'rqt_topic/TopicViewer': [1],
+        'rqt_image_view/ImageView': [1], 'rqt_plot/Plot': [1], 'rqt_topic/TopicPlugin': [1],
         'rqt_robot_monitor/RobotMonitor': [1]}
     settings = {name: dict(values(group['groups']['plugin']))
                 for name, group in manager['groups'].items()}
@@ -139,6 +139,11 @@ def test_foxglove_shows_every_panel_once(foxglove):
     assert sorted(panels(foxglove['layout'])) == sorted(foxglove['configById'])
     assert {name.partition('!')[0] for name in foxglove['configById']} == {
         'Image', '3D', 'Plot', 'RawMessages', 'DiagnosticSummary'}
+
+
+def test_foxglove_and_lichtblick_show_the_same_titles(foxglove):
+    for panel in foxglove['configById'].values():
+        assert panel['foxglovePanelTitle'] == panel['lichtblickPanelTitle'] != ''
 
 
 def test_foxglove_names_our_topics(foxglove):

@@ -25,7 +25,7 @@ class BagWriter:
 
     Until it is closed, a folder has no metadata.yaml and a single file has another name. A process
     that is killed leaves all but the last seconds in an .mcap file without an index; 'mcap
-    recover' restores it.
+    recover' restores it, and 'ros2 bag reindex' writes the metadata.yaml of a folder.
 
     :param path: a folder to create, or a file that ends in ``.mcap``.
     :param topics: type of each topic, by name.
@@ -59,10 +59,13 @@ class BagWriter:
             self._writer = library.Writer(
                 folder, version=_VERSION, storage_plugin=library.StoragePlugin.MCAP)
             self._writer.open()
+            # rosbag2's name of the first file of a bag: ros2 bag reindex takes no other.
+            storage = self._writer.storage
+            self._file = storage.path = storage.path.rename(folder / f'{folder.name}_0.mcap')
         except OSError as e:
             raise self._error(e) from e
         try:
-            self._disk_space = DiskSpaceGuard(folder / f'{folder.name}.mcap')
+            self._disk_space = DiskSpaceGuard(self._file)
         except GazeRosError:
             shutil.rmtree(self._work, ignore_errors=True)
             raise
@@ -106,7 +109,7 @@ class BagWriter:
             self._writer.close()
             self._disk_space.close()
             if self._single_file:
-                (self._work / self.path.stem / self.path.name).rename(target)
+                self._file.rename(target)
                 shutil.rmtree(self._work)
             elif not complete:
                 self.path.rename(target)

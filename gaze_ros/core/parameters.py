@@ -79,9 +79,9 @@ COMMON = (
     Spec('error_age', 5.0, 'Report an error when the p95 latency exceeds this (s); 0 = off.', 0.0,
          60.0, live=True),
     Spec('warn_rate', 0.0, 'Warn when the processed rate is below this (Hz); 0 = off.', 0.0,
-         1000.0, live=True),
+         240.0, live=True),
     Spec('error_rate', 0.0, 'Report an error when the processed rate is below this (Hz); 0 = '
-         'off.', 0.0, 1000.0, live=True),
+         'off.', 0.0, 240.0, live=True),
 )
 
 CAMERA = (
@@ -138,7 +138,7 @@ GAZE = (
          'models path finds.', live=True),
     Spec('detect_interval', 1, 'Run the detector every N images; faces are tracked in between. '
          '0 = adaptive.', 0, 100, live=True),
-    Spec('max_faces', 0, 'Maximum number of faces, largest first; 0 = no limit.', 0, 1000,
+    Spec('max_faces', 0, 'Maximum number of faces, largest first; 0 = no limit.', 0, 100,
          live=True),
     Spec('min_score', 0.65, 'Minimum detector score of a new face. A tracked face needs half of '
          'it.', 0.0, 1.0, live=True),
@@ -167,7 +167,7 @@ GAZE = (
          live=True),
     Spec('image_transport', 'raw', 'Transport of the subscribed images.', choices=TRANSPORTS,
          live=True),
-    Spec('frame_skip', 0, 'Images to skip after each processed one.', 0, 1000, live=True),
+    Spec('frame_skip', 0, 'Images to skip after each processed one.', 0, 100, live=True),
     Spec('max_age', 0.0, 'Drop images older than this when their processing would start (s); 0 '
          '= off.', 0.0, 3600.0, live=True),
     _QUEUE_DEPTH,

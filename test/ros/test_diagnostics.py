@@ -194,9 +194,9 @@ def test_thresholds_change_while_the_node_runs(listener, spun, quick):
              'results are late: the p95 latency of 200 ms exceeds warn_age (0.1'),
             ('error_age', 0.15, ERROR, 'error_age (0.15 s)'), ('error_age', 0.0, WARN, 'late'),
             ('warn_age', 1.0, OK, ''),
-            ('warn_rate', 900.0, WARN, 'the rate is low: '),
-            ('error_rate', 500.0, ERROR, 'below error_rate (500)'),
-            ('error_rate', 0.0, WARN, 'below warn_rate (900)'), ('warn_rate', 0.0, OK, '')):
+            ('warn_rate', 200.0, WARN, 'the rate is low: '),
+            ('error_rate', 150.0, ERROR, 'below error_rate (150)'),
+            ('error_rate', 0.0, WARN, 'below warn_rate (200)'), ('warn_rate', 0.0, OK, '')):
         assert put(listener, 'limited', name, value).successful
         becomes(level, words)
         key = f'{name} [{"s" if name.endswith("age") else "Hz"}]'

@@ -222,7 +222,7 @@ def changes(p, name, value, condition):
 
 
 def frame_skip(p):
-    p.set_parameters('gaze', frame_skip=1000)
+    p.set_parameters('gaze', frame_skip=100)
     wait_until_quiet(p.gazes, 0.3)
     before = len(p.gazes), len(p.images)
     wait_until(lambda: len(p.images) > before[1] + 9, 20, 'images')

@@ -267,7 +267,7 @@ def test_diagnostics_thresholds_apply_to_recorded_messages(listener, tmp_path):
     statuses = hear(listener, DiagnosticArray, '/diagnostics', lambda m: (
         m.status[0].level, m.status[0].message, {v.key: v.value for v in m.status[0].values}))
     gazes = listener.node.create_publisher(GazeArray, '/gaze', 10)
-    with running('recorder_node', f'output:={tmp_path / "rec"}', 'warn_rate:=500.0'):
+    with running('recorder_node', f'output:={tmp_path / "rec"}', 'warn_rate:=200.0'):
         wait_until(gazes.get_subscription_count, 30, 'the recorder')
 
         def make(number):
@@ -281,7 +281,7 @@ def test_diagnostics_thresholds_apply_to_recorded_messages(listener, tmp_path):
         late = 'results are late: the p95 latency of'
         publish_until(listener, gazes, make, reported(DiagnosticStatus.WARN, late), 'the age')
         publish_until(listener, gazes, make, reported(
-            DiagnosticStatus.WARN, 'are below warn_rate (500)'), 'the rate')
+            DiagnosticStatus.WARN, 'are below warn_rate (200)'), 'the rate')
         assert set_parameters(listener, 'recorder', warn_rate=0.0, error_age=1.5) == ''
         publish_until(listener, gazes, make, reported(DiagnosticStatus.ERROR, late), 'the error')
 

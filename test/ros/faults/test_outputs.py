@@ -216,7 +216,7 @@ def test_restarted_process_overwrites_nothing_it_wrote_before(
         for process in first:
             process.send(signal.SIGKILL)
             assert process.end() == -signal.SIGKILL
-        left = video.read_bytes(), (bag / 'b.mcap').read_bytes()
+        left = video.read_bytes(), (bag / 'b_0.mcap').read_bytes()
         writing = DiagnosticsProbe(listener, 'recorder: Recorder')
         with running('visualizer_node', f'output:={video}', env=env) as visualizer, \
                 running('recorder_node', f'output:={bag}', env=env) as recorder:
@@ -224,7 +224,7 @@ def test_restarted_process_overwrites_nothing_it_wrote_before(
             recorder.wait_for(f"'{bag}' was recorded before this process was restarted")
             writing.wait(OK)
             wait_for_more(drawn)
-    assert left == (video.read_bytes(), (bag / 'b.mcap').read_bytes())
+    assert left == (video.read_bytes(), (bag / 'b_0.mcap').read_bytes())
     assert frames(tmp_path / 'a_2.avi') >= 5
     assert gazes(tmp_path / 'b_2') >= 5
 
@@ -249,7 +249,7 @@ def test_killed_recorder_leaves_all_but_the_last_seconds(listener, tmp_path, rou
     with publishing(listener, messages):
         process = Process('recorder_node', f'output:={tmp_path}/rec')
         process.wait_for('recording')
-        file = tmp_path / 'rec' / 'rec.mcap'
+        file = tmp_path / 'rec' / 'rec_0.mcap'
         wait_until(lambda: file.stat().st_size > 8000, 20, 'the queued messages are written')
         process.send(signal.SIGKILL)
         process.end()

@@ -29,6 +29,7 @@ KEYS = {
 #: What only one of the two worlds has, and why.
 ONLY_ROS = {'launch', 'launch_ros', 'ament_cmake_pytest',  # in no package registry
             'tf2_ros_py',  # nor this
+            'cv_bridge',  # nor this: only ROS 1's
             'tf2_msgs'}  # nor this: interfaces/ has what is needed of it
 ONLY_PIP = {'ros-rmw-fastrtps-cpp',  # part of every ROS install
             'mcap', 'mcap-ros2-support', 'pytorchcv', 'ruff',  # in no distribution; for tests

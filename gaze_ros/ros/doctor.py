@@ -104,6 +104,13 @@ def middleware() -> Report:
             f'ros-$ROS_DISTRO-{wanted.replace("_", "-")}')
     for name, use in (('launch_ros', 'ros2 launch'), ('hri_msgs', 'humans:=true')):
         report.add_fact(name, packages.get(name, f'not installed ({use} needs it)'))
+    from gaze_ros.ros.comm.other_encodings import cv_bridge
+    _, problem = cv_bridge()
+    report.add_fact('cv_bridge', problem or 'installed')
+    if problem and 'not that of ROS 2' in problem:
+        report.add_warning(
+            f'cv_bridge {problem}: encodings that only cv_bridge knows are refused',
+            'pip uninstall cv-bridge; apt install ros-$ROS_DISTRO-cv-bridge')
     if not report.problems:
         try:
             _send_message(report)

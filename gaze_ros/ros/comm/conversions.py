@@ -1,7 +1,6 @@
 """Conversions between ROS messages and arrays or gaze_ros.core types; all of them are here.
 
-cv_bridge is not used: no package registry has it for ROS 2, and it copies the data where a view of
-the message suffices.
+Encodings that are not in the table below are left to cv_bridge (other_encodings.py).
 """
 import array
 import logging
@@ -16,6 +15,7 @@ from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.msg import Attention as AttentionMessage
 from gaze_ros.msg import Gaze as GazeMessage
 from gaze_ros.msg import GazeArray
+from gaze_ros.ros.comm.other_encodings import image_by_cv_bridge
 from geometry_msgs.msg import Point, Point32, Quaternion, Vector3
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
@@ -73,6 +73,8 @@ def image_to_bgr(message: Image) -> np.ndarray:
     try:
         size, channels, conversion = _ENCODINGS[encoding]
     except KeyError:
+        if (image := image_by_cv_bridge(message)) is not None:
+            return image
         raise ValueError(_unsupported(encoding)) from None
     _check_size(message, size, channels)
     rows = height * _PLANES.get(encoding, 2) // 2

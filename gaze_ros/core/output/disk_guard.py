@@ -11,9 +11,9 @@ from time import monotonic
 
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import safe_paths
+from gaze_ros.core.system.file_locks import lock
 
 if sys.platform != 'win32':
-    import fcntl
     import resource
 
 #: Bytes reserved on the disk, by an unnamed file, to finish the guarded file.
@@ -125,16 +125,10 @@ class DiskSpaceGuard:
                                'another disk')
 
     def _lock(self) -> None:
-        """Refuse a file that another process writes; without effect if locks are unsupported."""
-        if sys.platform == 'win32':
-            return
-        try:
-            fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
-            raise GazeRosError(f"'{self._path}' cannot be written: it is being written already; "
-                               'give each writer its own file name') from e
-        except OSError:
-            pass
+        """Refuse a file that is read as a source, or written by another one."""
+        if not lock(self._file, exclusive=True):
+            raise GazeRosError(f"'{self._path}' cannot be written: it is being written already, "
+                               'or played as a source; give it another name')
 
     def _create_reserve(self):
         """Return an unnamed file, which disappears with the process in any case."""

@@ -14,6 +14,7 @@ from gaze_ros.core.errors import SourceError
 from gaze_ros.core.sources.containers import is_whole
 from gaze_ros.core.sources.decoding import as_bgr, ImageError, square_pixels
 from gaze_ros.core.system import native_threads
+from gaze_ros.core.system.file_locks import lock
 from gaze_ros.core.system.opencv_files import opencv_path
 from gaze_ros.core.system.urls import add_netrc_login, redact_url
 from gaze_ros.core.system.utf8 import is_utf8, printable
@@ -97,7 +98,7 @@ class VideoFile:
         if not self.loop:
             return False
         # Opened again: seeking to 0 is not exact in every container.
-        self._capture.release()
+        self.close()
         self._open()
         return self._grab()
 
@@ -128,6 +129,8 @@ class VideoFile:
     def close(self) -> None:
         """Release the file."""
         self._capture.release()
+        if self._file is not None:
+            self._file.close()
 
     def _grab(self) -> bool:
         """Decode the next image that can be; return False at the end."""
@@ -180,13 +183,28 @@ class VideoFile:
                          'complete?', self.name, self._position, self.count,
                          self.stamp + period, duration)
 
+    def _lock(self) -> None:
+        """Keep a file from being written while it is played.
+
+        :raises SourceError: if it is being written.
+        """
+        self._file = None
+        with suppress(OSError):
+            if Path(self._location).is_file():  # opening a pipe would block
+                self._file = open(self._location, 'rb')
+        if self._file is not None and not lock(self._file, exclusive=False):
+            self._file.close()
+            raise SourceError(f"source '{self.name}' is being written by gaze_ros: wait until it "
+                              'is finished, or set output to another file')
+
     def _open(self) -> None:
-        self._capture = _open_url(self._location) if '://' in self._location else (
-            _open(opencv_path(self._location), cv2.CAP_ANY))
+        path = '' if '://' in self._location else opencv_path(self._location)
+        self._lock()
+        self._capture = _open(path, cv2.CAP_ANY) if path else _open_url(self._location)
         # FFmpeg renders text files as video, too.
         text = int(self._capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter_fourcc(*'ansi')
         if text or not self._capture.isOpened():
-            self._capture.release()
+            self.close()
             path = Path(self._location)
             size = f'{path.stat().st_size} bytes' if path.is_file() else 'does not exist'
             raise SourceError(
@@ -206,7 +224,7 @@ class VideoFile:
         self._opening = self._grab()
         if not self._opening:
             codec = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xffffffff
-            self._capture.release()
+            self.close()
             raise SourceError(
                 f"source '{self.name}': no image of it can be decoded; its codec is "
                 f"{codec.to_bytes(4, 'little').decode('ascii', 'replace')!r}, which this OpenCV "

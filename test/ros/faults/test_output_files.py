@@ -6,7 +6,8 @@ import sys
 
 import cv2
 from gaze_ros.core.sources.sample import Sample
-from helpers.processes import run_gaze_ros, save_sample
+from helpers.processes import Process, run_gaze_ros, running, save_sample
+from helpers.ros_client import set_parameters
 import pytest
 
 if sys.platform != 'win32':
@@ -88,4 +89,17 @@ def test_output_below_the_root_is_compared_with_the_input_there(tmp_path):
     done = run_gaze_ros('video', clip, '--output', 'a.avi', '--quiet', cwd=tmp_path, env={
         **os.environ, 'GAZE_ROS_OUTPUT_ROOT': str(tmp_path / 'root')})
     assert done.returncode == 1 and 'is the input' in done.stderr
+    assert clip.read_bytes() == before
+
+
+def test_source_that_is_the_output_is_refused_in_either_order(tmp_path, listener):
+    clip = save_sample(tmp_path / 'a.avi', 'MJPG', 10.0, 4)
+    before = clip.read_bytes()
+    process = Process('pipeline', f'source:={clip}', f'output:={clip}')
+    assert process.end(60) == 1
+    assert f"source '{clip}' is being written by gaze_ros" in process.text
+    with running('camera_node', f'source:={clip}', 'loop:=true', 'wait_for_subscribers:=0'), (
+            running('visualizer_node')):
+        reason = set_parameters(listener, 'visualizer', output=str(clip))
+        assert 'is being written already, or played as a source' in reason
     assert clip.read_bytes() == before

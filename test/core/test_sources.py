@@ -411,7 +411,7 @@ def test_failed_opens_leak_nothing():
         if n in (20, 219):
             counts.append(handles())
             sizes.append(int(Path('/proc/self/statm').read_text().split()[1]))
-    assert counts[0] == counts[1]
+    assert all(late <= early for early, late in zip(*counts))  # the camera may still close
     assert sizes[1] - sizes[0] < 500  # pages: 2 MB
     again = NetworkCamera(camera.port)
     assert source.read().shape == (480, 640, 3)

@@ -9,7 +9,7 @@ from time import process_time
 
 from gaze_ros.core.detectors import create_detector
 from gaze_ros.core.errors import ModelError
-from gaze_ros.core.estimators import create_estimator, Settings
+from gaze_ros.core.estimators import create_estimator, Settings, TrackingEstimator
 from gaze_ros.core.sources import open_source
 from gaze_ros.core.tracking.tracker import Tracker
 import numpy as np
@@ -51,8 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
         for image, faces, ids in frames:
             for name, estimator in estimators.items() if faces else ():
                 start = process_time()
-                if hasattr(estimator, 'estimate_tracked'):
-                    estimator.estimate_tracked(image, faces, ids, None)
+                if isinstance(estimator, TrackingEstimator):
+                    estimator.estimate_located(
+                        image, faces, estimator.locate(image, faces, ids), None)
                 else:
                     estimator.estimate(image, faces)
                 if number:

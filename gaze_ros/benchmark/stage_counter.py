@@ -70,4 +70,5 @@ def _mark_after(mark: StageMark, snapshot: StageSnapshot) -> StageMark:
     return StageMark(
         mark.time + snapshot.seconds, mark.received + snapshot.received,
         mark.processed + snapshot.processed,
-        mark.busy + (snapshot.work * snapshot.processed if snapshot.processed else 0.0), dropped)
+        mark.busy + (snapshot.work * snapshot.processed if snapshot.processed else 0.0),
+        mark.announced + snapshot.announced, dropped)

@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='calibrate each subject (column subject; without it, each input is one) on its first '
              'N labels, 2 or more, as the service gaze/calibrate does, and report the errors of '
              'the others')
-    options.add(parser, 'detect_interval')  # labelled images are not consecutive
+    # Labelled images are not consecutive.
+    options.add(parser, 'detect_interval', 'parallel')
     parser.add_argument('--json', action='store_true',
                         help='print one JSON object on standard output')
 

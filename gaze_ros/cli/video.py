@@ -5,11 +5,18 @@ from io import TextIOWrapper
 import math
 from pathlib import Path
 import sys
+from typing import TYPE_CHECKING
 
 from gaze_ros.cli import inputs, options
 from gaze_ros.core.errors import GazeRosError, SourceError
 from gaze_ros.core.output import safe_paths
 from gaze_ros.core.parameters import CAMERA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gaze_ros.core.sources import Source
+    import numpy as np
 
 HELP = 'estimate gaze in a file'
 
@@ -34,9 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     from gaze_ros.core.output.jsonl import json_line
     from gaze_ros.core.output.video_recorder import VideoRecorder
     from gaze_ros.core.pipeline.engine import create_engine
+    from gaze_ros.core.pipeline.side_by_side import process_file
     from gaze_ros.core.sources import open_source
     from gaze_ros.core.sources.capture import VideoFile
-    from gaze_ros.core.sources.rotation import rotate_image
     from tqdm import tqdm
 
     path = inputs.existing(arguments.input)
@@ -61,10 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
         bar = stack.enter_context(tqdm(
             total=source.count or None, unit='frame', disable=arguments.quiet or None))
         faces = index = 0
-        while (image := source.read()) is not None:
-            stamp = source.stamp
-            image = rotate_image(image, rotation)
-            frame = engine.process(image, stamp)
+        results = stack.enter_context(closing(process_file(
+            engine, _images(source, rotation), source.count, options.values(arguments))))
+        for image, stamp, frame in results:
             faces += len(frame.gazes)
             if lines:
                 lines.write(json_line(index, stamp, frame) + '\n')
@@ -81,6 +87,13 @@ def run(arguments: argparse.Namespace) -> int:
     print(f'{index} frames, {faces / index:.2f} faces per frame; {engine.description}',
           file=sys.stderr)
     return 0
+
+
+def _images(source: 'Source', rotation: int) -> 'Iterator[tuple[np.ndarray, float]]':
+    """Yield each image of a file, rotated, and its time in seconds."""
+    from gaze_ros.core.sources.rotation import rotate_image
+    while (image := source.read()) is not None:
+        yield rotate_image(image, rotation), source.stamp
 
 
 def _rotation(arguments: argparse.Namespace, path: Path) -> int:

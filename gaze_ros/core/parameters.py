@@ -66,6 +66,9 @@ TRANSPORTS = ('raw', 'compressed')
 #: Maximum queue lengths a user may choose.
 QUEUE_DEPTHS = ('auto', '1', '2', '4')
 
+#: Numbers of images in flight a user may choose.
+PARALLEL = ('auto', '1', '2', '3', '4', '6', '8', '12', '16')
+
 _QUEUE_DEPTH = Spec(
     'queue_depth', 'auto', 'Maximum queued images; the oldest is dropped first. auto: what fits '
     'into one frame period.', choices=QUEUE_DEPTHS, accepts_int=True, live=True)
@@ -171,8 +174,9 @@ GAZE = (
     Spec('max_age', 0.0, 'Drop images older than this when their processing would start (s); 0 '
          '= off.', 0.0, 3600.0, live=True),
     _QUEUE_DEPTH,
-    Spec('overlap', 'auto', 'Detect faces in the next image while the gaze of the current one '
-         'is estimated. auto: with 4 or more cores.', choices=('auto', 'always', 'never')),
+    Spec('parallel', 'auto', 'Images processed side by side, each with one thread: more images '
+         'per second, each later. auto: 1, or more while one at a time is slower than the camera, '
+         'up to the number of threads.', choices=PARALLEL, accepts_int=True, live=True),
 )
 
 VISUALIZER = (

@@ -1,7 +1,8 @@
 import inspect
+from itertools import count
 import math
-from queue import SimpleQueue
-from threading import Thread
+import os
+from threading import enumerate as enumerate_threads
 
 import cv2
 from gaze_ros.core.detectors import create_detector
@@ -14,8 +15,10 @@ from gaze_ros.core.geometry.camera_model import (
 )
 from gaze_ros.core.geometry.head_pose import LANDMARKS_STDDEV
 from gaze_ros.core.geometry.rotations import face_forward_axis, head_angles
+from gaze_ros.core.model_zoo import store
 from gaze_ros.core.parameters import GAZE
-from gaze_ros.core.pipeline.engine import Engine, Models
+from gaze_ros.core.pipeline.engine import create_engine, Engine, Lane, Models
+from gaze_ros.core.pipeline.side_by_side import process_file, SideBySide
 from gaze_ros.core.sources import open_source
 from gaze_ros.core.sources.sample import Sample
 from gaze_ros.core.types import Estimate, Face
@@ -70,13 +73,17 @@ class Tracking(Looking):
 
     def __init__(self, **values):
         super().__init__()
+        self.tracks = {}
         rotation = cv2.Rodrigues(np.array([-0.2, 0.3, 0.0]))[0]
         self.result = Estimate(**{
             'pitch': 0.1, 'yaw': 0.2, 'confidence': 0.5, 'landmarks': LANDMARKS, 'stddev': 0.125,
             'head_rotation': rotation, 'head_stddev': 0.08, 'eye_openness': (0.9, 0.8), **values})
 
-    def estimate_tracked(self, image, faces, track_ids, lens):
-        self.calls.append((track_ids, lens))
+    def locate(self, image, faces, track_ids):
+        return track_ids
+
+    def estimate_located(self, image, faces, located, lens):
+        self.calls.append((located, lens))
         return [self.result for _ in faces]
 
 
@@ -492,44 +499,58 @@ def children(shared, every):
     return [p for _, (_, p) in zip(range(20), every(path, 1))]
 
 
-@pytest.mark.parametrize(('interval', 'model'), [
-    (1, 'adas'), (3, 'adas'), (1, 'fused_mesh_only')])
-def test_two_threads_give_the_same_results_as_one(
-        request, detector, children, interval, model, monkeypatch):
-    estimator = request.getfixturevalue(model)
-    vars(estimator).get('_meshes', {}).clear()
-    # The engine lowers it; other tests share this detector.
-    monkeypatch.setattr(detector, 'min_score', detector.min_score)
-    whole = Engine(detector, estimator, detect_interval=interval)
-    expected = [whole.process(p, i / 30) for i, p in enumerate(children)]
-    assert sum(len(f.gazes) for f in expected) > 30
-    vars(estimator).get('_meshes', {}).clear()
-    staged = Engine(detector, estimator, detect_interval=interval)
-    found, frames = SimpleQueue(), []
-
-    def detect():
-        for i, image in enumerate(children):
-            found.put(staged.detect(image, i / 30))
-        found.put(None)
-
-    thread = Thread(target=detect)
-    thread.start()
-    while (detection := found.get()) is not None:
-        assert detection.image is children[len(frames)]
-        frames.append(staged.estimate(detection))
-        assert frames[-1].detection_time == detection.detection_time > 0
-    thread.join()
-    assert as_text(frames) == as_text(expected)
+@pytest.mark.parametrize(('interval', 'model', 'threads'), [
+    (1, 'adas', 2), (3, 'adas', 2), (1, 'fused', 2), (1, 'fused', 3), (3, 'fused', 2)])
+def test_images_side_by_side_give_the_same_results_as_one_by_one(
+        shared, children, monkeypatch, interval, model, threads):
+    pytest.importorskip('openvino')
+    monkeypatch.setenv(store.VARIABLE, os.pathsep.join(
+        [str(shared / 'models'), str(shared / 'models' / 'intel')]))
+    values = {spec.name: spec.default for spec in GAZE} | {
+        'model': model, 'detect_interval': interval}
+    stamped = [(image, i / 30) for i, image in enumerate(children)]
+    frames = []
+    for parallel in ('1', str(threads)):
+        engine = create_engine(values)
+        seen = [*process_file(
+            engine, iter(stamped), len(children), {**values, 'parallel': parallel})]
+        engine.close()
+        assert [image is other for (image, _, _), other in zip(seen, children)] == [True] * 20
+        assert [stamp for _, stamp, _ in seen] == [stamp for _, stamp in stamped]
+        frames.append([frame for _, _, frame in seen])
+        assert all(f.detection_time > 0 < f.estimation_time for f in frames[-1])
+    assert sum(len(f.gazes) for f in frames[0]) > 30
+    assert as_text(frames[0]) == as_text(frames[1])
 
 
-def test_estimate_does_not_modify_the_detection():
+def two_lanes():
+    """Return an engine with two lanes of the same simulated detector and model."""
     engine = Engine(Boxes((100, 100, 90, 90)), Looking())
-    detection = engine.detect(SCENE, 0.0)
-    gaze, = engine.estimate(detection).gazes
-    (track_id, face), = detection.tracked
-    assert (track_id, face.landmarks) == ('f1', None)
-    assert gaze.face.landmarks is not None
-    assert (detection.instant.time, detection.image is SCENE) == (0.0, True)
+    engine._lanes = [Lane(Models(Boxes((100, 100, 90, 90)), Looking())) for _ in range(2)]
+    return engine
+
+
+def test_error_of_an_image_side_by_side_is_raised_after_those_before_it():
+    def images():
+        for i in range(7):
+            yield GREY, float(i)
+        raise OSError('no disk')
+
+    stamps = []
+    with pytest.raises(OSError, match='no disk'):
+        for _, stamp, frame in SideBySide(two_lanes(), images(), 2):
+            stamps.append(stamp)
+            assert len(frame.gazes) == 1
+    assert stamps == [*range(7)]
+
+
+def test_iteration_side_by_side_can_be_left_early():
+    before = {*enumerate_threads()}
+    endless = ((GREY, float(i)) for i in count())
+    results = iter(SideBySide(two_lanes(), endless, 2))
+    assert [next(results)[1] for _ in range(3)] == [0.0, 1.0, 2.0]
+    results.close()
+    assert {*enumerate_threads()} <= before
 
 
 def test_warm_up_runs_both_models_and_has_no_side_effects():
@@ -549,16 +570,15 @@ def test_models_are_swapped_between_images_and_closed_when_unused():
     detectors = [Boxes((9, 9, 99, 99)), Boxes(), Boxes((300, 9, 100, 100))]
     models = [Looking(0.1, 0.1), Looking(0.2, 0.2), Looking(0.3, 0.3)]
     engine = Engine(detectors[0], models[0], smoothing_time=0)
-    seen = engine.detect(GREY, 0)
+    engine.process(GREY, 0)
     engine.swap_models(Models(detectors[1], models[1]))
     engine.swap_models(Models(detectors[2], models[2]))
     # An unused model is closed at once; one in use is closed before the next use.
     assert [part.closed for part in detectors + models] == [False, True, False] * 2
     assert engine.detector is detectors[0]
-    assert engine.estimate(seen).gazes[0].pitch == 0.3, 'estimation swaps its model at once'
-    assert models[0].closed and not detectors[0].closed
-    assert engine.process(GREY, 0.1).gazes[0].face.box == (300, 9, 100, 100)
-    assert detectors[0].closed
+    gaze, = engine.process(GREY, 0.1).gazes
+    assert (gaze.face.box, gaze.pitch) == ((300, 9, 100, 100), 0.3)
+    assert models[0].closed and detectors[0].closed
     engine.swap_models(Models(estimator=Looking()))
     assert engine.detector is detectors[2], 'one without the other'
     engine.close()
@@ -610,9 +630,9 @@ def test_every_parameter_of_the_engine_can_change():
         spec = specs[name]
         assert spec.live
         value = 'cam' if spec.pattern else type(spec.default)(spec.high)
-        engine.detect(GREY, 0)
+        engine.process(GREY, 0)
         engine.set_parameters({name: value})
-        engine.detect(GREY, 0)
+        engine.process(GREY, 0)
         assert value in [v for v in attributes().values() if type(v) is type(value)], name
 
 

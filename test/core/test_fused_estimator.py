@@ -24,6 +24,10 @@ def model(request, name):
     return request.getfixturevalue(name)
 
 
+def tracked(model, image, faces, track_ids, lens):
+    return model.estimate_located(image, faces, model.locate(image, faces, track_ids), lens)
+
+
 def largest(faces):
     return max(faces, key=lambda f: f.box[2] * f.box[3], default=None)
 
@@ -307,13 +311,13 @@ def test_known_targets_have_the_right_signs(model, four_targets):
 @pytest.fixture
 def regions(fused_mesh_only, monkeypatch):
     """Return the regions that the model looks for meshes in, one list per image."""
-    fused_mesh_only._meshes.clear()
+    fused_mesh_only.tracks.clear()
     given = []
     find = fused_mesh_only._mesh.find
     monkeypatch.setattr(fused_mesh_only._mesh, 'find', lambda image, regions: given.append(
         regions) or find(image, regions))
     yield given
-    fused_mesh_only._meshes.clear()
+    fused_mesh_only.tracks.clear()
 
 
 def test_model_uses_tracks(fused_mesh_only):
@@ -325,9 +329,9 @@ def test_second_image_of_a_track_uses_the_mesh_of_the_first(
     image, (x, y, w, h) = astronaut
     face = Face((x, y, w, h), 0.9)
     moved = np.roll(image, (3, 5), axis=(0, 1))
-    first, = fused_mesh_only.estimate_tracked(image, [face], ['f1'], None)
-    second, = fused_mesh_only.estimate_tracked(
-        moved, [Face((x + 5, y + 3, w, h), 0.9)], ['f1'], None)
+    first, = tracked(fused_mesh_only, image, [face], ['f1'], None)
+    second, = tracked(
+        fused_mesh_only, moved, [Face((x + 5, y + 3, w, h), 0.9)], ['f1'], None)
     assert [[r.from_mesh for r in image] for image in regions] == [[False], [True]]
     assert second.landmarks == pytest.approx(first.landmarks + [5, 3], abs=1)
     assert degrees_between(second, (first.pitch, first.yaw)) < 4
@@ -337,7 +341,7 @@ def test_second_image_of_a_track_uses_the_mesh_of_the_first(
 def test_new_face_and_jump_fall_back_to_the_box(fused_mesh_only, astronaut, regions, change):
     image, box = astronaut
     face = Face(box, 0.9)
-    fused_mesh_only.estimate_tracked(image, [face], ['f1'], None)
+    tracked(fused_mesh_only, image, [face], ['f1'], None)
     track = 'f1'
     if change == 'jump':
         image = np.roll(image, 150, axis=1)
@@ -345,8 +349,8 @@ def test_new_face_and_jump_fall_back_to_the_box(fused_mesh_only, astronaut, regi
     elif change == 'another track':
         track = 'f2'
     else:
-        fused_mesh_only.estimate_tracked(image, [], [], None)
-    found, = fused_mesh_only.estimate_tracked(image, [face], [track], None)
+        tracked(fused_mesh_only, image, [], [], None)
+    found, = tracked(fused_mesh_only, image, [face], [track], None)
     assert not regions[-1][0].from_mesh
     alone, = fused_mesh_only.estimate(image, [face])
     assert (found.pitch, found.yaw) == (alone.pitch, alone.yaw)
@@ -357,7 +361,7 @@ def test_mesh_that_lost_its_face_is_not_followed(fused_mesh_only, astronaut, reg
     image, box = astronaut
     grey, face = np.full_like(image, 128), Face(box, 0.9)
     for shown in (grey, grey, image, image):
-        found, = fused_mesh_only.estimate_tracked(shown, [face], ['f1'], None)
+        found, = tracked(fused_mesh_only, shown, [face], ['f1'], None)
     assert [r.from_mesh for region in regions for r in region] == [False, False, False, True]
     assert [r.search for region in regions for r in region][:3] == [True, False, False]
     assert not is_unknown(found)
@@ -366,9 +370,9 @@ def test_mesh_that_lost_its_face_is_not_followed(fused_mesh_only, astronaut, reg
 def test_meshes_of_departed_tracks_are_removed(fused_mesh_only, astronaut, regions):
     image, box = astronaut
     for i in range(5):
-        fused_mesh_only.estimate_tracked(image, [Face(box, 0.9)], [f'f{i}'], None)
-    assert {*fused_mesh_only._meshes} == {'f4'}
-    assert fused_mesh_only._meshes['f4'].presence > UNSURE
+        tracked(fused_mesh_only, image, [Face(box, 0.9)], [f'f{i}'], None)
+    assert {*fused_mesh_only.tracks} == {'f4'}
+    assert fused_mesh_only.tracks['f4'].presence > UNSURE
 
 
 def test_tracks_are_not_exchanged(fused_mesh_only, astronaut, regions):
@@ -377,8 +381,8 @@ def test_tracks_are_not_exchanged(fused_mesh_only, astronaut, regions):
     both = np.hstack([image[:, 100:350], cv2.flip(image, 1)[:, 160:410]])
     left = Face((x - 100, y, w, h), 0.9)
     right = Face((250 + 512 - x - w - 160, y, w, h), 0.8)
-    first = fused_mesh_only.estimate_tracked(both, [left, right], ['f1', 'f2'], None)
-    second = fused_mesh_only.estimate_tracked(both, [right, left], ['f2', 'f1'], None)
+    first = tracked(fused_mesh_only, both, [left, right], ['f1', 'f2'], None)
+    second = tracked(fused_mesh_only, both, [right, left], ['f2', 'f1'], None)
     assert [r.from_mesh for r in regions[1]] == [True, True]
     for a, b in zip(first, second[::-1]):
         assert a.landmarks == pytest.approx(b.landmarks, abs=1.5)
@@ -392,8 +396,8 @@ def test_calibrated_lens_is_taken_into_account(fused_mesh_only, astronaut, regio
     angles = []
     for focal in (250.0, 20_000.0):
         lens = Lens(np.array([[focal, 0, 500], [0, focal, 500], [0, 0, 1]]))
-        fused_mesh_only._meshes.clear()
-        found, = fused_mesh_only.estimate_tracked(image, [face], ['f1'], lens)
+        fused_mesh_only.tracks.clear()
+        found, = tracked(fused_mesh_only, image, [face], ['f1'], lens)
         assert has_head(found)
         np.testing.assert_array_equal(found.landmarks, plain.landmarks)
         angles.append(math.degrees(np.linalg.norm(cv2.Rodrigues(
@@ -404,13 +408,13 @@ def test_calibrated_lens_is_taken_into_account(fused_mesh_only, astronaut, regio
 
 def test_profile_in_a_clip_keeps_its_track(shared, detector, fused_mesh_only):
     """A head that turns from one side to the other: its yaw follows without jumps."""
-    fused_mesh_only._meshes.clear()
+    fused_mesh_only.tracks.clear()
     capture = cv2.VideoCapture(str(shared / 'videos' / 'turning_head_480x270.gif'))
     yaws = []
     while capture.grab():
         image = capture.retrieve()[1]
         if (face := largest(detector.detect(image))) is not None:
-            found, = fused_mesh_only.estimate_tracked(image, [face], ['f1'], None)
+            found, = tracked(fused_mesh_only, image, [face], ['f1'], None)
             yaws.append(math.degrees(head_angles(found.head_rotation)[1]))
     if not yaws:
         pytest.skip('this OpenCV does not read GIF')

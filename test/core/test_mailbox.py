@@ -25,16 +25,16 @@ def reader():
 def test_newest_item_wins_and_drops_are_counted():
     box = Mailbox()
     assert [box.put(i) for i in 'abc'] == [0, 1, 1]
-    assert box.take() == 'c'
+    assert box.take() == (0, 'c')
     assert box.put('d') == 0
-    assert box.take() == 'd'
+    assert box.take() == (1, 'd')
 
 
 def test_falsy_items_are_delivered():
     box = Mailbox()
     box.put(0)
     assert box.put('') == 1
-    assert box.take() == ''
+    assert box.take() == (0, '')
 
 
 def test_take_waits_for_an_item(reader):
@@ -44,7 +44,7 @@ def test_take_waits_for_an_item(reader):
     assert thread.is_alive()
     box.put(7)
     thread.join(10)
-    assert got == [7]
+    assert got == [(0, 7)]
 
 
 def test_close_wakes_a_waiting_reader(reader):
@@ -68,7 +68,8 @@ def test_every_item_is_taken_or_counted_as_dropped():
     box, taken = Mailbox(), []
 
     def read():
-        while (item := box.take()) is not None:
+        while (one := box.take()) is not None:
+            _, item = one
             taken.append(item)
             if item == 2000:
                 return
@@ -85,7 +86,7 @@ def test_every_item_is_taken_or_counted_as_dropped():
 def test_deeper_mailbox_keeps_order_and_drops_the_oldest():
     box = Mailbox(2)
     assert [box.put(i) for i in 'abcd'] == [0, 0, 1, 1]
-    assert [box.take(), box.take()] == ['c', 'd']
+    assert [box.take()[1], box.take()[1]] == ['c', 'd']
 
 
 def test_reducing_the_depth_drops_excess_items():
@@ -94,4 +95,17 @@ def test_reducing_the_depth_drops_excess_items():
         box.put(i)
     box.depth = 1
     assert box.put(4) == 4
-    assert box.take() == 4
+    assert box.take() == (0, 4)
+
+
+def test_only_the_first_readers_take_items(reader):
+    box = Mailbox()
+    box.put(1)
+    thread = Thread(target=lambda: box.take(1), daemon=True)
+    thread.start()
+    thread.join(0.05)
+    assert thread.is_alive() and len(box) == 1
+    box.readers = 2
+    box.put(2)  # wakes it
+    thread.join(10)
+    assert not thread.is_alive()

@@ -1,9 +1,10 @@
-from threading import Event
+from threading import Barrier, Event, Lock
 from time import sleep
 
 from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.pipeline import worker as module
-from gaze_ros.core.pipeline.worker import affordable_queue_depth, Worker
+from gaze_ros.core.pipeline.worker import affordable_queue_depth, ParallelWorker, Worker
+from helpers.processes import wait_until
 import pytest
 
 
@@ -122,7 +123,7 @@ def test_pause_does_not_deepen_the_queue_of_a_slow_stage(monkeypatch):
         worker.submit(1)
     now[0] += 3600
     worker.submit(1)
-    assert affordable_queue_depth(0.061, worker._period) == 1
+    assert affordable_queue_depth(0.061, worker.period) == 1
 
 
 def test_error_without_message_is_reported_by_its_type():
@@ -189,5 +190,70 @@ def test_item_is_wanted_only_if_the_worker_is_free_before_the_next_one():
     sleep(0.06)
     assert worker.wants(0.0)  # late already: it may be free at any moment
     go_on.set()
+    worker.request_stop()
+    assert worker.join(10)
+
+
+def test_parallel_worker_processes_side_by_side_and_passes_on_in_order():
+    both, got, threads, stage = Barrier(2), [], set(), StageStats('x')
+    finished = Event()
+
+    def work(item, turn, thread):
+        both.wait(20)  # only if two items are in work at the same time
+        sleep(0.02 * (item % 2 == 0))
+        turn.enter(1)
+        got.append(item)
+        threads.add(thread)
+        if item == 9:
+            finished.set()
+
+    worker = ParallelWorker('x', work, stage, print, '4')
+    worker.start()
+    worker.set_parallel(2)
+    for item in range(10):
+        worker.submit(item)
+        wait_until(lambda item=item: len(got) >= item - 2, 20, 'those before')
+    assert finished.wait(20)
+    worker.request_stop()
+    assert worker.join(10)
+    assert got == [*range(10)] and threads == {0, 1} and stage.drop_count == 0
+
+
+def test_number_in_flight_changes_while_it_runs_and_failures_do_not_block():
+    most, now, got, lock = [0], [0], [], Lock()
+
+    def work(item, turn, thread):
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        try:
+            sleep(0.01)
+            if item % 5 == 3:
+                raise ValueError('bad')
+            turn.enter(1)
+            got.append(item)
+        finally:
+            with lock:
+                now[0] -= 1
+
+    stage = StageStats('x')
+    worker = ParallelWorker('x', work, stage, lambda reason: None, '4')
+    worker.start()
+
+    def submit(first, count):
+        most[0] = 0
+        for item in range(first, first + count):
+            worker.submit(item)
+            sleep(0.004)
+        wait_until(lambda: len(got) + stage.drop_count == first + count, 20, 'the end')
+        return most[0]
+
+    assert submit(0, 30) == 1
+    worker.set_parallel(3)
+    assert submit(30, 60) in (2, 3)
+    worker.set_parallel(1)
+    wait_until(lambda: now[0] == 0, 20, 'the end')
+    assert submit(90, 30) == 1
+    assert got == sorted(got)
     worker.request_stop()
     assert worker.join(10)

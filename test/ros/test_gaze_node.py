@@ -33,11 +33,11 @@ def set_parameter(listener, name, **value):
     assert answer.results[0].successful, answer.results[0].reason
 
 
-def test_compressed_images_with_overlap_and_frame_skip(listener, image):
+def test_compressed_images_side_by_side_with_frame_skip(listener, image):
     received = results(listener)
     images = listener.node.create_publisher(
         CompressedImage, topics.IMAGE + '/compressed', topics.default_qos())
-    with running('gaze_node', 'image_transport:=compressed', 'overlap:=always',
+    with running('gaze_node', 'image_transport:=compressed', 'parallel:=2',
                  'queue_depth:=2') as process:
         process.wait_for('faces by')
         publish_until_answered(images, lambda: bgr_to_compressed(image, Header(), 90), received)

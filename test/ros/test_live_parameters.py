@@ -293,6 +293,23 @@ def queue_depth(p, node, stage):
     p.set_parameters(node, queue_depth='auto')
 
 
+def parallel(p):
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    heard = p.listener.subscribe(DiagnosticArray, '/diagnostics', lambda m: next(
+        (v.value for s in m.status for v in s.values
+         if s.name == 'gaze: Inference' and v.key == 'parallel'), None))
+    for value in ('3', '1', 2):
+        del heard[:]
+        p.set_parameters('gaze', parallel=value)
+        wait_until(lambda value=value: f'{value} of {value}' in heard, 30, f'{value} side by side')
+        count = len(p.gazes)
+        p.until(lambda _, count=count: len(p.gazes) > count + 10, 'gaze')
+    stamps = [(m.header.stamp.sec, m.header.stamp.nanosec) for m in p.gazes]
+    assert stamps == sorted(stamps)
+    p.set_parameters('gaze', parallel='auto')
+
+
 def output(p):
     first, second = p.folder / 'made' / 'a.mp4', p.folder / 'b.avi'
     assert "'a.gif'" in p.refused('visualizer', output='a.gif')
@@ -379,6 +396,7 @@ LIVE = {
     ('gaze', 'image_transport'): lambda p: transport(p, 'gaze'),
     ('gaze', 'frame_skip'): frame_skip, ('gaze', 'max_age'): max_age,
     ('gaze', 'queue_depth'): lambda p: queue_depth(p, 'gaze', 'Inference'),
+    ('gaze', 'parallel'): parallel,
     ('visualizer', 'output'): output,
     ('visualizer', 'image_transport'): lambda p: transport(p, 'visualizer'),
     ('visualizer', 'jpeg_quality'): lambda p: compresses_more(
@@ -399,9 +417,7 @@ def test_each_parameter_changes_live_or_is_rejected(pipeline, node, name):
             pipeline.set_parameters(node, **{name: STARTED_WITH.get(name, spec.default)})
             raise
         return
-    value = {'overlap': 'always'}.get(name)
-    if value is None:
-        value = not spec.default if isinstance(spec.default, bool) else spec.default + 1
+    value = not spec.default if isinstance(spec.default, bool) else spec.default + 1
     reason = pipeline.refused(node, **{name: value})
     assert reason == (
         f'{name} cannot be changed while the node is configured; change it after deactivate and '
@@ -450,7 +466,7 @@ def test_model_and_weight_are_applied_together_or_not_at_all(pipeline):
 
     weight = str(next((p.shared / 'models').rglob('gaze-estimation-adas-0002.xml')))
     assert not atomically(model='adas', weight='/nowhere.xml').successful
-    assert not atomically(model='adas', weight=weight, overlap='always').successful
+    assert not atomically(model='adas', weight=weight, autostart=False).successful
     p.until(lambda _: p.gazes[-1].model == 'mobileone_s0', 'the old model continues')
     answer = atomically(model='adas', weight=weight)
     assert answer.successful, answer.reason

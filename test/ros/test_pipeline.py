@@ -160,7 +160,7 @@ def test_parameters_are_rejected_with_a_reason_and_change_live(listener):
         answer = change('model', ParameterType.PARAMETER_STRING, {'string_value': 'resnet18'})
         assert not answer.successful
         assert 'resnet18.pt' in answer.reason
-        answer = change('overlap', ParameterType.PARAMETER_STRING, {'string_value': 'always'})
+        answer = change('autostart', ParameterType.PARAMETER_BOOL, {'bool_value': False})
         assert not answer.successful
         assert 'cannot be changed while the node is configured' in answer.reason
         assert change('min_score', double, {'double_value': 1.0}).successful

@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument('--input', metavar='FILE', required=True,
                         help='video or folder of images in which people look around')
-    options.add(parser, 'detect_interval')  # the images used are not consecutive
+    # The images used are not consecutive.
+    options.add(parser, 'detect_interval', 'parallel')
 
 
 def run(arguments: argparse.Namespace) -> int:

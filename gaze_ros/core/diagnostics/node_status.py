@@ -84,6 +84,8 @@ class InferenceStatus(StageStatus):
     :ivar max_age: the parameter ``max_age``, seconds; 0 = off.
     :ivar late_stamps: number of images since the last status whose stamp was not later than all
         before.
+    :ivar parallel: number of images that are processed side by side.
+    :ivar most_parallel: its limit.
     """
 
     slow_problem = 'inference is slow'
@@ -102,6 +104,8 @@ class InferenceStatus(StageStatus):
     calibration_problem: str = ''
     max_age: float = 0.0
     late_stamps: int = 0
+    parallel: int = 1
+    most_parallel: int = 1
 
     def key_values(self) -> dict[str, str]:
         """Return the state as diagnostic key-value pairs."""
@@ -109,6 +113,7 @@ class InferenceStatus(StageStatus):
         return {
             'detection [ms]': f'{1e3 * self.detection_time:.1f}',
             'estimation [ms]': f'{1e3 * self.estimation_time:.1f}',
+            'parallel': f'{self.parallel} of {self.most_parallel}',
             'queue depth': str(self.queue_depth), 'max_age [s]': f'{self.max_age:g}',
             'model': self.model, 'runtime': runtime, 'device': device, 'precision': precision,
             'detector': self.detector,

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 import logging
-from typing import Optional, Protocol, runtime_checkable
+from typing import Any, Optional, Protocol, runtime_checkable
 
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.geometry.camera_model import Lens
@@ -97,13 +97,26 @@ class Estimator(Protocol):
 
 @runtime_checkable
 class TrackingEstimator(Estimator, Protocol):
-    """Interface of an estimator that uses what it knows of a track from the previous image."""
+    """Interface of an estimator that uses what it knows of a track from the previous image.
 
-    def estimate_tracked(self, image: np.ndarray, faces: list[Face], track_ids: list[str],
+    :ivar tracks: what it knows, by track id; several estimators may share it.
+    """
+
+    tracks: dict[str, Any]
+
+    def locate(self, image: np.ndarray, faces: list[Face], track_ids: list[str]) -> list[Any]:
+        """Return where each face is, for :meth:`estimate_located`, and update :attr:`tracks`.
+
+        Of estimators that share their tracks, one at a time, with the images in order.
+
+        :param track_ids: of the faces, in their order.
+        """
+
+    def estimate_located(self, image: np.ndarray, faces: list[Face], located: list[Any],
                          lens: Optional[Lens]) -> list[Estimate]:
         """Return an estimate for each face, as :meth:`estimate`.
 
-        :param track_ids: of the faces, in their order.
+        :param located: as returned by :meth:`locate`.
         :param lens: of the image, if the camera is calibrated.
         """
 

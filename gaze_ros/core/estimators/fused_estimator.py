@@ -59,7 +59,8 @@ class FusedEstimator:
         self._head = AdasHead(head, settings) if with_adas else None
         self._eyes = AdasEyes(eyes, settings) if with_adas else None
         self.running = f'openvino, cpu, {self._mesh.precision}'
-        self._meshes: dict[str, Mesh] = {}
+        #: The mesh of each track in the previous image.
+        self.tracks: dict[str, Mesh] = {}
 
     @property
     def uses_adas(self) -> bool:
@@ -71,24 +72,33 @@ class FusedEstimator:
         meshes = self._mesh.find(image, [region_of_box(face.box) for face in faces])
         return [self._estimate(image, face, mesh, None) for face, mesh in zip(faces, meshes)]
 
-    def estimate_tracked(self, image: np.ndarray, faces: list[Face], track_ids: list[str],
-                         lens: Optional[Lens]) -> list[Estimate]:
-        """Return an estimate for each face.
+    def locate(self, image: np.ndarray, faces: list[Face], track_ids: list[str]
+               ) -> list[Optional[Mesh]]:
+        """Return the mesh of each face; None for a box without extent.
 
         :param track_ids: of the faces, in their order.
-        :param lens: of the image, if the camera is calibrated.
         """
         regions = []
         for face, track_id in zip(faces, track_ids):
-            mesh = self._meshes.get(track_id)
+            mesh = self.tracks.get(track_id)
             if mesh is not None and mesh.presence >= UNSURE and _is_in_box(mesh, face):
                 regions.append(mesh.region)
             else:
                 regions.append(region_of_box(face.box, search=mesh is None))
         meshes = self._mesh.find(image, regions)
-        self._meshes = {
-            track_id: mesh for track_id, mesh in zip(track_ids, meshes) if mesh is not None}
-        return [self._estimate(image, face, mesh, lens) for face, mesh in zip(faces, meshes)]
+        self.tracks.clear()
+        self.tracks.update(
+            (track_id, mesh) for track_id, mesh in zip(track_ids, meshes) if mesh is not None)
+        return meshes
+
+    def estimate_located(self, image: np.ndarray, faces: list[Face],
+                         located: list[Optional[Mesh]], lens: Optional[Lens]) -> list[Estimate]:
+        """Return an estimate for each face.
+
+        :param located: the mesh of each.
+        :param lens: of the image, if the camera is calibrated.
+        """
+        return [self._estimate(image, face, mesh, lens) for face, mesh in zip(faces, located)]
 
     def close(self) -> None:
         """Free the networks."""

@@ -36,6 +36,7 @@ from gaze_ros.core.geometry.rotations import (
 )
 from gaze_ros.core.parameters import GAZE, Value
 from gaze_ros.core.pipeline.hot_swap import HotSwap
+from gaze_ros.core.pipeline.ordering import Turn
 from gaze_ros.core.stream_time import StreamClock
 from gaze_ros.core.tracking.gaze_calibration import GazeCalibrations
 from gaze_ros.core.tracking.one_euro import OneEuroSmoother
@@ -53,6 +54,13 @@ ESTIMATOR_PARAMETERS = frozenset({'model', *(field.name for field in fields(Sett
 #: Image sizes that the detector is warmed up with, 4:3 and 16:9: some detectors initialise once
 #: for each image shape.
 _WARM_UP_SIZES = (640, 480), (1280, 720)
+
+
+#: Sections of the work on an image that images enter in their order.
+SCHEDULE, TRACK, LOCATE, FINISH = 1, 2, 3, 4
+
+#: The turn of an image that is processed alone.
+_ALONE = Turn()
 
 
 @dataclass
@@ -101,6 +109,30 @@ def load_models(
         models.close()
         raise
     return models
+
+
+class Lane:
+    """The detector and the estimator of one thread.
+
+    :ivar detector: may be replaced while the thread runs.
+    :ivar estimator: as detector.
+    """
+
+    def __init__(self, models: Models) -> None:
+        self.detector: HotSwap[Detector] = HotSwap(models.detector)
+        self.estimator: HotSwap[Estimator] = HotSwap(models.estimator)
+
+    def swap(self, models: Models) -> None:
+        """Replace the detector or the model; the thread closes the old one."""
+        if models.detector is not None:
+            self.detector.replace(models.detector)
+        if models.estimator is not None:
+            self.estimator.replace(models.estimator)
+
+    def close(self) -> None:
+        """Free both; the thread must have stopped."""
+        self.detector.close()
+        self.estimator.close()
 
 
 #: Parameters that can change at runtime, and the attributes that hold them: (member, attribute),
@@ -154,12 +186,11 @@ _LOW_SCORES = 0.5
 class Engine:
     """Detects, tracks and estimates the faces of one image stream, and smooths their gaze.
 
-    It has two stages that share no state: :meth:`detect` and :meth:`estimate`. Call each from one
-    thread at a time, with the images in order. The stages may run in two threads, so that the
-    next image is in detection while this one is in estimation.
+    Several threads may process consecutive images side by side, each with a :class:`Lane` and a
+    turn of its own (:meth:`process`). Detectors and models then run at the same time; tracks,
+    smoothing and results follow the order of the images, so they are the same as in one thread.
 
-    The attributes may be changed at any time, from any thread; each stage reads them when it
-    starts with an image.
+    The attributes may be changed at any time, from any thread.
 
     Detection stage:
 
@@ -194,8 +225,9 @@ class Engine:
             looking_at_camera_angle: float = 0.25,
             looking_at_camera_hysteresis: float = 0.05, looking_at_camera_dwell: float = 0.2,
             interpupillary_distance: float = 0.063, horizontal_fov: float = 1.05) -> None:
-        self._detector = HotSwap(detector)
-        self._estimator = HotSwap(estimator)
+        self._main = Lane(Models(detector, estimator))
+        #: Lanes of one thread each, for images that are processed side by side.
+        self._lanes: list[Lane] = []
         self._pending = PendingParameters()
         self.clock = StreamClock()
         self.tracker = Tracker(track_timeout, track_prefix)
@@ -221,19 +253,24 @@ class Engine:
     @property
     def description(self) -> str:
         """Model, runtime, device, precision and detector, for the log."""
-        estimator = self._estimator.newest
+        estimator = self._main.estimator.newest
         return (f'model {estimator.name} ({estimator.running}), '
-                f'faces by {self._detector.newest.name}')
+                f'faces by {self._main.detector.newest.name}')
+
+    @property
+    def running(self) -> str:
+        """Runtime, device and precision of the newest model."""
+        return self._main.estimator.newest.running
 
     @property
     def detector(self) -> Detector:
         """The face detector in use."""
-        return self._detector.current
+        return self._main.detector.current
 
     @property
     def estimator(self) -> Estimator:
         """The gaze estimator in use."""
-        return self._estimator.current
+        return self._main.estimator.current
 
     def swap_models(self, models: Models) -> None:
         """Replace the detector or the model from the next image on, and close the old one.
@@ -242,10 +279,29 @@ class Engine:
 
         :param models: the engine takes ownership of them.
         """
-        if models.detector is not None:
-            self._detector.replace(models.detector)
-        if models.estimator is not None:
-            self._estimator.replace(models.estimator)
+        self._main.swap(models)
+
+    @property
+    def lanes(self) -> int:
+        """Number of lanes that :meth:`load_lanes` has loaded."""
+        return len(self._lanes)
+
+    def load_lanes(self, count: int, values: Mapping[str, Value]) -> None:
+        """Load detectors and models for images that are processed side by side.
+
+        :param count: number of lanes; those of before are replaced between two of their images.
+        :param values: of the parameters; each lane uses one thread.
+        :raises ModelError: if they cannot be loaded.
+        """
+        for number in range(count):
+            models = load_models({**values, 'threads': 1})
+            models.warm_up()
+            if isinstance(models.estimator, TrackingEstimator):
+                models.estimator.tracks = self._main.estimator.newest.tracks
+            if number < len(self._lanes):
+                self._lanes[number].swap(models)
+            else:
+                self._lanes.append(Lane(models))
 
     def set_parameters(self, values: Mapping[str, Value]) -> None:
         """Set parameters before the next image; from any thread."""
@@ -268,58 +324,69 @@ class Engine:
         """
         Models(self.detector, self.estimator).warm_up()
 
-    def process(self, image: np.ndarray, stamp: Optional[float], arrival: float = math.nan
-                ) -> FrameGaze:
-        """Return the gazes in an image, largest face first: both stages in one call.
+    def process(self, image: np.ndarray, stamp: Optional[float], arrival: float = math.nan,
+                turn: Turn = _ALONE, lane: Optional[int] = None) -> FrameGaze:
+        """Return the gazes in an image, largest face first.
 
-        The parameters are those of :meth:`detect`.
-        """
-        return self.estimate(self.detect(image, stamp, arrival))
-
-    def detect(self, image: np.ndarray, stamp: Optional[float], arrival: float = math.nan
-               ) -> TrackedFaces:
-        """Return the tracked faces in an image, largest face first.
-
-        :param image: (H, W, 3) uint8 BGR; must not change until :meth:`estimate` has returned.
+        :param image: (H, W, 3) uint8 BGR; must not change meanwhile.
         :param stamp: capture time in seconds, of any epoch; None if unknown.
         :param arrival: when the image arrived, seconds of any clock, for images without a usable
             stamp; NaN if unknown.
+        :param turn: of the image, if several threads process images. On return it is in the
+            section :data:`FINISH`; the caller finishes it, after passing on the result.
+        :param lane: number of the lane that only this thread uses; None for the detector and the
+            model with all threads, which one thread uses at a time.
         """
+        resources = self._main if lane is None else self._lanes[lane]
+        detection = self._detect(image, stamp, arrival, turn, resources)
+        return self._estimate(detection, turn, resources)
+
+    def _detect(self, image: np.ndarray, stamp: Optional[float], arrival: float, turn: Turn,
+                lane: Lane) -> TrackedFaces:
+        """Return the tracked faces in an image, largest face first."""
         start = perf_counter()
-        detector = self._detector.acquire()
+        turn.enter(SCHEDULE)
+        detector = lane.detector.acquire()
         self._pending.apply(self)
         now = self.clock.update(
             None if stamp is None else round(1e9 * stamp), 1e9 * arrival)
-        detecting = self.scheduler.should_detect(self.detect_interval, image.shape, now.time)
+        interval = self.detect_interval
+        detecting = self.scheduler.should_detect(interval, image.shape, now.time)
+        if interval == 1:
+            turn.leave(SCHEDULE)  # else optical flow needs the image before
         if detecting:
             detector.min_score = _LOW_SCORES * self.min_score
             faces = detector.detect(image)
-            self.scheduler.report_duration(perf_counter() - start)
+            self.scheduler.report_duration(perf_counter() - start - turn.waited)
         else:
             faces = self.optical_flow.track(image)
+        turn.enter(TRACK)
         tracked = self._track(faces, image, now.time)
         if detecting and self.scheduler.tracks_between:
             self.optical_flow.start(image, [face for _, face in tracked])
+        turn.leave(TRACK)
         return TrackedFaces(
-            image, now, tracked[:self.max_faces or None], perf_counter() - start)
+            image, now, tracked[:self.max_faces or None],
+            perf_counter() - start - turn.waited)
 
-    def estimate(self, detection: TrackedFaces) -> FrameGaze:
-        """Return the gazes of tracked faces, in their order.
-
-        :param detection: as returned by :meth:`detect`; it is not modified.
-        """
-        start = perf_counter()
+    def _estimate(self, detection: TrackedFaces, turn: Turn, lane: Lane) -> FrameGaze:
+        """Return the gazes of tracked faces, in their order."""
+        start, waited = perf_counter(), turn.waited
         height, width = detection.image.shape[:2]
-        estimator = self._estimator.acquire()
+        estimator = lane.estimator.acquire()
         lens, calibrated = lens_for(self.calibration, width, height, self.horizontal_fov)
         faces = [face for _, face in detection.tracked]
         if isinstance(estimator, TrackingEstimator):
-            estimates = estimator.estimate_tracked(
-                detection.image, faces, [track_id for track_id, _ in detection.tracked],
-                lens if calibrated else None)
+            turn.enter(LOCATE)
+            located = estimator.locate(
+                detection.image, faces, [track_id for track_id, _ in detection.tracked])
+            turn.leave(LOCATE)
+            estimates = estimator.estimate_located(
+                detection.image, faces, located, lens if calibrated else None)
         else:
             estimates = estimator.estimate(detection.image, faces)
-        estimated = perf_counter()
+        turn.enter(FINISH)
+        estimated = perf_counter() - (turn.waited - waited)
         now = detection.instant
         self.smoother.prune(now.time)
         faces = [
@@ -347,8 +414,8 @@ class Engine:
 
     def close(self) -> None:
         """Free the detector and the model; the engine must not be used afterwards."""
-        self._detector.close()
-        self._estimator.close()
+        for lane in (self._main, *self._lanes):
+            lane.close()
 
     def _log_calibration(self, width: int, height: int) -> None:
         """Log once what directions and distances in images of this size are computed from."""

@@ -1,4 +1,4 @@
-"""A worker thread with a bounded queue that drops the oldest items first."""
+"""Worker threads with a bounded queue that drops the oldest items first."""
 from collections import deque
 from collections.abc import Callable
 import math
@@ -8,6 +8,7 @@ from typing import Generic, Optional, TypeVar
 
 from gaze_ros.core.diagnostics.log_throttle import LogThrottle
 from gaze_ros.core.diagnostics.stage_stats import StageStats
+from gaze_ros.core.pipeline.ordering import Order, Turn
 
 T = TypeVar('T')
 
@@ -25,13 +26,16 @@ class Mailbox(Generic[T]):
     """A bounded queue; if it is full, the oldest item is dropped for the newest.
 
     :ivar depth: maximum items held, at least 1; may be changed.
+    :ivar readers: number of threads that may take items; may be changed.
     """
 
     def __init__(self, depth: int = 1) -> None:
         self.depth = depth
+        self.readers = 1
         self._condition = Condition()
         self._items: deque[T] = deque()
         self._closed = False
+        self._taken = 0
 
     def put(self, item: T) -> int:
         """Add an item; return how many waiting items were dropped for it."""
@@ -41,22 +45,28 @@ class Mailbox(Generic[T]):
                 self._items.popleft()
                 dropped += 1
             self._items.append(item)
-            self._condition.notify()
+            self._condition.notify_all()
         return dropped
 
     def __len__(self) -> int:
         """Return the number of waiting items."""
         return len(self._items)
 
-    def take(self) -> Optional[T]:
-        """Wait for an item and return the oldest one, or None once closed."""
+    def take(self, reader: int = 0) -> Optional[tuple[int, T]]:
+        """Wait for an item; return its number, from 0 on, and the oldest one, or None once closed.
+
+        :param reader: number of the calling thread; if it is not below :attr:`readers`, it waits.
+        """
         with self._condition:
-            while not self._items and not self._closed:
+            while not self._closed and (not self._items or reader >= self.readers):
                 self._condition.wait()
-            return None if self._closed else self._items.popleft()
+            if self._closed:
+                return None
+            self._taken += 1
+            return self._taken - 1, self._items.popleft()
 
     def close(self) -> None:
-        """Wake the reader and drop all waiting items."""
+        """Wake the readers and drop all waiting items."""
         with self._condition:
             self._closed = True
             self._items.clear()
@@ -64,12 +74,9 @@ class Mailbox(Generic[T]):
 
 
 class Worker(Generic[T]):
-    """Processes one item at a time in its own thread; new items wait in a mailbox.
+    """A thread that processes the items submitted to it, newest first when it falls behind.
 
-    A failed item is dropped; the thread goes on with the next one. Each kind of error is reported
-    once, and again only after a minute without it.
-
-    :param name: of the thread.
+    :param name: name of the thread.
     :param work: processes one item.
     :param stage: counts the dropped items: replaced while waiting, or failed. The caller of
         :meth:`submit` counts received items, and ``work`` counts processed ones.
@@ -77,10 +84,13 @@ class Worker(Generic[T]):
     :param queue_depth: maximum items waiting, as the parameter of that name. ``auto``: 1, 2 or 4,
         the most that can be processed within one period. So a fast stage survives hiccups
         without drops, and a slow one has no queue that adds latency.
+    :ivar work_time: mean seconds of a thread per item.
+    :ivar period: mean seconds from one item to the next.
     """
 
     def __init__(self, name: str, work: Callable[[T], None], stage: StageStats,
                  report_error: Callable[[str], None], queue_depth: str = 'auto') -> None:
+        self.name = name
         self._work = work
         self._stage = stage
         self._report_error = report_error
@@ -89,11 +99,10 @@ class Worker(Generic[T]):
         self.set_queue_depth(queue_depth)
         #: time.monotonic() of the last arrival, and of the last item that was queued.
         self._last_submit = self._last_put = 0.0
-        self._period = 0.0
-        self._work_time = 0.0
-        #: time.monotonic() at which the present item was taken; None between two items.
-        self._start: Optional[float] = None
-        self._thread = Thread(target=self._run, name=name, daemon=True)
+        self.work_time = self.period = 0.0
+        #: By thread, time.monotonic() at which it took its present item.
+        self._starts: dict[int, float] = {}
+        self._threads: list[Thread] = []
 
     @property
     def queue_depth(self) -> int:
@@ -110,7 +119,11 @@ class Worker(Generic[T]):
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        number = len(self._threads)
+        thread = Thread(
+            target=self._run, args=(number,), name=f'{self.name}{number or ""}', daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def submit(self, item: T) -> None:
         """Queue an item, from any thread; the oldest one may be dropped for it."""
@@ -124,13 +137,13 @@ class Worker(Generic[T]):
 
         :param horizon: seconds until a newer item replaces it.
         """
-        start, waiting, now = self._start, len(self._mailbox), monotonic()
+        starts, waiting, now = [*self._starts.values()], len(self._mailbox), monotonic()
         if waiting >= self._mailbox.depth:
             # The waiting item is replaced only if that makes results clearly fresher.
-            return now - self._last_put > _STALE * self._work_time
-        if start is None or self._mailbox.depth > 1:
+            return now - self._last_put > _STALE * self.work_time
+        if len(starts) < self._mailbox.readers or self._mailbox.depth > 1:
             return True
-        return start + _EARLY * self._work_time <= now + horizon
+        return min(starts) + _EARLY * self.work_time <= now + horizon
 
     def skip(self) -> None:
         """Count an item that was not submitted because :meth:`wants` returned False."""
@@ -138,39 +151,75 @@ class Worker(Generic[T]):
         self._stage.dropped('newer')
 
     def request_stop(self) -> None:
-        """Ask the thread to stop after the current item."""
+        """Ask the threads to stop after the current item."""
         self._mailbox.close()
 
     def join(self, timeout: float) -> bool:
-        """Wait up to timeout seconds; return whether the thread has stopped or never started."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        """Wait up to timeout seconds; return whether all threads have stopped."""
+        until = monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, until - monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _note_arrival(self) -> None:
         now = monotonic()
         if self._last_submit:
             # A pause does not change the rate: a slow stage must not get a deep queue after one.
-            self._period = _average(
-                self._period, min(now - self._last_submit, 2 * self._period or math.inf))
+            self.period = _average(
+                self.period, min(now - self._last_submit, 2 * self.period or math.inf))
         self._last_submit = now
 
-    def _run(self) -> None:
-        while (item := self._mailbox.take()) is not None:
-            start = self._start = monotonic()
+    def _run(self, thread: int) -> None:
+        while (taken := self._mailbox.take(thread)) is not None:
+            start = self._starts[thread] = monotonic()
             try:
-                self._work(item)
+                self._process(*taken, thread)
             except Exception as e:
                 self._stage.dropped('failed')
                 self._stage.failed(reason := str(e) or type(e).__name__)
                 if self._log_throttle.should_log(reason):
                     self._report_error(reason)
             # Release the image now, not when the next one arrives.
-            item = None
-            self._start = None
-            self._work_time = _average(self._work_time, monotonic() - start)
+            taken = None
+            del self._starts[thread]
+            self.work_time = _average(self.work_time, monotonic() - start)
             self._mailbox.depth = self._fixed_depth or affordable_queue_depth(
-                self._work_time, self._period)
+                self.work_time / self._mailbox.readers, self.period)
+
+    def _process(self, number: int, item: T, thread: int) -> None:
+        self._work(item)
+
+
+class ParallelWorker(Worker[T]):
+    """A worker with several threads, which process consecutive items side by side.
+
+    :param work: processes one item; takes the item, its turn, in which it passes the sections that
+        follow the order of the items, and the number of the thread.
+    """
+
+    def __init__(self, name: str, work: Callable[[T, Turn, int], None], stage: StageStats,
+                 report_error: Callable[[str], None], queue_depth: str = 'auto') -> None:
+        super().__init__(name, work, stage, report_error, queue_depth)
+        self._order = Order()
+
+    @property
+    def parallel(self) -> int:
+        """Number of items that are processed side by side."""
+        return self._mailbox.readers
+
+    def set_parallel(self, count: int) -> None:
+        """Change the number of items that are processed side by side, from the next item on."""
+        while len(self._threads) < count:
+            self.start()
+        self.work_time *= count / self.parallel  # until it is measured
+        self._mailbox.readers = count
+
+    def _process(self, number: int, item: T, thread: int) -> None:
+        turn = self._order.turn(number)
+        try:
+            self._work(item, turn, thread)
+        finally:
+            turn.finish()
 
 
 def affordable_queue_depth(work: float, period: float) -> int:

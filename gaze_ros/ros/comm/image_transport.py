@@ -1,5 +1,6 @@
 """Publishers and subscriptions of images: raw, compressed, and intra-process without a copy."""
 from collections.abc import Callable
+import time
 from typing import Optional, Union
 
 from gaze_ros.ros.comm import topics
@@ -24,10 +25,12 @@ class ReceivedImage:
     """An image received on a topic, decoded on demand.
 
     :ivar header: its stamp is the time of capture.
+    :ivar arrival: time.monotonic() at which it was received, s.
     """
 
     def __init__(self, header: Header, data: Union[Image, CompressedImage, np.ndarray]) -> None:
         self.header = header
+        self.arrival = time.monotonic()
         self._data = data
 
     @property

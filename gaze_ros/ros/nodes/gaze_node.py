@@ -1,5 +1,6 @@
 """The gaze node: detects faces in images and publishes the gaze of each."""
 import math
+from threading import Thread
 import time
 from typing import Optional
 
@@ -10,15 +11,22 @@ from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.diagnostics.status import has_nvidia_gpu
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.parameters import Value
-from gaze_ros.core.pipeline.engine import create_engine, Engine, load_models, Models
-from gaze_ros.core.pipeline.worker import Worker
-from gaze_ros.core.system import native_threads
+from gaze_ros.core.pipeline.engine import (
+    create_engine,
+    DETECTOR_PARAMETERS,
+    Engine,
+    ESTIMATOR_PARAMETERS,
+    load_models,
+    Models,
+)
+from gaze_ros.core.pipeline.load import LoadControl, most_parallel
+from gaze_ros.core.pipeline.ordering import Turn
+from gaze_ros.core.pipeline.worker import ParallelWorker
 from gaze_ros.core.tracking.gaze_calibration import (
     GazeCalibrations,
     GazeCorrection,
     load_correction,
 )
-from gaze_ros.core.types import TrackedFaces
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.base.diagnostics import input_topics, uses_sim_time
 from gaze_ros.ros.base.lifecycle_node import ImageConsumerNode
@@ -28,20 +36,15 @@ from gaze_ros.ros.comm.camera_info import calibration_from_camera_info
 from gaze_ros.ros.comm.conversions import gaze_array, seconds
 from gaze_ros.ros.comm.image_transport import ReceivedImage
 from gaze_ros.ros.comm.intra_process import IntraProcessPublisher, IntraProcessSubscription
+from gaze_ros.ros.process.error_text import format_error
 from gaze_ros.ros.process.shutdown import Shutdown
 from gaze_ros.ros.publishers.gaze_calibration import GazeCalibrationService
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
-
-#: Minimum number of threads to detect faces while gaze is estimated (overlap:=auto). With 2,
-#: neither is faster (docs/performance.md). Both use all threads: with half of them each, a single
-#: face takes longer.
-_MIN_OVERLAP_THREADS = 4
 
 
 class GazeNode(ImageConsumerNode):
-    """Publishes the gaze in the newest image, from one or two threads of its own."""
+    """Publishes the gaze in the newest image, from one or more threads of its own."""
 
     def __init__(self, shutdown: Shutdown) -> None:
         super().__init__('gaze', StageStats('Inference'), shutdown)
@@ -57,6 +60,10 @@ class GazeNode(ImageConsumerNode):
         self._calibration_problem, self._log_throttle = '', LogThrottle()
         self._failure = ''
         self._gpu = False
+        #: Loads the models of images that are processed side by side.
+        self._loader: Optional[Thread] = None
+        #: Whether they are those of the present parameters.
+        self._lanes_loaded = False
         create_trigger_service(self, '~/reset_tracks', self._reset_tracks)
         #: TF frame of the last image, '' before the first.
         self.image_frame = ''
@@ -83,7 +90,8 @@ class GazeNode(ImageConsumerNode):
             model=engine.estimator.name, running=engine.estimator.running,
             detector=engine.detector.name, device=v['device'], gpu=self._gpu,
             calibrated=engine.calibrated, calibration_problem=self._why_not_calibrated(),
-            queue_depth=self.workers[0].queue_depth, max_age=v['max_age'],
+            queue_depth=self._worker.queue_depth, max_age=v['max_age'],
+            parallel=self._worker.parallel, most_parallel=self._load.most,
             late_stamps=late, failure=self._failure, sim_time=uses_sim_time(self))
 
     def configure(self) -> None:
@@ -111,14 +119,20 @@ class GazeNode(ImageConsumerNode):
         """Start the threads."""
         v = self.values
         self._detection, self._estimation, self._failure = RollingMean(), RollingMean(), ''
-        self.workers = [Worker(
-            'gaze', self._detect, self.stats, self._report_error, v['queue_depth'])]
-        if v['overlap'] == 'always' or (
-                v['overlap'] == 'auto' and native_threads.thread_count() >= _MIN_OVERLAP_THREADS):
-            self.workers.append(Worker(
-                'estimation', self._estimate, self.stats, self._report_error, v['queue_depth']))
-        for worker in self.workers:
-            worker.start()
+        self._worker = ParallelWorker(
+            'gaze', self._process, self.stats, self._report_error, v['queue_depth'])
+        self.workers = [self._worker]
+        self._worker.start()
+        self._reset_load()
+
+    def join(self, timeout: float) -> bool:
+        """Wait up to ``timeout`` s for the threads; return whether none is running."""
+        until = time.monotonic() + timeout
+        stopped = super().join(timeout)
+        loader = self._loader
+        if loader is not None:
+            loader.join(max(0.0, until - time.monotonic()))
+        return stopped and not (loader and loader.is_alive())
 
     def cleanup(self) -> None:
         """Close the models."""
@@ -142,11 +156,18 @@ class GazeNode(ImageConsumerNode):
     def apply_parameters(self, values: dict[str, Value]) -> None:
         """Apply new values before the next image."""
         super().apply_parameters(values)
+        reloaded = not (DETECTOR_PARAMETERS | ESTIMATOR_PARAMETERS).isdisjoint(values)
+        if reloaded:
+            self._lanes_loaded = False
+            if self.active:
+                self._worker.set_parallel(1)
         models, self._prepared = self._prepared, Models()
         self._engine.swap_models(models)
         self._engine.set_parameters(values)
         if 'gaze_calibration_file' in values:
             self._engine.gaze_calibrations.default = self._prepared_correction
+        if self.active and (reloaded or 'parallel' in values):
+            self._reset_load()
         if models.detector or models.estimator:
             self.get_logger().info(self.hardware_id)
         if models.estimator or 'gaze_calibration_file' in values:
@@ -185,12 +206,12 @@ class GazeNode(ImageConsumerNode):
         if self._is_skipped():
             self.stats.dropped('skipped')
         else:
-            self.workers[0].submit(image)
+            self._worker.submit(image)
         self._image_count += 1
 
     def wants_image(self, horizon: float) -> bool:
         """Return whether an image would be processed before the next one arrives."""
-        return self.active and not self._is_skipped() and self.workers[0].wants(horizon)
+        return self.active and not self._is_skipped() and self._worker.wants(horizon)
 
     def skip_image(self) -> None:
         """Count an image that the camera node has not converted."""
@@ -201,7 +222,7 @@ class GazeNode(ImageConsumerNode):
         if self._is_skipped():
             self.stats.dropped('skipped')
         else:
-            self.workers[0].skip()
+            self._worker.skip()
         self._image_count += 1
 
     def _is_skipped(self) -> bool:
@@ -233,32 +254,61 @@ class GazeNode(ImageConsumerNode):
         self._failure = reason
         self.get_logger().error(f'image skipped: {reason}')
 
-    def _detect(self, image: ReceivedImage) -> None:
+    def _process(self, image: ReceivedImage, turn: Turn, thread: int) -> None:
         header = image.header
         if 0 < self.values['max_age'] < self.age(header):
             self.stats.dropped('old')
             return
         start = time.monotonic()
-        faces = self._engine.detect(image.decode(), seconds(header.stamp) or None, start)
-        detection_time = time.monotonic() - start
-        if len(self.workers) == 1:
-            self._estimate((header, faces, detection_time))
-        else:
-            self.workers[1].submit((header, faces, detection_time))
-
-    def _estimate(self, detection: tuple[Header, TrackedFaces, float]) -> None:
-        header, faces, detection_time = detection
-        start = time.monotonic()
-        frame = self._engine.estimate(faces)
+        parallel = self._worker.parallel
+        frame = self._engine.process(
+            image.decode(), seconds(header.stamp) or None, image.arrival, turn,
+            thread if parallel > 1 and self._lanes_loaded else None)
         self.image_frame = header.frame_id
         self._results.publish(gaze_array(frame, header))
         age = self.age(header)
-        estimation_time = time.monotonic() - start
-        # With two threads, the slower step limits the rate.
-        combine = sum if len(self.workers) == 1 else max
-        self.stats.processed(age, combine((detection_time, estimation_time)))
+        self.stats.processed(age, (time.monotonic() - start - turn.waited) / parallel)
         self._detection.add(frame.detection_time)
         self._estimation.add(frame.estimation_time)
         line = self._timings.add(age, frame.detection_time, frame.estimation_time)
         if line:
             self.get_logger().info(line)
+        self._follow_load()
+
+    def _reset_load(self) -> None:
+        """Start to measure the load anew, with the present parameters."""
+        self._load = LoadControl(
+            self.values['parallel'], most_parallel(self._engine.running, self.values['threads']))
+        self._load.changed(self._worker.parallel, 0.0)
+        self._follow_load()
+
+    def _follow_load(self) -> None:
+        """Change the number of images that are processed side by side, if the load asks for it."""
+        worker, load = self._worker, self._load
+        wanted = load.wanted(worker.work_time, worker.period)
+        if wanted == worker.parallel or self._loader is not None and self._loader.is_alive():
+            return
+        if wanted > 1 and not (self._lanes_loaded and self._engine.lanes >= wanted):
+            self._loader = Thread(
+                target=self._load_lanes, args=(wanted, load), name='gaze_models', daemon=True)
+            self._loader.start()
+        else:
+            self._set_parallel(wanted, load)
+
+    def _load_lanes(self, count: int, load: LoadControl) -> None:
+        """Load the models of images that are processed side by side, and start to do so."""
+        try:
+            self._engine.load_lanes(count, self.values)
+        except Exception as e:  # a runtime may raise anything: one image at a time works
+            load.auto, load.most = True, 1
+            self.get_logger().warning(f'parallel stays 1: {format_error(e)}')
+            return
+        if load is self._load and self.active:  # else the parameters have changed meanwhile
+            self._lanes_loaded = True
+            self._set_parallel(count, load)
+
+    def _set_parallel(self, count: int, load: LoadControl) -> None:
+        worker = self._worker
+        load.changed(count, worker.work_time)
+        worker.set_parallel(count)
+        self.get_logger().info(f'images processed side by side: {count}')

@@ -88,7 +88,7 @@ from gaze_ros.ros.process.entry_points import gaze_node
 
 def create(*how):
     estimator = make(*how)
-    for name in ('estimate', 'estimate_tracked'):
+    for name in ('estimate', 'estimate_located'):
         if hasattr(estimator, name):
             setattr(estimator, name, hanging(getattr(estimator, name)))
     return estimator
@@ -115,9 +115,9 @@ def test_hanging_model_is_reported_and_does_not_block_shutdown(
                    for s in [*statuses])
 
     with running('camera_node', 'source:=sample'):
-        for overlap in rounds(('auto',), ('auto', 'always')):
-            hang = tmp_path / overlap
-            with running('gaze_node', f'overlap:={overlap}',
+        for parallel in rounds(('auto',), ('auto', '2')):
+            hang = tmp_path / parallel
+            with running('gaze_node', f'parallel:={parallel}',
                          prefix=(sys.executable, '-c', HANGING_NODE, str(hang))) as process:
                 del statuses[:], heard[:]
                 wait_until(lambda: len(heard) > 5, 30, 'gaze')

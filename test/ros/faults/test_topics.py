@@ -27,7 +27,7 @@ def three(ros):
     """Run the three nodes; yield them, a feed of images and a listener."""
     listener = Listener('test_topics')
     feed = ImageFeeder(listener)
-    with consumer_nodes(feed, 'detect_interval:=3', 'overlap:=always') as processes:
+    with consumer_nodes(feed, 'detect_interval:=3', 'parallel:=2') as processes:
         yield processes, feed, listener
     listener.close()
 

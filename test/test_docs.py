@@ -28,6 +28,7 @@ KEYS = {
     'packaging': 'python3-packaging', 'pytest': 'python3-pytest'}
 #: What only one of the two worlds has, and why.
 ONLY_ROS = {'launch', 'launch_ros', 'ament_cmake_pytest',  # in no package registry
+            'ament_cmake_lint_cmake',  # nor this
             'tf2_ros_py',  # nor this
             'cv_bridge',  # nor this: only ROS 1's
             'tf2_msgs'}  # nor this: interfaces/ has what is needed of it

@@ -12,6 +12,7 @@ from gaze_ros.bags.rosbags_library import rosbags, typestore
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import safe_paths
 from gaze_ros.core.output.disk_guard import DiskSpaceGuard, next_free_path
+from gaze_ros.core.system.utf8 import is_utf8
 
 #: Version of metadata.yaml, as written by Jazzy and Kilted.
 _VERSION = 9
@@ -44,6 +45,9 @@ class BagWriter:
             self.path = path = safe_paths.safe_path(path)
         except OSError as e:
             raise GazeRosError(f"bag '{path}' cannot be written: {e.strerror or e}") from e
+        if not is_utf8(path.name):
+            raise GazeRosError(f"bag '{path}' cannot be written: its name is not UTF-8, as its "
+                               'metadata must be; give another name')
         if all(os.lstat(existing).st_mtime >= keep_since for existing in _existing(path)):
             self.path = path = free_path(path)
         self._single_file = path.suffix == '.mcap'

@@ -143,17 +143,20 @@ def _faces(clip: Path) -> list:
     from gaze_ros.core.estimators.binned_estimator import face_input
     from gaze_ros.core.sources import open_source
     from tqdm import tqdm
-    detector, faces = create_detector(), []
+    detector, faces, index = create_detector(), [], 0
     source = open_source(clip)
     try:
-        step = max(1, source.count // (_CALIBRATION_FACES + _TEST_FACES))
-        for i in tqdm(range(source.count), desc='faces', unit='frame', disable=None):
-            if (image := source.read()) is None:
-                break
-            if i % step == 0:
+        wanted = _CALIBRATION_FACES + _TEST_FACES
+        step = max(1, source.count // wanted)
+        bar = tqdm(total=source.count or None, desc='faces', unit='frame', disable=None)
+        # Some videos do not say how many images they have.
+        while len(faces) < 4 * wanted and (image := source.read()) is not None:
+            if index % step == 0:
                 crops = (face_input(image, face) for face in detector.detect(image)[:3])
                 faces += [crop for crop in crops if crop is not None]
+            index += 1
+            bar.update()
     finally:
         source.close()
         detector.close()
-    return faces[::max(1, len(faces) // (_CALIBRATION_FACES + _TEST_FACES))]
+    return faces[::max(1, len(faces) // wanted)]

@@ -38,13 +38,14 @@ def run(arguments: argparse.Namespace) -> int:
         stack.callback(engine.close)
         bar = stack.enter_context(tqdm(total=source.count or None, unit='frame', disable=None))
         step = max(1, source.count // _IMAGES)
-        angles = []
+        angles, index = [], 0
         while (image := source.read()) is not None:
-            if bar.n % step == 0:
+            if index % step == 0:
                 height, width = image.shape[:2]
                 faces = [face for face in engine.detector.detect(image)
                          if all(face.clipped(width, height)[2:])]
                 angles.append(mirror_angles(engine.estimator, image, faces))
+            index += 1
             bar.update()
     test = assess(np.concatenate([np.empty((0, 4)), *angles]))
     print(f'{engine.estimator.name}: {test.n} faces in {len(angles)} images and their mirror '

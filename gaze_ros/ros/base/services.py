@@ -1,6 +1,7 @@
 """Services that trigger one action and report its result."""
 from collections.abc import Callable
 
+from gaze_ros.core.system.utf8 import printable
 from gaze_ros.ros.process.error_text import format_error
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
@@ -15,7 +16,7 @@ def create_trigger_service(node: Node, name: str, action: Callable[[], str]) -> 
     """
     def on_request(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
-            response.message = action()
+            response.message = printable(action())
             response.success = True
         except Exception as e:
             response.message = format_error(e)

@@ -16,6 +16,7 @@ from gaze_ros.core.diagnostics.status import InputTopic
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import disk_guard
 from gaze_ros.core.parameters import BAG_NODES
+from gaze_ros.core.system.utf8 import printable
 from gaze_ros.msg import Attention, GazeArray
 from gaze_ros.ros.base.diagnostics import uses_sim_time
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
@@ -58,7 +59,7 @@ class RecorderNode(ManagedNode):
     @property
     def hardware_id(self) -> str:
         """The path of the bag."""
-        return str(self._writer.path) if self._writer else ''
+        return printable(str(self._writer.path)) if self._writer else ''
 
     def status(self) -> RecorderStatus:
         """Return the state of the node beside its statistics."""
@@ -92,7 +93,7 @@ class RecorderNode(ManagedNode):
         self._path = self._writer.path.with_name(Path(name).name)
         if self._path != self._writer.path:
             self.get_logger().info(
-                f"'{self._path}' was recorded before this process was restarted and is kept")
+                f"'{printable(str(self._path))}' was recorded before this process was restarted and is kept")
         self._disk = disk_guard.device_of(self._path.parent)
 
     def activate(self) -> None:
@@ -122,12 +123,13 @@ class RecorderNode(ManagedNode):
             self.get_logger().error(str(e))
         else:
             self.get_logger().info(
-                f"saved '{writer.path}' with {self.stats.rate.count - self._before} messages")
+                f"saved '{printable(str(writer.path))}' with "
+                f'{self.stats.rate.count - self._before} messages')
 
     def _record_to(self, path: Path, kept: float = math.inf) -> None:
         self._writer = BagWriter(path, self._topics, kept)
         self._failure, self._before = '', self.stats.rate.count
-        self.get_logger().info(f"recording {', '.join(self._topics)} to '{self._writer.path}'")
+        self.get_logger().info(f"recording {', '.join(self._topics)} to '{self.hardware_id}'")
 
     def _on_message(self, topic: str, cdr: bytes) -> None:
         if not self.active:

@@ -4,10 +4,14 @@ import os
 import subprocess
 
 import cv2
+from gaze_ros.bags.writing import BagWriter
+from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.sources.sample import Sample
 from helpers.processes import BIN, run_gaze_ros, running, save_sample
-from helpers.ros_client import set_parameters
+from helpers.ros_client import call_service, set_parameters
 import pytest
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
 
 #: Latin-1 for 'café', as Python names the file.
 LATIN = os.fsdecode(b'caf\xe9')
@@ -86,6 +90,7 @@ def test_source_that_a_peer_sets_does_not_end_the_camera(tmp_path, folder, liste
     latin = tmp_path / f'{LATIN}.avi'
     os.link(save_sample(tmp_path / 'a.avi', 'MJPG', 10.0, 2), latin)
     (folder / f'cut {LATIN}.png').write_bytes(b'\x89PNG')
+    listener.subscribe(Image, '/camera/image_raw')  # an image that nobody takes is not decoded
     with running('camera_node', 'source:=sample', 'wait_for_subscribers:=0') as camera:
         camera.wait_for('publishing')
         reason = set_parameters(listener, 'camera', source=f'file://{tmp_path}/caf%E9.avi')
@@ -96,3 +101,27 @@ def test_source_that_a_peer_sets_does_not_end_the_camera(tmp_path, folder, liste
             listener, 'camera', source=f'file://{folder}/caf%E9.jpg', loop=False) == ''
         camera.wait_for(f"{SHOWN}.jpg' is at its end after 1 frames")
         assert camera.running
+
+
+def test_nodes_in_a_folder_with_such_a_name_save_and_report_there(
+        tmp_path, folder, listener, monkeypatch):
+    pytest.importorskip('rosbags')
+    inside = tmp_path / LATIN
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    with running('recorder_node', 'output:=bag') as recorder:
+        recorder.wait_for(f"{SHOWN}/bag'")
+    assert (inside / 'bag' / 'metadata.yaml').is_file()
+    with running('pipeline', 'source:=sample', 'wait_for_subscribers:=0') as pipeline:
+        pipeline.wait_for('directions and distances')
+        response = call_service(listener.node, Trigger, '/visualizer/save_snapshot',
+                                Trigger.Request())
+    assert response.success and f'{SHOWN}/gaze_' in response.message, response.message
+    assert [path.suffix for path in inside.iterdir() if path.is_file()] == ['.png']
+
+
+def test_bag_with_such_a_name_is_refused_in_one_line(tmp_path):
+    pytest.importorskip('rosbags')
+    with pytest.raises(GazeRosError, match=r"caf\\xe9' cannot be written: its name is not UTF-8"):
+        BagWriter(tmp_path / LATIN, {})
+    assert not (tmp_path / LATIN).exists()

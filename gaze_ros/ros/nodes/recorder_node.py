@@ -93,7 +93,8 @@ class RecorderNode(ManagedNode):
         self._path = self._writer.path.with_name(Path(name).name)
         if self._path != self._writer.path:
             self.get_logger().info(
-                f"'{printable(str(self._path))}' was recorded before this process was restarted and is kept")
+                f"'{printable(str(self._path))}' was recorded before this process was restarted "
+                'and is kept')
         self._disk = disk_guard.device_of(self._path.parent)
 
     def activate(self) -> None:

@@ -8,6 +8,7 @@ from gaze_ros.core.evaluation.labels import Label
 from gaze_ros.core.sources import open_source
 from gaze_ros.core.sources.capture import VideoFile
 from gaze_ros.core.sources.images import image_files, ImageFiles, is_image
+from helpers.processes import run_gaze_ros
 from helpers.video_files import grey, level, save_video
 import numpy as np
 import pytest
@@ -139,3 +140,15 @@ def test_unreadable_folder_is_one_line(tmp_path):
     tmp_path.chmod(0)
     with pytest.raises(SourceError, match='cannot be read'):
         open_source(tmp_path)
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.webp', '.tif', '.bmp', '.jp2'])
+def test_cut_image_is_reported_in_one_line_and_opencv_prints_nothing(tmp_path, suffix):
+    image = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    (tmp_path / 'b.png').write_bytes(encoded('.png'))
+    data = encoded(suffix, image)
+    (tmp_path / f'a{suffix}').write_bytes(data[:len(data) // 4])
+    done = run_gaze_ros('video', tmp_path, '--json', '-', '--quiet')
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) in (1, 2)  # some decoders return a part
+    assert 'ERROR' not in done.stderr and done.stderr.count('\n') <= 2, done.stderr

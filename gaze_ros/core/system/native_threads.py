@@ -44,11 +44,11 @@ def configure_opencv_logging() -> None:
     for name in ('OPENCV_FFMPEG_DEBUG', 'OPENCV_VIDEOIO_DEBUG'):
         os.environ.pop(name, None)
     os.environ['OPENCV_FFMPEG_LOGLEVEL'] = '-8'
-    os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
+    os.environ.setdefault('OPENCV_LOG_LEVEL', 'FATAL')
 
 
 def silence_opencv() -> None:
-    """Silence OpenCV after its import: log errors only."""
+    """Silence OpenCV after its import: its errors are raised, too, and reported in one line."""
     import cv2
-    # OpenCV 4.6 has setLogLevel in cv2 only, OpenCV 5 in cv2.utils.logging only. 2 = errors.
-    getattr(cv2.utils, 'logging', cv2).setLogLevel(2)
+    # OpenCV 4.6 has setLogLevel in cv2 only, OpenCV 5 in cv2.utils.logging only. 1 = fatal.
+    getattr(cv2.utils, 'logging', cv2).setLogLevel(1)

@@ -101,6 +101,10 @@ def _run_nodes(names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
     shutdown, counter = Shutdown(), StageCounter()
     answer_parent(counter, shutdown.request)
     parameters = {f'gaze:{name}': value for name, value in settings['values'].items()}
+    if len(names) == 1 and settings['values'].get('image_transport') == 'raw':
+        # As pipeline.launch.py does it.
+        parameters |= dict.fromkeys(
+            ('gaze:image_transport', 'visualizer:image_transport'), 'shared')
     if 'camera' in names:
         from gaze_ros.ros.nodes import camera_node
         counter.camera = open_camera(settings)

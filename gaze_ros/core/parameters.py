@@ -61,7 +61,7 @@ class Spec:
 
 
 #: Image transports a node can subscribe to, as image_transport names them.
-TRANSPORTS = ('raw', 'compressed')
+TRANSPORTS = ('raw', 'compressed', 'shared')
 
 #: Maximum queue lengths a user may choose.
 QUEUE_DEPTHS = ('auto', '1', '2', '4')
@@ -69,6 +69,9 @@ QUEUE_DEPTHS = ('auto', '1', '2', '4')
 #: Numbers of images in flight a user may choose.
 PARALLEL = ('auto', '1', '2', '3', '4', '6', '8', '12', '16')
 
+_IMAGE_TRANSPORT = Spec(
+    'image_transport', 'raw', 'Transport of the subscribed images. shared: shared memory of a '
+    'camera node of this machine.', choices=TRANSPORTS, live=True)
 _QUEUE_DEPTH = Spec(
     'queue_depth', 'auto', 'Maximum queued images; the oldest is dropped first. auto: what fits '
     'into one frame period.', choices=QUEUE_DEPTHS, accepts_int=True, live=True)
@@ -168,8 +171,7 @@ GAZE = (
     Spec('gaze_calibration_file', '', 'YAML file with the gaze calibration of a single user. It '
          'is read if it exists, and written by gaze/calibrate with save; empty = none.',
          live=True),
-    Spec('image_transport', 'raw', 'Transport of the subscribed images.', choices=TRANSPORTS,
-         live=True),
+    _IMAGE_TRANSPORT,
     Spec('frame_skip', 0, 'Images to skip after each processed one.', 0, 100, live=True),
     Spec('max_age', 0.0, 'Drop images older than this when their processing would start (s); 0 '
          '= off.', 0.0, 3600.0, live=True),
@@ -183,8 +185,7 @@ VISUALIZER = (
     Spec('view', False, 'Open a window; press q in it to stop everything.'),
     Spec('output', '', 'File for the annotated video: .mp4, .avi or .mkv; empty = none.',
          live=True),
-    Spec('image_transport', 'raw', 'Transport of the subscribed images.', choices=TRANSPORTS,
-         live=True),
+    _IMAGE_TRANSPORT,
     Spec('jpeg_quality', 90, 'JPEG quality of gaze/image_annotated/compressed.', 1, 100,
          live=True),
     _QUEUE_DEPTH,
@@ -201,8 +202,7 @@ PEOPLE = (
          0.0, 1.0, live=True),
     Spec('looking_at_person_dwell', 0.3, 'How long the gaze must stay on a new target before '
          'attention changes (s).', 0.0, 10.0, live=True),
-    Spec('image_transport', 'raw', 'Transport of the subscribed images.', choices=TRANSPORTS,
-         live=True),
+    _IMAGE_TRANSPORT,
     _QUEUE_DEPTH,
 )
 

@@ -68,10 +68,11 @@ def test_topics_match_the_table(graph):
         assert sorted(found[topic if topic.startswith('/') else f'/{topic}'][1]) == sorted(nodes)
     # And no others, except those that ROS adds to every node.
     ours = {topic for topic in found if not topic.endswith(
-        ('/rosout', '/parameter_events', '/transition_event', '/compressed'))}
+        ('/rosout', '/parameter_events', '/transition_event', '/compressed', '/shared'))}
     assert ours == {t if t.startswith('/') else f'/{t}' for t in wanted}
     compressed = {topic for topic in found if topic.endswith('/compressed')}
     assert compressed == {f'/{topics.IMAGE}/compressed', f'/{topics.IMAGE_ANNOTATED}/compressed'}
+    assert {topic for topic in found if topic.endswith('/shared')} == {f'/{topics.IMAGE}/shared'}
 
 
 def test_qos_matches_the_documentation(graph):

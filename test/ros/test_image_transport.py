@@ -2,6 +2,7 @@
 from builtin_interfaces.msg import Time
 import cv2
 from gaze_ros.core.sources.sample import Sample
+from gaze_ros.core.system.shared_images import SharedImageReader
 from gaze_ros.ros.comm import image_transport, topics
 from gaze_ros.ros.comm.conversions import bgr_to_compressed, compressed_to_bgr
 from gaze_ros.ros.comm.image_transport import ImagePublisher, subscribe_images
@@ -36,7 +37,8 @@ def reader(ros):
     def subscribe(topic, transport='raw'):
         got = []
         readers.append(subscribe_images(
-            listener.node, topic, got.append, MutuallyExclusiveCallbackGroup(), transport))
+            listener.node, topic, got.append, MutuallyExclusiveCallbackGroup(), transport,
+            reader=SharedImageReader()))
         return got
 
     yield listener, subscribe
@@ -182,13 +184,49 @@ def test_channels_keep_their_order(image):
 def test_remapping_includes_the_compressed_topic(ros):
     node = Node('test_remapped', cli_args=[
         '--ros-args', '-r', 'camera/image_raw:=/front/image', '-r', '__ns:=/robot'])
-    publisher = ImagePublisher(node, topics.IMAGE)
+    publisher = ImagePublisher(node, topics.IMAGE, shared=True)
     readers = [subscribe_images(node, topics.IMAGE, print, MutuallyExclusiveCallbackGroup(), form)
                for form in image_transport.TRANSPORTS]
     assert publisher.topic_name == '/front/image'
-    assert [r.topic_name for r in readers] == ['/front/image', '/front/image/compressed']
-    assert {'/front/image', '/front/image/compressed'} <= {
+    names = ['/front/image', '/front/image/compressed', '/front/image/shared']
+    assert [r.topic_name for r in readers] == names
+    assert {*names} <= {
         name for name, _ in node.get_publisher_names_and_types_by_node('test_remapped', '/robot')}
     for reader in readers:
         reader.destroy()
     node.destroy_node()
+
+
+def test_image_in_shared_memory_is_the_published_one(camera, reader, image):
+    _, subscribe = reader
+    publisher = ImagePublisher(camera, 'shared_one', shared=True)
+    got = subscribe('shared_one', 'shared')
+    wait_until(lambda: publisher.readers == 1, 10, 'discovery')
+    for number, one in enumerate((image, image[::-1], image[:100, :50])):
+        assert publisher.wanted(0.0)
+        publisher.publish(one, header(number))
+        wait_until(lambda number=number: len(got) > number, 10, 'the image')
+        assert got[-1].header == header(number) and got[-1].seen == number + 1
+        assert got[-1].nbytes == one.nbytes
+        np.testing.assert_array_equal(got[-1].decode(), one)
+        drawn = got[-1].decode_writable()
+        drawn[:] = 0
+        np.testing.assert_array_equal(got[-1].decode(), one)
+    publisher.close()
+
+
+def test_full_shared_memory_is_reported_once_and_other_transports_continue(
+        camera, reader, image, monkeypatch, capfd):
+    _, subscribe = reader
+    publisher = ImagePublisher(camera, 'shared_full', shared=True)
+    raw, shared = subscribe('shared_full'), subscribe('shared_full', 'shared')
+    wait_until(lambda: publisher.get_subscription_count() == 2, 10, 'discovery')
+
+    def write(_):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(publisher._writer, 'write', write)
+    for number in range(3):
+        publisher.publish(image, header(number))
+    wait_until(lambda: len(raw) == 3, 10, 'raw images')
+    assert shared == [] and capfd.readouterr().err.count('No space left') == 1

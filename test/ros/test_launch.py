@@ -220,6 +220,11 @@ def test_images_are_compressed_over_a_network_by_default(monkeypatch):
 
     assert transport(link='network', nodes='gaze,people') == {'pipeline': 'compressed'}
     assert transport(link='network', nodes='gaze', image_transport='raw') == {'gaze_node': 'raw'}
+    separate = {f'{name}_node' for name in ('camera', 'gaze', 'visualizer', 'people')}
+    assert transport(processes='true') == dict.fromkeys(separate, 'shared') | {'camera_node': None}
+    assert transport(processes='true', image_transport='raw')['gaze_node'] == 'raw'
+    assert transport(processes='true', nodes='gaze,visualizer') == {
+        'gaze_node': None, 'visualizer_node': None}, 'the camera may be anywhere'
     # Within one process images are passed directly.
     assert transport(link='network', nodes='gaze,camera') == {'pipeline': None}
     assert transport(link='network', nodes='gaze,camera', processes='1') == {

@@ -20,6 +20,9 @@ from std_msgs.msg import Header
 PROCESSES = {
     'one process': [('pipeline', 'source:=sample')],
     'three processes': [('gaze_node',), ('visualizer_node',), ('camera_node', 'source:=sample')],
+    'shared memory': [('gaze_node', 'image_transport:=shared'),
+                      ('visualizer_node', 'image_transport:=shared'),
+                      ('camera_node', 'source:=sample')],
 }
 
 

@@ -102,13 +102,14 @@ class StageStats:
         """Number of images dropped so far, for any reason."""
         return sum(self._dropped.values())
 
-    def received(self, stamp: float = math.nan) -> None:
+    def received(self, stamp: float = math.nan, count: int = 1) -> None:
         """Count a received image.
 
         :param stamp: seconds; NaN if it has none, or if missing images are no concern.
+        :param count: number of images, with those that the camera did not send on purpose.
         """
         with self._lock:
-            self._received += 1
+            self._received += count
             if math.isfinite(stamp):
                 self._stamps.append((monotonic(), stamp))
 

@@ -125,11 +125,15 @@ class Worker(Generic[T]):
         self._threads.append(thread)
         thread.start()
 
-    def submit(self, item: T) -> None:
-        """Queue an item, from any thread; the oldest one may be dropped for it."""
-        self._note_arrival()
+    def submit(self, item: T, missed: int = 0) -> None:
+        """Queue an item, from any thread; the oldest one may be dropped for it.
+
+        :param missed: number of items since the last that were not submitted because of
+            :meth:`needed_at`; they are counted as dropped.
+        """
+        self._note_arrivals(1 + missed)
         self._last_put = self._last_submit
-        for _ in range(self._mailbox.put(item)):
+        for _ in range(self._mailbox.put(item) + missed):
             self._stage.dropped('newer')
 
     def wants(self, horizon: float) -> bool:
@@ -137,17 +141,21 @@ class Worker(Generic[T]):
 
         :param horizon: seconds until a newer item replaces it.
         """
-        starts, waiting, now = [*self._starts.values()], len(self._mailbox), monotonic()
-        if waiting >= self._mailbox.depth:
+        return self.needed_at() <= monotonic() + horizon
+
+    def needed_at(self) -> float:
+        """Return the time.monotonic() from which on a new item is needed; 0 if it is already."""
+        starts = [*self._starts.values()]
+        if len(self._mailbox) >= self._mailbox.depth:
             # The waiting item is replaced only if that makes results clearly fresher.
-            return now - self._last_put > _STALE * self.work_time
+            return self._last_put + _STALE * self.work_time
         if len(starts) < self._mailbox.readers or self._mailbox.depth > 1:
-            return True
-        return min(starts) + _EARLY * self.work_time <= now + horizon
+            return 0.0
+        return min(starts) + _EARLY * self.work_time
 
     def skip(self) -> None:
         """Count an item that was not submitted because :meth:`wants` returned False."""
-        self._note_arrival()
+        self._note_arrivals(1)
         self._stage.dropped('newer')
 
     def request_stop(self) -> None:
@@ -161,12 +169,12 @@ class Worker(Generic[T]):
             thread.join(max(0.0, until - monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _note_arrival(self) -> None:
+    def _note_arrivals(self, count: int) -> None:
         now = monotonic()
         if self._last_submit:
             # A pause does not change the rate: a slow stage must not get a deep queue after one.
-            self.period = _average(
-                self.period, min(now - self._last_submit, 2 * self.period or math.inf))
+            self.period = _average(self.period, min(
+                (now - self._last_submit) / count, 2 * self.period or math.inf))
         self._last_submit = now
 
     def _run(self, thread: int) -> None:

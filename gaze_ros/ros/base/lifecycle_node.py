@@ -9,6 +9,7 @@ from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.diagnostics.status import InactiveStatus, NodeStatus
 from gaze_ros.core.parameters import NODES, Spec, Value
 from gaze_ros.core.pipeline.worker import Worker
+from gaze_ros.core.system.shared_images import NEVER, SharedImageReader
 from gaze_ros.ros.base.diagnostics import DiagnosticsPublisher
 from gaze_ros.ros.base.parameters import declare_parameters
 from gaze_ros.ros.comm import topics
@@ -280,6 +281,7 @@ class ImageConsumerNode(ManagedNode):
     def __init__(self, name: str, stats: StageStats, shutdown: Shutdown) -> None:
         super().__init__(name, NODES[name], stats, shutdown)
         self.workers: list[Worker] = []
+        self._shared_images = SharedImageReader()
         self._image_subscription: Optional[IntraProcessSubscription] = None
         self.create_timer(
             _MATCH_PERIOD, self._match_publishers, MutuallyExclusiveCallbackGroup(),
@@ -326,9 +328,31 @@ class ImageConsumerNode(ManagedNode):
     def subscribe_to_images(self) -> IntraProcessSubscription:
         """Return a subscription to images, to be added to :attr:`managed_subscriptions`."""
         self._image_subscription = subscribe_images(
-            self, topics.IMAGE, self.on_image, MutuallyExclusiveCallbackGroup(),
-            self.values['image_transport'], wants=self.wants_image, skip=self.skip_image)
+            self, topics.IMAGE, self._receive_image, MutuallyExclusiveCallbackGroup(),
+            self.values['image_transport'], wants=self.wants_image, skip=self.skip_image,
+            reader=self._shared_images)
         return self._image_subscription
+
+    def destroy_node(self) -> None:
+        """Destroy the node and close the shared memory."""
+        super().destroy_node()
+        self._shared_images.close()
+
+    def tell_need(self) -> None:
+        """Tell a camera node that shares its images when the next one is needed."""
+        self._shared_images.tell(self.next_need())
+
+    def next_need(self) -> int:
+        """Return the time.monotonic_ns() from which on the node needs a new image.
+
+        NEVER if it needs only those that others need.
+        """
+        return NEVER
+
+    def _receive_image(self, image: ReceivedImage) -> None:
+        self.on_image(image)
+        if image.seen:
+            self.tell_need()
 
     def on_image(self, image: ReceivedImage) -> None:
         """Process a received image."""

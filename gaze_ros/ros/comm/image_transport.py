@@ -1,8 +1,15 @@
-"""Publishers and subscriptions of images: raw, compressed, and intra-process without a copy."""
+"""Publishers and subscriptions of images: raw, compressed, shared memory, intra-process."""
+from array import array
 from collections.abc import Callable
 import time
 from typing import Optional, Union
 
+from gaze_ros.core.diagnostics.log_throttle import LogThrottle
+from gaze_ros.core.system.shared_images import (
+    Reference,
+    SharedImageReader,
+    SharedImageWriter,
+)
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import (
     bgr_to_compressed,
@@ -17,8 +24,35 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-#: Transport: (message type, suffix that image_transport appends to the topic name).
-TRANSPORTS = {'raw': (Image, ''), 'compressed': (CompressedImage, '/compressed')}
+#: Transport: (message type, suffix that image_transport appends to the topic name). A message of
+#: shared holds a reference to an image in shared memory, see :mod:`.shared_images` of core.
+TRANSPORTS = {'raw': (Image, ''), 'compressed': (CompressedImage, '/compressed'),
+              'shared': (CompressedImage, '/shared')}
+
+#: Format of the messages of shared.
+_SHARED_FORMAT = 'bgr8; gaze_ros shared memory'
+
+
+class SharedImage:
+    """An image in shared memory.
+
+    :param data: of the message.
+    :raises ValueError: if it is no reference, or none to an image on this machine.
+    """
+
+    def __init__(self, reader: SharedImageReader, data: bytes) -> None:
+        self._reader = reader
+        self._reference = Reference.decode(data)
+        reader.open(self._reference.name)
+        self.nbytes = self._reference.nbytes
+        self.seen = self._reference.seen
+
+    def read(self) -> np.ndarray:
+        """Return a copy as (H, W, 3) uint8 BGR.
+
+        :raises ValueError: if it cannot be read, with the reason.
+        """
+        return self._reader.read(self._reference)
 
 
 class ReceivedImage:
@@ -28,7 +62,9 @@ class ReceivedImage:
     :ivar arrival: time.monotonic() at which it was received, s.
     """
 
-    def __init__(self, header: Header, data: Union[Image, CompressedImage, np.ndarray]) -> None:
+    def __init__(
+            self, header: Header, data: Union[Image, CompressedImage, SharedImage, np.ndarray]
+            ) -> None:
         self.header = header
         self.arrival = time.monotonic()
         self._data = data
@@ -37,7 +73,12 @@ class ReceivedImage:
     def nbytes(self) -> int:
         """The memory it takes, in bytes."""
         data = self._data
-        return data.nbytes if isinstance(data, np.ndarray) else len(data.data)
+        return data.nbytes if isinstance(data, (np.ndarray, SharedImage)) else len(data.data)
+
+    @property
+    def seen(self) -> int:
+        """Number of images of the camera so far, with those it did not publish; 0 if unknown."""
+        return self._data.seen if isinstance(self._data, SharedImage) else 0
 
     def decode(self) -> np.ndarray:
         """Return the image as (H, W, 3) uint8 BGR; read-only, since others may use it as well.
@@ -46,6 +87,8 @@ class ReceivedImage:
         """
         if isinstance(self._data, np.ndarray):
             return self._data
+        if isinstance(self._data, SharedImage):
+            return self._data.read()
         convert = image_to_bgr if isinstance(self._data, Image) else compressed_to_bgr
         return convert(self._data)
 
@@ -62,15 +105,24 @@ class ImagePublisher:
 
     :param topic: of sensor_msgs/Image; CompressedImage is published on topic/compressed.
     :param jpeg_quality: quality of compressed images, 1..100; may be changed.
+    :param shared: whether images are also published in shared memory, on topic/shared. Call
+        :meth:`close` then.
     """
 
-    def __init__(self, node: Node, topic: str, jpeg_quality: int = 90) -> None:
+    def __init__(
+            self, node: Node, topic: str, jpeg_quality: int = 90, shared: bool = False) -> None:
         self.jpeg_quality = jpeg_quality
         # As in image_transport, the suffix is appended to the remapped name.
         topic = node.resolve_topic_name(topic)
         self._raw = IntraProcessPublisher(node, Image, topic)
         msg_type, suffix = TRANSPORTS['compressed']
         self._compressed = topics.create_publisher(node, msg_type, topic + suffix)
+        self._shared = self._writer = None
+        if shared:
+            msg_type, suffix = TRANSPORTS['shared']
+            self._shared = topics.create_publisher(node, msg_type, topic + suffix)
+            self._writer = SharedImageWriter()
+        self._logger, self._log_throttle = node.get_logger(), LogThrottle()
 
     @property
     def topic_name(self) -> str:
@@ -78,14 +130,24 @@ class ImagePublisher:
         return self._raw.topic_name
 
     def get_subscription_count(self) -> int:
-        """Return the number of subscribers, raw and compressed."""
-        return self._raw.get_subscription_count() + self._compressed.get_subscription_count()
+        """Return the number of subscribers to all transports."""
+        return sum(publisher.get_subscription_count() for publisher in (
+            self._raw, self._compressed, self._shared) if publisher is not None)
+
+    @property
+    def readers(self) -> int:
+        """Number of subscribers that read images from shared memory."""
+        return self._shared.get_subscription_count() if self._shared is not None else 0
 
     def wanted(self, horizon: float) -> bool:
-        """Return whether anyone needs an image that is published now.
+        """Return whether anyone needs an image that is published now; call it for each image.
 
         :param horizon: seconds until the next image.
         """
+        if self._writer is not None:
+            self._writer.seen += 1
+            if (readers := self.readers) and self._writer.wanted(horizon, readers):
+                return True
         return self._compressed.get_subscription_count() > 0 or self._raw.wanted(horizon)
 
     def skip(self) -> None:
@@ -100,23 +162,48 @@ class ImagePublisher:
         self._raw.publish(ReceivedImage(header, image), lambda: bgr_to_image(image, header))
         if self._compressed.get_subscription_count():
             self._compressed.publish(bgr_to_compressed(image, header, self.jpeg_quality))
+        if self.readers:
+            self._publish_shared(image, header)
+
+    def close(self) -> None:
+        """Free the shared memory."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _publish_shared(self, image: np.ndarray, header: Header) -> None:
+        try:
+            reference = self._writer.write(image)
+        except OSError as e:
+            if self._log_throttle.should_log(reason := str(e)):
+                self._logger.error(
+                    f'images cannot be written to shared memory: {reason}; set image_transport '
+                    'of the other nodes to raw')
+            return
+        self._shared.publish(CompressedImage(
+            header=header, format=_SHARED_FORMAT, data=array('B', reference.encode())))
 
 
 def subscribe_images(
         node: Node, topic: str, callback: Callable[[ReceivedImage], None], group: CallbackGroup,
         transport: str = 'raw', *, wants: Optional[Callable[[float], bool]] = None,
-        skip: Callable[[], None] = lambda: None) -> IntraProcessSubscription:
+        skip: Callable[[], None] = lambda: None, reader: Optional[SharedImageReader] = None
+        ) -> IntraProcessSubscription:
     """Subscribe to images, as reliably as the present publishers permit.
 
     :param topic: of sensor_msgs/Image.
     :param transport: one of :data:`TRANSPORTS`.
     :param wants: see :class:`gaze_ros.ros.comm.intra_process.IntraProcessSubscription`.
     :param skip: as wants.
+    :param reader: of images in shared memory; required for the transport shared.
     :raises GazeRosError: as :func:`.topics.image_reliability`.
     """
     msg_type, suffix = TRANSPORTS[transport]
     topic = node.resolve_topic_name(topic) + suffix
+
+    def wrap(message: Union[Image, CompressedImage]) -> ReceivedImage:
+        return ReceivedImage(message.header, SharedImage(reader, message.data) if (
+            transport == 'shared') else message)
+
     return IntraProcessSubscription(
-        node, msg_type, topic, callback, group,
-        lambda message: ReceivedImage(message.header, message),
+        node, msg_type, topic, callback, group, wrap,
         topics.image_reliability(node, topic), wants, skip)

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from gaze_ros.core.parameters import NODES, Value
+from gaze_ros.core.system import shared_memory
 from gaze_ros.ros.comm import dds_profile
 from gaze_ros.ros.launch.parsing import (
     parameter_sections,
@@ -62,7 +63,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
              f'{dds_profile.LINK}, else local.'),
     'use_sim_time': ('', 'Take the time from /clock.'),
     'log_level': ('info', 'Log level: debug, info, warn, error or fatal.'),
-    'processes': ('false', 'One process per node instead of one for all.'),
+    'processes': ('false', 'One process per node instead of one for all; with a camera node, '
+                  'images then go through shared memory unless image_transport is set.'),
     'respawn': ('true', f'Restart a process {RESPAWN_DELAY:g} s after it was killed, crashed, '
                 f'or failed after {STARTUP_TIME:g} s or more of work; at most {MAX_RESPAWNS} '
                 f'times in {RESPAWN_WINDOW:g} s.'),
@@ -90,6 +92,8 @@ def programs(arguments: Mapping[str, str]) -> list[ProcessSpec]:
     if (arguments['link'] or dds_profile.link()) == 'network' and not (
             one_process and 'camera' in nodes):
         common['image_transport'] = 'compressed'
+    elif not one_process and 'camera' in nodes and shared_memory.FOLDER.is_dir():
+        common['image_transport'] = 'shared'
     if arguments['use_sim_time']:
         common['use_sim_time'] = parse_bool('use_sim_time', arguments['use_sim_time'])
     result = []

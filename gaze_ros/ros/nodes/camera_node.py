@@ -32,6 +32,7 @@ class CameraNode(ManagedNode):
         super().__init__('camera', NODES['camera'], StageStats('Camera'), shutdown)
         self._player: Optional[Player] = None
         self._rotators: Optional[HotSwap[Rotator]] = None
+        self._images: Optional[ImagePublisher] = None
         #: Prepared for new parameter values, until they are applied.
         self._prepared_source: Optional[Source] = None
         self._prepared_camera_info: Optional[CameraInfoManager] = None
@@ -63,7 +64,7 @@ class CameraNode(ManagedNode):
             self._open(v), self.stats, self._wanted, self._publish, self._missing, self._at_end,
             self._failed)
         self._player.rate = v['rate']
-        self._images = ImagePublisher(self, topics.IMAGE, v['jpeg_quality'])
+        self._images = ImagePublisher(self, topics.IMAGE, v['jpeg_quality'], shared=True)
         self._camera_info_publisher = IntraProcessPublisher(self, CameraInfo, topics.CAMERA_INFO)
 
     def activate(self) -> None:
@@ -85,6 +86,9 @@ class CameraNode(ManagedNode):
         player, self._player = self._player, None
         if player is not None:
             player.close()
+        images, self._images = self._images, None
+        if images is not None:
+            images.close()
         rotators, self._rotators = self._rotators, None
         if rotators is not None:
             rotators.close()
@@ -150,7 +154,8 @@ class CameraNode(ManagedNode):
 
     def _wanted(self, horizon: float) -> bool:
         """Return whether anyone needs the present image; if not, tell the subscriptions."""
-        wanted = self._images.wanted(horizon) or (
+        # Those that read images from shared memory subscribe to camera_info, too.
+        wanted = self._images.wanted(horizon) or not self._images.readers and (
             self._camera_info_publisher.has_remote_subscribers())
         if not wanted:
             self._images.skip()

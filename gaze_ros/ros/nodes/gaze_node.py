@@ -22,6 +22,7 @@ from gaze_ros.core.pipeline.engine import (
 from gaze_ros.core.pipeline.load import LoadControl, most_parallel
 from gaze_ros.core.pipeline.ordering import Turn
 from gaze_ros.core.pipeline.worker import ParallelWorker
+from gaze_ros.core.system.shared_images import NEVER
 from gaze_ros.core.tracking.gaze_calibration import (
     GazeCalibrations,
     GazeCorrection,
@@ -56,6 +57,8 @@ class GazeNode(ImageConsumerNode):
         #: Track ids given by earlier engines; they are not given again.
         self._ids_given = 0
         self._image_count = 0
+        #: Images of a camera node in another process so far, by its own count; 0 if unknown.
+        self._seen = 0
         #: Why the calibration in camera_info cannot be used, or ''.
         self._calibration_problem, self._log_throttle = '', LogThrottle()
         self._failure = ''
@@ -124,6 +127,8 @@ class GazeNode(ImageConsumerNode):
         self.workers = [self._worker]
         self._worker.start()
         self._reset_load()
+        self._seen = 0
+        self._shared_images.tell(0)
 
     def join(self, timeout: float) -> bool:
         """Wait up to ``timeout`` s for the threads; return whether none is running."""
@@ -202,12 +207,20 @@ class GazeNode(ImageConsumerNode):
         """Queue an image, or skip it by frame_skip."""
         if not self.active:
             return
-        self.stats.received(seconds(image.header.stamp) or math.nan)
+        # Images that a camera in another process kept to itself count as dropped here.
+        missed = max(0, image.seen - self._seen - 1) if 0 < self._seen < image.seen else 0
+        self._seen = image.seen
+        self.stats.received(seconds(image.header.stamp) or math.nan, 1 + missed)
+        self._image_count += missed
         if self._is_skipped():
             self.stats.dropped('skipped')
         else:
-            self._worker.submit(image)
+            self._worker.submit(image, missed)
         self._image_count += 1
+
+    def next_need(self) -> int:
+        """Return the time.monotonic_ns() from which on an image would be processed at once."""
+        return round(1e9 * self._worker.needed_at()) if self.active else NEVER
 
     def wants_image(self, horizon: float) -> bool:
         """Return whether an image would be processed before the next one arrives."""
@@ -260,6 +273,8 @@ class GazeNode(ImageConsumerNode):
             self.stats.dropped('old')
             return
         start = time.monotonic()
+        if image.seen:
+            self.tell_need()
         parallel = self._worker.parallel
         frame = self._engine.process(
             image.decode(), seconds(header.stamp) or None, image.arrival, turn,

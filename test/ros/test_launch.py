@@ -417,10 +417,11 @@ def test_executable_in_lib_takes_what_launch_passes(listener, tmp_path):
     executable = Path(get_package_prefix('gaze_ros')) / 'lib' / 'gaze_ros' / 'pipeline'
     from sensor_msgs.msg import Image
     frames = listener.subscribe(Image, '/r2/camera/image_raw', lambda m: m.header.frame_id)
+    drawn = listener.subscribe(Image, '/r2/gaze/image_annotated')
     more = ('-r', '__ns:=/r2', '--params-file', DEFAULTS['params_file'],
             '--params-file', str(path), '--log-level', 'info')
     with running(str(executable), more=more):
-        wait_until(lambda: len(frames) > 5, 30, 'images')
+        wait_until(lambda: len(frames) > 5 and drawn, 30, 'images')
     assert set(frames) == {'cam7_optical'}
     assert (tmp_path / 'o.mp4').is_file()
 

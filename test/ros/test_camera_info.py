@@ -1,7 +1,7 @@
 import time
 
 import cv2
-from gaze_ros.core.errors import SourceError
+from gaze_ros.core.errors import GazeRosError, SourceError
 from gaze_ros.core.geometry.camera_model import Lens
 from gaze_ros.core.sources.rotation import (
     axis_rotation,
@@ -17,15 +17,19 @@ from gaze_ros.ros.comm.camera_info import (
     CameraInfoManager,
     load_camera_info,
     rotated_camera_info,
+    save_camera_info,
 )
 from gaze_ros.ros.comm.conversions import bgr_to_image, image_to_bgr
 from helpers.processes import running, wait_until
+from helpers.ros_client import call_service
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
+from sensor_msgs.srv import SetCameraInfo
 from std_msgs.msg import Header
+import yaml
 
 GOOD = """
 image_width: 640
@@ -372,3 +376,97 @@ def test_node_follows_camera_info_and_reports_what_it_cannot_use(listener):
             info_of(k=[np.nan] * 9), lambda known, o: not known and distance(o) > 0.5 * near)
         gaze.wait_for('the calibration in camera_info cannot be used: K or D has a value that is')
     assert gaze.text.count('cannot be used') == 1
+
+
+@pytest.mark.parametrize('model', [*COEFFICIENTS])
+def test_saved_calibration_is_read_back_exactly(tmp_path, model):
+    info = info_of(distortion_model=model, d=COEFFICIENTS[model], r=R.ravel(), p=P)
+    path = save_camera_info(f'file://{tmp_path}/new/a%20b.yaml', info, 'head')
+    assert path == tmp_path / 'new' / 'a b.yaml'
+    assert load_camera_info(str(path)) == info
+    # What camera_calibration_parsers requires beside what load_camera_info does.
+    content = yaml.safe_load(path.read_text())
+    assert content['camera_name'] == 'head'
+    assert [(content[name]['rows'], content[name]['cols']) for name in (
+        'camera_matrix', 'distortion_coefficients', 'rectification_matrix', 'projection_matrix',
+    )] == [(3, 3), (1, len(info.d)), (3, 3), (3, 4)]
+
+
+@pytest.mark.parametrize(('change', 'reason'), [
+    ({'k': [0.] * 9}, 'K and P have no focal length'),
+    ({'k': [np.nan] * 9}, 'K has a value that is not finite'),
+    ({'p': [np.inf] * 12}, 'P has a value that is not finite'),
+    ({'width': 0}, 'the calibrated image size is 0x480'),
+    ({'distortion_model': 'fov'}, "distortion_model 'fov' is not one of: plumb_bob"),
+    ({'d': [0.1] * 20}, 'D has 20 coefficients'), ({'binning_x': 2}, 'binning'),
+    ({'roi': RegionOfInterest(width=320, height=240)}, 'expected the full image')])
+def test_calibration_that_a_file_cannot_hold_is_not_saved(tmp_path, change, reason):
+    path = tmp_path / 'camera.yaml'
+    path.write_text(GOOD)
+    with pytest.raises(GazeRosError, match=reason):
+        save_camera_info(str(path), info_of(**change), 'head')
+    assert path.read_text() == GOOD
+
+
+@pytest.mark.parametrize('url', ['/dev/null', '/proc/camera.yaml', 'package://none/camera.yaml'])
+def test_calibration_is_saved_to_a_file_only(url):
+    with pytest.raises(GazeRosError, match=url):
+        save_camera_info(url, info_of(), 'head')
+
+
+@pytest.mark.parametrize('rotate', [0, 90])
+def test_calibration_from_the_service_is_used_and_loaded_at_the_next_start(
+        listener, tmp_path, rotate):
+    """As cameracalibrator does at COMMIT: with the size of the images that it has received."""
+    path = tmp_path / 'camera.yaml'
+    height, width = rotate_image(Sample().read(), rotate).shape[:2]
+    path.write_text(GOOD.replace('640', '1280', 1).replace('480', '960', 1))
+    sent = info_of(width=width, height=height, d=[0.1, 0.02, 0.001, 0.002, 0.0], r=R.ravel(),
+                   p=P, k=[700., 0., width / 2, 0., 710., height / 2, 0., 0., 1.])
+    images = listener.subscribe(Image, '/camera/image_raw', lambda m: (
+        m.header.stamp.sec, m.header.stamp.nanosec, m.width, m.height))
+    infos = listener.subscribe(CameraInfo, '/camera/camera_info')
+
+    def wait_for_calibration():
+        wait_until(lambda: infos and np.allclose(infos[-1].k, sent.k), 30, 'the calibration')
+        for name in ('d', 'r', 'p'):
+            np.testing.assert_allclose(getattr(infos[-1], name), getattr(sent, name))
+        assert infos[-1].distortion_model == 'plumb_bob'
+        # Each camera_info has the stamp and the size of its image.
+        wait_until(lambda: {(i.header.stamp.sec, i.header.stamp.nanosec, i.width, i.height)
+                            for i in infos} & {*images}, 10, 'an image with its camera_info')
+        assert {i[2:] for i in images} == {(width, height)}
+        infos.clear()
+
+    start = ('source:=sample', f'rotate:={rotate}', f'camera_info_url:=file://{path}')
+    with running('camera_node', *start):
+        wait_until(lambda: infos, 30, 'camera_info')
+        assert infos[-1].k[0] not in (0, 700)  # that of the file, scaled
+        refused = set_camera_info(listener, CameraInfo(width=640, height=480))
+        assert not refused.success and 'distortion_model' in refused.status_message
+        answer = set_camera_info(listener, sent)
+        assert answer.success and f"saved in '{path}'" in answer.status_message
+        assert ('rotated back by 90 degrees' in answer.status_message) == (rotate == 90)
+        wait_for_calibration()
+    with running('camera_node', *start):
+        wait_for_calibration()
+
+
+def test_calibration_without_a_url_is_saved_where_camera_info_manager_does(listener, tmp_path):
+    listener.subscribe(Image, '/camera/image_raw')
+    with running('camera_node', 'source:=sample', env={'ROS_HOME': str(tmp_path)}):
+        answer = set_camera_info(listener, info_of())
+    path = tmp_path / 'camera_info' / 'camera.yaml'
+    assert answer.success and f'next start with camera_info_url:={path}' in answer.status_message
+    assert load_camera_info(str(path)).k.tolist() == K
+
+
+def test_node_that_is_not_configured_refuses_a_calibration(listener):
+    with running('camera_node', 'source:=sample', 'autostart:=false'):
+        answer = set_camera_info(listener, info_of())
+    assert not answer.success and 'not configured' in answer.status_message
+
+
+def set_camera_info(listener, info):
+    return call_service(listener.node, SetCameraInfo, '/camera/set_camera_info',
+                        SetCameraInfo.Request(camera_info=info), again=5.0)

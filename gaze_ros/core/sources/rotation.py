@@ -208,6 +208,11 @@ class Rotator:
             except Exception as e:  # a runtime may raise anything: the camera keeps running
                 self._fail(e)
 
+    @property
+    def degrees(self) -> int:
+        """Degrees by which images are rotated clockwise; 0 until ``auto`` has decided."""
+        return self._degrees
+
     def rotate(self, image: np.ndarray) -> tuple[np.ndarray, int]:
         """Return a (H, W, 3) uint8 BGR image rotated, and by how many degrees."""
         if self._search is not None and monotonic() >= self._next_time:

@@ -2,19 +2,22 @@
 from collections.abc import Callable
 from copy import copy, deepcopy
 from functools import lru_cache
+import os
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 from urllib.parse import unquote, urlsplit
 
 from ament_index_python.packages import get_package_share_directory, PackageNotFoundError
 from gaze_ros.core.diagnostics.log_throttle import LogThrottle
-from gaze_ros.core.errors import SourceError
+from gaze_ros.core.errors import GazeRosError, SourceError
 from gaze_ros.core.geometry.camera_model import Calibration
+from gaze_ros.core.output import safe_paths
 from gaze_ros.core.sources.rotation import axis_rotation, pixel_rotation, rotate_distortion
 from gaze_ros.core.system.safe_files import parse_yaml, read_text
 from gaze_ros.core.system.urls import local_path
 import numpy as np
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
+import yaml
 
 #: Numbers of coefficients of the distortion models, by their names in
 #: sensor_msgs/distortion_models.hpp, and 'fisheye', which some calibrators write. Missing
@@ -55,6 +58,52 @@ def load_camera_info(url: str) -> CameraInfo:
         raise SourceError(
             f"camera_info_url '{url}' is not a calibration YAML as camera_calibration writes it "
             f'(image_width, image_height, distortion_model, camera_matrix ...): {reason}') from e
+
+
+def save_camera_info(url: str, info: CameraInfo, name: str) -> Path:
+    """Write a calibration file as camera_calibration_parsers does, and return its absolute path.
+
+    :param url: as in :func:`load_camera_info`; '' for ``camera_info/NAME.yaml`` in $ROS_HOME or
+        ~/.ros, where camera_info_manager keeps the calibrations of cameras without a URL.
+    :param info: of the full image: the file has neither binning nor roi.
+    :param name: of the camera, in the file.
+    :raises GazeRosError: if it is not a usable calibration, or cannot be written.
+    """
+    if problem := _why_not_saved(info):
+        raise GazeRosError(f'the calibration is not used and not saved: {problem}')
+    text = yaml.safe_dump({
+        'image_width': info.width, 'image_height': info.height, 'camera_name': name,
+        'camera_matrix': _matrix(3, info.k), 'distortion_model': info.distortion_model,
+        'distortion_coefficients': _matrix(1, info.d),
+        'rectification_matrix': _matrix(3, info.r if info.r.any() else np.eye(3).ravel()),
+        'projection_matrix': _matrix(3, info.p)}, sort_keys=False, default_flow_style=None)
+    path = _path(url) if url else Path(
+        os.environ.get('ROS_HOME') or '~/.ros') / 'camera_info' / f'{name}.yaml'
+    try:
+        with safe_paths.open_output(path) as file:
+            file.write(text.encode())
+        return safe_paths.resolved(path)
+    except OSError as e:
+        raise GazeRosError(f"the calibration cannot be written to '{path}': {e}") from e
+
+
+def _why_not_saved(info: CameraInfo) -> str:
+    """Return why a CameraInfo is not a calibration that a file can hold, or ''."""
+    for name in ('k', 'd', 'r', 'p'):
+        if not np.isfinite(getattr(info, name)).all():
+            return f'{name.upper()} has a value that is not finite'
+    if info.distortion_model not in _COUNTS:
+        return f"distortion_model '{info.distortion_model[:40]}' is not one of: " + ', '.join(
+            _COUNTS)
+    roi = info.roi
+    if max(info.binning_x, info.binning_y) > 1 or roi.width or roi.height:
+        return 'it is of a binned image or a region (binning, roi); expected the full image'
+    calibration, reason = calibration_from_camera_info(info)
+    return reason if calibration or reason else 'K and P have no focal length'
+
+
+def _matrix(rows: int, values: np.ndarray) -> dict[str, Any]:
+    return {'rows': rows, 'cols': len(values) // rows, 'data': np.asarray(values).tolist()}
 
 
 def calibration_from_camera_info(info: CameraInfo) -> tuple[Optional[Calibration], str]:

@@ -20,6 +20,8 @@ from rclpy.subscription import Subscription
 
 IMAGE = 'camera/image_raw'
 CAMERA_INFO = 'camera/camera_info'
+#: A service, by the name that cameracalibrator of camera_calibration calls.
+SET_CAMERA_INFO = 'camera/set_camera_info'
 GAZE = 'gaze'
 IMAGE_ANNOTATED = 'gaze/image_annotated'
 MARKERS = 'gaze/markers'

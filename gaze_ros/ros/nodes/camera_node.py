@@ -5,6 +5,7 @@ from typing import Optional
 
 from gaze_ros.core.diagnostics.node_status import CameraStatus
 from gaze_ros.core.diagnostics.stage_stats import StageStats
+from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.parameters import NODES, Value
 from gaze_ros.core.pipeline.hot_swap import HotSwap
 from gaze_ros.core.sources import open_source, Source
@@ -12,13 +13,20 @@ from gaze_ros.core.sources.player import Player
 from gaze_ros.core.sources.rotation import Rotator
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
 from gaze_ros.ros.comm import topics
-from gaze_ros.ros.comm.camera_info import CameraInfoManager
+from gaze_ros.ros.comm.camera_info import (
+    CameraInfoManager,
+    rotated_camera_info,
+    save_camera_info,
+)
 from gaze_ros.ros.comm.image_transport import ImagePublisher
 from gaze_ros.ros.comm.intra_process import IntraProcessPublisher
+from gaze_ros.ros.process.error_text import format_error
 from gaze_ros.ros.process.shutdown import Shutdown
 import numpy as np
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
 from sensor_msgs.msg import CameraInfo
+from sensor_msgs.srv import SetCameraInfo
 from std_msgs.msg import Header
 
 
@@ -37,6 +45,9 @@ class CameraNode(ManagedNode):
         self._prepared_source: Optional[Source] = None
         self._prepared_camera_info: Optional[CameraInfoManager] = None
         self._prepared_rotator: Optional[Rotator] = None
+        self.create_service(
+            SetCameraInfo, topics.SET_CAMERA_INFO, self._on_set_camera_info,
+            callback_group=MutuallyExclusiveCallbackGroup())
 
     @property
     def hardware_id(self) -> str:
@@ -136,6 +147,33 @@ class CameraNode(ManagedNode):
         for prepared in (source, rotator):
             if prepared is not None:
                 prepared.close()
+
+    def _on_set_camera_info(
+            self, request: SetCameraInfo.Request, response: SetCameraInfo.Response
+            ) -> SetCameraInfo.Response:
+        """Save a calibration and use it from the next image on."""
+        try:
+            response.status_message = self._set_camera_info(request.camera_info)
+            response.success = True
+            self.get_logger().info(response.status_message)
+        except Exception as e:
+            response.status_message = format_error(e)
+            self.get_logger().error(f'set_camera_info: {response.status_message}')
+        return response
+
+    def _set_camera_info(self, info: CameraInfo) -> str:
+        rotators, url = self._rotators, self.values['camera_info_url']
+        if rotators is None:
+            raise GazeRosError('the node is not configured: configure it, then send it again')
+        # The file is that of the camera without rotation.
+        rotation = rotators.newest.degrees
+        info = rotated_camera_info(info, -rotation % 360)
+        path = save_camera_info(url, info, self.get_fully_qualified_name().strip('/').replace(
+            '/', '_'))
+        self._camera_info = CameraInfoManager(str(path))
+        return f"calibration of {info.width}x{info.height} pixels in use and saved in '{path}'" + (
+            f', rotated back by {rotation} degrees' if rotation else '') + (
+            '' if url else f'; load it at the next start with camera_info_url:={path}')
 
     def _missing(self) -> str:
         expected = self.values['wait_for_subscribers']

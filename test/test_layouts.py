@@ -86,9 +86,21 @@ def test_every_class_of_rviz_is_one_of_its_own():
     text = (CONFIG / 'gaze.rviz').read_text()
     classes = set(re.findall(r'Class: (\w+/\w+)', text))
     assert classes == {
-        'rviz_common/Displays', 'rviz_common/Views', *(f'rviz_default_plugins/{name}' for name in (
+        'rviz_common/Displays', *(f'rviz_default_plugins/{name}' for name in (
             'Image', 'MarkerArray', 'TF', 'Axes', 'Grid', 'MoveCamera', 'Select', 'FocusCamera',
             'Measure', 'Orbit'))}
+
+
+def test_window_of_rviz_has_a_large_image():
+    geometry = yaml.safe_load((CONFIG / 'gaze.rviz').read_text())['Window Geometry']
+    state = bytes.fromhex(geometry['QMainWindow State'])
+    for name in ('Annotated image', 'Displays'):
+        assert geometry[name] == {'collapsed': False}
+        assert name.encode('utf-16-be') in state
+    # After the marker, the version and the number of dock areas: the first area and its width.
+    assert int.from_bytes(state[13:17], 'big') == 0  # left
+    assert int.from_bytes(state[17:21], 'big') == 760
+    assert geometry['Width'] > 2 * 760
 
 
 def test_rviz_looks_from_behind_the_camera(rviz):

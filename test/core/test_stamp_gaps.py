@@ -48,3 +48,14 @@ def test_snapshot_counts_only_since_its_mark():
             stage.received(START + number / 30)
     snapshot = stage.snapshot(mark)
     assert (snapshot.announced, snapshot.received, snapshot.missing) == (60, 40, 19)
+
+
+def test_images_that_were_not_sent_on_purpose_are_not_missing():
+    stage = StageStats('Inference')
+    mark, before = stage.mark(), -1
+    for number in range(0, 90):
+        if number % 7 in (0, 1, 4):
+            stage.received(START + number / 30, number - before)
+            before = number
+    snapshot = stage.snapshot(mark)
+    assert (snapshot.received, snapshot.missing) == (before + 1, 0)

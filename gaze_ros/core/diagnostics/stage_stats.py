@@ -111,7 +111,12 @@ class StageStats:
         with self._lock:
             self._received += count
             if math.isfinite(stamp):
-                self._stamps.append((monotonic(), stamp))
+                # Images that were not sent on purpose leave no gap.
+                steps = count if self._stamps else 1
+                last = self._stamps[-1][1] if self._stamps else stamp
+                self._stamps.extend(
+                    (monotonic(), stamp - (stamp - last) * step / steps)
+                    for step in reversed(range(steps)))
 
     def announced(self) -> None:
         """Count a received camera_info message."""

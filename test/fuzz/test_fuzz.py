@@ -2,13 +2,14 @@
 
 `make fuzz` does the same for longer, guided by coverage: see __main__.py.
 """
-from fuzz.targets import run, SEEDS, TARGETS
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 import pytest
 
 pytest.importorskip('torch')
 pytest.importorskip('safetensors')
+
+from fuzz.targets import run, SEEDS, TARGETS
 
 FILES = [path for path in sorted(SEEDS.rglob('*')) if path.is_file()]
 

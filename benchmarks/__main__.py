@@ -18,6 +18,7 @@ VERBS = {
     'soak': ('benchmarks.soak.command', 'run the pipeline for hours; report what grows'),
     'accuracy': ('benchmarks.accuracy', 'licence, accuracy and speed of the models: tables'),
     'face-time': ('benchmarks.face_time', 'CPU time per face of the default models, on one core'),
+    'face-size': ('benchmarks.face_size', 'smallest face that each detector finds, and its cost'),
     'figures': ('benchmarks.figures', 'draw the images of docs/ that show gaze'),
     'matrix': ('benchmarks.matrix', 'install the package in many ways and run it'),
     'audit': ('benchmarks.audit', 'look up security advisories of the installed packages'),

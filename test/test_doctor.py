@@ -141,6 +141,25 @@ def test_failing_check_is_one_problem(tmp_path, monkeypatch, body, what):
     assert remedy(report, what, needed=False)
 
 
+@pytest.mark.parametrize('variables', [{'HOME': None}, {'HOME': '/proc'},
+                                       {'ROS_LOG_DIR': '/proc/nowhere'}])
+def test_missing_log_folder_names_home(monkeypatch, variables):
+    monkeypatch.delenv('ROS_LOG_DIR', raising=False)
+    for name, value in variables.items():
+        if value:
+            monkeypatch.setenv(name, value)
+        else:
+            monkeypatch.delenv(name)
+    report = run_checks('Middleware')
+    assert remedy(report, 'cannot start a node', needed=True) == (
+        'set HOME, or ROS_LOG_DIR, to a folder that can be written')
+    started = subprocess.run(
+        [sys.executable, '-c',
+         'from gaze_ros.ros.process.entry_points import camera_node; camera_node()'],
+        capture_output=True, text=True, timeout=60, check=False)
+    assert 'set HOME, or ROS_LOG_DIR, to a folder' in started.stdout + started.stderr
+
+
 def test_output_of_libraries_does_not_break_the_report(tmp_path, monkeypatch):
     (tmp_path / 'noisy_check.py').write_text(
         'import os\nfrom gaze_ros.core.doctor.report import Report\n'

@@ -105,7 +105,8 @@ def _rotation(arguments: argparse.Namespace, path: Path) -> int:
     from gaze_ros.core.sources.rotation import find_rotation
     with closing(open_source(path)) as source:
         return find_rotation(source, create_detector(
-            arguments.detector, weight=arguments.detector_weight, threads=arguments.threads))
+            arguments.detector, weight=arguments.detector_weight, size=arguments.detector_size,
+            threads=arguments.threads))
 
 
 def _open_text(path: str):

@@ -11,6 +11,10 @@ from gaze_ros.core.system.utf8 import is_utf8, printable
 Value = Union[bool, int, float, str]
 
 
+#: Names of the types for an error.
+_KINDS = {bool: 'true or false', int: 'an integer', float: 'a number', str: 'a text'}
+
+
 @dataclass(frozen=True)
 class Spec:
     """One parameter. The default sets its type.
@@ -43,8 +47,8 @@ class Spec:
         else:
             fits = type(value) is type(self.default)
         if not fits:
-            kind = 'number' if isinstance(self.default, float) else type(self.default).__name__
-            return f'{self.name} must be a {kind}, not {value!r}'
+            return f'{self.name} must be {_KINDS[type(self.default)]}, not {value!r}' + (
+                self._remedy(value))
         if isinstance(value, str) and not is_utf8(value):
             return f"{self.name} '{printable(value)}' is not UTF-8: rename the file or folder"
         if self.choices and value not in self.choices:
@@ -53,6 +57,16 @@ class Spec:
             return f"{self.name} '{value}' does not match {self.pattern}: {self.description}"
         if self.low is not None and not self.low <= value <= self.high:
             return f'{self.name} {value} is not in {self.low:g}..{self.high:g}'
+        return ''
+
+    def _remedy(self, value: Any) -> str:
+        """Return how a value of another type is to be written, or ''."""
+        if isinstance(self.default, str) and isinstance(value, (bool, int, float)):
+            return f': quote it, {self.name}:="\'{value}\'"'
+        if isinstance(self.default, bool) and value in (0, 1):
+            return f': write {str(bool(value)).lower()}'
+        if isinstance(value, float) and value.is_integer():
+            return f': write {int(value)}'
         return ''
 
     def convert(self, value: Any) -> Value:
@@ -142,6 +156,9 @@ GAZE = (
          choices=('auto', *DETECTORS), live=True),
     Spec('detector_weight', '', 'Weights file of the detector; empty = the file that gaze_ros '
          'models path finds.', live=True),
+    Spec('detector_size', 0, "Long side of the largest image in which the detector searches "
+         "faces, in pixels; 0 = the detector's own. Larger finds smaller faces and takes longer.",
+         choices=(0, 320, 384, 640, 960, 1280, 1920, 2560, 3840), live=True),
     Spec('detect_interval', 1, 'Run the detector every N images; faces are tracked in between. '
          '0 = adaptive.', 0, 100, live=True),
     Spec('max_faces', 0, 'Maximum number of faces, largest first; 0 = no limit.', 0, 100,

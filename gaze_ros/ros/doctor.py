@@ -117,8 +117,10 @@ def middleware() -> Report:
         except ImportError:
             raise
         except Exception as e:  # rclpy raises many types
+            from gaze_ros.ros.process.error_text import lacks_log_folder, LOG_FOLDER_REMEDY
             report.add_error(
                 f'cannot start a node: {type(e).__name__}: {e}',
+                LOG_FOLDER_REMEDY if lacks_log_folder(e) else
                 'correct the problems of the check ROS; otherwise unset RMW_IMPLEMENTATION and '
                 'ROS_SECURITY_ENABLE')
     return report

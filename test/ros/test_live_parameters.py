@@ -215,6 +215,13 @@ def detector(p):
     p.set_parameters('gaze', detector='yunet')
 
 
+def detector_size(p):
+    assert '1000 is not one of: 0, 320' in p.refused('gaze', detector_size=1000).replace("'", '')
+    p.set_parameters('gaze', detector_size=1280)
+    p.until(lambda _: True, 'faces in larger images')
+    p.set_parameters('gaze', detector_size=0)
+
+
 def changes(p, name, value, condition):
     p.set_parameters('gaze', **{name: value})
     p.until(condition, f'{name} {value}')
@@ -378,6 +385,7 @@ LIVE = {
     ('gaze', 'precision'): lambda p: p.loads(', cpu, fp32)', precision='fp32'),
     ('gaze', 'threads'): lambda p: p.loads('model mobileone_s0 (', threads=1),
     ('gaze', 'detector'): detector, ('gaze', 'detector_weight'): detector_weight,
+    ('gaze', 'detector_size'): detector_size,
     ('gaze', 'detect_interval'): keeps_running('detect_interval', 10),
     ('gaze', 'max_faces'): keeps_running('max_faces', 1),
     ('gaze', 'min_score'): min_score,

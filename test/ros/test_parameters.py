@@ -3,6 +3,7 @@ from dataclasses import replace
 from gaze_ros.core.parameters import NODES, Spec
 from gaze_ros.core.system.resources import share_path
 from gaze_ros.ros.base.parameters import declare_parameters
+from gaze_ros.ros.process.error_text import format_error
 import pytest
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
@@ -119,6 +120,23 @@ def test_several_parameters_set_at_once_are_checked_and_applied_together():
     assert not made.set_parameters_atomically(bad).successful
     made.destroy_node()
     assert checked == applied == [{'x': 2, 'y': 'two'}]
+
+
+@pytest.mark.parametrize(('name', 'value', 'text'), [
+    ('width', 640.0, 'width must be an integer, not 640.0: write 640'),
+    ('width', 640.5, 'width must be an integer, not 640.5'),
+    ('width', '640', "width must be an integer, not '640'"),
+    ('width', True, 'width must be an integer, not True'),
+    ('loop', 1, 'loop must be true or false, not 1: write true'),
+    ('loop', 'yes', "loop must be true or false, not 'yes'"),
+    ('rate', '5', "rate must be a number, not '5'"),
+    ('frame_id', 7, 'frame_id must be a text, not 7: quote it, frame_id:="\'7\'"'),
+    ('frame_id', False, 'frame_id must be a text, not False: quote it')])
+def test_value_of_another_type_is_refused_with_a_remedy_that_works(name, value, text):
+    spec = next(spec for spec in NODES['camera'] if spec.name == name)
+    with pytest.raises(ParameterException) as error:
+        node(spec, **{name: value})
+    assert format_error(error.value).startswith(text)
 
 
 def test_integer_is_accepted_for_a_float():

@@ -1,6 +1,7 @@
 """Face detectors: ``detect(image) -> list[Face]``, best score first."""
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 import logging
 from pathlib import Path
 from typing import Optional, Protocol
@@ -44,7 +45,7 @@ class Detector(Protocol):
 
 
 def create_detector(
-        name: str = 'auto', *, weight: str = '', min_score: float = 0.65,
+        name: str = 'auto', *, weight: str = '', min_score: float = 0.65, size: int = 0,
         threads: int = 0) -> Detector:
     """Return a detector by name.
 
@@ -52,9 +53,11 @@ def create_detector(
         which the weight belongs.
     :param weight: model file; '' for the one the store finds, if the detector needs one.
     :param min_score: minimum score of returned faces, 0..1.
+    :param size: long side of the largest image in which faces are searched, pixels; 0 for the
+        detector's own. If it is larger than that, the image is searched at several sizes.
     :param threads: CPU threads of the network; 0 for one per core.
-    :raises ModelError: for an unknown name, a missing package or file, or the file of another
-        network.
+    :raises ModelError: for an unknown name, a missing package or file, the file of another
+        network, or a size that the detector cannot change.
     """
     if weight and (problem := weights_problem(Path(weight))):
         raise ModelError(f"detector_weight '{weight}' is not a network: {problem}")
@@ -72,7 +75,21 @@ def create_detector(
         detector = getattr(import_module(f'{__name__}.{module}'), cls)
     except ImportError as e:
         raise ModelError(f"detector '{name}': {import_errors.describe(e)}") from e
-    return detector(name, path, min_score=min_score, threads=threads)
+    settings = {'min_score': min_score, 'threads': threads}
+    if not size:
+        return detector(name, path, **settings)
+    if 'size' not in signature(detector).parameters:
+        raise ModelError(
+            f"the input of detector '{name}' has a fixed size: set detector_size to 0, or choose "
+            'another detector')
+    sizes = [min(size, signature(detector).parameters['size'].default)]
+    while sizes[-1] < size:
+        sizes.append(min(size, 2 * sizes[-1]))
+    levels = [(side, detector(name, path, size=side, **settings)) for side in sizes]
+    if len(levels) == 1:
+        return levels[0][1]
+    from gaze_ros.core.detectors.pyramid import PyramidDetector
+    return PyramidDetector(levels)
 
 
 def _detector_of_file(weight: str) -> str:

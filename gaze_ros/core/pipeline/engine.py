@@ -48,7 +48,7 @@ import numpy as np
 _log = logging.getLogger(__name__)
 
 #: Parameters whose change reloads the detector, and those whose change reloads the gaze model.
-DETECTOR_PARAMETERS = frozenset({'detector', 'detector_weight', 'threads'})
+DETECTOR_PARAMETERS = frozenset({'detector', 'detector_weight', 'detector_size', 'threads'})
 ESTIMATOR_PARAMETERS = frozenset({'model', *(field.name for field in fields(Settings))})
 
 #: Image sizes that the detector is warmed up with, 4:3 and 16:9: some detectors initialise once
@@ -101,7 +101,8 @@ def load_models(
     try:
         if not DETECTOR_PARAMETERS.isdisjoint(changed):
             models.detector = create_detector(
-                values['detector'], weight=values['detector_weight'], threads=values['threads'])
+                values['detector'], weight=values['detector_weight'],
+                size=values['detector_size'], threads=values['threads'])
         if not ESTIMATOR_PARAMETERS.isdisjoint(changed):
             models.estimator = create_estimator(values['model'], Settings(**{
                 field.name: values[field.name] for field in fields(Settings)}))

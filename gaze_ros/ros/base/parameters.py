@@ -60,8 +60,9 @@ def descriptor(spec: Spec) -> ParameterDescriptor:
         constraints.append('cannot be changed while the node is configured')
     result = ParameterDescriptor(
         description=spec.description, additional_constraints='; '.join(constraints),
-        # Otherwise rclpy rejects 0 for 0.0, and a webcam index for a string.
-        dynamic_typing=isinstance(spec.default, float) or spec.accepts_int)
+        # Otherwise rclpy rejects 0 for 0.0, and a webcam index for a string; and its text of a
+        # wrong type has no remedy.
+        dynamic_typing=True)
     if spec.low is not None and isinstance(spec.default, float):
         result.floating_point_range = [
             FloatingPointRange(from_value=spec.low, to_value=spec.high)]

@@ -20,7 +20,8 @@ PARAMETERS = {
     'view': ('visualizer', 'view'),
     **{name: ('gaze', name) for name in (
         'model', 'weight', 'dataset', 'detector', 'detector_weight', 'runtime', 'device',
-        'precision', 'max_faces', 'detect_interval', 'input_size', 'frame_skip')},
+        'precision', 'max_faces', 'detector_size', 'detect_interval', 'input_size',
+        'frame_skip')},
     'humans': ('people', 'humans'),
 }
 

@@ -23,7 +23,7 @@ KINDS = {'topics': ('topic', ('publish', 'subscribe')),
 TOOLS = '/_ros2cli_*/get_type_description'
 
 #: Parameters with which the nodes need more rights than by default.
-MORE = ('use_sim_time:=true', 'image_transport:=compressed')
+MORE = (('use_sim_time:=true', 'image_transport:=compressed'), ('image_transport:=shared',))
 
 
 def full(name, namespace, node):
@@ -86,7 +86,7 @@ def used(ros, tmp_path_factory):
     used = set()
     listener = Listener('test_policy')
     try:
-        for more in ((), MORE):
+        for more in ((), *MORE):
             record = (f'output:={folder}/{len(more)}', 'images:=true', *more[:1])
             with running('pipeline', 'source:=sample', *more) as process, \
                     running('recorder_node', *record) as recorder, \

@@ -279,9 +279,9 @@ class ImageConsumerNode(ManagedNode):
     """
 
     def __init__(self, name: str, stats: StageStats, shutdown: Shutdown) -> None:
+        self._shared_images = SharedImageReader()
         super().__init__(name, NODES[name], stats, shutdown)
         self.workers: list[Worker] = []
-        self._shared_images = SharedImageReader()
         self._image_subscription: Optional[IntraProcessSubscription] = None
         self.create_timer(
             _MATCH_PERIOD, self._match_publishers, MutuallyExclusiveCallbackGroup(),

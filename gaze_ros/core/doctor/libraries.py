@@ -100,8 +100,8 @@ def opencv_problem(version: str) -> str:
     """Return what a version of OpenCV does wrong, or ''."""
     if tuple(int(n) for n in re.findall(r'\d+', version)[:3]) >= (4, 8, 1):
         return ''
-    return (f'OpenCV {version} is older than 4.8.1: 4.6 turns videos of phones upside down, and '
-            'all have known vulnerabilities')
+    return (f'OpenCV {version} is older than 4.8.1: 4.5 loads no yunet where OpenVINO is missing, '
+            '4.6 turns videos of phones upside down, and all have known vulnerabilities')
 
 
 def window() -> Report:

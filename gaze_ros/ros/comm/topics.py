@@ -90,7 +90,7 @@ def image_reliability(node: Node, topic: str) -> ReliabilityPolicy:
     """Return the reliability to subscribe to images with: the best that all publishers offer.
 
     Images of a publisher with Fast DDS's default segments of 0.5 MB are all lost at best effort,
-    and all arrive reliably at 640x480 (docs/performance.md). A reliable subscription receives
+    and all arrive reliably at 640x480 (docs/network.md). A reliable subscription receives
     nothing from a best-effort publisher. The parameter
     ``qos_overrides.TOPIC.subscription.reliability`` fixes it.
 

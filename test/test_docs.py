@@ -47,6 +47,8 @@ def test_topics():
     assert rows == {
         topics.IMAGE: 'sensor_msgs/msg/Image',
         topics.CAMERA_INFO: 'sensor_msgs/msg/CameraInfo',
+        topics.DEPTH: 'sensor_msgs/msg/Image',
+        topics.DEPTH_CAMERA_INFO: 'sensor_msgs/msg/CameraInfo',
         topics.GAZE: 'gaze_ros/msg/GazeArray',
         topics.IMAGE_ANNOTATED: 'sensor_msgs/msg/Image',
         topics.ATTENTION: 'gaze_ros/msg/Attention',

@@ -185,6 +185,8 @@ GAZE = (
          live=True),
     Spec('horizontal_fov', 1.05, 'Assumed horizontal field of view of an uncalibrated camera '
          '(rad).', 0.1, 3.0, live=True),
+    Spec('depth', False, 'Take the ranges of faces from the registered depth image on '
+         'camera/depth_registered/image_rect; needs a calibrated camera.'),
     Spec('gaze_calibration_file', '', 'YAML file with the gaze calibration of a single user. It '
          'is read if it exists, and written by gaze/calibrate with save; empty = none.',
          live=True),

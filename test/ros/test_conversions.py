@@ -4,7 +4,13 @@ import math
 from builtin_interfaces.msg import Duration, Time
 import cv2
 from gaze_ros.core.types import Face, FrameGaze, Gaze
-from gaze_ros.ros.comm.conversions import bgr_to_image, frame_gaze, gaze_array, image_to_bgr
+from gaze_ros.ros.comm.conversions import (
+    bgr_to_image,
+    depth_image,
+    frame_gaze,
+    gaze_array,
+    image_to_bgr,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
@@ -186,3 +192,29 @@ def test_unknown_values_are_nan_with_confidence_0():
         assert math.isnan(value)
     assert unknown.confidence == 0
     assert unknown.looking_at_camera is False
+
+
+@pytest.mark.parametrize(('encoding', 'kind', 'unit'), [
+    ('16UC1', 'u2', 0.001), ('mono16', 'u2', 0.001), ('32FC1', 'f4', 1.0)])
+@pytest.mark.parametrize('order', '<>')
+@pytest.mark.parametrize('padding', [0, 6])
+def test_depth_image_of_each_encoding(encoding, kind, unit, order, padding):
+    values = np.array([[1500, 0, 2], [65535, 7, 800]], order + kind)
+    rows = b''.join(row.tobytes() + b'\xff' * padding for row in values)
+    message = Image(header=Header(stamp=Time(sec=3, nanosec=500_000_000)), height=2, width=3,
+                    encoding=encoding, is_bigendian=order == '>', data=array.array('B', rows),
+                    step=3 * values.itemsize + padding)
+    depth = depth_image(message, None)
+    np.testing.assert_array_equal(depth.pixels, values)
+    assert (depth.unit, depth.stamp) == (unit, 3.5)
+
+
+@pytest.mark.parametrize(('change', 'reason'), [
+    ({'encoding': 'bgr8'}, "encoding 'bgr8' of a depth image is not one of: 16UC1"),
+    ({'step': 5}, 'needs a step of at least 6 bytes'), ({'height': 0}, 'the image is 3x0'),
+    ({'data': array.array('B', b'1')}, 'data has 1 bytes')])
+def test_message_that_is_no_depth_image_is_refused(change, reason):
+    message = Image(**{'height': 2, 'width': 3, 'encoding': '16UC1', 'step': 6,
+                       'data': array.array('B', bytes(12)), **change})
+    with pytest.raises(ValueError, match=reason):
+        depth_image(message, None)

@@ -7,10 +7,11 @@ from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_compressed, bgr_to_image
 from helpers.processes import running, wait_until
 from helpers.ros_client import call_service, publish_until_answered
+import numpy as np
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 
@@ -94,3 +95,44 @@ def test_camera_and_visualizer_publish_compressed_images(listener):
     stamps = {(m.header.stamp.sec, m.header.stamp.nanosec) for m in heard}
     shown = [(m.header.stamp.sec, m.header.stamp.nanosec) for m in drawn]
     assert len([s for s in shown if s in stamps or s < min(stamps)]) > 0.8 * len(shown)
+
+
+def test_ranges_are_those_of_the_registered_depth_image(listener, image):
+    """A depth camera that shows a flat face; then one that is not registered."""
+    node, height, width = listener.node, *image.shape[:2]
+    images, depths = (node.create_publisher(Image, topic, topics.default_qos())
+                      for topic in (topics.IMAGE, topics.DEPTH))
+    infos = [node.create_publisher(CameraInfo, topic, topics.default_qos())
+             for topic in (topics.CAMERA_INFO, topics.DEPTH_CAMERA_INFO)]
+    faces = listener.subscribe(GazeArray, 'gaze', lambda m: [
+        (gaze.origin.z, gaze.range_stddev) for gaze in m.gazes])
+    k = [700.0, 0.0, width / 2, 0.0, 700.0, height / 2, 0.0, 0.0, 1.0]
+
+    def publish_until(millimeters, condition, frame='color_optical'):
+        def published():
+            header = Header(stamp=node.get_clock().now().to_msg(), frame_id='color_optical')
+            for publisher, scale in zip(infos, (1, 2)):
+                publisher.publish(CameraInfo(
+                    header=header, width=width // scale, height=height // scale,
+                    distortion_model='plumb_bob', k=[*(v / scale for v in k[:8]), 1.0]))
+            depth = np.full((height // 2, width // 2), millimeters, np.uint16)
+            depths.publish(Image(
+                header=Header(stamp=header.stamp, frame_id=frame), height=height // 2,
+                width=width // 2, encoding='16UC1', step=width // 2 * 2, data=depth.tobytes()))
+            time.sleep(0.05)  # the depth image is there before the gaze is computed
+            images.publish(bgr_to_image(image, header))
+            time.sleep(0.1)
+            return any(face and condition(*face[0]) for face in faces[-2:])
+        wait_until(published, 40, f'the range at {millimeters} mm')
+
+    with running('gaze_node', 'smoothing_time:=0.0', 'depth:=true') as gaze:
+        publish_until(0, lambda z, stddev: stddev > 0.05 * z)
+        landmarks = faces[-1][0][0]
+        near, far = 0.8 * landmarks, 1.2 * landmarks
+        publish_until(round(1000 * near), lambda z, stddev: abs(z - near - 0.025) < 0.01)
+        publish_until(round(1000 * far), lambda z, stddev: abs(z - far - 0.025) < 0.01)
+        assert faces[-1][0][1] < 0.1 * landmarks
+        publish_until(round(1000 * far), lambda z, stddev: abs(z - landmarks) < 0.01 * z,
+                      frame='depth_optical')
+        gaze.wait_for("depth image: it is in frame 'depth_optical', but the color images are in "
+                      "'color_optical'")

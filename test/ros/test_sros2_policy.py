@@ -23,7 +23,8 @@ KINDS = {'topics': ('topic', ('publish', 'subscribe')),
 TOOLS = '/_ros2cli_*/get_type_description'
 
 #: Parameters with which the nodes need more rights than by default.
-MORE = (('use_sim_time:=true', 'image_transport:=compressed'), ('image_transport:=shared',))
+MORE = (('use_sim_time:=true', 'image_transport:=compressed', 'depth:=true'),
+        ('image_transport:=shared',))
 
 
 def full(name, namespace, node):

@@ -24,6 +24,7 @@ from gaze_ros.core.geometry.camera_model import (
     gaze_direction,
     lens_for,
 )
+from gaze_ros.core.geometry.depth import DepthImages, with_measured_ranges
 from gaze_ros.core.geometry.head_pose import (
     estimate_head_poses,
     HeadPose,
@@ -216,6 +217,8 @@ class Engine:
     :ivar interpupillary_distance: assumed for everybody, meters; ranges are proportional to it.
     :ivar horizontal_fov: radians, assumed if no calibration is known or fits the image.
     :ivar calibration: of the camera, or None if unknown.
+    :ivar depth: registered depth images. With a calibrated camera, one near the stamp of an image
+        gives the ranges of its faces.
     """
 
     def __init__(
@@ -247,6 +250,7 @@ class Engine:
         self.interpupillary_distance = interpupillary_distance
         self.horizontal_fov = horizontal_fov
         self.calibration: Optional[Calibration] = None
+        self.depth = DepthImages()
         #: Whether the last image's rays were computed from the calibration; None before the first.
         self.calibrated: Optional[bool] = None
         self._log_throttle = LogThrottle()
@@ -397,6 +401,9 @@ class Engine:
         self.calibrated = calibrated
         self._log_calibration(width, height)
         heads = estimate_head_poses(faces, lens, calibrated, self.interpupillary_distance)
+        stamp = 1e-9 * now.stamp
+        if calibrated and (depth := self.depth.nearest(stamp)) is not None:
+            heads = with_measured_ranges(faces, heads, depth, lens, (width, height), stamp)
         self.gaze_calibrations.model = estimator.name
         gazes = [
             self._smoothed_gaze(track_id, *values, now.time)

@@ -5,11 +5,14 @@ Encodings that are not in the table below are left to cv_bridge (other_encodings
 import array
 import logging
 import sys
+from typing import Optional
 
 from builtin_interfaces.msg import Duration, Time
 import cv2
 from gaze_ros.core.attention.attention import Attention
 from gaze_ros.core.diagnostics.log_throttle import LogThrottle
+from gaze_ros.core.geometry.camera_model import Calibration
+from gaze_ros.core.geometry.depth import DepthImage
 from gaze_ros.core.system.image_data import decode_image
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.msg import Attention as AttentionMessage
@@ -93,6 +96,28 @@ def image_to_bgr(message: Image) -> np.ndarray:
     elif conversion is not None:
         image = np.ascontiguousarray(image)
     return image if conversion is None else cv2.cvtColor(image, conversion)
+
+
+#: Encodings of depth images (REP 118): type of the values, and their unit in meters.
+_DEPTH_ENCODINGS = {'16UC1': ('u2', 0.001), 'mono16': ('u2', 0.001), '32FC1': ('f4', 1.0)}
+
+
+def depth_image(message: Image, calibration: Optional[Calibration]) -> DepthImage:
+    """Return a depth image message; its pixels are a view of the message's data.
+
+    :param calibration: of the depth image, or None.
+    :raises ValueError: for an encoding that is not one of depth, and for inconsistent sizes.
+    """
+    try:
+        kind, unit = _DEPTH_ENCODINGS[message.encoding]
+    except KeyError:
+        raise ValueError(f"encoding '{message.encoding[:40]}' of a depth image is not one of: "
+                         f"{', '.join(_DEPTH_ENCODINGS)}") from None
+    kind = np.dtype(f"{'>' if message.is_bigendian else '<'}{kind}")
+    _check_size(message, kind.itemsize, 1)
+    pixels = np.ndarray((message.height, message.width), kind, np.frombuffer(
+        message.data, np.uint8), 0, (message.step, kind.itemsize))
+    return DepthImage(pixels, unit, seconds(message.header.stamp), calibration)
 
 
 def _check_size(message: Image, size: int, channels: int) -> None:

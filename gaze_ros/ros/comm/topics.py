@@ -22,6 +22,9 @@ IMAGE = 'camera/image_raw'
 CAMERA_INFO = 'camera/camera_info'
 #: A service, by the name that cameracalibrator of camera_calibration calls.
 SET_CAMERA_INFO = 'camera/set_camera_info'
+#: Named as depth_image_proc names them.
+DEPTH = 'camera/depth_registered/image_rect'
+DEPTH_CAMERA_INFO = 'camera/depth_registered/camera_info'
 GAZE = 'gaze'
 IMAGE_ANNOTATED = 'gaze/image_annotated'
 MARKERS = 'gaze/markers'

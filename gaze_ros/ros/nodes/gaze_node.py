@@ -35,6 +35,7 @@ from gaze_ros.ros.base.services import create_trigger_service
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.camera_info import calibration_from_camera_info
 from gaze_ros.ros.comm.conversions import gaze_array, seconds
+from gaze_ros.ros.comm.depth_images import DepthSubscription
 from gaze_ros.ros.comm.image_transport import ReceivedImage
 from gaze_ros.ros.comm.intra_process import IntraProcessPublisher, IntraProcessSubscription
 from gaze_ros.ros.process.error_text import format_error
@@ -115,6 +116,8 @@ class GazeNode(ImageConsumerNode):
                 self, CameraInfo, topics.CAMERA_INFO, self._on_camera_info,
                 MutuallyExclusiveCallbackGroup()),
             self.subscribe_to_images()]
+        if self.values['depth']:
+            DepthSubscription(self, self._engine.depth)
         self.get_logger().info(self.hardware_id)
         self._log_correction(self._engine.estimator.name)
 

@@ -1,8 +1,9 @@
 """What differs between the releases of rclpy, and every private name of it that is used here.
 
-Run against rclpy 9.1 (Kilted) and 7.1 (Jazzy); written against the sources of 3.3 (Humble) and
-of Rolling in 2026 (Lyrical). Each difference is recognized by what rclpy has, not by its version. No other file of
-the package uses a name of rclpy that begins with an underscore, or imports rclpy.impl.
+Run against rclpy 9.1 (Kilted) and 7.1 (Jazzy); written against the sources of 3.3 (Humble) and of
+Rolling in 2026 (Lyrical). Each difference is recognized by what rclpy has, not by its version. No
+other file of the package uses a name of rclpy that begins with an underscore, or imports
+rclpy.impl.
 """
 from collections.abc import Callable
 from typing import Any, Optional

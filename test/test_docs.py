@@ -9,7 +9,7 @@ from gaze_ros.core.estimators import AUTO, FAMILIES
 from gaze_ros.core.model_zoo import registry
 from gaze_ros.core.parameters import BAG_NODES, COMMON, NODES
 from gaze_ros.core.runtimes import CHECKPOINTS, RUNTIMES
-from gaze_ros.msg import Attention, Gaze, GazeArray
+from gaze_ros.msg import Attention, Focus, Gaze, GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.launch.pipeline import ARGUMENTS
 from gaze_ros.ros.launch.replay import ARGUMENTS as REPLAY_ARGUMENTS
@@ -52,13 +52,14 @@ def test_topics():
         topics.GAZE: 'gaze_ros/msg/GazeArray',
         topics.IMAGE_ANNOTATED: 'sensor_msgs/msg/Image',
         topics.ATTENTION: 'gaze_ros/msg/Attention',
+        topics.FOCUS: 'gaze_ros/msg/Focus',
         topics.MARKERS: 'visualization_msgs/msg/MarkerArray',
         '/tf': 'tf2_msgs/msg/TFMessage',
         '/diagnostics': 'diagnostic_msgs/msg/DiagnosticArray'}
 
 
 def test_messages():
-    for kind in (GazeArray, Gaze, Attention):
+    for kind in (GazeArray, Gaze, Attention, Focus):
         fields = [n for row in table('messages', kind.__name__) for n in backticked(row[0])]
         assert fields == list(kind.get_fields_and_field_types())
 

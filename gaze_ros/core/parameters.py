@@ -3,6 +3,7 @@ from dataclasses import dataclass
 import re
 from typing import Any, Optional, Union
 
+from gaze_ros.core.attention import focus
 from gaze_ros.core.detectors import DETECTORS
 from gaze_ros.core.estimators import CHOICES, Settings
 from gaze_ros.core.model_zoo import registry
@@ -221,6 +222,13 @@ PEOPLE = (
          0.0, 1.0, live=True),
     Spec('looking_at_person_dwell', 0.3, 'How long the gaze must stay on a new target before '
          'attention changes (s).', 0.0, 10.0, live=True),
+    Spec('focus_rule', focus.DEFAULT_RULE, 'Whom gaze/focus prefers, the most important '
+         f'criterion first, separated by commas: {", ".join(focus.CRITERIA)}.',
+         pattern='({0})(,({0}))*'.format('|'.join(focus.CRITERIA)), live=True),
+    Spec('focus_hold', 1.0, 'How long another person must come first before gaze/focus changes '
+         '(s).', 0.0, 60.0, live=True),
+    Spec('focus_hysteresis', 0.2, 'Part by which another person must be nearer, or another face '
+         'larger, than the one in gaze/focus.', 0.0, 10.0, live=True),
     _IMAGE_TRANSPORT,
     _QUEUE_DEPTH,
 )

@@ -80,6 +80,8 @@ def another(spec):
         return next(choice for choice in spec.choices if choice != spec.default)
     if isinstance(spec.default, bool):
         return not spec.default
+    if spec.name == 'focus_rule':
+        return 'nearest'
     return f'{spec.default}x' if spec.low is None else type(spec.default)(spec.high)
 
 

@@ -40,6 +40,11 @@ class Attention:
     target_id: str = ''
     mutual: bool = False
 
+    @property
+    def at_robot(self) -> bool:
+        """Whether the person looks at the robot."""
+        return self.target is Target.CAMERA
+
 
 class _Focus(NamedTuple):
     target: Target

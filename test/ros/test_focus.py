@@ -5,23 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
-from builtin_interfaces.msg import Time
-from gaze_ros.core.types import Face, FrameGaze, Gaze
-from gaze_ros.msg import Focus, GazeArray
+from gaze_ros.core.types import Face, Gaze
+from gaze_ros.msg import Focus
 from gaze_ros.ros.comm import topics
-from gaze_ros.ros.comm.conversions import gaze_array
+from helpers.gaze_feed import GazeFeed, RELIABLE
 from helpers.processes import ROOT, running, wait_until
 from helpers.ros_client import set_parameters
 import numpy as np
 import pytest
 from rclpy.qos import ReliabilityPolicy
 from std_msgs.msg import Float64MultiArray, Header
-
-#: Every image counts here.
-RELIABLE = ('queue_depth:=4', 'qos_overrides./gaze.subscription.reliability:=reliable',
-            'qos_overrides./gaze.subscription.depth:=20')
 
 
 def person(track_id, position, at_camera=False):
@@ -30,32 +24,6 @@ def person(track_id, position, at_camera=False):
 
 
 NEAR, FAR = person('f1', (0.5, 0.2, 1.0)), person('f2', (-1.0, 0.0, 3.0))
-
-
-class Feed:
-    """Publishes gaze, 10 images per second by their stamps."""
-
-    def __init__(self, node):
-        self.count = 0
-        self._publisher = node.create_publisher(GazeArray, topics.GAZE, topics.reliable_qos(10))
-
-    def wait(self):
-        wait_until(self._publisher.get_subscription_count, 20, 'a subscription to gaze')
-
-    def send(self, *gazes):
-        self.count += 1
-        stamp = Time(sec=1_700_000_000 + self.count // 10, nanosec=self.count % 10 * 100_000_000)
-        self._publisher.publish(gaze_array(
-            FrameGaze(640, 480, 'x', list(gazes)), Header(frame_id='cam_optical', stamp=stamp)))
-        time.sleep(0.02)
-        return stamp
-
-    def until(self, condition, *gazes):
-        """Send images until a condition holds."""
-        end = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < end
-            self.send(*gazes)
 
 
 @contextmanager
@@ -75,7 +43,7 @@ def example(name, *parameters):
 
 
 def test_focus_follows_the_rule_and_ends_with_nobody(listener):
-    feed, heard = Feed(listener.node), []
+    feed, heard = GazeFeed(listener.node), []
     listener.node.create_subscription(Focus, topics.FOCUS, heard.append, topics.reliable_qos(100))
 
     def last(track_id):
@@ -104,7 +72,7 @@ def test_focus_follows_the_rule_and_ends_with_nobody(listener):
 
 
 def test_look_at_turns_the_head_of_a_fixed_camera(listener):
-    feed, commands = Feed(listener.node), []
+    feed, commands = GazeFeed(listener.node), []
     listener.node.create_subscription(
         Float64MultiArray, 'head_controller/commands', lambda m: commands.append([*m.data]), 10)
     with running('people_node', *RELIABLE), example('look_at.py'):
@@ -119,7 +87,7 @@ def test_look_at_uses_tf_where_the_camera_moves(listener):
     pytest.importorskip('tf2_ros', reason='tf2_ros is in no package registry')
     from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
     from tf2_ros import StaticTransformBroadcaster
-    feed, commands = Feed(listener.node), []
+    feed, commands = GazeFeed(listener.node), []
     listener.node.create_subscription(
         Float64MultiArray, 'head_controller/commands', lambda m: commands.append([*m.data]), 10)
     # The camera looks to the robot's left, 0.3 m above the neck.

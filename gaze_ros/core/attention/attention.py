@@ -1,12 +1,16 @@
-"""What each person looks at (the camera, another person or elsewhere), and since when."""
+"""What each person looks at (the camera, a person, an object or elsewhere), and since when."""
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 import math
 from typing import NamedTuple, Optional
 
 from gaze_ros.core.attention.debounce import Debouncer
+from gaze_ros.core.attention.targets import best_hit, Hit
+from gaze_ros.core.attention.targets import Target as Object
 from gaze_ros.core.geometry.angular_error import even_odds_angle
 from gaze_ros.core.geometry.head_pose import FOCAL_STDDEV
+from gaze_ros.core.geometry.incidence import incidence, Sphere
 from gaze_ros.core.stream_time import Instant, PAUSE, StreamClock
 from gaze_ros.core.types import FrameGaze, Gaze
 import numpy as np
@@ -23,6 +27,7 @@ class Target(IntEnum):
     PERSON = 2
     ELSEWHERE = 3
     GONE = 4
+    OBJECT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,10 @@ class Attention:
     """The attention of one person.
 
     :ivar since: stamp of the image in which the person turned to the target, nanoseconds.
-    :ivar target_id: track id of the person looked at, if the target is PERSON.
+    :ivar target_id: track id of the person looked at, or name of the object.
     :ivar mutual: whether that person looks back.
+    :ivar hit: where the gaze meets the object in the last image, if the target is OBJECT. A change
+        of it is no event.
     """
 
     track_id: str
@@ -39,11 +46,12 @@ class Attention:
     since: int
     target_id: str = ''
     mutual: bool = False
+    hit: Optional[Hit] = field(default=None, compare=False)
 
     @property
     def at_robot(self) -> bool:
-        """Whether the person looks at the robot."""
-        return self.target is Target.CAMERA
+        """Whether the person looks at the robot: the camera, or an object that is part of it."""
+        return self.target is Target.CAMERA or self.hit is not None and self.hit.target.robot
 
 
 class _Focus(NamedTuple):
@@ -65,6 +73,7 @@ class _Person:
         meters.
     :ivar debouncer: the debounced focus; None until there is one.
     :ivar published: the last event.
+    :ivar hit: the object looked at in the last image in which it was the debounced one.
     """
 
     last_seen: Instant
@@ -72,12 +81,13 @@ class _Person:
     range_stddev: float = 0.0
     debouncer: Debouncer[Optional[_Focus]] = field(default_factory=lambda: Debouncer(None))
     published: Optional[Attention] = None
+    hit: Optional[Hit] = None
 
 
 class AttentionTracker:
     """Converts the gazes of one image stream into events: what each person looks at.
 
-    The first three attributes may be changed at any time.
+    The first four attributes may be changed at any time.
 
     :ivar angle: angle between a gaze and another person's head below which the gaze is at that
         person, radians. A gaze with a standard deviation is at the person if the true gaze is
@@ -85,15 +95,18 @@ class AttentionTracker:
     :ivar hysteresis: extra angle before the current or candidate target is released, radians.
     :ivar dwell: seconds that a gaze must stay on a new target. Changes to and from the camera
         are immediate: ``looking_at_camera`` has a dwell of its own.
+    :ivar object_angle: angle by which a gaze may pass an object that it is at, radians.
     :ivar restart_count: how often all persons were reset, after a stamp that jumped back or a
         long pause.
     :ivar now: the last image.
     """
 
-    def __init__(self, angle: float = 0.25, hysteresis: float = 0.05, dwell: float = 0.3) -> None:
+    def __init__(self, angle: float = 0.25, hysteresis: float = 0.05, dwell: float = 0.3,
+                 object_angle: float = 0.15) -> None:
         self.angle = angle
         self.hysteresis = hysteresis
         self.dwell = dwell
+        self.object_angle = object_angle
         self._people: dict[str, _Person] = {}
         self._clock = StreamClock()
         self.now = Instant(0, 0)
@@ -105,8 +118,8 @@ class AttentionTracker:
         """The last event of each person who is not gone."""
         return [person.published for person in self._people.values() if person.published]
 
-    def update(self, frame: FrameGaze, stamp: Optional[int], arrival: float = math.nan
-               ) -> list[Attention]:
+    def update(self, frame: FrameGaze, stamp: Optional[int], arrival: float = math.nan,
+               objects: Sequence[Object] = ()) -> list[Attention]:
         """Return the changes since the last image, GONE events first.
 
         :param stamp: of the image, nanoseconds; None if it has none. If it jumps back by a second
@@ -115,6 +128,7 @@ class AttentionTracker:
             the gaze node may have restarted meanwhile, and its f1 is another person.
         :param arrival: when the image arrived, nanoseconds of any clock: for images without a
             usable stamp.
+        :param objects: what people may look at, in the optical frame.
         """
         now = self._clock.update(stamp, arrival)
         gap, self.now = now - self.now, now
@@ -126,12 +140,12 @@ class AttentionTracker:
         events = self._remove(now, {
             track_id for track_id, person in self._people.items() if restart or (
                 track_id not in visible and now - person.last_seen > _GONE_AFTER)})
-        self._observe(frame, now)
+        self._observe(frame, now, objects)
         for track_id, person in self._people.items():
             attention = self._attention(track_id, person)
             if attention != person.published:
-                person.published = attention
                 events.append(attention)
+            person.published = attention
         return events
 
     def clear(self) -> list[Attention]:
@@ -143,12 +157,12 @@ class AttentionTracker:
         removed = {track_id: self._people.pop(track_id) for track_id in sorted(gone)}
         for person in self._people.values():
             focus = person.debouncer.value
-            if focus and focus.target_id in removed:
+            if focus and focus.target is Target.PERSON and focus.target_id in removed:
                 person.debouncer.set(_ELSEWHERE, now)
         return [Attention(track_id, Target.GONE, min(person.last_seen.stamp, now.stamp))
                 for track_id, person in removed.items() if person.published]
 
-    def _observe(self, frame: FrameGaze, now: Instant) -> None:
+    def _observe(self, frame: FrameGaze, now: Instant, objects: Sequence[Object]) -> None:
         # The error of an assumed focal length is the same for all persons.
         common = 0.0 if frame.calibrated else FOCAL_STDDEV
         for gaze in frame.gazes:
@@ -161,8 +175,12 @@ class AttentionTracker:
             [gaze.direction for gaze in frame.gazes],
             [self._people[gaze.track_id] for gaze in frame.gazes], [*self._people.values()])
         for row, gaze in enumerate(frame.gazes):
-            debouncer = self._people[gaze.track_id].debouncer
+            person = self._people[gaze.track_id]
+            debouncer = person.debouncer
             focus = self._focus(gaze, debouncer, angles[row], min_angles[row])
+            hit = None
+            if objects and focus not in (_CAMERA, _UNKNOWN):
+                focus, hit = self._object(gaze, debouncer, focus, objects)
             immediate = _CAMERA in (focus, debouncer.value)
             dwell = 0.0 if immediate else self.dwell
             debouncer.update(focus, now, dwell)
@@ -170,6 +188,10 @@ class AttentionTracker:
             if (debouncer.left_since is not None and debouncer.value != _ELSEWHERE
                     and now - debouncer.left_since >= 2 * dwell):
                 debouncer.set(_ELSEWHERE, debouncer.left_since)
+            if debouncer.value == focus:
+                person.hit = hit
+            elif debouncer.value is None or debouncer.value.target is not Target.OBJECT:
+                person.hit = None
         for person in self._people.values():
             if person.last_seen is not now:
                 person.debouncer.cancel()
@@ -195,14 +217,35 @@ class AttentionTracker:
                 best, nearest = focus, angle - bonus
         return best
 
+    def _object(self, gaze: Gaze, debouncer: Debouncer, focus: _Focus,
+                objects: Sequence[Object]) -> tuple[_Focus, Optional[Hit]]:
+        """Return what a gaze is at in this image, and where it meets it if that is an object.
+
+        :param focus: what it is at without objects: the better one of the two counts.
+        """
+        bonus = {known.target_id: self.hysteresis
+                 for known in (debouncer.value, debouncer.candidate)
+                 if known and known.target is Target.OBJECT}
+        hit = best_hit(gaze, objects, self.object_angle, bonus)
+        if hit is None:
+            return focus, None
+        if focus.target is Target.PERSON:
+            head = incidence(
+                Sphere(self._people[focus.target_id].origin), gaze.origin, gaze.direction,
+                gaze.stddev, gaze.range_stddev, self.angle)
+            if head is not None and head.likelihood > hit.incidence.likelihood:
+                return focus, None
+        return _Focus(Target.OBJECT, hit.target.name), hit
+
     def _attention(self, track_id: str, person: _Person) -> Optional[Attention]:
         focus = person.debouncer.value
         if focus is None:
             return None
-        other = self._people.get(focus.target_id)
+        other = self._people.get(focus.target_id) if focus.target is Target.PERSON else None
         mutual = other is not None and other.debouncer.value == (Target.PERSON, track_id)
         return Attention(
-            track_id, focus.target, person.debouncer.since.stamp, focus.target_id, mutual)
+            track_id, focus.target, person.debouncer.since.stamp, focus.target_id, mutual,
+            person.hit)
 
 
 def angles_between(directions: list[np.ndarray], observers: list[_Person], people: list[_Person]

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 #: ``stddev`` over the deviation of one axis: sqrt(-2 ln(1 - 0.68)).
-_PER_AXIS = math.sqrt(-2 * math.log(1 - 0.68))
+PER_AXIS = math.sqrt(-2 * math.log(1 - 0.68))
 
 #: Angle in radians that :func:`confidence` is about.
 CONFIDENT_ANGLE = math.radians(10)
@@ -20,7 +20,7 @@ def confidence(stddev: float) -> float:
     """Return the probability that the error is below 10 degrees, 0..1; 0 for NaN."""
     if not stddev > 0:
         return 0.0
-    ratio = CONFIDENT_ANGLE / (stddev / _PER_AXIS)
+    ratio = CONFIDENT_ANGLE / (stddev / PER_AXIS)
     return -math.expm1(-ratio * ratio / 2)  # ** would raise an OverflowError
 
 
@@ -38,7 +38,7 @@ def even_odds_angle(limit: float, stddev: float) -> float:
         return limit
     if limit <= 0 or stddev <= 0:
         return limit
-    axis = stddev / _PER_AXIS
+    axis = stddev / PER_AXIS
     limits, angles = _rice_medians()
     ratio = limit / axis
     if ratio < limits[0]:

@@ -73,14 +73,28 @@ def orientation_along_ray(rotation: np.ndarray, ray: np.ndarray) -> np.ndarray:
         (view_frame(ray).T * [1.0, -1.0, -1.0]) @ rotation[:, [2, 0, 1]])
 
 
+def rotation_from_rpy(roll: float, pitch: float, yaw: float) -> np.ndarray:
+    """Return the rotation (3, 3) of fixed-axis angles about x, y, z in radians (REP-103)."""
+    (cr, sr), (cp, sp), (cy, sy) = ((math.cos(a), math.sin(a)) for a in (roll, pitch, yaw))
+    return np.array([
+        [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+        [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+        [-sp, cp * sr, cp * cr]])
+
+
+def rotation_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
+    """Return the rotation (3, 3) of a unit quaternion (4,) x, y, z, w."""
+    x, y, z, w = quaternion.tolist()
+    return np.array([
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]])
+
+
 def rotation_along_ray(orientation: np.ndarray, ray: np.ndarray) -> np.ndarray:
     """Return the rotation (3, 3) of a face along a ray: :func:`orientation_along_ray` inverted.
 
     :param orientation: (4,) unit quaternion x, y, z, w in the optical frame.
     """
-    x, y, z, w = orientation.tolist()
-    matrix = np.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]])
+    matrix = rotation_from_quaternion(orientation)
     return (view_frame(ray).T * [1.0, -1.0, -1.0]).T @ matrix[:, [1, 2, 0]]

@@ -4,6 +4,7 @@ Encodings that are not in the table below are left to cv_bridge (other_encodings
 """
 import array
 import logging
+import math
 import sys
 from typing import Optional
 
@@ -273,9 +274,17 @@ def attention_message(attention: Attention, header: Header) -> AttentionMessage:
 
     :param header: of the image.
     """
-    return AttentionMessage(
+    message = AttentionMessage(
         header=header, track_id=attention.track_id, target=int(attention.target),
-        target_id=attention.target_id, mutual=attention.mutual, since=_stamp(attention.since))
+        target_id=attention.target_id, mutual=attention.mutual, since=_stamp(attention.since),
+        point=Point(x=math.nan, y=math.nan, z=math.nan), pixel_x=math.nan, pixel_y=math.nan,
+        probability=math.nan)
+    if attention.hit is not None:
+        target, found = attention.hit
+        message.point.x, message.point.y, message.point.z = found.point.tolist()
+        message.pixel_x, message.pixel_y = target.pixel(found.position)
+        message.probability = found.probability
+    return message
 
 
 def focus_message(focus: Focus, header: Header) -> FocusMessage:

@@ -30,6 +30,7 @@ IMAGE_ANNOTATED = 'gaze/image_annotated'
 MARKERS = 'gaze/markers'
 ATTENTION = 'gaze/attention'
 FOCUS = 'gaze/focus'
+OBJECTS = 'gaze/objects'
 
 #: rclpy's name, since Iron, for the reliability that all publishers offer. Its own takes the
 #: publishers of the moment at which the subscription is created.

@@ -3,7 +3,9 @@ import time
 from typing import Optional
 
 from gaze_ros.core.attention.attention import Attention, AttentionTracker
+from gaze_ros.core.attention.attention import Target as AttentionTarget
 from gaze_ros.core.attention.focus import FocusSelector
+from gaze_ros.core.attention.targets import load_targets, Target
 from gaze_ros.core.diagnostics.node_status import PeopleStatus
 from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.parameters import Value
@@ -22,6 +24,7 @@ from gaze_ros.ros.comm.image_transport import ReceivedImage
 from gaze_ros.ros.comm.intra_process import IntraProcessSubscription
 from gaze_ros.ros.process.shutdown import Shutdown
 from gaze_ros.ros.publishers.markers import MarkerBuilder
+from gaze_ros.ros.publishers.target_frames import TargetFrames
 from gaze_ros.ros.publishers.tf_frames import TfFramePublisher
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
@@ -49,6 +52,8 @@ class PeopleNode(ImageConsumerNode):
         super().__init__('people', StageStats('People'), shutdown)
         self._attention_tracker = AttentionTracker()
         self._humans = None
+        self._targets: Optional[TargetFrames] = None
+        self._prepared_targets: list[Target] = []
 
     def status(self) -> PeopleStatus:
         """Return the state of the node beside its statistics."""
@@ -62,7 +67,8 @@ class PeopleNode(ImageConsumerNode):
     def configure(self) -> None:
         """Create the topics.
 
-        :raises GazeRosError: if humans is set and hri_msgs is not installed.
+        :raises GazeRosError: if humans needs hri_msgs, or detections vision_msgs, and it is not
+            installed; if targets_file cannot be used.
         """
         if self.values['humans']:
             from gaze_ros.ros.publishers.ros4hri import Ros4HriPublisher
@@ -70,11 +76,15 @@ class PeopleNode(ImageConsumerNode):
         self._attention = topics.create_publisher(
             self, AttentionMessage, topics.ATTENTION,
             topics.reliable_qos(EVENTS_KEPT, transient_local=True))
+        self._objects_topic = topics.create_publisher(
+            self, AttentionMessage, topics.OBJECTS, topics.reliable_qos(10))
         self._focus_topic = topics.create_publisher(
             self, FocusMessage, topics.FOCUS, topics.reliable_qos(10))
         self._markers_topic = topics.create_publisher(
             self, MarkerArray, topics.MARKERS, topics.reliable_qos(10))
         self._frames = TfFramePublisher(self)
+        self._targets = TargetFrames(
+            self, load_targets(self.values['targets_file']), self.values['detections'])
         self.managed_subscriptions = [IntraProcessSubscription(
             self, GazeArray, topics.GAZE, self._on_gaze, MutuallyExclusiveCallbackGroup())]
         if self._humans is not None:
@@ -85,7 +95,7 @@ class PeopleNode(ImageConsumerNode):
         v = self.values
         self._attention_tracker = AttentionTracker(
             v['looking_at_person_angle'], v['looking_at_person_hysteresis'],
-            v['looking_at_person_dwell'])
+            v['looking_at_person_dwell'], v['looking_at_object_angle'])
         self._focus_selector = FocusSelector(
             v['focus_rule'], v['focus_hold'], v['focus_hysteresis'])
         self._markers, self._header = MarkerBuilder(), Header()
@@ -119,10 +129,18 @@ class PeopleNode(ImageConsumerNode):
                 topic.wait_for_all_acked(Duration(seconds=_ACK_TIMEOUT))
 
     def cleanup(self) -> None:
-        """Destroy the publishers of the REP-155 topics."""
+        """Destroy the publishers of the REP-155 topics and the subscriptions to TF."""
+        targets, self._targets = self._targets, None
+        if targets is not None:
+            targets.close()
         humans, self._humans = self._humans, None
         if humans is not None:
             humans.close()
+
+    def prepare_parameters(self, values: dict[str, Value]) -> None:
+        """Read the targets of a new targets_file."""
+        if 'targets_file' in values:
+            self._prepared_targets = load_targets(values['targets_file'])
 
     def apply_parameters(self, values: dict[str, Value]) -> None:
         """Apply new values."""
@@ -131,6 +149,9 @@ class PeopleNode(ImageConsumerNode):
         tracker.angle = self.values['looking_at_person_angle']
         tracker.hysteresis = self.values['looking_at_person_hysteresis']
         tracker.dwell = self.values['looking_at_person_dwell']
+        tracker.object_angle = self.values['looking_at_object_angle']
+        if 'targets_file' in values:
+            self._targets.targets = self._prepared_targets
         focus = self._focus_selector
         focus.rule, focus.hold = self.values['focus_rule'], self.values['focus_hold']
         focus.hysteresis = self.values['focus_hysteresis']
@@ -154,7 +175,8 @@ class PeopleNode(ImageConsumerNode):
         start = time.monotonic()
         header, frame, tracker = message.header, frame_gaze(message), self._attention_tracker
         stamp = min(1_000_000_000 * header.stamp.sec + header.stamp.nanosec, _MAX_STAMP)
-        events = tracker.update(frame, stamp or None, time.monotonic_ns())
+        events = tracker.update(
+            frame, stamp or None, time.monotonic_ns(), self._targets.placed(header))
         for event in events:
             self._attention.publish(attention_message(event, header))
         self._header = header
@@ -162,6 +184,7 @@ class PeopleNode(ImageConsumerNode):
         # A wrong year in one stamp would make tf2 ignore the frames of the next images as too old.
         if self.values['publish_tf'] and tracker.now.believed:
             self._frames.publish(frame, header)
+        self._publish_objects()
         self._publish_focus(frame)
         self._publish_markers(frame)
         if self._humans is not None:
@@ -169,6 +192,13 @@ class PeopleNode(ImageConsumerNode):
                 (header.stamp.sec, header.stamp.nanosec),
                 (frame, header, tracker.present, tracker.now, tracker.restart_count))
         self.stats.processed(self.age(header), time.monotonic() - start)
+
+    def _publish_objects(self) -> None:
+        """Publish where people look at objects, with the last header."""
+        if self._objects_topic.get_subscription_count():
+            for attention in self._attention_tracker.present:
+                if attention.target is AttentionTarget.OBJECT:
+                    self._objects_topic.publish(attention_message(attention, self._header))
 
     def _publish_focus(self, frame: FrameGaze) -> None:
         """Publish whom to look at, with the last header."""

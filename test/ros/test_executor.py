@@ -1,4 +1,4 @@
-"""rclpy's own MultiThreadedExecutor passes on 4 to 13 of these 240 images."""
+"""The executor passes images on, reports errors of callbacks and frees what it held."""
 import gc
 from threading import Event, Thread
 import time

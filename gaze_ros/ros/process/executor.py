@@ -23,8 +23,10 @@ class SubmitOnceExecutor(CompatibleExecutor):
     """Submits each ready callback once, and sleeps while the thread pool is busy.
 
     rclpy's own executor submits each callback that waits for a worker again and again until a
-    worker takes it (rclpy issue 1452). The spinning thread then holds the interpreter lock: of
-    240 images, 4 to 13 passed through three nodes.
+    worker takes it (rclpy issue 1452), and the spinning thread competes for the interpreter lock.
+    Of 240 images whose callbacks hold that lock, 109 to 132 passed through three nodes with
+    rclpy 9.1.2, 140 to 147 with this (busy machine, three alternating rounds); of callbacks that
+    release it, all passed with both.
 
     :param num_threads: number of workers, at least 2.
     :param on_error: called with the node and the reason when a callback raises, throttled by a

@@ -36,8 +36,8 @@ def test_camera_that_is_kept_up_with_stays_at_one(clock):
 
 def test_faster_camera_raises_it_after_a_second_and_a_slower_one_lowers_it(clock):
     load = LoadControl('auto', 2)
-    assert run(clock, load, WORK, 1 / 90, 1.5, 1) == 1
-    assert run(clock, load, WORK, 1 / 90, 2, 1) == 2
+    assert run(clock, load, WORK, 1 / 90, 0.9, 1) == 1
+    assert run(clock, load, WORK, 1 / 90, 0.3, 1) == 2
     assert run(clock, load, WORK, 1 / 90, 60, 2) == 2
     assert run(clock, load, WORK, 1 / 30, 2, 2) == 2
     assert run(clock, load, WORK, 1 / 30, 3, 2) == 1
@@ -46,7 +46,7 @@ def test_faster_camera_raises_it_after_a_second_and_a_slower_one_lowers_it(clock
 def test_short_hiccup_changes_nothing(clock):
     load = LoadControl('auto', 2)
     for _ in range(20):
-        assert run(clock, load, {1: 0.05}, 1 / 30, 0.5, 1) == 1
+        assert run(clock, load, {1: 0.05}, 1 / 30, 0.4, 1) == 1
         assert run(clock, load, {1: 0.02}, 1 / 30, 0.5, 1) == 1
 
 
@@ -62,8 +62,8 @@ def test_no_load_makes_it_change_again_and_again(clock, rate):
 
 def test_more_than_two_are_reached_one_after_the_other(clock):
     load = LoadControl('auto', 4)
-    assert run(clock, load, WORK, 1 / 500, 3, 1) == 2
-    assert run(clock, load, WORK, 1 / 500, 2, 2) == 3
+    assert run(clock, load, WORK, 1 / 500, 1.5, 1) == 2
+    assert run(clock, load, WORK, 1 / 500, 1, 2) == 3
     assert run(clock, load, WORK, 1 / 500, 60, 3) == 4
     assert run(clock, load, WORK, 1 / 10, 60, 4) == 1
 

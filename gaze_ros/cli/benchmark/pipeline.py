@@ -33,8 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser, names: tuple[str, ...] = _NAM
                         'else 10]')
     parser.add_argument('--rounds', type=reporting.whole(1, 100), default=2,
                         help='number of rounds; each measures every configuration [2]')
-    parser.add_argument('--warm-up', type=reporting.number(0, 600), default=2.0, metavar='SECONDS',
-                        help='time after the first result that is not measured [2]')
+    parser.add_argument('--warm-up', type=reporting.number(0, 600), default=5.0, metavar='SECONDS',
+                        help='time after the first result that is not measured: parallel:=auto '
+                        'follows the load [5]')
     parser.add_argument('--only', nargs='+', choices=names, default=list(names), metavar='NAME',
                         help=f'configurations to run ({", ".join(names)}) [all]')
     reporting.add_json(parser)

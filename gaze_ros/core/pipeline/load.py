@@ -6,10 +6,10 @@ from gaze_ros.core.system.native_threads import thread_count
 #: Work per image over the frame period and the number of images in flight, and for how long
 #: (seconds): above the first, one more is processed side by side; one less if that stays below
 #: the second.
-_OVERLOAD, _OVERLOAD_TIME = 0.95, 1.0
+_OVERLOAD, _OVERLOAD_TIME = 0.95, 0.5
 _SPARE, _SPARE_TIME = 0.75, 3.0
 #: Seconds after a change until the work per image is measured again.
-_SETTLING = 1.0
+_SETTLING = 0.5
 
 
 #: Runtimes whose models ``auto`` runs side by side: torch has one number of threads for the whole

@@ -216,6 +216,12 @@ VISUALIZER = (
 PEOPLE = (
     Spec('publish_tf', True, 'Publish the TF frames face_<id> and gaze_<id>.', live=True),
     Spec('humans', False, 'Publish /humans (REP-155); needs hri_msgs.'),
+    Spec('persons', True, 'With humans: publish a person for each face, with the engagement. Set '
+         'it to false next to a person manager.'),
+    Spec('engagement_distance', 2.0, 'Distance up to which a person can become engaged (m).', 0.1,
+         20.0, live=True),
+    Spec('engagement_duration', 1.5, 'How long a person must look at the robot to be engaged, or '
+         'turn away from it to be disengaged (s).', 0.0, 60.0, live=True),
     Spec('looking_at_person_angle', 0.25, "Maximum angle between a gaze and another person's "
          'head for looking at that person (rad).', 0.0, 3.14, live=True),
     Spec('looking_at_person_hysteresis', 0.05, 'Extra angle (rad) before the state is released.',

@@ -193,7 +193,7 @@ def test_humans_get_the_image_of_their_own_gaze(feed, published):
         wait_until(lambda: tracked and tracked[-1].header.stamp == stamp, 10, 'the last')
         wait_until(lambda: gazing and gazing[-1].header.stamp == stamp, 10, 'the last')
         assert list(tracked[-1].ids) == ['f1']
-    assert (gazing[-1].sender, gazing[-1].receiver) == ('f1', '')
+    assert (gazing[-1].sender, gazing[-1].receiver) == ('p_f1', '')
     assert list(tracked[-1].ids) == [], 'no empty list at shutdown'
     if published == 'published':
         assert len(crops) >= 2

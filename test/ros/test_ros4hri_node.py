@@ -8,6 +8,7 @@ from gaze_ros.core.types import Face, FrameGaze, Gaze
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image, gaze_array, image_to_bgr
+from helpers.gaze_feed import GazeFeed, RELIABLE
 from helpers.processes import Process, running, wait_until
 from helpers.ros_client import call_service
 from lifecycle_msgs.msg import State, Transition
@@ -15,7 +16,8 @@ from lifecycle_msgs.srv import ChangeState, GetState
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
-from std_msgs.msg import Header
+from std_msgs.msg import Bool, Float32, Header, String
+from tf2_msgs.msg import TFMessage
 
 WITHOUT = find_spec('hri_msgs') is None
 needs_hri_msgs = pytest.mark.skipif(
@@ -82,7 +84,7 @@ def test_faces_are_published_and_withdrawn_at_shutdown(listener):
         gazes.publish(gaze_array(looking, header))
         return all(heard.values())
 
-    with running('people_node', 'humans:=true'):
+    with running('people_node', 'humans:=true', 'persons:=false'):
         wait_until(published, 20, 'all topics of a face')
         assert heard['faces/tracked'][-1].ids == ['f1']
         gazing, image = heard['interactions/gazing'][-1], heard['faces/f1/cropped'][-1]
@@ -94,8 +96,12 @@ def test_faces_are_published_and_withdrawn_at_shutdown(listener):
         before = len(lists)
         for _ in range(9):
             next(seconds)
-        wait_until(lambda: published() and len(lists) > before + 2, 20, 'more lists')
-        assert lists[-1].ids == ['f1'] and [] in [m.ids for m in lists[before:]]
+
+        def restarted() -> bool:
+            ids = [m.ids for m in lists[before:]]
+            return published() and [] in ids and ids[-1] == ['f1']
+
+        wait_until(restarted, 20, 'an empty list, then f1 again')
     wait_until(lambda: heard['faces/tracked'][-1].ids == [], 10, 'an empty list at the end')
 
 
@@ -104,3 +110,56 @@ def test_node_can_be_configured_again(listener):
     with running('people_node', 'humans:=true', 'autostart:=false'):
         for step in 2 * ('CONFIGURE', 'ACTIVATE', 'DEACTIVATE', 'CLEANUP'):
             assert set_state(listener, step), step
+
+
+@needs_hri_msgs
+def test_persons_with_their_faces_engagement_and_frames(listener):
+    from hri_msgs import msg as hri
+    feed = GazeFeed(listener.node)
+    looking, away = (
+        Gaze('f1', Face((100, 100, 80, 110), 0.9), looking_at_camera=at_camera,
+             origin=np.array([0.1, 0.0, 1.0]), direction=np.array([0.0, 1.0, 0.0]),
+             head_pitch=0.0, head_yaw=yaw, head_stddev=0.1)
+        for at_camera, yaw in ((True, 0.0), (False, 1.2)))
+    heard = {name: [] for name in (
+        'persons/tracked', 'persons/p_f1/engagement_status', 'persons/p_f1/location_confidence',
+        'interactions/gazing')}
+    for (name, messages), kind in zip(heard.items(), (
+            hri.IdsList, hri.EngagementLevel, Float32, hri.Gaze)):
+        listener.node.create_subscription(
+            kind, f'/humans/{name}', messages.append, topics.reliable_qos(100))
+    frames = listener.subscribe(TFMessage, '/tf')
+    levels = heard['persons/p_f1/engagement_status']
+
+    def has_level(level):
+        return lambda: levels and levels[-1].level == level
+
+    with running('people_node', 'humans:=true', 'engagement_duration:=0.5', *RELIABLE) as node:
+        feed.wait()
+        feed.until(has_level(hri.EngagementLevel.ENGAGED), looking)
+        assert hri.EngagementLevel.ENGAGING in {m.level for m in levels}
+        assert heard['persons/tracked'][-1].ids == ['p_f1']
+        assert heard['persons/p_f1/location_confidence'][-1].data == 1.0
+        gazing = heard['interactions/gazing'][-1]
+        assert (gazing.sender, gazing.receiver) == ('p_f1', '')
+        children = {t.child_frame_id for t in frames[-1].transforms}
+        assert children == {'face_f1', 'gaze_f1', 'person_p_f1'}
+        # Who subscribes later gets the face of the person.
+        faces, anonymous = [], []
+        latched = topics.reliable_qos(1, transient_local=True)
+        for kind, name, messages in (
+                (String, 'face_id', faces), (Bool, 'anonymous', anonymous)):
+            listener.node.create_subscription(
+                kind, f'/humans/persons/p_f1/{name}', messages.append, latched)
+        wait_until(lambda: faces and anonymous, 10, 'the latched topics')
+        assert (faces[0].data, anonymous[0].data) == ('f1', True)
+        feed.until(has_level(hri.EngagementLevel.DISENGAGING), away)
+        feed.until(has_level(hri.EngagementLevel.DISENGAGED), away)
+        feed.until(lambda: heard['persons/tracked'][-1].ids == [])
+        feed.until(has_level(hri.EngagementLevel.ENGAGED), looking)
+        # A person manager beside it is warned of, once.
+        other = listener.node.create_publisher(hri.IdsList, '/humans/persons/tracked', 10)
+        second = Gaze('f2', Face((10, 10, 50, 50), 0.9), origin=np.array([0.5, 0.0, 1.0]))
+        feed.until(lambda: 'set persons to false' in node.text, looking, second)
+        listener.node.destroy_publisher(other)
+    wait_until(lambda: heard['persons/tracked'][-1].ids == [], 10, 'an empty list at the end')

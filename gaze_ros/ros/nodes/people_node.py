@@ -4,6 +4,7 @@ from typing import Optional
 
 from gaze_ros.core.attention.attention import Attention, AttentionTracker
 from gaze_ros.core.attention.attention import Target as AttentionTarget
+from gaze_ros.core.attention.engagement import EngagementTracker, Level
 from gaze_ros.core.attention.focus import FocusSelector
 from gaze_ros.core.attention.targets import load_targets, Target
 from gaze_ros.core.diagnostics.node_status import PeopleStatus
@@ -25,7 +26,7 @@ from gaze_ros.ros.comm.intra_process import IntraProcessSubscription
 from gaze_ros.ros.process.shutdown import Shutdown
 from gaze_ros.ros.publishers.markers import MarkerBuilder
 from gaze_ros.ros.publishers.target_frames import TargetFrames
-from gaze_ros.ros.publishers.tf_frames import TfFramePublisher
+from gaze_ros.ros.publishers.tf_frames import person_id, TfFramePublisher
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
 from std_msgs.msg import Header
@@ -41,8 +42,8 @@ _ACK_TIMEOUT = 0.3
 _MAX_STAMP = (1 << 31) * 1_000_000_000 - 1
 
 #: What the REP-155 topics need of an image: its gaze, header, the attention of all people, when it
-#: was captured, and the restart count of the AttentionTracker.
-_Result = tuple[FrameGaze, Header, list[Attention], Instant, int]
+#: was captured, the restart count of the AttentionTracker, and the engagement by track id.
+_Result = tuple[FrameGaze, Header, list[Attention], Instant, int, dict[str, Level]]
 
 
 class PeopleNode(ImageConsumerNode):
@@ -51,7 +52,7 @@ class PeopleNode(ImageConsumerNode):
     def __init__(self, shutdown: Shutdown) -> None:
         super().__init__('people', StageStats('People'), shutdown)
         self._attention_tracker = AttentionTracker()
-        self._humans = None
+        self._humans = self._persons = None
         self._targets: Optional[TargetFrames] = None
         self._prepared_targets: list[Target] = []
 
@@ -72,7 +73,10 @@ class PeopleNode(ImageConsumerNode):
         """
         if self.values['humans']:
             from gaze_ros.ros.publishers.ros4hri import Ros4HriPublisher
-            self._humans = Ros4HriPublisher(self)
+            if self.values['persons']:
+                from gaze_ros.ros.publishers.ros4hri_persons import PersonsPublisher
+                self._persons = PersonsPublisher(self)
+            self._humans = Ros4HriPublisher(self, person_id if self._persons else str)
         self._attention = topics.create_publisher(
             self, AttentionMessage, topics.ATTENTION,
             topics.reliable_qos(EVENTS_KEPT, transient_local=True))
@@ -96,6 +100,8 @@ class PeopleNode(ImageConsumerNode):
         self._attention_tracker = AttentionTracker(
             v['looking_at_person_angle'], v['looking_at_person_hysteresis'],
             v['looking_at_person_dwell'], v['looking_at_object_angle'])
+        self._engagement = EngagementTracker(
+            v['engagement_distance'], v['engagement_duration'])
         self._focus_selector = FocusSelector(
             v['focus_rule'], v['focus_hold'], v['focus_hysteresis'])
         self._markers, self._header = MarkerBuilder(), Header()
@@ -123,6 +129,8 @@ class PeopleNode(ImageConsumerNode):
             self._publish_focus(empty)
         if self._humans is not None:
             self._humans.clear()
+        if self._persons is not None:
+            self._persons.clear()
         if events:
             # Cleanup destroys their publisher, which drops what it has not sent yet.
             for topic in self._attention, self._focus_topic:
@@ -133,9 +141,11 @@ class PeopleNode(ImageConsumerNode):
         targets, self._targets = self._targets, None
         if targets is not None:
             targets.close()
-        humans, self._humans = self._humans, None
-        if humans is not None:
-            humans.close()
+        publishers = self._humans, self._persons
+        self._humans = self._persons = None
+        for publisher in publishers:
+            if publisher is not None:
+                publisher.close()
 
     def prepare_parameters(self, values: dict[str, Value]) -> None:
         """Read the targets of a new targets_file."""
@@ -152,6 +162,8 @@ class PeopleNode(ImageConsumerNode):
         tracker.object_angle = self.values['looking_at_object_angle']
         if 'targets_file' in values:
             self._targets.targets = self._prepared_targets
+        self._engagement.distance = self.values['engagement_distance']
+        self._engagement.duration = self.values['engagement_duration']
         focus = self._focus_selector
         focus.rule, focus.hold = self.values['focus_rule'], self.values['focus_hold']
         focus.hysteresis = self.values['focus_hysteresis']
@@ -181,16 +193,18 @@ class PeopleNode(ImageConsumerNode):
             self._attention.publish(attention_message(event, header))
         self._header = header
         self._people, self._events = len(tracker.present), self._events + len(events)
+        levels = {} if self._persons is None else self._engagement.update(
+            frame, tracker.present, tracker.now)
         # A wrong year in one stamp would make tf2 ignore the frames of the next images as too old.
         if self.values['publish_tf'] and tracker.now.believed:
-            self._frames.publish(frame, header)
+            self._frames.publish(frame, header, levels)
         self._publish_objects()
         self._publish_focus(frame)
         self._publish_markers(frame)
         if self._humans is not None:
             self._synchronizer.add_result(
                 (header.stamp.sec, header.stamp.nanosec),
-                (frame, header, tracker.present, tracker.now, tracker.restart_count))
+                (frame, header, tracker.present, tracker.now, tracker.restart_count, levels))
         self.stats.processed(self.age(header), time.monotonic() - start)
 
     def _publish_objects(self) -> None:
@@ -216,5 +230,7 @@ class PeopleNode(ImageConsumerNode):
             self._markers.reset()
 
     def _publish_humans(self, pair: tuple[Optional[ReceivedImage], _Result]) -> None:
-        image, (frame, header, present, now, restart_count) = pair
+        image, (frame, header, present, now, restart_count, levels) = pair
         self._humans.publish(frame, header, image and image.decode(), present, now, restart_count)
+        if self._persons is not None:
+            self._persons.publish(header, levels, {gaze.track_id for gaze in frame.gazes})

@@ -2,7 +2,7 @@
 
 Importing it needs hri_msgs; without hri_msgs it raises GazeRosError.
 """
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 import os
 from typing import Optional
 
@@ -70,8 +70,14 @@ class Ros4HriPublisher:
     nodes require.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, sender: Callable[[str], str] = str) -> None:
+        """Create the topics that are not those of a face.
+
+        :param sender: returns whom a gaze is of, from its track id: the person with this face, or
+            the face itself.
+        """
         self._node = node
+        self._sender = sender
         self._tracked = topics.create_publisher(node, IdsList, TRACKED, topics.reliable_qos(DEPTH))
         self._gazing = topics.create_publisher(node, Gaze, GAZING, topics.reliable_qos(DEPTH))
         self._folder = self._tracked.topic_name.rpartition('/')[0]
@@ -109,10 +115,11 @@ class Ros4HriPublisher:
             self._faces[gaze.track_id].publish(
                 gaze.face, frame.width, frame.height, header, image)
         for attention in attentions:
-            if attention.target in (Target.CAMERA, Target.PERSON):
+            if attention.at_robot or attention.target is Target.PERSON:
                 # An empty receiver means the robot.
                 self._gazing.publish(Gaze(
-                    header=header, sender=attention.track_id, receiver=attention.target_id))
+                    header=header, sender=self._sender(attention.track_id),
+                    receiver='' if attention.at_robot else self._sender(attention.target_id)))
 
     def clear(self) -> None:
         """Publish an empty list of faces and destroy the publishers of all faces."""

@@ -1,5 +1,5 @@
 """Publishes faces and gazes as TF frames, as REP-155 defines them."""
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from builtin_interfaces.msg import Time
 from gaze_ros.core.geometry.rotations import gaze_quaternion, normalised
@@ -32,37 +32,48 @@ class TfFramePublisher:
             publisher = node.create_publisher(TFMessage, '/tf', QoSProfile(depth=100))
             self._send = lambda transforms: publisher.publish(TFMessage(transforms=transforms))
 
-    def publish(self, frame: FrameGaze, header: Header) -> None:
+    def publish(self, frame: FrameGaze, header: Header, persons: Collection[str] = ()) -> None:
         """Broadcast the frames of the faces and gazes in an image.
 
         :param header: of the image. Without a frame_id or a valid stamp nothing is published: tf2
             could not place the frames, and it crashes on times before 1970. Neither is it for the
             stamp of the previous image: tf2 keeps the first frame of a time, and prints a warning
             for each further one.
+        :param persons: track ids of the faces that get a frame for their person, too.
         """
         stamp, last, self._last_stamp = header.stamp, self._last_stamp, header.stamp
         if header.frame_id and stamp != last and stamp.sec >= 0 and (
                 0 < stamp.sec + stamp.nanosec and stamp.nanosec < 1_000_000_000):
-            if transforms := list(gaze_transforms(frame, header)):
+            if transforms := list(gaze_transforms(frame, header, persons)):
                 self._send(transforms)
 
 
-def gaze_transforms(frame: FrameGaze, header: Header) -> Iterator[TransformStamped]:
+def person_id(track_id: str) -> str:
+    """Return the id of the person with a face, of REP-155."""
+    return f'p_{track_id}'
+
+
+def gaze_transforms(frame: FrameGaze, header: Header, persons: Collection[str] = ()
+                    ) -> Iterator[TransformStamped]:
     """Yield the TF frames of each person whose position is known.
 
     face_<id>: origin midway between the eyes, x out of the face, y to the person's left, z up.
     gaze_<id>: same origin, z along the gaze, x horizontal, y downward; only if the gaze is known.
+    person_<id>: as face_<id>, for ``persons``.
     The parent is the frame of the image.
     """
     for gaze in frame.gazes:
         if not np.isfinite(gaze.origin).all():
             continue
         x, y, z = gaze.origin.tolist()
-        for name, rotation in (
-                ('face', normalised(gaze.orientation)), ('gaze', gaze_quaternion(gaze.direction))):
+        track_id, face = gaze.track_id, normalised(gaze.orientation)
+        for child, rotation in (
+                (f'face_{track_id}', face),
+                (f'gaze_{track_id}', gaze_quaternion(gaze.direction)),
+                (f'person_{person_id(track_id)}', face if track_id in persons else None)):
             if rotation is not None:
                 yield TransformStamped(
-                    header=header, child_frame_id=f'{name}_{gaze.track_id}',
+                    header=header, child_frame_id=child,
                     transform=Transform(
                         translation=Vector3(x=x, y=y, z=z), rotation=quaternion_message(rotation)))
 

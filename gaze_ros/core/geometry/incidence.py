@@ -75,12 +75,12 @@ class Incidence:
 
 
 def _unit_disc() -> np.ndarray:
-    """Return (1 + _RAYS, 2): the origin, and the normal distribution in two axes as a spiral."""
+    """Return (2, 1 + _RAYS): the origin, and the normal distribution in two axes as a spiral."""
     index = np.arange(_RAYS) + 0.5
     radius = np.sqrt(-2 * np.log(1 - index / _RAYS))
     turn = index * math.pi * (3 - math.sqrt(5))
-    points = np.column_stack((radius * np.cos(turn), radius * np.sin(turn)))
-    return np.concatenate((np.zeros((1, 2)), points))
+    points = np.array((radius * np.cos(turn), radius * np.sin(turn)))
+    return np.concatenate((np.zeros((2, 1)), points), axis=1)
 
 
 _NORMAL = _unit_disc()
@@ -107,29 +107,27 @@ def incidence(shape: Shape, origin: np.ndarray, direction: np.ndarray, stddev: f
     # In the plane across the gaze: the error of the direction, and that of the origin.
     basis = _across(direction)
     axis = stddev / PER_AXIS if stddev > 0 else 0.0  # NaN is not
-    lens = origin / max(float(np.linalg.norm(origin)), 1e-9)
+    lens = origin / max(math.hypot(*origin.tolist()), 1e-9)
     shift = basis @ lens * (min(range_stddev, distance) / distance if range_stddev > 0 else 0.0)
     spread = math.hypot(axis, *shift.tolist())
     # No rays are drawn for what is far outside.
     angle = math.acos(max(-1.0, min(1.0, float(direction @ to) / distance)))
     if angle > _angular_radius(shape, distance) + margin + far * spread:
         return None
+    rays = direction[:, None]
     if spread:
         # The root of the covariance axis^2 I + shift shift'.
         size = math.hypot(*shift.tolist())
         along = shift / size if size else shift
         root = axis * np.eye(2) + (spread - axis) * np.outer(along, along)
-        tangent = _NORMAL @ (root @ basis)
-        length = np.sqrt(np.einsum('ij,ij->i', tangent, tangent))[:, None]
+        tangent = (root @ basis).T @ _NORMAL
+        length = np.sqrt((tangent * tangent).sum(axis=0))
         # The first is the measured gaze.
-        rays = np.cos(length) * direction + np.sinc(length / math.pi) * tangent
-    else:
-        rays = direction[None]
-    passes, points = (_pass_sphere if isinstance(shape, Sphere) else _pass_rectangle)(
-        shape, to, rays)
-    met = passes <= margin + 1e-9
+        rays = np.cos(length) * rays + np.sin(length) / np.maximum(length, 1e-9) * tangent
+    met, point = (_meet_sphere if isinstance(shape, Sphere) else _meet_rectangle)(
+        shape, to, rays, margin)
     probability = float(met[1:].mean()) if spread else float(met[0])
-    point = origin + points[0]
+    point = origin + point
     position = (math.nan, math.nan)
     if isinstance(shape, Rectangle):
         x, y, _ = ((point - shape.center) @ shape.axes).tolist()
@@ -163,46 +161,45 @@ def _solid_angle(shape: Shape, to: np.ndarray, distance: float, margin: float) -
     return min(width * height * max(slant, _MIN_SLANT), 4 * math.pi)
 
 
-def _pass_sphere(shape: Sphere, to: np.ndarray, rays: np.ndarray
+def _meet_sphere(shape: Sphere, to: np.ndarray, rays: np.ndarray, margin: float
                  ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (N,) angles by which rays pass the sphere, 0 inside, and (1, 3) where the first does.
+    """Return (N,) which rays meet the sphere, and (3,) where the first does.
 
     :param to: (3,) from the origin of the rays to the centre.
-    :param rays: (N, 3) unit vectors.
+    :param rays: (3, N) unit vectors.
     """
-    distance = float(np.linalg.norm(to))
-    along = rays @ to
-    angles = np.arccos(np.clip(along / distance, -1.0, 1.0))
-    passes = np.maximum(angles - _angular_radius(shape, distance), 0.0)
+    distance = math.hypot(*to.tolist())
+    along = to @ rays
+    met = along >= distance * math.cos(min(_angular_radius(shape, distance) + margin, math.pi))
     # Where the ray enters; if it passes, the point of the sphere that is nearest to it.
-    closest = along[0] * rays[0]
-    aside = float(np.linalg.norm(to - closest))
+    closest = along[0] * rays[:, 0]
+    aside = math.hypot(*(to - closest).tolist())
     if aside <= shape.radius < distance and along[0] > 0:
-        point = closest - math.sqrt(shape.radius ** 2 - aside ** 2) * rays[0]
-    else:
-        point = to + min(shape.radius / max(aside, 1e-9), 1.0) * (closest - to)
-    return passes, point[None]
+        return met, closest - math.sqrt(shape.radius ** 2 - aside ** 2) * rays[:, 0]
+    return met, to + min(shape.radius / max(aside, 1e-9), 1.0) * (closest - to)
 
 
-def _pass_rectangle(shape: Rectangle, to: np.ndarray, rays: np.ndarray
+def _meet_rectangle(shape: Rectangle, to: np.ndarray, rays: np.ndarray, margin: float
                     ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (N,) angles by which rays pass the rectangle, and the (N, 3) nearest points of it.
+    """Return (N,) which rays meet the rectangle, and (3,) its nearest point to the first.
 
     The nearest point is that to the intersection with its plane.
 
     :param to: (3,) from the origin of the rays to the centre.
-    :param rays: (N, 3) unit vectors.
+    :param rays: (3, N) unit vectors.
     """
-    local_to, local = to @ shape.axes, rays @ shape.axes
-    depth = float(local_to[2])
-    toward = local[:, 2] * math.copysign(1.0, depth)
+    right, down, depth = (to @ shape.axes).tolist()
+    x, y, z = local = shape.axes.T @ rays
     # A ray that never meets the plane comes nearest to it in the far.
+    toward = z if depth > 0 else -z
     reach = abs(depth) / np.maximum(toward, _GRAZING)
-    half = np.array(shape.size) / 2
-    on_plane = np.clip(reach[:, None] * local[:, :2] - local_to[:2], -half, half)
-    points = np.column_stack((on_plane, np.zeros(len(rays)))) + local_to
-    length = np.maximum(np.linalg.norm(points, axis=1), 1e-9)
-    # Not the arc cosine: it has no digits left for small angles.
-    aside = np.linalg.norm(local - points / length[:, None], axis=1)
-    passes = 2 * np.arcsin(np.minimum(aside / 2, 1.0))
-    return np.where(passes < 1e-6, 0.0, passes), points @ shape.axes.T
+    half_width, half_height = shape.size[0] / 2, shape.size[1] / 2
+    u, v = reach * x - right, reach * y - down
+    met = (np.abs(u) <= half_width) & (np.abs(v) <= half_height) & (toward > 0)
+    u = np.minimum(np.maximum(u, -half_width), half_width)
+    v = np.minimum(np.maximum(v, -half_height), half_height)
+    if margin > 0:
+        nearest = np.array((u + right, v + down, np.full(len(u), depth)))
+        met |= (nearest * local).sum(axis=0) >= math.cos(margin) * np.sqrt(
+            (nearest * nearest).sum(axis=0))
+    return met, to + shape.axes @ (u[0], v[0], 0.0)

@@ -108,6 +108,16 @@ def test_pixel_on_a_screen_is_exact(x, y):
     assert all(map(math.isnan, TABLE.pixel(hit.incidence.position)))
 
 
+def test_glance_aside_and_a_missed_face_are_at_no_place_of_the_object():
+    scene = Scene(CUP)
+    scene.show(person(CUP.shape.center))
+    assert scene.tracker.at_objects == {'f1'}
+    for gazes in ((person((0, -1, 1)),), ()):
+        scene.show(*gazes, images=2)
+        assert scene.tracker.present[0].target is Kind.OBJECT
+        assert scene.tracker.at_objects == set()
+
+
 def test_place_on_an_object_follows_the_gaze_without_events():
     scene = Scene(SCREEN)
     scene.show(person(SCREEN.shape.center))

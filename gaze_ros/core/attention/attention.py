@@ -96,6 +96,8 @@ class AttentionTracker:
     :ivar dwell: seconds that a gaze must stay on a new target. Changes to and from the camera
         are immediate: ``looking_at_camera`` has a dwell of its own.
     :ivar object_angle: angle by which a gaze may pass an object that it is at, radians.
+    :ivar at_objects: track ids whose gaze was at the object of their attention in the last image;
+        the others with a ``hit`` keep it for the dwell time, or are not in the image.
     :ivar restart_count: how often all persons were reset, after a stamp that jumped back or a
         long pause.
     :ivar now: the last image.
@@ -107,6 +109,7 @@ class AttentionTracker:
         self.hysteresis = hysteresis
         self.dwell = dwell
         self.object_angle = object_angle
+        self.at_objects: set[str] = set()
         self._people: dict[str, _Person] = {}
         self._clock = StreamClock()
         self.now = Instant(0, 0)
@@ -163,6 +166,7 @@ class AttentionTracker:
                 for track_id, person in removed.items() if person.published]
 
     def _observe(self, frame: FrameGaze, now: Instant, objects: Sequence[Object]) -> None:
+        self.at_objects = set()
         # The error of an assumed focal length is the same for all persons.
         common = 0.0 if frame.calibrated else FOCAL_STDDEV
         for gaze in frame.gazes:
@@ -190,6 +194,8 @@ class AttentionTracker:
                 debouncer.set(_ELSEWHERE, debouncer.left_since)
             if debouncer.value == focus:
                 person.hit = hit
+                if hit is not None:
+                    self.at_objects.add(gaze.track_id)
             elif debouncer.value is None or debouncer.value.target is not Target.OBJECT:
                 person.hit = None
         for person in self._people.values():

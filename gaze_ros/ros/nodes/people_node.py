@@ -3,7 +3,6 @@ import time
 from typing import Optional
 
 from gaze_ros.core.attention.attention import Attention, AttentionTracker
-from gaze_ros.core.attention.attention import Target as AttentionTarget
 from gaze_ros.core.attention.engagement import EngagementTracker, Level
 from gaze_ros.core.attention.focus import FocusSelector
 from gaze_ros.core.attention.targets import load_targets, Target
@@ -210,8 +209,9 @@ class PeopleNode(ImageConsumerNode):
     def _publish_objects(self) -> None:
         """Publish where people look at objects, with the last header."""
         if self._objects_topic.get_subscription_count():
-            for attention in self._attention_tracker.present:
-                if attention.target is AttentionTarget.OBJECT:
+            tracker = self._attention_tracker
+            for attention in tracker.present:
+                if attention.track_id in tracker.at_objects:
                     self._objects_topic.publish(attention_message(attention, self._header))
 
     def _publish_focus(self, frame: FrameGaze) -> None:

@@ -10,7 +10,7 @@ ARGS ?=
 # Test processes at a time; each has a ROS domain of its own: ROS_DOMAIN_ID, ROS_DOMAIN_ID + 1, ...
 WORKERS ?= 2
 BIN := $(VENV)/bin
-EXTRAS := mediapipe,sample,bags,torch,openvino,onnx,coreml,int8,test
+EXTRAS := mediapipe,sample,bags,torch,openvino,onnx,coreml,int8,viewer,test
 # Demo and tests do not mix with a robot nearby, and nothing leaves this machine.
 demo test test-faults soak matrix: export ROS_DOMAIN_ID := $(or $(ROS_DOMAIN_ID),42)
 demo test test-faults soak matrix: export ROS_AUTOMATIC_DISCOVERY_RANGE := $(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST)

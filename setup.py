@@ -158,6 +158,7 @@ setup(
         'onnx': ['onnx>=1.21,<2', 'onnxruntime>=1.18,<2'],
         'coreml': ['coremltools>=8,<10'],
         'int8': ['nncf>=2.14,<4', 'openvino>=2024.4,<2027'],
+        'viewer': ['viser>=1.1,<2'],
         # For test/ and benchmarks/, which are not installed.
         'test': ['hypothesis>=6.80,<7', 'matplotlib>=3.8,<4', 'mcap>=1.2,<2',
                  'mcap-ros2-support>=0.5,<1', 'packaging>=23', 'pytest>=7.4,<10',

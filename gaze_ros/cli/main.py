@@ -13,7 +13,7 @@ from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.system import import_errors, native_threads
 
 #: Modules of this package with HELP, add_arguments(parser) and run(arguments) -> exit code.
-VERBS = ('video', 'bag', 'evaluate', 'models', 'demo', 'benchmark', 'doctor')
+VERBS = ('video', 'bag', 'view', 'evaluate', 'models', 'demo', 'benchmark', 'doctor')
 
 
 def main(arguments: Optional[list[str]] = None) -> int:

@@ -28,10 +28,10 @@ _RAY, _HEAD = 2.0, 0.09
 #: Seconds by which a stamp must step back to begin a new history.
 _RESTART = 1.0
 
-#: RGB colours of what people look at; other targets have the last one.
+#: RGB colours of what people look at.
 _COLOURS = {Target.CAMERA: (80, 220, 80), Target.PERSON: (90, 150, 255),
-            Target.ELSEWHERE: (255, 170, 60), Target.UNKNOWN: (150, 150, 150)}
-_OTHER_COLOUR = (230, 110, 230)
+            Target.ELSEWHERE: (255, 170, 60), Target.OBJECT: (230, 110, 230),
+            Target.UNKNOWN: (150, 150, 150)}
 
 
 class History:
@@ -95,8 +95,7 @@ class History:
         height = row * len(self.track_ids)
         legend = ' '.join(f'<span style="color:rgb{colour}">&#9632; {target.name.lower()}</span>'
                           for target, colour in _COLOURS.items())
-        return (f'<div style="padding:0 1em;font-size:12px">{legend} '
-                f'<span style="color:rgb{_OTHER_COLOUR}">&#9632; object</span>'
+        return (f'<div style="padding:0 1em;font-size:12px">{legend}'
                 f'<svg viewBox="0 0 360 {height}" width="100%">{"".join(parts)}</svg></div>')
 
     def _spans(self, track_id: str) -> list[tuple[float, float, Attention]]:
@@ -115,8 +114,7 @@ class History:
 
 def colour_of(attention: Optional[Attention]) -> tuple[int, int, int]:
     """Return the RGB colour of what a person looks at."""
-    return _COLOURS[Target.UNKNOWN] if attention is None else _COLOURS.get(
-        attention.target, _OTHER_COLOUR)
+    return _COLOURS[Target.UNKNOWN if attention is None else attention.target]
 
 
 def words(attention: Optional[Attention]) -> str:

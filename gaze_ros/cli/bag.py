@@ -13,7 +13,7 @@ from gaze_ros.core.errors import GazeRosError, SourceError
 HELP = 'estimate gaze in a bag'
 
 #: Parameters of the nodes without meaning here: every image of a bag is processed, in order.
-_NODES_ONLY = ('image_transport', 'frame_skip', 'max_age', 'queue_depth', 'parallel')
+_NODES_ONLY = ('image_transport', 'frame_skip', 'max_age', 'queue_depth', 'parallel', 'depth')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from gaze_ros.core.parameters import GAZE, Spec, Value
 #: every image is processed, in order.
 _NODES_ONLY = (
     'looking_at_camera_angle', 'looking_at_camera_hysteresis', 'looking_at_camera_dwell',
-    'horizontal_fov', 'image_transport', 'frame_skip', 'max_age', 'queue_depth')
+    'horizontal_fov', 'image_transport', 'frame_skip', 'max_age', 'queue_depth', 'depth')
 
 
 def add(parser: argparse.ArgumentParser, *excluded: str, nodes: bool = False) -> None:

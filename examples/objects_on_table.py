@@ -1,59 +1,43 @@
-"""Tells which object on a table a person looks at, and how sure that is.
+"""Tells which object on a table each person looks at, and how sure that is.
 
-Start the pipeline first:
+Start the pipeline first, with the objects of table.yaml:
 
-    ros2 run gaze_ros pipeline --ros-args -p source:=sample
+    ros2 run gaze_ros pipeline --ros-args -p source:=sample -p targets_file:=examples/table.yaml
     python3 examples/objects_on_table.py
 """
-import math
-
-from gaze_ros.msg import GazeArray
-import numpy as np
+from gaze_ros.msg import Attention
 import rclpy
 from rclpy.executors import ExternalShutdownException
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
 
-#: Objects as spheres in the optical frame of the camera: x right, y down, z forward, meters.
-#: Replace them by those of your detector, such as vision_msgs/Detection3DArray.
-OBJECTS = {'cup': (-0.25, 0.35, 0.45), 'book': (0.05, 0.35, 0.5), 'ball': (0.3, 0.35, 0.4)}
-RADIUS = 0.06
-
-
-def looked_at(origin: np.ndarray, direction: np.ndarray, stddev: float) -> dict[str, float]:
-    """Return by how much each object fits a gaze; the values add up to at most 1.
-
-    :param stddev: 68 % of the angles to the true gaze are smaller, rad.
-    """
-    axis = stddev / 1.51  # standard deviation in each of the two axes
-    fits = {}
-    for name, center in OBJECTS.items():
-        to = np.array(center) - origin
-        distance = np.linalg.norm(to)
-        angle = math.acos(float(np.clip(direction @ to / distance, -1, 1)))
-        # Angle from the gaze to the surface of the sphere, 0 inside it.
-        outside = max(0.0, angle - math.asin(min(RADIUS / distance, 1.0)))
-        fits[name] = math.exp(-0.5 * (outside / axis) ** 2)
-    # 0.05: the gaze is at none of them, but two standard deviations aside.
-    return {name: fit / (sum(fits.values()) + 0.05) for name, fit in fits.items()}
+#: Keeps the last events for subscribers that start late: who looks at what is known at once.
+EVENTS = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+#: Below this probability the robot asks instead of acting.
+SURE = 0.8
 
 
-def on_gaze(message: GazeArray) -> None:
-    """Print the most probable object of each person."""
-    for gaze in message.gazes:
-        if math.isnan(gaze.yaw) or math.isnan(gaze.gaze_stddev):
-            continue
-        o, d = gaze.origin, gaze.direction
-        fits = looked_at(np.array([o.x, o.y, o.z]), np.array([d.x, d.y, d.z]), gaze.gaze_stddev)
-        best = max(fits, key=fits.get)
-        what = f'the {best} ({fits[best]:.0%})' if fits[best] > 0.5 else 'none of the objects'
-        print(f'{gaze.track_id} looks at {what}', flush=True)
+class Table(Node):
+    """Follows what people look at on the table."""
+
+    def __init__(self) -> None:
+        super().__init__('table')
+        self.create_subscription(Attention, 'gaze/attention', self.on_attention, EVENTS)
+
+    def on_attention(self, event: Attention) -> None:
+        """React when a person starts to look at an object, or at something else."""
+        if event.target != Attention.OBJECT:
+            print(f'{event.track_id} looks at none of the objects', flush=True)
+            return
+        at = event.point
+        print(f'{event.track_id} looks at the {event.target_id} ({event.probability:.0%}) at '
+              f'{at.x:.2f}, {at.y:.2f}, {at.z:.2f} m in {event.header.frame_id}: '
+              + ('I bring it' if event.probability >= SURE else 'do you want it?'), flush=True)
 
 
 if __name__ == '__main__':
     rclpy.init()
-    node = rclpy.create_node('objects_on_table')
-    node.create_subscription(GazeArray, 'gaze', on_gaze, qos_profile_sensor_data)
     try:
-        rclpy.spin(node)
+        rclpy.spin(Table())
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

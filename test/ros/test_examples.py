@@ -1,14 +1,16 @@
 """Each program of examples/ beside the pipeline on the built-in sample."""
 from contextlib import contextmanager
 import csv
-import math
 import signal
 import subprocess
 import sys
 
+from gaze_ros.msg import Attention
+from gaze_ros.ros.comm import topics
+from geometry_msgs.msg import Point
 from helpers.processes import ROOT, running, wait_until
-import numpy as np
 import pytest
+from std_msgs.msg import Header
 
 EXAMPLES = ROOT / 'examples'
 
@@ -16,7 +18,7 @@ EXAMPLES = ROOT / 'examples'
 @pytest.fixture(scope='module', autouse=True)
 def pipeline(ros):
     pytest.importorskip('skimage')
-    with running('pipeline', 'source:=sample') as one:
+    with running('pipeline', 'source:=sample', f'targets_file:={EXAMPLES}/table.yaml') as one:
         yield one
 
 
@@ -62,12 +64,15 @@ def test_log_to_csv_has_a_row_for_each_gaze(tmp_path):
     assert all(abs(float(row['yaw_rad'])) < 1.6 and 0.2 < float(row['z_m']) < 3 for row in rows)
 
 
-def test_object_on_the_table_is_the_one_on_the_ray(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    import objects_on_table as example
-    eyes = np.array([0.0, 0.0, 0.8])
-    for name, center in example.OBJECTS.items():
-        direction = (np.array(center) - eyes) / np.linalg.norm(np.array(center) - eyes)
-        fits = example.looked_at(eyes, direction, math.radians(6))
-        assert max(fits, key=fits.get) == name and 0.7 < fits[name] < 1
-    assert max(example.looked_at(eyes, np.array([0.0, -1.0, 0.0]), math.radians(6)).values()) < 0.1
+def test_object_on_the_table_is_told_with_its_place(listener, tmp_path):
+    """Beside the events of the pipeline, whose person looks at the camera."""
+    events = listener.node.create_publisher(
+        Attention, 'gaze/attention', topics.reliable_qos(50, transient_local=True))
+    for probability in (0.9, 0.5):
+        events.publish(Attention(
+            header=Header(frame_id='table'), track_id='f7', target=Attention.OBJECT,
+            target_id='cup', point=Point(x=0.1, y=0.2, z=0.3), probability=probability))
+    with example('objects_on_table', tmp_path) as printed:
+        wait_until(lambda: printed().count('f7') == 2, 60, 'both events')
+    assert 'f7 looks at the cup (90%) at 0.10, 0.20, 0.30 m in table: I bring it' in printed()
+    assert '(50%) at 0.10, 0.20, 0.30 m in table: do you want it?' in printed()

@@ -3,6 +3,7 @@ import math
 from urllib.request import urlopen
 
 from gaze_ros.core.attention.attention import Attention, Target
+from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output.web_viewer import HISTORY, History, WebViewer
 from gaze_ros.core.types import Face, FrameGaze, Gaze
 import numpy as np
@@ -53,6 +54,14 @@ def test_timeline_has_a_bar_for_each_target_and_escapes_ids():
     assert '<b>' not in one.timeline() and '<script>' not in one.timeline()
     assert '&lt;script&gt;' in one.timeline()
     assert History().timeline() == ''
+
+
+@pytest.mark.parametrize(('port', 'host'), [(0, '127.0.0.1'), (99999, '127.0.0.1'),
+                                            (8080, '203.0.113.5'), (8080, 'no.such.host.')])
+def test_address_that_cannot_be_used_is_refused(port, host):
+    pytest.importorskip('viser')
+    with pytest.raises(GazeRosError, match=f'cannot listen on {host}:{port}'):
+        WebViewer(port, host)
 
 
 def test_page_is_served_on_this_machine_only_and_costs_nothing_unwatched():

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from html import escape
 import logging
 import math
+import socket
 import time
 from typing import Any, Optional
 
@@ -177,9 +178,13 @@ class WebViewer:
         # Browsers open connections that they do not use; each would print a traceback.
         logging.getLogger('websockets.server').setLevel(logging.CRITICAL)
         try:
-            self._server = server = viser.ViserServer(host, port, label='gaze_ros', verbose=False)
+            # viser would try in a thread of its own and print a traceback.
+            socket.create_server((host, 0)).close()
+            if not 0 < port < 65536:
+                raise OSError('expected a port of 1..65535')
         except OSError as e:
             raise GazeRosError(f'the viewer cannot listen on {host}:{port}: {e}') from e
+        self._server = server = viser.ViserServer(host, port, label='gaze_ros', verbose=False)
         self.url = f'http://{host}:{server.get_port()}'
         # The share button would publish the page on the internet.
         server.gui.configure_theme(

@@ -107,7 +107,7 @@ def test_invalid_input_is_reported_in_one_line(clip, tmp_path, words, reason):
     (['--detector', 'eyes'], "detector 'eyes' is not one of: auto, yunet, retinaface, adas-0001"),
     (['--runtime', 'tensorrt'], "runtime 'tensorrt' is not one of: auto, openvino, onnx"),
     (['--crop-scale', '9'], 'crop_scale 9.0 is not in 0.3..3'),
-    (['--max-faces', '-1'], 'max_faces -1 is not in 0..1000'),
+    (['--max-faces', '-1'], 'max_faces -1 is not in 0..100'),
     (['--min-score', 'nan'], 'min_score nan is not in 0..1'),
     (['--threads', 'many'], "invalid int value: 'many'"),
 ])

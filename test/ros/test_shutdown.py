@@ -81,7 +81,7 @@ def test_each_node_exits_on_two_signals(node, number):
     (('gaze_node', 'model:=resnet99'), "model 'resnet99' is not one of: auto, fused"),
     (('gaze_node', 'model:=resnet18'), 'resnet18.pt'),
     (('gaze_node', 'model:=resnet18', 'weight:=/nowhere.pt'), "weight '/nowhere.pt'"),
-    (('gaze_node', 'weight:=123'), '''is given as NAME:="'VALUE'"'''),
+    (('gaze_node', 'weight:=123'), '''must be a text, not 123: quote it, weight:="'123'"'''),
     (('gaze_node', 'weight:=/nowhere.pt'), 'set model to the one the file belongs to'),
     (('gaze_node', 'detector:=yunet'), 'detector_weight'),
     (('gaze_node', 'track_prefix:="1"'), 'track_prefix'),

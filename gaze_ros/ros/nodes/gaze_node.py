@@ -135,7 +135,8 @@ class GazeNode(ImageConsumerNode):
 
     def cleanup(self) -> None:
         """Close the models."""
-        if self._loader is not None:  # it loads into the engine that is closed here
+        # It loads into the engine that is closed here; a process that ends does not wait for it.
+        if self._loader is not None and not self.shutdown.event.is_set():
             self._loader.join()
         engine, self._engine = self._engine, None
         if engine is not None:

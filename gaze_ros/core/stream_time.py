@@ -76,7 +76,7 @@ class StreamClock:
         """Return the instant of the next image.
 
         :param stamp: nanoseconds; None for an image without one.
-        :param arrival: when the image was received, nanoseconds of a clock that nobody sets; NaN
+        :param arrival: when the image was received, nanoseconds of a monotonic clock; NaN
             if unknown: images without a usable stamp are then a usual period apart.
         """
         gap, self._arrival = arrival - self._arrival, arrival

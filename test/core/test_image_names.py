@@ -49,7 +49,7 @@ def test_labels_by_number_follow_the_order_of_the_folder(tmp_path):
 
 @pytest.mark.parametrize('name', [
     'a.jpg', 'a.JPE', 'a.jfif', 'a', 'a.b c', '1699999999.25', 'a.dat', 'a.mp4', 'a.png'])
-def test_image_is_told_by_its_first_bytes(tmp_path, name):
+def test_image_is_recognized_by_its_first_bytes(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(encoded('.jpg'))
     source = open_source(path)

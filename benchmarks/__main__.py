@@ -19,6 +19,7 @@ VERBS = {
     'accuracy': ('benchmarks.accuracy', 'licence, accuracy and speed of the models: tables'),
     'face-time': ('benchmarks.face_time', 'CPU time per face of the default models, on one core'),
     'face-size': ('benchmarks.face_size', 'smallest face that each detector finds, and its cost'),
+    'people': ('benchmarks.people', 'cost of the people node per image, by what is used of it'),
     'figures': ('benchmarks.figures', 'draw the images of docs/ that show gaze'),
     'matrix': ('benchmarks.matrix', 'install the package in many ways and run it'),
     'audit': ('benchmarks.audit', 'look up security advisories of the installed packages'),

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, Optional
 
 from benchmarks.baseline import create_baseline
+from gaze_ros.benchmark.listener import Result
 from gaze_ros.benchmark.stage_counter import StageCounter
 from gaze_ros.core.detectors import create_detector
 from gaze_ros.core.diagnostics.stage_stats import StageStats
@@ -85,7 +86,8 @@ def play(source: Source, infer: Callable[[np.ndarray], FrameGaze],
             frame = infer(image)
             now = monotonic()
             inference.processed(now - captured, now - start)
-            counter.add_faces(len(frame.gazes))
+            counter.add_result(Result(
+                now - captured, len(frame.gazes), frame.detection_time, now - start))
             put_or_drop(results, (image, captured, frame), display)
 
     def guarded(work: Callable[[], None]) -> None:
@@ -95,8 +97,8 @@ def play(source: Source, infer: Callable[[np.ndarray], FrameGaze],
             errors.append(e)
         stop.set()
 
-    threads = [Thread(target=guarded, args=(work,), daemon=True)
-               for work in (run_camera, run_inference)]
+    threads = [Thread(target=guarded, args=(work,), name=name, daemon=True)
+               for name, work in (('camera', run_camera), ('gaze', run_inference))]
     for thread in threads:
         thread.start()
     while (item := _take(results, stop)) is not None:

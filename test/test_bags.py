@@ -468,5 +468,5 @@ def test_missing_rosbags_error_names_what_to_install(monkeypatch):
     def missing(name):
         raise ImportError(f'No module named {name!r}')
     monkeypatch.setattr(rosbags_library, 'import_module', missing)
-    with pytest.raises(GazeRosError, match=r"pip install 'gaze_ros\[bags\]'"):
+    with pytest.raises(GazeRosError, match='pip install rosbags'):
         rosbags('rosbag2')

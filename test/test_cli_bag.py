@@ -174,6 +174,22 @@ def test_result_does_not_depend_on_the_bag_format(tmp_path):
     assert all(result == results[0] for result in results)
 
 
+def test_overlays_are_boxes_of_the_gaze(tmp_path):
+    reading = pytest.importorskip('mcap_ros2.reader')
+    write_bag(tmp_path / 'in', camera_messages(3))
+    assert bag(tmp_path / 'in', tmp_path / 'out.mcap', '--overlays') == 0
+    overlays = [*reading.read_ros2_messages(str(tmp_path / 'out.mcap'), ['/gaze/annotations'])]
+    assert len(overlays) == 3
+    for overlay, (time, _, gaze) in zip(overlays, read(tmp_path / 'out.mcap')):
+        assert overlay.log_time_ns == time
+        message, roi = overlay.ros_msg, gaze.gazes[0].roi
+        (x, y), _, opposite, _ = [(p.x, p.y) for p in message.points[0].points]
+        assert (x, y) == (roi.x_offset, roi.y_offset)
+        assert opposite == (x + roi.width, y + roi.height)
+        assert message.texts[0].text.startswith('f1 p ')
+        assert message.texts[0].timestamp.nanosec == gaze.header.stamp.nanosec
+
+
 def test_compressed_images_in_a_namespace_and_annotated_output(tmp_path, capsys):
     write_bag(tmp_path / 'in', camera_messages(20, compressed=True, prefix='/front/camera'))
     assert bag(tmp_path / 'in', tmp_path / 'out', '--annotated') == 0

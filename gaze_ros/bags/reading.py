@@ -50,7 +50,7 @@ class BagReader:
         if path.is_dir() and not (path / 'metadata.yaml').is_file():
             raise SourceError(
                 f"bag '{path}' has no metadata.yaml: was its recording interrupted? "
-                f"{self._alternatives()}")
+                f'{self._alternatives()}')
         self._library = library
         self._stack = ExitStack()
         self._readers: list[tuple[Path, Any]] = []

@@ -4,8 +4,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from gaze_ros.bags import foxglove
 from gaze_ros.bags.limits import limit_rosbags
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.system.import_errors import pip_command
 from gaze_ros.core.system.resources import share_path
 
 
@@ -22,13 +24,12 @@ def rosbags(module: str) -> ModuleType:
         return imported
     except ImportError as e:
         raise GazeRosError(
-            f"bags need the package rosbags ({e}): pip install 'gaze_ros[bags]', or pip install "
-            'rosbags') from e
+            f"bags need the package rosbags ({e}): {pip_command('rosbags')}") from e
 
 
 @lru_cache(maxsize=1)
 def typestore() -> Any:
-    """Return the rosbags Typestore with ROS's common messages and those of gaze_ros.
+    """Return the rosbags Typestore with common messages, those of gaze_ros and annotations.
 
     :raises GazeRosError: if rosbags is not installed.
     """
@@ -38,6 +39,8 @@ def typestore() -> Any:
     for path in sorted(share_path('msg').glob('*.msg')):
         types.update(typesys.get_types_from_msg(
             path.read_text(encoding='utf-8'), f'gaze_ros/msg/{path.stem}'))
+    for name, definition in foxglove.DEFINITIONS.items():
+        types.update(typesys.get_types_from_msg(definition, name))
     store.register(types)
     return store
 

@@ -1,14 +1,20 @@
 """Estimate gaze in every image of a bag and write a bag of GazeArray messages."""
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, ExitStack
 from pathlib import Path
 import signal
 import sys
 from threading import Event
+from typing import TYPE_CHECKING
 
 from gaze_ros.cli import options
 from gaze_ros.core.errors import GazeRosError, SourceError
+
+if TYPE_CHECKING:
+    from gaze_ros.core.types import FrameGaze
+    import numpy as np
+    from std_msgs.msg import Header
 
 HELP = 'estimate gaze in a bag'
 
@@ -26,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="camera_info topic [camera_info in the image topic's namespace]")
     parser.add_argument('--annotated', action='store_true',
                         help='also write annotated images, as JPEG')
+    parser.add_argument('--overlays', action='store_true',
+                        help='also write boxes, arrows and labels, which Foxglove draws over the '
+                        'images of IN')
     options.add(parser, *_NODES_ONLY, nodes=True)
     parser.add_argument('--quiet', action='store_true', help='no progress bar')
 
@@ -36,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gaze_ros.bags.streams import find_streams
     from gaze_ros.bags.writing import BagWriter
     from gaze_ros.core.pipeline.engine import create_engine
-    from gaze_ros.ros.offline import ANNOTATED, annotated_cdr, BagImages, GAZE, gaze_cdr
+    from gaze_ros.ros.offline import BagImages
     from tqdm import tqdm
 
     if arguments.detect_interval == 0:
@@ -47,12 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
         stack.callback(reader.close)
         streams = find_streams(reader.topics, arguments.topic, arguments.camera_info)
         gaze = f'{streams.namespace}/gaze'
-        annotated = f'{gaze}/image_annotated/compressed'
+        outputs = _outputs(gaze, arguments.overlays, arguments.annotated)
         engine = create_engine(options.values(arguments))
         stack.callback(engine.close)
         interrupted = stack.enter_context(_interruption())
-        writer = BagWriter(Path(arguments.output), {
-            gaze: GAZE, **({annotated: ANNOTATED} if arguments.annotated else {})})
+        writer = BagWriter(
+            Path(arguments.output), {topic: kind for topic, (kind, _) in outputs.items()})
         count = reader.topics[streams.images].count
         processed = faces = 0
         try:
@@ -61,9 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
             images = BagImages(engine, reader, streams,
                                lambda text: tqdm.write(text, file=sys.stderr))
             for time, header, image, frame in images:
-                writer.add(gaze, time, gaze_cdr(frame, header))
-                if arguments.annotated:
-                    writer.add(annotated, time, annotated_cdr(image, frame, header))
+                for topic, (_, message) in outputs.items():
+                    writer.add(topic, time, message(image, frame, header))
                 processed += 1
                 faces += len(frame.gazes)
                 bar.update()
@@ -89,6 +97,24 @@ def run(arguments: argparse.Namespace) -> int:
         print(f'gaze_ros bag: {count - processed} of {count} images were skipped',
               file=sys.stderr)
     return 130 if incomplete else 0
+
+
+def _outputs(gaze: str, overlays: bool, annotated: bool
+             ) -> 'dict[str, tuple[str, Callable[[np.ndarray, FrameGaze, Header], memoryview]]]':
+    """Return the type of each topic, and what makes its serialized message.
+
+    :param gaze: the topic of gaze; the others are below it.
+    """
+    from gaze_ros.bags.foxglove import ANNOTATIONS
+    from gaze_ros.ros.offline import ANNOTATED, annotated_cdr, GAZE, gaze_cdr
+    from gaze_ros.ros.publishers.annotations import annotations_cdr
+    outputs = {gaze: (GAZE, lambda image, frame, header: gaze_cdr(frame, header))}
+    if overlays:
+        outputs[f'{gaze}/annotations'] = (
+            ANNOTATIONS, lambda image, frame, header: annotations_cdr(frame, header))
+    if annotated:  # last: it draws into the image
+        outputs[f'{gaze}/image_annotated/compressed'] = ANNOTATED, annotated_cdr
+    return outputs
 
 
 @contextmanager

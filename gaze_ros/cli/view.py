@@ -3,6 +3,7 @@ import argparse
 from contextlib import closing, ExitStack
 import math
 from pathlib import Path
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from gaze_ros.core.attention.attention import AttentionTracker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gaze_ros.core.attention.targets import Target
     from gaze_ros.core.output.web_viewer import WebViewer
     from gaze_ros.core.pipeline.engine import Engine
     from gaze_ros.core.types import FrameGaze
@@ -32,13 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on; 0.0.0.0: '
                         'everybody in the network sees the images [127.0.0.1]')
     parser.add_argument('--namespace', default='', help='of the running nodes')
+    parser.add_argument('--targets', metavar='FILE', default='', help='YAML file of what people '
+                        'may look at, as targets_file of the people node')
     parser.add_argument('--topic', default='', help='image topic of a bag [the only one]')
     options.add(parser, *_NODES_ONLY, nodes=True)
+    parser.add_argument('--ros-args', nargs=argparse.REMAINDER, default=[], help='for the running '
+                        'nodes: namespace and remappings, as of every node')
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C; return the exit code."""
+    from gaze_ros.core.attention.targets import load_targets
     from gaze_ros.core.output.web_viewer import WebViewer
+    targets = load_targets(arguments.targets)
     path = inputs.existing(arguments.input) if arguments.input else None
     with ExitStack() as stack:
         viewer = WebViewer(arguments.port, arguments.host)
@@ -46,14 +54,14 @@ def run(arguments: argparse.Namespace) -> int:
         if path is None:
             from gaze_ros.ros.live_view import show_nodes
             print(f'viewer: {viewer.url}', flush=True)
-            return show_nodes(viewer, arguments.namespace)
+            return show_nodes(viewer, arguments.namespace, targets, arguments.ros_args)
         from gaze_ros.core.pipeline.engine import create_engine
         engine = create_engine(options.values(arguments))
         stack.callback(engine.close)
         print(f'viewer: {viewer.url}', flush=True)
         images = stack.enter_context(closing(_images(path, arguments.topic, engine)))
         try:
-            _play(viewer, images)
+            _play(viewer, images, _in_camera_frame(targets))
             print('end of the input; Ctrl-C ends the viewer', flush=True)
             while True:
                 time.sleep(1)
@@ -61,18 +69,28 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
 
 
-def _play(viewer: 'WebViewer', images: 'Iterator[tuple[np.ndarray, FrameGaze, float]]') -> None:
+def _in_camera_frame(targets: 'list[Target]') -> 'list[Target]':
+    """Return the targets in the frame of the images; without TF the others are nowhere."""
+    for frame in {target.frame for target in targets if target.frame}:
+        print(f"targets in frame '{frame}' are not used: a file has no TF", file=sys.stderr)
+    return [target for target in targets if not target.frame]
+
+
+def _play(viewer: 'WebViewer', images: 'Iterator[tuple[np.ndarray, FrameGaze, float]]',
+          targets: 'list[Target]') -> None:
     """Show images at their own pace, or slower if the machine is."""
     tracker, start = AttentionTracker(), math.nan
     while not viewer.watched:  # the beginning is not missed
         time.sleep(0.1)
     for image, frame, stamp in images:
-        tracker.update(frame, round(1e9 * stamp))
+        tracker.update(frame, round(1e9 * stamp), objects=targets)
         now = time.monotonic()
         if not math.isfinite(start) or now - start > stamp:
             start = now - stamp  # too slow: continue from here
         time.sleep(min(max(0.0, start + stamp - now), 1.0))
-        viewer.show(image, frame, tracker.present, stamp)
+        viewer.show(image, frame, tracker.present, stamp, objects=targets, hits={
+            attention.track_id: attention.hit.incidence.point for attention in tracker.present
+            if attention.hit is not None and attention.track_id in tracker.at_objects})
 
 
 def _images(path: Path, topic: str, engine: 'Engine'

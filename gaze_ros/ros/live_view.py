@@ -1,8 +1,11 @@
 """Shows what running nodes publish in a :class:`.WebViewer`."""
+from collections.abc import Sequence
 import math
+import os
 import time
 
 from gaze_ros.core.attention.attention import Attention, Target
+from gaze_ros.core.attention.targets import Target as Object
 from gaze_ros.core.output.web_viewer import WebViewer
 from gaze_ros.core.pipeline.synchronizer import ExactTimeSynchronizer
 from gaze_ros.msg import Attention as AttentionMessage
@@ -11,6 +14,9 @@ from gaze_ros.ros.comm import dds_profile, topics
 from gaze_ros.ros.comm.camera_info import calibration_from_camera_info
 from gaze_ros.ros.comm.conversions import frame_gaze, seconds
 from gaze_ros.ros.comm.image_transport import ReceivedImage
+from gaze_ros.ros.process.shutdown import LAUNCH_PID
+from gaze_ros.ros.publishers.target_frames import TargetFrames
+import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -20,16 +26,24 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 _EVENTS = 50
 #: Seconds after which the gaze is shown without images: their driver does not compress.
 _IMAGE_TIMEOUT = 1.0
+#: Seconds for which the place is shown at which a gaze met a target.
+_HIT_TIMEOUT = 0.3
 
 
-def show_nodes(viewer: WebViewer, namespace: str) -> int:
-    """Show the topics of a namespace until Ctrl-C; return the exit code."""
+def show_nodes(
+        viewer: WebViewer, namespace: str, targets: list[Object], ros_args: Sequence[str]) -> int:
+    """Show the topics of a namespace until Ctrl-C or the end of launch; return the exit code.
+
+    :param ros_args: what follows ``--ros-args`` on the command line.
+    """
     dds_profile.configure()
-    rclpy.init(args=[])
+    rclpy.init(args=['--ros-args', *ros_args] if ros_args else [])
     node = Node('gaze_viewer', namespace=namespace, start_parameter_services=False)
     try:
-        LiveView(node, viewer)
-        rclpy.spin(node)
+        LiveView(node, viewer, targets)
+        parent = os.getppid() if LAUNCH_PID in os.environ else 0
+        while rclpy.ok() and parent in (0, os.getppid()):
+            rclpy.spin_once(node, timeout_sec=1.0)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
@@ -41,9 +55,11 @@ def show_nodes(viewer: WebViewer, namespace: str) -> int:
 class LiveView:
     """Subscribes to gaze, attention and, while the page is open, to compressed images."""
 
-    def __init__(self, node: Node, viewer: WebViewer) -> None:
+    def __init__(self, node: Node, viewer: WebViewer, targets: list[Object]) -> None:
         self._node, self._viewer = node, viewer
         self._attentions: dict[str, Attention] = {}
+        self._targets = TargetFrames(node, targets)
+        self._hits: dict[str, tuple[float, np.ndarray]] = {}
         self._synchronizer: ExactTimeSynchronizer[ReceivedImage, GazeArray] = (
             ExactTimeSynchronizer())
         self._images = None
@@ -52,6 +68,8 @@ class LiveView:
         node.create_subscription(
             AttentionMessage, topics.ATTENTION, self._on_attention,
             topics.reliable_qos(_EVENTS, transient_local=True))
+        node.create_subscription(
+            AttentionMessage, topics.OBJECTS, self._on_object, topics.reliable_qos(10))
         node.create_subscription(
             CameraInfo, topics.CAMERA_INFO, self._on_camera_info, topics.default_qos())
         node.create_timer(0.5, self._follow_page)
@@ -83,6 +101,11 @@ class LiveView:
         self._attentions[message.track_id] = Attention(
             message.track_id, target, 0, message.target_id, message.mutual)
 
+    def _on_object(self, message: AttentionMessage) -> None:
+        point = message.point
+        self._hits[message.track_id] = (
+            seconds(message.header.stamp), np.array([point.x, point.y, point.z]))
+
     def _on_image(self, message: CompressedImage) -> None:
         stamp = message.header.stamp
         if pair := self._synchronizer.add_image(
@@ -107,5 +130,9 @@ class LiveView:
         except ValueError as e:
             self._node.get_logger().warning(f'image skipped: {e}', throttle_duration_sec=10.0)
             pixels = None
+        self._hits = {track_id: (last, point) for track_id, (last, point) in self._hits.items()
+                      if abs(stamp - last) < _HIT_TIMEOUT}
         self._viewer.show(pixels, frame_gaze(message), [*self._attentions.values()], stamp,
-                          latency if latency < 60 else math.nan, self._fov)
+                          latency if latency < 60 else math.nan, self._fov,
+                          self._targets.placed(message.header),
+                          {track_id: point for track_id, (_, point) in self._hits.items()})

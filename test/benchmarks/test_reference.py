@@ -64,6 +64,7 @@ def test_a_slow_inference_processes_images_that_have_waited():
 
 def test_a_failing_source_stops_all_threads():
     class Broken:
+
         def read(self):
             raise OSError('no image')
 

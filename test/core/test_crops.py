@@ -230,6 +230,23 @@ def test_batch_follows_the_image_size(shapes):
         assert np.array_equal(batch.fill(images), expected)
 
 
+@given(st.floats(360, 840), st.floats(360, 540), st.floats(150, 500),
+       st.floats(-math.pi, math.pi))
+def test_large_crop_is_the_mean_of_what_it_shows(x, y, side, roll):
+    """Halved first, an image has the values of one that is sampled finely and averaged."""
+    image = cv2.GaussianBlur(
+        np.random.default_rng(1).integers(0, 256, (900, 1200, 3), np.uint8), (0, 0), 9)
+    image = cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX)
+    fine = 24 * math.ceil(side / 24)
+    matrix = square_transform((x, y), side, fine, roll)
+    matrix[:, 2] += (matrix[:, :2].sum(axis=1) - 1) / 2
+    expected = cv2.resize(
+        cv2.warpAffine(image, matrix, (fine, fine), borderMode=cv2.BORDER_REPLICATE), (24, 24),
+        interpolation=cv2.INTER_AREA)
+    found = crop(image, square_transform((x, y), side, 24, roll), 24).astype(int)
+    assert np.abs(found - expected).mean() < 0.7  # a twelfth of a pixel apart: 1.4
+
+
 @given(places, places, sides)
 def test_crop_outside_equals_crop_of_a_bordered_image(x, y, side):
     assume(side > 8)
@@ -239,4 +256,5 @@ def test_crop_outside_equals_crop_of_a_bordered_image(x, y, side):
     wide = cv2.copyMakeBorder(small, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
     alone = crop(small, square_transform((x, y), side, 24), 24)
     bordered = crop(wide, square_transform((x + pad, y + pad), side, 24), 24)
-    assert np.abs(alone.astype(int) - bordered).max() <= 3
+    # Halved from another pixel on, an edge of 165 is up to 14 different.
+    assert np.abs(alone.astype(int) - bordered).max() <= 16

@@ -8,6 +8,7 @@ from gaze_ros.core.geometry.depth import (
     EYES_BEHIND,
     MAX_STAMP_DIFFERENCE,
     MIN_VALID,
+    sphere_of_box,
     with_measured_ranges,
 )
 from gaze_ros.core.geometry.head_pose import estimate_head_poses, HeadPose
@@ -92,6 +93,26 @@ def test_hand_before_the_face_is_told_by_range_stddev(share, gap):
         assert abs(covered.range - clear.range) < 0.025
 
 
+@pytest.mark.parametrize(('shape', 'share'), [
+    ('from below', 0.7), ('from below', 0.8), ('from the left', 0.7), ('from the left', 0.8),
+    ('round', 0.5), ('round', 0.6)])
+@pytest.mark.parametrize('gap', [0.05, 0.1])
+@pytest.mark.parametrize('distance', [0.7, 1.2])
+def test_hand_before_most_of_the_face_is_told_by_the_step_behind_it(shape, share, gap, distance):
+    center = np.array([0.05, 0.0, distance])
+    z, box = scene(center)
+    x, y, w, h = box
+    v, u = np.mgrid[0:HEIGHT, 0:WIDTH]
+    right, down = (u - x) / w, (v - y) / h
+    covered = {'from below': down > 1 - share, 'from the left': right < share,
+               'round': (right - 0.5) ** 2 + (down - 0.5) ** 2 < share / 4}[shape]
+    z[covered & (right >= 0) & (right <= 1)] = distance - HEAD[2] - gap
+    z += np.random.default_rng(0).normal(0, 0.003 * distance, z.shape)
+    pose = measure(z, box, np.linalg.norm(center), stddev=0.1)
+    error = eyes_range(center) - pose.range
+    assert gap < error < 1.5 * pose.range_stddev < 0.25
+
+
 @pytest.mark.parametrize('value', [0.0, math.nan, math.inf, -1.0, WALL, 0.3])
 def test_face_without_depth_keeps_its_range(value):
     center = np.array([0.1, 0.0, 1.0])
@@ -137,6 +158,17 @@ def test_depth_image_of_another_size(size):
        shape=st.tuples(st.integers(1, 9), st.integers(1, 9)))
 def test_any_box_and_any_size_give_a_pose(box, shape):
     measure(np.full(shape, 1.0), box, 1.0)
+
+
+@pytest.mark.parametrize('x', [-0.3, 0.0, 0.4])
+def test_object_in_a_box_is_a_sphere_where_its_surface_is(x):
+    z, box = scene(np.array([x, 0.1, 1.4]))
+    z[::3] = math.nan
+    found = sphere_of_box(box, DepthImage(z, 1.0, 0.0), LENS, (WIDTH, HEIGHT))
+    # About half of the surface's depth before the center of the ellipsoid.
+    np.testing.assert_allclose(found.center, (x, 0.1, 1.4 - 0.08), atol=0.03)
+    assert found.radius == pytest.approx((HEAD[0] + HEAD[1]) / 2, abs=0.01)
+    assert sphere_of_box(box, DepthImage(0 * z, 1.0, 0.0), LENS, (WIDTH, HEIGHT)) is None
 
 
 def test_nearest_image_is_taken_if_it_is_near():

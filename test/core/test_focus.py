@@ -60,6 +60,14 @@ def test_rule_decides(rule, states, who, reason):
     assert (focus.track_id, focus.reason, focus.since) == (who, reason, STEP)
 
 
+def test_reset_forgets_who_was_in_focus():
+    scene = Scene(rule='nearest')
+    assert scene.show(MIDDLE, FAR)[-1].track_id == 'f2'
+    assert scene.show(NEAR, MIDDLE)[-1].track_id == 'f2'  # for the hold time
+    scene.selector.reset()
+    assert scene.show(NEAR, MIDDLE)[-1].track_id == 'f1'
+
+
 def test_nobody_and_people_without_attention_or_position_are_none():
     scene = Scene()
     unknown = person('f1', np.full(3, math.nan))

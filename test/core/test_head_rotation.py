@@ -35,7 +35,7 @@ def canonical(face_mesh):
 
 
 def rotation(pitch, yaw, roll):
-    """Return the rotation (3, 3) of a head with these angles, radians."""
+    """Return the rotation of a head with these angles in radians, shape (3, 3)."""
     forward = angles_to_unit(pitch, yaw)
     right = np.array([math.cos(yaw), 0.0, -math.sin(yaw)])
     up = np.cross(forward, right)
@@ -47,7 +47,6 @@ def mesh_of(canonical, head, scale, at=(300.0, 200.0)):
     """Return the mesh (478, 3) of the mean face; its irises are not used."""
     vertices = np.vstack([canonical.vertices, np.zeros((10, 3))])
     return vertices @ head.T * [scale, -scale, -scale] + [*at, 0.0]
-
 
 
 @settings(max_examples=60)

@@ -122,7 +122,8 @@ def test_gaze_without_a_standard_deviation_meets_or_does_not():
     ball = Sphere(EYES + (0, 0, -1), 0.1)
     inside, outside = (incidence(ball, EYES, looking(ball, off, 0), math.nan, margin=0.05)
                        for off in (0.14, 0.16))
-    assert inside.probability == 1.0 and outside is None
+    assert inside.share == 1.0 and outside is None
+    assert math.isnan(inside.probability) and inside.likelihood > 0
 
 
 @given(angles, turns)

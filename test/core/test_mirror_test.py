@@ -81,6 +81,7 @@ def test_few_faces_are_inconclusive(count):
 
 def test_faces_without_a_gaze_in_both_images_are_skipped():
     class Blind:
+
         def __init__(self):
             self.calls = 0
 

@@ -4,6 +4,7 @@ import math
 from gaze_ros.core.geometry.camera_model import angles_to_unit, gaze_direction
 from gaze_ros.core.geometry.head_pose import quaternion_from_matrix
 from gaze_ros.core.geometry.rotations import (
+    cross,
     face_forward_axis,
     gaze_axes,
     gaze_quaternion,
@@ -23,6 +24,11 @@ directions = st.tuples(*[st.floats(-1, 1)] * 3).map(np.array)
 ROUNDING = 3e-5
 
 quaternions = st.tuples(*[st.floats(-1, 1)] * 4).map(np.array)
+
+
+@given(directions, directions)
+def test_cross_product_is_that_of_numpy(a, b):
+    np.testing.assert_allclose(cross(a, b), np.cross(a, b), atol=1e-15)
 
 
 @given(directions)
@@ -83,7 +89,7 @@ def test_invalid_quaternion_gives_none(rotation):
 
 
 def test_face_toward_the_lens_follows_rep_155():
-    """x out of the face: -z of the camera; its left is right in the image; z up: -y."""
+    """Out of the face: x, -z of the camera; its left is right in the image; z up: -y."""
     toward = quaternion_from_matrix(np.array([[0.0, 1, 0], [0, 0, -1], [-1, 0, 0]]))
     np.testing.assert_allclose(face_forward_axis(toward), (0, 0, -1), atol=1e-9)
 

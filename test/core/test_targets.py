@@ -24,6 +24,11 @@ def person(at, track_id='f1', origin=EYES, stddev=0.1, at_camera=False):
                 looking_at_camera=at_camera)
 
 
+def test_eyes_are_not_at_what_they_are_in():
+    assert best_hit(person((0, 0, 0)), [Target('me', Sphere(EYES + (0, 0.1, 0), 0.3))], 0.15
+                    ) is None
+
+
 class Scene:
     """Feeds images, 25 per second."""
 

@@ -180,7 +180,7 @@ def test_humans_get_the_image_of_their_own_gaze(feed, published):
         request = SetParameters.Request(parameters=[
             Parameter('image_transport', value='raw').to_parameter_msg()])
         assert call_service(feed.node, SetParameters, '/people/set_parameters', request
-                    ).results[0].successful
+                            ).results[0].successful
         time.sleep(0.5)
         stamp = feed.send(looking)
         for grey in range(10, 90, 10):

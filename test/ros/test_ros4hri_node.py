@@ -1,7 +1,6 @@
 """humans:=true of the people node, with hri_msgs and without."""
 from importlib.util import find_spec
 from itertools import count
-import os
 
 from gaze_ros.core.geometry.crops import face_crop
 from gaze_ros.core.types import Face, FrameGaze, Gaze
@@ -9,7 +8,7 @@ from gaze_ros.msg import GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image, gaze_array, image_to_bgr
 from helpers.gaze_feed import GazeFeed, RELIABLE
-from helpers.processes import Process, running, wait_until
+from helpers.processes import Process, python_path, running, wait_until
 from helpers.ros_client import call_service
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -31,14 +30,14 @@ def without_hri_msgs(tmp_path):
     if WITHOUT:
         return {}
     (tmp_path / 'hri_msgs.py').write_text("raise ImportError('hidden by a test')\n")
-    return {'PYTHONPATH': os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')])}
+    return {'PYTHONPATH': python_path(tmp_path)}
 
 
 def set_state(listener, step: str) -> bool:
     """Ask the people node for a transition; return whether it succeeded."""
     transition = Transition(id=getattr(Transition, f'TRANSITION_{step}'))
     return call_service(listener.node, ChangeState, 'people/change_state',
-                ChangeState.Request(transition=transition)).success
+                        ChangeState.Request(transition=transition)).success
 
 
 def test_missing_hri_msgs_ends_the_node_with_a_remedy(without_hri_msgs):
@@ -132,18 +131,22 @@ def test_persons_with_their_faces_engagement_and_frames(listener):
     levels = heard['persons/p_f1/engagement_status']
 
     def has_level(level):
-        return lambda: levels and levels[-1].level == level
+        """Return whether a level was heard since; some are over before the next look."""
+        before = len(levels)
+        return lambda: level in {message.level for message in levels[before:]}
 
-    with running('people_node', 'humans:=true', 'engagement_duration:=0.5', *RELIABLE) as node:
+    with running('people_node', 'humans:=true', 'engagement_duration:=3.0', *RELIABLE) as node:
         feed.wait()
+        # Discovers the topics of the person, which exist since the first image.
+        feed.until(lambda: levels, away)
         feed.until(has_level(hri.EngagementLevel.ENGAGED), looking)
         assert hri.EngagementLevel.ENGAGING in {m.level for m in levels}
         assert heard['persons/tracked'][-1].ids == ['p_f1']
         assert heard['persons/p_f1/location_confidence'][-1].data == 1.0
         gazing = heard['interactions/gazing'][-1]
         assert (gazing.sender, gazing.receiver) == ('p_f1', '')
-        children = {t.child_frame_id for t in frames[-1].transforms}
-        assert children == {'face_f1', 'gaze_f1', 'person_p_f1'}
+        wait_until(lambda: {t.child_frame_id for t in frames[-1].transforms} == {
+            'face_f1', 'gaze_f1', 'person_p_f1'}, 10, 'the frame of the person')
         # Who subscribes later gets the face of the person.
         faces, anonymous = [], []
         latched = topics.reliable_qos(1, transient_local=True)

@@ -6,10 +6,11 @@ from gaze_ros.msg import Attention
 from gaze_ros.ros.comm import topics
 from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 from helpers.gaze_feed import GazeFeed, RELIABLE
-from helpers.processes import Process, running, wait_until
+from helpers.processes import Process, python_path, running, wait_until
 from helpers.ros_client import set_parameters
 import numpy as np
 import pytest
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 EYES = np.array([0.0, 0.0, 1.5])
@@ -154,8 +155,45 @@ def test_detected_objects_are_targets(listener):
         feed.until(lambda: events[-1].target == Attention.ELSEWHERE, person(CUP))
 
 
-def test_detections_without_vision_msgs_end_the_node_with_a_remedy(tmp_path):
+def test_objects_detected_in_the_image_have_the_range_of_the_depth_image(listener):
+    vision = pytest.importorskip('vision_msgs.msg', reason='vision_msgs is in no package registry')
+    feed = GazeFeed(listener.node)
+    events, objects = subscribe(listener)
+    boxes, depths, infos = (
+        listener.node.create_publisher(kind, topic, topics.reliable_qos(10)) for kind, topic in (
+            (vision.Detection2DArray, 'boxes'), (Image, topics.DEPTH),
+            (CameraInfo, topics.CAMERA_INFO)))
+    # CUP, at a depth of 1 m, is at 20, 420 of this camera.
+    info = CameraInfo(width=640, height=480, k=[600.0, 0, 320, 0, 600, 240, 0, 0, 1])
+    detection = vision.Detection2D(id='cup1')
+    detection.bbox.center.position.x, detection.bbox.center.position.y = 20.0, 420.0
+    detection.bbox.size_x = detection.bbox.size_y = 30.0
+    broken = vision.Detection2D()
+    broken.bbox.center.position.x = math.nan
+    pixels = np.full((480, 640), 3000, np.uint16)
+    pixels[395:445, :45] = 1000
+
+    def looked_at():
+        header = Header(frame_id='cam_optical', stamp=feed.send(person(CUP)))
+        infos.publish(info)
+        depths.publish(Image(header=header, width=640, height=480, step=1280, encoding='16UC1',
+                             data=pixels.tobytes()))
+        boxes.publish(vision.Detection2DArray(header=header, detections=[broken, detection]))
+        return at(objects, 'cup1')()
+
+    with running('people_node', 'detections_2d:=boxes', *RELIABLE) as node:
+        feed.wait()
+        feed.until(lambda: 'they need a calibrated camera' in node.text or boxes.publish(
+            vision.Detection2DArray()), person(CUP))
+        feed.until(looked_at, person(CUP))
+    last = objects[-1]
+    assert np.linalg.norm(np.array([last.point.x, last.point.y, last.point.z]) - CUP) < 0.05
+
+
+@pytest.mark.parametrize('name', ['detections', 'detections_2d'])
+def test_detections_without_vision_msgs_end_the_node_with_a_remedy(tmp_path, name):
     (tmp_path / 'vision_msgs.py').write_text("raise ImportError('hidden by a test')\n")
-    process = Process('people_node', 'detections:=boxes', env={'PYTHONPATH': str(tmp_path)})
+    process = Process(
+        'people_node', f'{name}:=boxes', env={'PYTHONPATH': python_path(tmp_path)})
     assert process.end(30) == 1
-    assert "detections 'boxes' needs the package vision_msgs" in process.text
+    assert f"{name} 'boxes' needs the package vision_msgs" in process.text

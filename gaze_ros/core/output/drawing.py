@@ -1,5 +1,6 @@
 """Draws results into an image: boxes, ids, arrows, angles, rate and latency."""
 import math
+from typing import Optional
 
 import cv2
 from gaze_ros.core.diagnostics.rolling import MAX_PLAUSIBLE_AGE
@@ -39,29 +40,54 @@ def draw(image: np.ndarray, frame: FrameGaze, fps: float = 0.0, latency: float =
 def _draw_gaze(image: np.ndarray, gaze: Gaze, scale: float) -> None:
     height, width = image.shape[:2]
     x, y, w, h = gaze.face.clipped(width, height)
-    known = math.isfinite(gaze.pitch)
-    colour = _UNKNOWN if not known else _AT_CAMERA if gaze.looking_at_camera else _ELSEWHERE
+    colour = colour_of(gaze)
     line = max(1, round(2 * scale))
     cv2.rectangle(image, (x, y), (x + w, y + h), colour, line)
-    label = f'{gaze.track_id}'
-    if known:
-        label += f' p {math.degrees(gaze.pitch):+.0f} y {math.degrees(gaze.yaw):+.0f} deg'
-        _draw_arrow(image, gaze, gaze.pitch, gaze.yaw, colour, max(2, round(3 * scale)))
-    elif math.isfinite(gaze.head_stddev):
-        _draw_arrow(image, gaze, gaze.head_pitch, gaze.head_yaw, colour, line)
+    if (ends := arrow_of(gaze)) is not None:
+        start, end = (tuple(round(value) for value in point) for point in ends)
+        cv2.arrowedLine(
+            image, start, end, colour, max(2, round(3 * scale)) if gaze_is_known(gaze) else line,
+            cv2.LINE_AA, tipLength=0.2)
     bottom = y - round(6 * scale)
     if bottom < 20 * scale:
         bottom = y + h + round(20 * scale)
-    _draw_text(image, label, (x, bottom), scale, colour)
+    _draw_text(image, label_of(gaze), (x, bottom), scale, colour)
 
 
-def _draw_arrow(image: np.ndarray, gaze: Gaze, pitch: float, yaw: float,
-                colour: tuple[int, int, int], line: int) -> None:
-    """Draw a direction, relative to the ray to the lens in radians, from the middle of a face."""
-    cx, cy = gaze.face.center
+def gaze_is_known(gaze: Gaze) -> bool:
+    """Return whether the gaze has angles."""
+    return math.isfinite(gaze.pitch)
+
+
+def colour_of(gaze: Gaze) -> tuple[int, int, int]:
+    """Return the BGR colour of a person."""
+    if not gaze_is_known(gaze):
+        return _UNKNOWN
+    return _AT_CAMERA if gaze.looking_at_camera else _ELSEWHERE
+
+
+def label_of(gaze: Gaze) -> str:
+    """Return the id and the angles of a person, ASCII."""
+    if not gaze_is_known(gaze):
+        return gaze.track_id
+    return (f'{gaze.track_id} p {math.degrees(gaze.pitch):+.0f} '
+            f'y {math.degrees(gaze.yaw):+.0f} deg')
+
+
+def arrow_of(gaze: Gaze) -> Optional[tuple[tuple[float, float], tuple[float, float]]]:
+    """Return where the arrow of a person begins and ends, pixels.
+
+    It is that of the gaze; if that is unknown, of the direction of the face; None if both are.
+    """
+    if gaze_is_known(gaze):
+        pitch, yaw = gaze.pitch, gaze.yaw
+    elif math.isfinite(gaze.head_stddev):
+        pitch, yaw = gaze.head_pitch, gaze.head_yaw
+    else:
+        return None
+    x, y = gaze.face.center
     dx, dy = arrow(pitch, yaw, gaze.face.box[2])
-    cv2.arrowedLine(image, (round(cx), round(cy)), (round(cx + dx), round(cy + dy)), colour, line,
-                    cv2.LINE_AA, tipLength=0.2)
+    return (x, y), (x + dx, y + dy)
 
 
 def _draw_text(image: np.ndarray, text: str, origin: tuple[int, int], scale: float,

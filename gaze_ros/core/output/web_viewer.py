@@ -3,19 +3,22 @@
 The page is viser's (extra ``viewer``); it needs no network beside the connection to this process.
 """
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 import logging
 import math
 import socket
 import time
-from typing import Any, Optional
+from types import MappingProxyType
+from typing import Optional
 
 import cv2
-from gaze_ros.core.attention.attention import Attention, Target
+from gaze_ros.core.attention.attention import Attention
+from gaze_ros.core.attention.targets import Target as Object
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.output import web_scene
 from gaze_ros.core.output.drawing import draw
-from gaze_ros.core.types import FrameGaze, Gaze
+from gaze_ros.core.types import FrameGaze
 import numpy as np
 
 #: Seconds of the curves and of the timeline.
@@ -24,15 +27,8 @@ HISTORY = 30.0
 _SCENE_RATE, _CURVES_RATE = 15.0, 2.0
 #: Long side of the image on the page, pixels.
 _LONG_SIDE = 960
-#: Length of the ray of a gaze and radius of a head, meters.
-_RAY, _HEAD = 2.0, 0.09
 #: Seconds by which a stamp must step back to begin a new history.
 _RESTART = 1.0
-
-#: RGB colours of what people look at.
-_COLOURS = {Target.CAMERA: (80, 220, 80), Target.PERSON: (90, 150, 255),
-            Target.ELSEWHERE: (255, 170, 60), Target.OBJECT: (230, 110, 230),
-            Target.UNKNOWN: (150, 150, 150)}
 
 
 class History:
@@ -91,11 +87,11 @@ class History:
                 x, width = 56 + 300 * (1 + (start - end) / HISTORY), 300 * (stop - start) / HISTORY
                 parts.append(
                     f'<rect x="{x:.1f}" y="{y + 2}" width="{width + 0.5:.1f}" height="18" '
-                    f'fill="rgb{colour_of(attention)}"><title>{escape(words(attention))}</title>'
-                    '</rect>')
+                    f'fill="rgb{web_scene.colour_of(attention)}">'
+                    f'<title>{escape(attention.words)}</title></rect>')
         height = row * len(self.track_ids)
         legend = ' '.join(f'<span style="color:rgb{colour}">&#9632; {target.name.lower()}</span>'
-                          for target, colour in _COLOURS.items())
+                          for target, colour in web_scene.COLOURS.items())
         return (f'<div style="padding:0 1em;font-size:12px">{legend}'
                 f'<svg viewBox="0 0 360 {height}" width="100%">{"".join(parts)}</svg></div>')
 
@@ -111,52 +107,6 @@ class History:
             else:
                 spans.append((stamp, stamp, attention))
         return spans
-
-
-def colour_of(attention: Optional[Attention]) -> tuple[int, int, int]:
-    """Return the RGB colour of what a person looks at."""
-    return _COLOURS[Target.UNKNOWN if attention is None else attention.target]
-
-
-def words(attention: Optional[Attention]) -> str:
-    """Return what a person looks at in words."""
-    if attention is None:
-        return ''
-    name = attention.target_id or attention.target.name.lower()
-    return name + ' (mutual)' * attention.mutual
-
-
-class _Person:
-    """A head, its gaze and a label in the scene.
-
-    :param scene: of viser.
-    """
-
-    def __init__(self, scene: Any, name: str, gaze: Gaze) -> None:
-        # viser never shows a label that began empty.
-        self._head = scene.add_icosphere(
-            f'{name}/head', _HEAD, opacity=0.8, position=gaze.origin)
-        self._label = scene.add_label(f'{name}/label', gaze.track_id, position=gaze.origin)
-        self._ray = scene.add_line_segments(
-            f'{name}/ray', np.zeros((1, 2, 3), np.float32), (0, 0, 0), thickness=0.015)
-
-    def show(self, gaze: Gaze, attention: Optional[Attention]) -> None:
-        """Move it to a gaze."""
-        colour = colour_of(attention)
-        self._head.position, self._head.color = gaze.origin, colour
-        self._label.position = gaze.origin - [0.0, 0.2, 0.0]
-        self._label.text = gaze.track_id if attention is None else (
-            f'{gaze.track_id}: {words(attention)}')
-        self._ray.visible = bool(np.isfinite(gaze.direction).all())
-        if self._ray.visible:
-            self._ray.points = np.array(
-                [[gaze.origin, gaze.origin + _RAY * gaze.direction]], np.float32)
-            self._ray.colors = np.full((1, 2, 3), colour, np.uint8)
-
-    def remove(self) -> None:
-        """Remove it from the scene."""
-        for handle in (self._head, self._label, self._ray):
-            handle.remove()
 
 
 class WebViewer:
@@ -201,7 +151,8 @@ class WebViewer:
             'degrees', ('pitch', 'orange'), ('yaw', 'deepskyblue'), ('sigma', 'gray'))
         self._speed = self._chart('images/s, age in ms', ('images/s', 'limegreen'),
                                   ('age', 'tomato'))
-        self._people: dict[str, _Person] = {}
+        self._people: dict[str, web_scene.Person] = {}
+        self._objects: dict[int, web_scene.Object] = {}
         self._number = 0
         self._history = History()
         self._next_scene = self._next_curves = 0.0
@@ -212,7 +163,9 @@ class WebViewer:
         return bool(self._server.get_clients())
 
     def show(self, image: Optional[np.ndarray], frame: FrameGaze, attentions: list[Attention],
-             stamp: float, latency: float = math.nan, horizontal_fov: float = 1.05) -> None:
+             stamp: float, latency: float = math.nan, horizontal_fov: float = 1.05,
+             objects: Sequence[Object] = (), hits: Mapping[str, np.ndarray] = MappingProxyType({})
+             ) -> None:
         """Show an image, if the page is open and the last one is not shown too recently.
 
         :param image: (H, W, 3) uint8 BGR; None to leave the last one.
@@ -220,6 +173,8 @@ class WebViewer:
         :param stamp: seconds.
         :param latency: seconds from capture to result.
         :param horizontal_fov: of the camera, radians, for its frustum in the scene.
+        :param objects: what people may look at, in the optical frame.
+        :param hits: (3,) where the gaze of a person meets one of them, meters, by track id.
         """
         self._history.add(frame, attentions, stamp, latency)
         now = time.monotonic()
@@ -229,7 +184,8 @@ class WebViewer:
         with self._server.atomic():
             if image is not None:
                 self._show_image(image, frame, horizontal_fov)
-            self._show_people(frame, {a.track_id: a for a in attentions})
+            self._show_people(frame, {a.track_id: a for a in attentions}, hits)
+            self._show_objects(objects)
             if now >= self._next_curves:
                 self._next_curves = now + 1 / _CURVES_RATE
                 self._show_curves()
@@ -261,17 +217,30 @@ class WebViewer:
             '/camera', fov, aspect, scale=0.25, color=(120, 200, 255), image=rgb[::2, ::2],
             format='jpeg')
 
-    def _show_people(self, frame: FrameGaze, attentions: dict[str, Attention]) -> None:
+    def _show_people(self, frame: FrameGaze, attentions: dict[str, Attention],
+                     hits: Mapping[str, np.ndarray]) -> None:
         located = {gaze.track_id: gaze for gaze in frame.gazes if np.isfinite(gaze.origin).all()}
         for track_id in set(self._people) - set(located):
             self._people.pop(track_id).remove()
         for track_id, gaze in located.items():
             if track_id not in self._people:
                 # Names in the scene are paths, and the id of a message may be anything.
-                self._people[track_id] = _Person(
+                self._people[track_id] = web_scene.Person(
                     self._server.scene, f'/people/{self._number}', gaze)
                 self._number += 1
-            self._people[track_id].show(gaze, attentions.get(track_id))
+            self._people[track_id].show(gaze, attentions.get(track_id), hits.get(track_id))
+
+    def _show_objects(self, objects: Sequence[Object]) -> None:
+        shown = self._objects
+        for number in [n for n, one in shown.items()
+                       if n >= len(objects) or not one.fits(objects[n])]:
+            shown.pop(number).remove()
+        for number, target in enumerate(objects):
+            if number in shown:
+                shown[number].show(target)
+            else:
+                shown[number] = web_scene.Object(
+                    self._server.scene, f'/targets/{number}', target)
 
     def _show_curves(self) -> None:
         ids = self._history.track_ids or ['-']

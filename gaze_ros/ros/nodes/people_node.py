@@ -23,10 +23,12 @@ from gaze_ros.ros.comm.conversions import attention_message, focus_message, fram
 from gaze_ros.ros.comm.image_transport import ReceivedImage
 from gaze_ros.ros.comm.intra_process import IntraProcessSubscription
 from gaze_ros.ros.process.shutdown import Shutdown
+from gaze_ros.ros.publishers.annotations import AnnotationPublisher
+from gaze_ros.ros.publishers.detected_objects import DetectedObjects
+from gaze_ros.ros.publishers.face_detections import FaceDetectionPublisher
 from gaze_ros.ros.publishers.markers import MarkerBuilder
 from gaze_ros.ros.publishers.target_frames import TargetFrames
 from gaze_ros.ros.publishers.tf_frames import person_id, TfFramePublisher
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
@@ -51,6 +53,8 @@ class PeopleNode(ImageConsumerNode):
     def __init__(self, shutdown: Shutdown) -> None:
         super().__init__('people', StageStats('People'), shutdown)
         self._attention_tracker = AttentionTracker()
+        #: Frame of the images, once there is one.
+        self.image_frame = ''
         self._humans = self._persons = None
         self._targets: Optional[TargetFrames] = None
         self._prepared_targets: list[Target] = []
@@ -85,11 +89,14 @@ class PeopleNode(ImageConsumerNode):
             self, FocusMessage, topics.FOCUS, topics.reliable_qos(10))
         self._markers_topic = topics.create_publisher(
             self, MarkerArray, topics.MARKERS, topics.reliable_qos(10))
+        self._annotations = AnnotationPublisher(self)
+        self._faces = FaceDetectionPublisher(self)
         self._frames = TfFramePublisher(self)
         self._targets = TargetFrames(
-            self, load_targets(self.values['targets_file']), self.values['detections'])
+            self, load_targets(self.values['targets_file']), DetectedObjects(
+                self, self.values['detections'], self.values['detections_2d']))
         self.managed_subscriptions = [IntraProcessSubscription(
-            self, GazeArray, topics.GAZE, self._on_gaze, MutuallyExclusiveCallbackGroup())]
+            self, GazeArray, topics.GAZE, self._on_gaze)]
         if self._humans is not None:
             self.managed_subscriptions.append(self.subscribe_to_images())
 
@@ -103,6 +110,7 @@ class PeopleNode(ImageConsumerNode):
             v['engagement_distance'], v['engagement_duration'])
         self._focus_selector = FocusSelector(
             v['focus_rule'], v['focus_hold'], v['focus_hysteresis'])
+        self._focus_wanted = False
         self._markers, self._header = MarkerBuilder(), Header()
         self._people, self._events, self._failure = 0, 0, ''
         self.workers = [Worker(
@@ -124,7 +132,7 @@ class PeopleNode(ImageConsumerNode):
             for event in events:
                 self._attention.publish(attention_message(event, self._header))
             empty = FrameGaze(0, 0, '', [])
-            self._publish_markers(empty)
+            self._publish_drawings(empty)
             self._publish_focus(empty)
         if self._humans is not None:
             self._humans.clear()
@@ -132,8 +140,9 @@ class PeopleNode(ImageConsumerNode):
             self._persons.clear()
         if events:
             # Cleanup destroys their publisher, which drops what it has not sent yet.
-            for topic in self._attention, self._focus_topic:
-                topic.wait_for_all_acked(Duration(seconds=_ACK_TIMEOUT))
+            for topic in self._attention, self._focus_topic, self._annotations.topic:
+                if topic is not None:
+                    topic.wait_for_all_acked(Duration(seconds=_ACK_TIMEOUT))
 
     def cleanup(self) -> None:
         """Destroy the publishers of the REP-155 topics and the subscriptions to TF."""
@@ -190,7 +199,7 @@ class PeopleNode(ImageConsumerNode):
             frame, stamp or None, time.monotonic_ns(), self._targets.placed(header))
         for event in events:
             self._attention.publish(attention_message(event, header))
-        self._header = header
+        self._header, self.image_frame = header, header.frame_id
         self._people, self._events = len(tracker.present), self._events + len(events)
         levels = {} if self._persons is None else self._engagement.update(
             frame, tracker.present, tracker.now)
@@ -199,7 +208,8 @@ class PeopleNode(ImageConsumerNode):
             self._frames.publish(frame, header, levels)
         self._publish_objects()
         self._publish_focus(frame)
-        self._publish_markers(frame)
+        self._publish_drawings(frame)
+        self._faces.publish(frame, header)
         if self._humans is not None:
             self._synchronizer.add_result(
                 (header.stamp.sec, header.stamp.nanosec),
@@ -217,12 +227,17 @@ class PeopleNode(ImageConsumerNode):
     def _publish_focus(self, frame: FrameGaze) -> None:
         """Publish whom to look at, with the last header."""
         tracker = self._attention_tracker
-        focus = self._focus_selector.update(frame, tracker.present, tracker.now)
         if self._focus_topic.get_subscription_count():
+            focus = self._focus_selector.update(frame, tracker.present, tracker.now)
             self._focus_topic.publish(focus_message(focus, self._header))
+            self._focus_wanted = True
+        elif self._focus_wanted:
+            self._focus_wanted = False
+            self._focus_selector.reset()
 
-    def _publish_markers(self, frame: FrameGaze) -> None:
-        """Publish the markers of an image, with the last header."""
+    def _publish_drawings(self, frame: FrameGaze) -> None:
+        """Publish the markers and the annotations of an image, with the last header."""
+        self._annotations.publish(frame, self._header, self._attention_tracker.present)
         if self._markers_topic.get_subscription_count():
             self._markers_topic.publish(
                 self._markers.build(frame, self._header, self._attention_tracker.present))

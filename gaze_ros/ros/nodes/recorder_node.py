@@ -1,4 +1,4 @@
-"""The recorder node: records gaze, attention and annotated images to a rosbag2 bag."""
+"""The recorder node: records what the nodes publish, and images if asked, to a rosbag2 bag."""
 from datetime import datetime
 import math
 from pathlib import Path
@@ -7,6 +7,7 @@ from threading import Thread
 import time
 from typing import Optional
 
+from gaze_ros.bags.foxglove import ANNOTATIONS
 from gaze_ros.bags.stamps import stamp_of
 from gaze_ros.bags.writing import BagWriter, free_path
 from gaze_ros.core.diagnostics.log_throttle import LogThrottle
@@ -17,17 +18,20 @@ from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.output import disk_guard
 from gaze_ros.core.parameters import BAG_NODES
 from gaze_ros.core.system.utf8 import printable
-from gaze_ros.msg import Attention, GazeArray
+from gaze_ros.msg import Attention, Focus, GazeArray
 from gaze_ros.ros.base.diagnostics import uses_sim_time
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
 from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.conversions import frame_gaze
 from gaze_ros.ros.launch.respawn_policy import launched_at
 from gaze_ros.ros.process.error_text import format_error
 from gaze_ros.ros.process.shutdown import Shutdown
+from gaze_ros.ros.publishers.annotations import annotations_cdr
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CompressedImage
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage
 
 #: Maximum messages that wait for the disk: 4 s of gaze and images at 30 Hz.
 _QUEUE_SIZE = 256
@@ -35,8 +39,11 @@ _QUEUE_SIZE = 256
 #: QoS depth of the subscriptions: all messages are recorded, not only the newest.
 _DEPTH = 20
 
-_TYPES = {'gaze_ros/msg/GazeArray': GazeArray, 'gaze_ros/msg/Attention': Attention,
-          'sensor_msgs/msg/CompressedImage': CompressedImage}
+_GAZE, _ATTENTION, _FOCUS, _IMAGE, _CAMERA_INFO = (
+    'gaze_ros/msg/GazeArray', 'gaze_ros/msg/Attention', 'gaze_ros/msg/Focus',
+    'sensor_msgs/msg/CompressedImage', 'sensor_msgs/msg/CameraInfo')
+_TYPES = {_GAZE: GazeArray, _ATTENTION: Attention, _FOCUS: Focus, _IMAGE: CompressedImage,
+          _CAMERA_INFO: CameraInfo}
 
 
 class RecorderNode(ManagedNode):
@@ -75,11 +82,13 @@ class RecorderNode(ManagedNode):
         """
         name = self.values['output'] or f'gaze_{datetime.now():%Y_%m_%d-%H_%M_%S}'
         self._gaze = self.resolve_topic_name(topics.GAZE)
-        types = {self._gaze: 'gaze_ros/msg/GazeArray',
-                 self.resolve_topic_name(topics.ATTENTION): 'gaze_ros/msg/Attention'}
+        types = {topics.GAZE: _GAZE, topics.ATTENTION: _ATTENTION, topics.FOCUS: _FOCUS,
+                 topics.OBJECTS: _ATTENTION}
         if self.values['images']:
-            types[self.resolve_topic_name(topics.IMAGE_ANNOTATED) + '/compressed'] = (
-                'sensor_msgs/msg/CompressedImage')
+            types[f'{topics.IMAGE_ANNOTATED}/compressed'] = _IMAGE
+        if self.values['overlays']:
+            types |= {f'{topics.IMAGE}/compressed': _IMAGE, topics.CAMERA_INFO: _CAMERA_INFO}
+        types = {self.resolve_topic_name(name): kind for name, kind in types.items()}
         group = MutuallyExclusiveCallbackGroup()
         for topic, type_name in types.items():
             self.create_subscription(
@@ -88,6 +97,11 @@ class RecorderNode(ManagedNode):
                 callback_group=group, raw=True,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies())
         # Last, so that an earlier failure or interruption leaves no empty bag.
+        self._overlays = ''
+        if self.values['overlays']:
+            # Made here from the gaze: foxglove_msgs need not be installed.
+            self._overlays = self.resolve_topic_name(topics.ANNOTATIONS)
+            types = {**types, self._overlays: ANNOTATIONS}
         self._topics = types
         self._record_to(Path(name), launched_at())
         self._path = self._writer.path.with_name(Path(name).name)
@@ -160,6 +174,10 @@ class RecorderNode(ManagedNode):
                 # Without a /clock message yet, now is 0.
                 stamp = stamp_of(cdr)
                 self._writer.add(topic, now or stamp, cdr)
+                if self._overlays and topic == self._gaze:
+                    gaze = deserialize_message(cdr, GazeArray)
+                    self._writer.add(self._overlays, now or stamp, annotations_cdr(
+                        frame_gaze(gaze), gaze.header))
             except Exception as e:
                 self.stats.dropped('failed')
                 if not isinstance(e, GazeRosError):

@@ -3,6 +3,7 @@ import math
 import time
 
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.geometry.rotations import cross
 from gaze_ros.core.output import safe_paths
 from gaze_ros.core.tracking.gaze_calibration import GazeCorrection, LENS, save_correction
 from gaze_ros.ros.process.error_text import format_error
@@ -91,7 +92,7 @@ class GazeCalibrationService:
         if not image_frame:
             raise GazeRosError(
                 f"the target is in frame '{frame}', but no image with a frame_id was processed "
-                "yet; an empty frame_id means the lens")
+                'yet; an empty frame_id means the lens')
         return point if frame == image_frame else self._transform(point, frame, image_frame)
 
     def _transform(self, point: np.ndarray, frame: str, image_frame: str) -> np.ndarray:
@@ -131,8 +132,8 @@ def transformed(point: np.ndarray, transform) -> np.ndarray:
     if not 0 < norm < math.inf:
         raise GazeRosError('the rotation of the transform has no length')
     axis, w = axis / norm, r.w / norm
-    cross = 2 * np.cross(axis, point)
-    return point + w * cross + np.cross(axis, cross) + [t.x, t.y, t.z]
+    across = 2 * cross(axis, point)
+    return point + w * across + cross(axis, across) + [t.x, t.y, t.z]
 
 
 def summary(correction: GazeCorrection) -> str:

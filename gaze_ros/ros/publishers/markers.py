@@ -7,7 +7,7 @@ from gaze_ros.core.attention.attention import Attention
 from gaze_ros.core.geometry.rotations import face_forward_axis, normalised
 from gaze_ros.core.types import FrameGaze, Gaze
 from gaze_ros.ros.publishers.tf_frames import quaternion_message
-from geometry_msgs.msg import Point, Pose, Vector3
+from geometry_msgs.msg import Point, Vector3
 import numpy as np
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
@@ -39,22 +39,24 @@ class MarkerBuilder:
 
     def __init__(self) -> None:
         self._shown: set[tuple[str, int]] = set()
+        self._people: dict[str, _Person] = {}
 
     def reset(self) -> None:
         """Forget the last markers: nobody received them, so none needs to be deleted."""
-        self._shown = set()
+        self._shown, self._people = set(), {}
 
     def build(self, frame: FrameGaze, header: Header, attentions: Iterable[Attention]
               ) -> MarkerArray:
-        """Return the markers of an image.
+        """Return the markers of an image; the next image changes them.
 
         :param header: of the image.
         :param attentions: of all people present, as far as known.
         """
-        markers = [marker for gaze in frame.gazes if np.isfinite(gaze.origin).all()
-                   for marker in _markers(gaze, header)]
-        eyes = {gaze.track_id: gaze.origin for gaze in frame.gazes
-                if np.isfinite(gaze.origin).all()}
+        located = {gaze.track_id: gaze for gaze in frame.gazes if np.isfinite(gaze.origin).all()}
+        self._people = {i: self._people.get(i) or _Person(i) for i in located}
+        markers = [marker for i, gaze in located.items()
+                   for marker in self._people[i].update(gaze, header)]
+        eyes = {i: gaze.origin for i, gaze in located.items()}
         markers += [
             _marker(MUTUAL, f'{a.track_id} {a.target_id}', header, EYE_CONTACT,
                     type=Marker.LINE_LIST, scale=_LINE_SCALE,
@@ -69,26 +71,37 @@ class MarkerBuilder:
         return MarkerArray(markers=markers)
 
 
-def _markers(gaze: Gaze, header: Header) -> list[Marker]:
-    """Return the markers of one person."""
-    known = bool(np.isfinite(gaze.direction).all())
-    colour = UNKNOWN if not known else AT_CAMERA if gaze.looking_at_camera else ELSEWHERE
-    eyes, above = gaze.origin, np.array([0.0, -_TEXT_OFFSET, 0.0])
-    markers = [_marker(ID, gaze.track_id, header, colour, type=Marker.TEXT_VIEW_FACING,
-                       pose=Pose(position=_point(eyes + above)), scale=_TEXT_SCALE,
-                       text=gaze.track_id)]
-    rotation = normalised(gaze.orientation)
-    if rotation is not None:
-        center = eyes - _HEAD_OFFSET * face_forward_axis(rotation)
-        markers.append(_marker(
-            FACE, gaze.track_id, header, ColorRGBA(r=colour.r, g=colour.g, b=colour.b, a=0.5),
-            type=Marker.SPHERE, scale=_HEAD_SCALE,
-            pose=Pose(position=_point(center), orientation=quaternion_message(rotation))))
-    if known:
-        markers.append(_marker(
-            GAZE, gaze.track_id, header, colour, type=Marker.ARROW, scale=_ARROW_SCALE,
-            points=[_point(eyes), _point(eyes + ARROW_LENGTH * gaze.direction)]))
-    return markers
+class _Person:
+    """The markers of one person. They are changed for each image: creating them costs more."""
+
+    def __init__(self, track_id: str) -> None:
+        none = Header()
+        self._id = _marker(ID, track_id, none, UNKNOWN, type=Marker.TEXT_VIEW_FACING,
+                           scale=_TEXT_SCALE, text=track_id)
+        self._face = _marker(
+            FACE, track_id, none, UNKNOWN, type=Marker.SPHERE, scale=_HEAD_SCALE)
+        self._gaze = _marker(GAZE, track_id, none, UNKNOWN, type=Marker.ARROW, scale=_ARROW_SCALE)
+
+    def update(self, gaze: Gaze, header: Header) -> list[Marker]:
+        """Return the markers of an image."""
+        known = bool(np.isfinite(gaze.direction).all())
+        colour = UNKNOWN if not known else AT_CAMERA if gaze.looking_at_camera else ELSEWHERE
+        eyes, above = gaze.origin, np.array([0.0, -_TEXT_OFFSET, 0.0])
+        self._id.pose.position, self._id.color = _point(eyes + above), colour
+        shown, rotation = [self._id], normalised(gaze.orientation)
+        if rotation is not None:
+            center = eyes - _HEAD_OFFSET * face_forward_axis(rotation)
+            self._face.pose.position = _point(center)
+            self._face.pose.orientation = quaternion_message(rotation)
+            self._face.color = ColorRGBA(r=colour.r, g=colour.g, b=colour.b, a=0.5)
+            shown.append(self._face)
+        if known:
+            self._gaze.points = [_point(eyes), _point(eyes + ARROW_LENGTH * gaze.direction)]
+            self._gaze.color = colour
+            shown.append(self._gaze)
+        for marker in shown:
+            marker.header = header
+        return shown
 
 
 def _marker(ns: str, name: str, header: Header, colour: ColorRGBA, **fields: object) -> Marker:

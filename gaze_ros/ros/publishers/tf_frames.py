@@ -1,10 +1,11 @@
 """Publishes faces and gazes as TF frames, as REP-155 defines them."""
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 
 from builtin_interfaces.msg import Time
 from gaze_ros.core.geometry.rotations import gaze_quaternion, normalised
 from gaze_ros.core.types import FrameGaze
-from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
+from geometry_msgs.msg import Quaternion, TransformStamped
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -26,6 +27,7 @@ class TfFramePublisher:
 
     def __init__(self, node: Node) -> None:
         self._last_stamp = Time()
+        self._messages: dict[str, TransformStamped] = {}
         if TransformBroadcaster is not None:
             self._send = TransformBroadcaster(node).sendTransform
         else:
@@ -44,8 +46,10 @@ class TfFramePublisher:
         stamp, last, self._last_stamp = header.stamp, self._last_stamp, header.stamp
         if header.frame_id and stamp != last and stamp.sec >= 0 and (
                 0 < stamp.sec + stamp.nanosec and stamp.nanosec < 1_000_000_000):
-            if transforms := list(gaze_transforms(frame, header, persons)):
-                self._send(transforms)
+            self._messages = {transform.child_frame_id: transform for transform in (
+                gaze_transforms(frame, header, persons, self._messages))}
+            if self._messages:
+                self._send([*self._messages.values()])
 
 
 def person_id(track_id: str) -> str:
@@ -53,14 +57,19 @@ def person_id(track_id: str) -> str:
     return f'p_{track_id}'
 
 
-def gaze_transforms(frame: FrameGaze, header: Header, persons: Collection[str] = ()
-                    ) -> Iterator[TransformStamped]:
+def gaze_transforms(
+        frame: FrameGaze, header: Header, persons: Collection[str] = (),
+        messages: Mapping[str, TransformStamped] = MappingProxyType({})
+        ) -> Iterator[TransformStamped]:
     """Yield the TF frames of each person whose position is known.
 
     face_<id>: origin midway between the eyes, x out of the face, y to the person's left, z up.
     gaze_<id>: same origin, z along the gaze, x horizontal, y downward; only if the gaze is known.
     person_<id>: as face_<id>, for ``persons``.
     The parent is the frame of the image.
+
+    :param messages: of the image before, by child_frame_id; they are changed and yielded again,
+        which costs less than new ones.
     """
     for gaze in frame.gazes:
         if not np.isfinite(gaze.origin).all():
@@ -72,10 +81,12 @@ def gaze_transforms(frame: FrameGaze, header: Header, persons: Collection[str] =
                 (f'gaze_{track_id}', gaze_quaternion(gaze.direction)),
                 (f'person_{person_id(track_id)}', face if track_id in persons else None)):
             if rotation is not None:
-                yield TransformStamped(
-                    header=header, child_frame_id=child,
-                    transform=Transform(
-                        translation=Vector3(x=x, y=y, z=z), rotation=quaternion_message(rotation)))
+                message = messages.get(child) or TransformStamped(child_frame_id=child)
+                message.header = header
+                to = message.transform.translation
+                to.x, to.y, to.z = x, y, z
+                message.transform.rotation = quaternion_message(rotation)
+                yield message
 
 
 def quaternion_message(rotation: np.ndarray) -> Quaternion:

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f'pip-audit failed: {last[:200]}', file=sys.stderr)
         return 2
     unknown = [p['name'] for p in packages if 'skip_reason' in p and p['name'] != 'gaze_ros'
-              and 'distribution marked as editable' not in p['skip_reason']]
+               and 'distribution marked as editable' not in p['skip_reason']]
     found = [(p['name'], p['version'], v) for p in packages for v in p.get('vulns', ())]
     for name, version, one in found:
         print(f"{name} {version}: {one['id']}, fixed in {', '.join(one['fix_versions']) or '-'}")

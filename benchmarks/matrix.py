@@ -59,7 +59,7 @@ ROWS = (
     Row('OpenCV without windows', 'openvino,sample', ('3.11', '3.13'), headless=True,
         networks=True, log='model fused'),
     Row('mediapipe', 'mediapipe,sample', ('3.10', '3.13'), log='model mediapipe'),
-    Row('nothing optional', '', ('3.10', '3.13'), refusal="pip install 'gaze_ros[openvino]'"),
+    Row('nothing optional', '', ('3.10', '3.13'), refusal='pip install openvino'),
     Row('openvino, fetched models', 'openvino,sample', ('3.10', '3.12', '3.13'), models=True,
         log='model adas (openvino'),
     Row('openvino, numpy 1.26, OpenCV 4 without windows', 'openvino,sample', ('3.11',),
@@ -208,11 +208,11 @@ def _checked(*words) -> None:
         raise RuntimeError((last or [done.stderr[-300:]])[0])
 
 
-def _run(*words, env: dict[str, str] = {}, limit: float = 240) -> subprocess.CompletedProcess:  # noqa: B006
+def _run(*words, env: dict[str, str] = {},  # noqa: B006
+         limit: float = 240) -> subprocess.CompletedProcess:
     whole = {k: v for k, v in os.environ.items() if k not in _FOREIGN}
     whole.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     whole['PIP_DISABLE_PIP_VERSION_CHECK'] = '1'
     return subprocess.run(  # noqa: S603
         [*map(str, words)], env={**whole, **env}, cwd=tempfile.gettempdir(), text=True,
         capture_output=True, timeout=limit, check=False)
-

@@ -51,7 +51,7 @@ def eye_of(position, target, up):
 
 
 def assert_behind_and_above(position, eye):
-    """The camera's right is right, its up is up, and people before it are before the eye."""
+    """Check that right is right, up is up, and people before the camera are before the eye."""
     right, up, forward = eye @ np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, 1]]).T
     assert right == pytest.approx((1, 0, 0), abs=1e-3)
     assert up[1] > 0.3 and forward[2] > 0.7

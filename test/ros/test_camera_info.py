@@ -452,6 +452,17 @@ def test_calibration_from_the_service_is_used_and_loaded_at_the_next_start(
         wait_for_calibration()
 
 
+def test_gaze_node_follows_camera_info_beside_images_in_shared_memory(listener, tmp_path):
+    """There it takes camera_info now and then only."""
+    gazes = listener.subscribe(GazeArray, '/gaze', lambda m: m.calibrated)
+    with running('gaze_node', 'image_transport:=shared'), \
+            running('camera_node', 'source:=sample', env={'ROS_HOME': str(tmp_path)}):
+        wait_until(lambda: len(gazes) > 20, 60, 'gazes')
+        assert not any(gazes)
+        assert set_camera_info(listener, info_of()).success
+        wait_until(lambda: gazes[-1], 20, 'calibrated gazes')
+
+
 def test_calibration_without_a_url_is_saved_where_camera_info_manager_does(listener, tmp_path):
     listener.subscribe(Image, '/camera/image_raw')
     with running('camera_node', 'source:=sample', env={'ROS_HOME': str(tmp_path)}):

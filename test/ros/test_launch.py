@@ -16,6 +16,7 @@ from types import ModuleType, SimpleNamespace
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from gaze_ros.core.parameters import NODES
 from gaze_ros.core.system.resources import share_path
+from gaze_ros.ros.comm import dds_profile
 from gaze_ros.ros.launch import parsing, pipeline, replay, respawn_policy
 from gaze_ros.ros.launch.parsing import ProcessSpec
 from gaze_ros.ros.launch.pipeline import ARGUMENTS, PARAMETERS
@@ -34,7 +35,7 @@ EXECUTABLES = (*(f'{name}_node' for name in NODES), 'pipeline')
 OF_REPLAY = {name: default or '' for name, (default, _) in replay.ARGUMENTS.items()}
 CLASSES = (
     'LaunchContext', 'LaunchDescription', 'DeclareLaunchArgument', 'OpaqueFunction',
-    'RegisterEventHandler', 'OnShutdown', 'ProcessExited', 'Shutdown', 'Node')
+    'RegisterEventHandler', 'OnShutdown', 'ProcessExited', 'Shutdown', 'Node', 'ExecuteProcess')
 
 
 class Recorded:
@@ -71,7 +72,8 @@ def launch_file(name):
 
 def start(launching, programs, **given):
     """Return the processes that are started, and the function called at shutdown."""
-    for name in ('Node', 'OnShutdown', 'RegisterEventHandler'):  # these hide their arguments
+    # These hide their arguments.
+    for name in ('Node', 'ExecuteProcess', 'OnShutdown', 'RegisterEventHandler'):
         setattr(launching, name, type(name, (Recorded,), {}))
     handler, *nodes = launching.actions(programs, {**DEFAULTS, **given})
     return [n.kwargs for n in nodes], lambda: handler.args[0].kwargs['on_shutdown'](None, None)
@@ -107,7 +109,7 @@ def test_requested_arguments_exist():
     assert set(ARGUMENTS) >= {
         'source', 'model', 'weight', 'detector', 'view', 'output', 'device', 'params_file',
         'namespace', 'frame_id', 'use_sim_time', 'log_level', 'processes', 'humans', 'autostart',
-        'cameras', 'nodes', 'link'}
+        'cameras', 'nodes', 'driver', 'link'}
 
 
 @pytest.mark.parametrize('name', PARAMETERS)
@@ -159,6 +161,27 @@ def test_launch_arguments_reach_the_processes(launching, tmp_path):
     end()  # the file is removed already
 
 
+def test_driver_replaces_the_camera_node_and_gets_the_profile(launching, monkeypatch):
+    for name in (*dds_profile.PROFILES, 'FASTDDS_BUILTIN_TRANSPORTS', 'RMW_IMPLEMENTATION'):
+        monkeypatch.delenv(name, raising=False)
+    given = {'driver': "env usb_cam_node_exe --ros-args -p frame_id:='my cam'"}
+    (nodes, driver), end = start(launching, programs_of(**given), **given)
+    end()
+    assert nodes['arguments'] == ['--nodes', 'gaze,visualizer,people']
+    assert driver['cmd'] == ['env', 'usb_cam_node_exe', '--ros-args', '-p', 'frame_id:=my cam']
+    (name, profile), = driver['additional_env'].items()
+    assert name in dds_profile.PROFILES and Path(profile) == dds_profile.foreign_profile()
+    assert driver['respawn'] is True and isinstance(driver['on_exit'], launching.OnProcessExit)
+    monkeypatch.setenv(name, '/mine.xml')
+    (_, driver), end = start(launching, programs_of(**given), **given)
+    end()
+    assert driver['additional_env'] == {}
+    with pytest.raises(ValueError, match="driver is 'env \"', which is not a command: No closing"):
+        start(launching, [], driver='env "')
+    with pytest.raises(ValueError, match="'no_such -x', but there is no program 'no_such'"):
+        start(launching, [], driver='no_such -x')
+
+
 @pytest.mark.parametrize('respawn', [True, False])
 @pytest.mark.parametrize('code', [0, 1])
 def test_exited_process_ends_the_others_and_a_failed_one_fails_launch(
@@ -201,6 +224,17 @@ def test_pipeline_respawns_by_default_and_replay_never(launching, given, respawn
     assert {node.kwargs['respawn'] for node in nodes} == {False}
     with pytest.raises(ValueError, match="respawn is 'maybe'; expected true or false"):
         start(launching, programs_of(), respawn='maybe')
+
+
+def test_viewer_is_started_beside_the_nodes_of_each_camera(tmp_path):
+    file = tmp_path / 'mine.yaml'
+    file.write_text('/right/people: {ros__parameters: {targets_file: /t.yaml}}')
+    started = [(p.executable, p.namespace, p.arguments) for p in programs_of(
+        viewer='web', cameras='left,right', params_file=str(file))]
+    assert started == [
+        ('pipeline', 'left', ()), ('gaze_ros', 'left', ('view',)),
+        ('pipeline', 'right', ()), ('gaze_ros', 'right', ('view', '--targets', '/t.yaml'))]
+    assert [p.executable for p in programs_of()] == ['pipeline']
 
 
 def test_some_nodes_share_one_process_by_default():
@@ -295,7 +329,11 @@ def test_frame_id_of_a_named_camera_in_a_file_is_kept(tmp_path, text, front, rea
     ({'nodes': 'camera,camera'}, 'each once'),
     ({'nodes': 'gaze', 'source': '0'},
      'source belongs to the camera node, which nodes:=gaze does not start'),
+    ({'driver': 'my_driver', 'source': '0'},
+     'source belongs to the camera node, which driver:=my_driver does not start'),
+    ({'driver': 'my_driver', 'nodes': 'camera'}, "nodes is 'camera', which driver replaces"),
     ({'link': 'wifi'}, "link has 'wifi', which is not one of: local, network"),
+    ({'viewer': 'rerun'}, "viewer has 'rerun', which is not one of: web"),
     ({'cameras': 'front,front'}, 'each once'),
     ({'cameras': 'front,'}, "cameras is 'front,'; expected a comma-separated list of camera"),
     ({'cameras': 'front,2nd'}, "cameras has '2nd'; expected a name of letters, digits and _"),

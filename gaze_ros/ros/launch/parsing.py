@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 import json
 from pathlib import Path
 import re
+import shlex
+import shutil
 from typing import Any
 
 from gaze_ros.core.parameters import BAG_NODES, NODES, Spec, Value
@@ -79,6 +81,21 @@ def parse_bool(argument: str, text: str) -> bool:
         return _BOOLEANS[text.lower()]
     except KeyError:
         raise ValueError(f"{argument} is '{text}'; expected true or false") from None
+
+
+def parse_command(argument: str, text: str) -> list[str]:
+    """Return the words of a command as a shell splits it; none for an empty text.
+
+    :raises ValueError: for an unclosed quote or an unknown program; the text is one line.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as e:
+        raise ValueError(f"{argument} is '{text}', which is not a command: {e}") from None
+    if words and shutil.which(words[0]) is None:
+        raise ValueError(f"{argument} is '{text}', but there is no program '{words[0]}'; expected "
+                         'a command such as ros2 run PACKAGE EXECUTABLE')
+    return words
 
 
 def subscribers_to_wait_for(player: str, namespace: str, nodes: Iterable[str],

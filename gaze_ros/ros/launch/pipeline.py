@@ -5,11 +5,12 @@ import re
 from typing import Any
 
 from gaze_ros.core.parameters import NODES, Value
-from gaze_ros.core.system import shared_memory
+from gaze_ros.core.system import shared_images
 from gaze_ros.ros.comm import dds_profile
 from gaze_ros.ros.launch.parsing import (
     parameter_sections,
     parameter_spec,
+    parameters_in_file,
     PARAMS_FILE,
     parse_bool,
     parse_value,
@@ -42,6 +43,10 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
 OF_ONE_CAMERA = ('source', 'rotate', 'frame_id', 'camera_info_url', 'track_prefix', 'output')
 
 
+#: Viewers that the argument viewer may start.
+VIEWERS = ('web',)
+
+
 def _description(name: str) -> str:
     nodes = PARAMETERS[name]
     owners = 'all nodes' if nodes == tuple(NODES) else (
@@ -58,10 +63,15 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
                 f"namespace of that name. {', '.join(OF_ONE_CAMERA)} are then comma-separated "
                 'lists.'),
     'nodes': (','.join(NODES), 'Comma-separated nodes to start on this machine.'),
+    'driver': ('', 'Command that publishes the images instead of the camera node, such as a '
+               'camera driver or ros2 bag play. It gets the Fast DDS profile that images need, '
+               'unless you have set one. All processes stop when it ends.'),
     'link': ('', 'network: some nodes run on another machine; images are sent compressed and '
              'reliably, so that a lossy link carries them. Empty: the environment variable '
              f'{dds_profile.LINK}, else local.'),
     'use_sim_time': ('', 'Take the time from /clock.'),
+    'viewer': ('', 'web: also serve the page of gaze_ros view, on port 8080 or the next free one, '
+               'for browsers on this machine.'),
     'log_level': ('info', 'Log level: debug, info, warn, error or fatal.'),
     'processes': ('false', 'One process per node instead of one for all; with a camera node, '
                   'images then go through shared memory unless image_transport is set.'),
@@ -77,22 +87,18 @@ def programs(arguments: Mapping[str, str]) -> list[ProcessSpec]:
     :param arguments: all of :data:`ARGUMENTS`, as strings.
     :raises ValueError: for an invalid argument; the text is one line.
     """
-    nodes = _names(arguments, 'nodes', 'node')
-    for name in nodes:
-        _check_choice('nodes', name, NODES)
+    nodes = _nodes(arguments)
     if arguments['link']:
         _check_choice('link', arguments['link'], dds_profile.LINKS)
-    for name, owners in PARAMETERS.items():
-        if arguments[name] and not set(owners).intersection(nodes):
-            raise ValueError(f'{name} belongs to the {owners[0]} node, which nodes:='
-                             f"{arguments['nodes']} does not start")
+    if arguments['viewer']:
+        _check_choice('viewer', arguments['viewer'], VIEWERS)
     one_process = not parse_bool('processes', arguments['processes'])
     common: dict[str, Value] = {}
     # A camera in the same process passes images directly, which is cheaper than any message.
     if (arguments['link'] or dds_profile.link()) == 'network' and not (
             one_process and 'camera' in nodes):
         common['image_transport'] = 'compressed'
-    elif not one_process and 'camera' in nodes and shared_memory.FOLDER.is_dir():
+    elif not one_process and 'camera' in nodes and shared_images.AVAILABLE:
         common['image_transport'] = 'shared'
     if arguments['use_sim_time']:
         common['use_sim_time'] = parse_bool('use_sim_time', arguments['use_sim_time'])
@@ -104,7 +110,38 @@ def programs(arguments: Mapping[str, str]) -> list[ProcessSpec]:
                 subscribers_to_wait_for('camera', namespace, nodes, arguments))
         groups = [parameters] if one_process else [{node: parameters[node]} for node in nodes]
         result += [process_for_nodes(namespace, group) for group in groups]
+        if arguments['viewer']:
+            result.append(_viewer(namespace, arguments['params_file']))
     return result
+
+
+def _nodes(arguments: Mapping[str, str]) -> list[str]:
+    """Return the nodes to start, in which each argument of a node has its node.
+
+    :raises ValueError: for an invalid argument; the text is one line.
+    """
+    nodes = _names(arguments, 'nodes', 'node')
+    for name in nodes:
+        _check_choice('nodes', name, NODES)
+    if arguments['driver']:
+        nodes = [name for name in nodes if name != 'camera']
+        if not nodes:
+            raise ValueError(f"nodes is '{arguments['nodes']}', which driver replaces; expected "
+                             'another node')
+    for name, owners in PARAMETERS.items():
+        if arguments[name] and not set(owners).intersection(nodes):
+            cause = 'driver' if arguments['driver'] and 'camera' in owners else 'nodes'
+            raise ValueError(f'{name} belongs to the {owners[0]} node, which '
+                             f'{cause}:={arguments[cause]} does not start')
+    return nodes
+
+
+def _viewer(namespace: str, params_file: str) -> ProcessSpec:
+    """Return the process of the viewer, which shows the targets of the people node, too."""
+    people = parameters_in_file(parameter_sections(params_file), namespace, 'people')
+    targets = people.get('targets_file') or ''
+    return ProcessSpec(
+        'gaze_ros', namespace, {}, ('view', *(('--targets', targets) if targets else ())))
 
 
 def _pipelines(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, str]]]:

@@ -6,10 +6,11 @@ from tempfile import NamedTemporaryFile
 import time
 from typing import Optional
 
-from gaze_ros.ros.comm.dds_profile import LINK
+from gaze_ros.ros.comm.dds_profile import foreign_environment, LINK
 from gaze_ros.ros.launch.parsing import (
     overriding_parameter_file,
     parse_bool,
+    parse_command,
     ProcessSpec,
     read_parameter_file,
 )
@@ -20,13 +21,18 @@ from gaze_ros.ros.launch.respawn_policy import (
     RespawnPolicy,
 )
 from gaze_ros.ros.process.shutdown import LAUNCH_PID
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler, Shutdown
+from launch import LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+)
 from launch.event_handlers import OnShutdown
 from launch.events.process import ProcessExited
 from launch.logging import get_logger
 from launch_ros.actions import Node
-
-from launch import LaunchContext, LaunchDescription
 
 
 def description(arguments: Mapping[str, tuple[Optional[str], str]],
@@ -50,10 +56,12 @@ def description(arguments: Mapping[str, tuple[Optional[str], str]],
 def actions(programs: list[ProcessSpec], arguments: Mapping[str, str]) -> list:
     """Return the actions that start processes and, when all have ended, remove temporary files.
 
-    :param arguments: the launch arguments params_file and log_level, and link and respawn if any.
+    :param arguments: the launch arguments params_file and log_level, and driver, link and respawn
+        if any.
     """
     text, _ = read_parameter_file(arguments['params_file'])
     respawn = parse_bool('respawn', arguments.get('respawn', 'false'))
+    driver = parse_command('driver', arguments.get('driver', ''))
     environment = {LAUNCH_PID: str(os.getpid()), LAUNCH_TIME: f'{time.time():.3f}'}
     if arguments.get('link'):
         environment[LINK] = arguments['link']
@@ -68,7 +76,7 @@ def actions(programs: list[ProcessSpec], arguments: Mapping[str, str]) -> list:
         for file in files:
             Path(file).unlink(missing_ok=True)
 
-    return [
+    result = [
         RegisterEventHandler(OnShutdown(on_shutdown=remove)),
         *(Node(
             package='gaze_ros', executable=program.executable, namespace=program.namespace,
@@ -78,6 +86,11 @@ def actions(programs: list[ProcessSpec], arguments: Mapping[str, str]) -> list:
             parameters=[arguments['params_file'], file],
             respawn=respawn, respawn_delay=RESPAWN_DELAY, on_exit=OnProcessExit(respawn))
           for program, file in zip(programs, files))]
+    if driver:
+        result.append(ExecuteProcess(
+            cmd=driver, output='screen', additional_env=foreign_environment(),
+            respawn=respawn, respawn_delay=RESPAWN_DELAY, on_exit=OnProcessExit(respawn)))
+    return result
 
 
 class OnProcessExit:

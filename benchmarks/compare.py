@@ -50,7 +50,7 @@ def check_reference(names: list[str], values: Mapping[str, Any]) -> tuple[list[s
     model, note = values['model'], ''
     if has_checkpoints(model) and find_spec('torch') is None:
         names = [name for name in names if name != 'reference']
-        note = "the reference needs torch, which is not installed: pip install 'gaze_ros[torch]'"
+        note = 'the reference needs torch, which is not installed: pip install torch safetensors'
     elif find_checkpoint(model, values['weight']) is None:
         note = (f"no checkpoint of model '{model}' is installed: the reference runs the same "
                 'network as the others, one face per call')

@@ -115,7 +115,6 @@ def _set_up_ours(worker: _Worker, sends: bool, receives: bool, settings: dict[st
     from gaze_ros.ros.comm.image_transport import ImagePublisher, ReceivedImage, subscribe_images
     from gaze_ros.ros.process.executor import SubmitOnceExecutor
     import rclpy
-    from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
     rclpy.init(args=[])
     executor, sender = SubmitOnceExecutor(2), None
     if receives:
@@ -126,7 +125,7 @@ def _set_up_ours(worker: _Worker, sends: bool, receives: bool, settings: dict[st
         node = rclpy.create_node('transport_receiver')
         executor.add_node(node)
         subscribe_images(
-            node, settings['topic'], on_image, MutuallyExclusiveCallbackGroup(),
+            node, settings['topic'], on_image,
             'compressed' if settings['configuration'] == 'ours compressed' else 'raw')
     if sends:
         node = rclpy.create_node('transport_sender')

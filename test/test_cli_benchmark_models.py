@@ -30,6 +30,7 @@ def measured(*words, folders='') -> dict:
 
 
 def test_models(shared):
+    pytest.importorskip('torch')
     result = measured('models', '--model', 'mobileone_s0', '--model', 'adas', '--model',
                       'resnet18', '--batches', '1,8', '--rounds', 1, '--device', 'cpu',
                       folders=shared / 'models')
@@ -51,6 +52,7 @@ def test_models(shared):
 
 
 def test_random_weights_are_marked(tmp_path):
+    pytest.importorskip('torch')
     from gaze_ros.benchmark.models import open_run, save_random, time_calls
     from gaze_ros.cli.benchmark.models import summary
     entry = registry.entry('mobilenetv2')
@@ -66,6 +68,7 @@ def test_random_weights_are_marked(tmp_path):
 
 
 def test_operations_of_known_networks():
+    pytest.importorskip('torch')
     from gaze_ros.benchmark.models import operations
     # Torchvision: 4.09e9 and 1.81e9 multiplications at 224 x 224, with 1000 classes. Here the
     # input is 448 x 448.

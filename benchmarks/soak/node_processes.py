@@ -61,7 +61,7 @@ class NodeProcesses:
                 lines = self._logs[name].read_text('utf-8', 'replace').split('\n')
                 last = next((line for line in reversed(lines) if line.strip()), 'no output')
                 raise GazeRosError(
-                    f"{name} exited unexpectedly with code {code}: {last.strip()} "
+                    f'{name} exited unexpectedly with code {code}: {last.strip()} '
                     f"('{self._logs[name]}')")
 
     def close(self) -> None:

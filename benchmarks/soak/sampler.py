@@ -165,4 +165,3 @@ def _blocks(entry: os.DirEntry) -> int:
         return 512 * entry.stat().st_blocks
     except OSError:  # it was removed meanwhile
         return 0
-

@@ -102,6 +102,7 @@ class Children:
 
 
 class _Child:
+
     def __init__(self, module: str, words: tuple[str, ...]) -> None:
         self._name = ' '.join([module.rpartition('.')[2], *words[:1]])
         # A new session: only the parent handles Ctrl-C.

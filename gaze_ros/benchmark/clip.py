@@ -20,7 +20,7 @@ def check(source: str) -> int:
         if not opened.rate or opened.count == 1:
             raise SourceError(
                 f"source '{source}' is {'a single image' if opened.count == 1 else 'live'}: every "
-                "configuration replays it, so it must be a video file, a folder of images, or "
+                'configuration replays it, so it must be a video file, a folder of images, or '
                 "'sample'")
         if opened.read() is None:
             raise SourceError(f"source '{source}' has no frame that can be decoded")

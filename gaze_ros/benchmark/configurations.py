@@ -7,7 +7,7 @@ import time
 from typing import Any, Optional
 
 from gaze_ros.benchmark.child_processes import Answer, Children
-from gaze_ros.benchmark.listener import Listener
+from gaze_ros.benchmark.listener import Listener, Result
 from gaze_ros.benchmark.resource_usage import ResourceUsage
 import numpy as np
 
@@ -58,6 +58,7 @@ class Run:
     :ivar busy: CPU time of all cores, s.
     :ivar peak: bytes.
     :ivar faces: sum over all results.
+    :ivar detecting: seconds of the threads that process images; estimating and drawing: as well.
     :ivar cpu: CPU seconds by work, see :mod:`gaze_ros.benchmark.thread_times`.
     :ivar running: model, runtime and detector in words.
     """
@@ -72,14 +73,17 @@ class Run:
     busy: float = 0.0
     peak: int = 0
     faces: int = 0
+    detecting: float = 0.0
+    estimating: float = 0.0
+    drawing: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)
     running: str = ''
 
-    def add(self, answers: Sequence[Answer], received: Optional[list[tuple[float, int]]]) -> None:
+    def add(self, answers: Sequence[Answer], received: Optional[list[Result]]) -> None:
         """Add what the children counted between two marks.
 
-        :param received: (age in s, faces) of the messages that arrived meanwhile; None where
-            results are not published.
+        :param received: of the messages that arrived meanwhile; None where results are not
+            published.
         """
         stages: dict[str, Any] = {}
         for answer in answers:
@@ -93,13 +97,14 @@ class Run:
         self.displayed += stages['Display']['ages']
         self.lost += stages['Camera']['processed'] - inference['received']
         if received is None:
-            self.latencies += inference['ages']
-            self.results += inference['processed']
-            self.faces += sum(answer['faces'] for answer in answers)
-        else:
-            self.latencies += [age for age, _ in received]
-            self.results += len(received)
-            self.faces += sum(faces for _, faces in received)
+            received = [Result(*result) for answer in answers for result in answer['results']]
+        self.latencies += [result.age for result in received]
+        self.results += len(received)
+        self.faces += sum(result.faces for result in received)
+        self.detecting += sum(result.detecting for result in received)
+        self.estimating += sum(result.estimating for result in received)
+        if (display := stages['Display'])['processed']:
+            self.drawing += display['work'] * display['processed']
 
     def _add_cpu(self, cpu: Mapping[str, float]) -> None:
         for work, seconds in cpu.items():
@@ -109,7 +114,7 @@ class Run:
         """Add another run of this configuration."""
         self._add_cpu(other.cpu)
         for name in ('seconds', 'results', 'latencies', 'computed', 'displayed', 'lost', 'busy',
-                     'faces'):
+                     'faces', 'detecting', 'estimating', 'drawing'):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name, count in other.dropped.items():
             self.dropped[name] += count
@@ -118,6 +123,21 @@ class Run:
 
     def _per_result(self, seconds: float) -> Optional[float]:
         return round(1e3 * seconds / self.results, 2) if self.results else None
+
+    def _by_work(self) -> dict[str, float]:
+        """Return the CPU seconds by work, those of the threads of images divided.
+
+        They are divided as the time is that each part takes: waiting for the interpreter or for
+        a core counts for both.
+        """
+        cpu, parts = dict(self.cpu), {'detect': self.detecting, 'estimate': self.estimating}
+        thread = 'gaze' if 'gaze' in cpu else 'main'
+        if thread == 'main':
+            parts['draw'] = self.drawing
+        if thread in cpu and (total := sum(parts.values())):
+            seconds = cpu.pop(thread)
+            cpu |= {name: seconds * part / total for name, part in parts.items()}
+        return cpu
 
     def summary(self) -> dict[str, Any]:
         """Return the values of the JSON output; null where nothing was measured."""
@@ -132,7 +152,7 @@ class Run:
             'core_ms': self._per_result(self.busy),
             'core_ms_by_work': {
                 work: self._per_result(seconds)
-                for work, seconds in sorted(self.cpu.items(), key=lambda item: -item[1])},
+                for work, seconds in sorted(self._by_work().items(), key=lambda item: -item[1])},
             'peak_mb': round(self.peak / 1e6, 1),
             'faces': round(self.faces / self.results, 2) if self.results else 0.0,
             'running': self.running}

@@ -5,7 +5,7 @@ import os
 import random
 from threading import Event, Lock, Thread
 import time
-from typing import TYPE_CHECKING
+from typing import NamedTuple, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -14,23 +14,50 @@ if TYPE_CHECKING:
 _DOMAINS = [n for n in range(1, 102) if n != 42]
 
 
+class Result(NamedTuple):
+    """The result of one image; times are in seconds.
+
+    :ivar age: from capture to the computed result, or to its arrival if it was published.
+    :ivar detecting: of the thread that processed the image.
+    :ivar estimating: as detecting.
+    """
+
+    age: float
+    faces: int
+    detecting: float
+    estimating: float
+
+
 class Listener:
-    """Ages and face counts of the messages on the topic ``gaze``, measured on arrival."""
+    """Results of the messages on the topic ``gaze``, measured on arrival.
+
+    Messages are deserialized by :meth:`take`, after the measurement: that would take processor
+    time from the pipeline, which the configuration without topics does not lose.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._received: list[tuple[float, int]] = []
+        #: time.time() of the arrival and message, serialized.
+        self._received: list[tuple[float, bytes]] = []
 
-    def take(self) -> list[tuple[float, int]]:
-        """Return (seconds since capture, faces) of each message since the last call."""
+    def take(self) -> list[Result]:
+        """Return the result of each message since the last call."""
+        from gaze_ros.msg import GazeArray
+        from gaze_ros.ros.comm.conversions import seconds
+        from rclpy.serialization import deserialize_message
+
         with self._lock:
             received, self._received = self._received, []
-        return received
+        return [
+            Result(arrival - seconds(message.header.stamp), len(message.gazes),
+                   seconds(message.detection_duration), seconds(message.estimation_duration))
+            for arrival, message in (
+                (arrival, deserialize_message(data, GazeArray)) for arrival, data in received)]
 
-    def add(self, age: float, faces: int) -> None:
-        """Add a message."""
+    def add(self, data: bytes) -> None:
+        """Add a message that arrives now."""
         with self._lock:
-            self._received.append((age, faces))
+            self._received.append((time.time(), data))
 
 
 @contextmanager
@@ -42,15 +69,11 @@ def listen() -> Iterator[Listener]:
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     from gaze_ros.msg import GazeArray
     from gaze_ros.ros.comm import topics
-    from gaze_ros.ros.comm.conversions import seconds
 
     listener = Listener()
-
-    def on_gaze(message: GazeArray) -> None:
-        listener.add(time.time() - seconds(message.header.stamp), len(message.gazes))
-
     with spinning_node('gaze_ros_benchmark') as node:
-        node.create_subscription(GazeArray, topics.GAZE, on_gaze, topics.default_qos())
+        node.create_subscription(
+            GazeArray, topics.GAZE, listener.add, topics.default_qos(), raw=True)
         yield listener
 
 

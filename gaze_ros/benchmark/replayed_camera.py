@@ -4,6 +4,7 @@ import time
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gaze_ros.core.sources import Source
     import numpy as np
 
 #: Images per second of a camera that always has a next image: more than any configuration takes.
@@ -14,22 +15,25 @@ class ReplayedCamera:
     """A live source whose images are those of a looped video, without gaps.
 
     As with a webcam, an image that is not retrieved costs no decoding, and images that are due
-    while the caller is busy are missed. The video continues with the next retrieved image.
+    while the caller is busy are missed. The video continues with the next retrieved image: fast
+    and slow callers get the same images.
 
     :param source: video, folder of images, or ``sample``.
     :param fps: images per second; 0 for :data:`MAX_RATE`.
     :param width: of the sample, pixels; 0 for the default.
     :param height: of the sample, pixels; 0 for the default.
+    :param images: play only the first of the video; 0 for all.
     :ivar capture_time: time.monotonic() at which the grabbed image was due, s.
     :ivar decoding: CPU time of the calling threads in this source, s.
     """
 
     rate, count, loop = 0.0, 0, True
 
-    def __init__(self, source: str, fps: float, width: int = 0, height: int = 0) -> None:
-        from gaze_ros.core.sources import open_source
-        self._arguments = source, fps, width, height
-        self._video = open_source(source, width=width, height=height, fps=fps, loop=True)
+    def __init__(self, source: str, fps: float, width: int = 0, height: int = 0,
+                 images: int = 0) -> None:
+        self._arguments = source, fps, width, height, images
+        self._images, self._left = images, images
+        self._video = self._open()
         self.name = self._video.name
         self._period = 1 / (fps or MAX_RATE)
         self._due = time.monotonic()
@@ -53,6 +57,11 @@ class ReplayedCamera:
         :raises SourceError: if the video fails.
         """
         start = time.thread_time()
+        if self._images:
+            if not self._left:
+                self._video.close()
+                self._video, self._left = self._open(), self._images
+            self._left -= 1
         image = self._video.read()
         self.decoding += time.thread_time() - start
         return image
@@ -70,8 +79,14 @@ class ReplayedCamera:
         """Release the video."""
         self._video.close()
 
+    def _open(self) -> 'Source':
+        from gaze_ros.core.sources import open_source
+        source, fps, width, height, _ = self._arguments
+        return open_source(source, width=width, height=height, fps=fps, loop=True)
+
 
 def open_camera(settings: Any) -> ReplayedCamera:
     """Return the camera of the settings of a worker, see :mod:`gaze_ros.benchmark.workers`."""
     return ReplayedCamera(
-        settings['source'], settings['camera_fps'], settings['width'], settings['height'])
+        settings['source'], settings['camera_fps'], settings['width'], settings['height'],
+        settings['images'])

@@ -5,6 +5,7 @@ from threading import Lock
 from typing import Optional, TYPE_CHECKING
 
 from gaze_ros.benchmark.child_processes import Answer
+from gaze_ros.benchmark.listener import Result
 from gaze_ros.benchmark.thread_times import cpu_times
 from gaze_ros.core.diagnostics.stage_stats import StageMark, StageSnapshot, StageStats
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class StageCounter:
-    """Answers marks with ``{'stages': {name: counts}, 'faces': n, **extra}``.
+    """Answers marks with ``{'stages': {name: counts}, 'results': [result, ...], **extra}``.
 
     The counts of a stage are the fields of
     :class:`gaze_ros.core.diagnostics.stage_stats.StageSnapshot`; ages are in seconds.
@@ -28,7 +29,7 @@ class StageCounter:
     def __init__(self) -> None:
         self.extra: Answer = {}
         self._lock = Lock()
-        self._faces = 0
+        self._results: list[Result] = []
         self._marks: dict[StageStats, StageMark] = {}
         self._cpu: dict[str, float] = {}
         self.camera: Optional[ReplayedCamera] = None
@@ -38,10 +39,10 @@ class StageCounter:
         with self._lock:
             self._marks |= {stage: stage.mark() for stage in stages}
 
-    def add_faces(self, faces: int) -> None:
-        """Count the faces of one image."""
+    def add_result(self, result: Result) -> None:
+        """Add the result of one image, where results are not published."""
         with self._lock:
-            self._faces += faces
+            self._results.append(result)
 
     def __call__(self) -> Answer:
         """Return what was counted since the last call."""
@@ -51,7 +52,7 @@ class StageCounter:
                 snapshot = stage.snapshot(mark)
                 stages[stage.name] = asdict(snapshot)
                 self._marks[stage] = _mark_after(mark, snapshot)
-            faces, self._faces = self._faces, 0
+            results, self._results = self._results, []
             times = cpu_times()
             if self.camera is not None:
                 thread = 'camera' if 'camera' in times else 'main'
@@ -59,7 +60,7 @@ class StageCounter:
                 times[thread] -= self.camera.decoding
             cpu = {work: seconds - self._cpu.get(work, 0.0) for work, seconds in times.items()}
             self._cpu = times
-        return {'stages': stages, 'faces': faces, 'cpu': cpu, **self.extra}
+        return {'stages': stages, 'results': results, 'cpu': cpu, **self.extra}
 
 
 def _mark_after(mark: StageMark, snapshot: StageSnapshot) -> StageMark:

@@ -1,16 +1,24 @@
 """CPU time of this process by what its threads do."""
 from pathlib import Path
 import threading
+import time
 
 _TASKS = Path('/proc/self/task')
+
+_DECODING = 'decoder threads'
 
 #: Beginnings of the names of threads, and the work that they do; those without a name of their
 #: own belong to the process: OpenVINO, OpenCV.
 WORK = {
-    'camera': 'camera', 'gaze': 'gaze', 'visualizer': 'draw', 'people': 'people',
-    'av:': 'decoder threads', 'dds': 'dds', 'executor': 'executor', 'ThreadPool': 'executor',
-    'MainThread': 'main', 'answers': 'benchmark'}
+    'camera': 'camera', 'gaze_models': 'loading', 'gaze': 'gaze', 'visualizer': 'draw',
+    'people': 'people', 'av:': _DECODING, 'dds': 'dds', 'executor': 'executor',
+    'ThreadPool': 'executor', 'MainThread': 'main', 'answers': 'benchmark'}
 _OTHER = 'native'
+
+
+#: By id of each thread seen, its work and its CPU seconds; and those of threads that have ended.
+_seen: dict[str, tuple[str, float]] = {}
+_ended: dict[str, float] = {}
 
 
 def cpu_times() -> dict[str, float]:
@@ -18,7 +26,7 @@ def cpu_times() -> dict[str, float]:
     if not _TASKS.is_dir():
         return {}
     names = {str(thread.native_id): thread.name for thread in threading.enumerate()}
-    times: dict[str, float] = {}
+    alive = {}
     for task in _TASKS.iterdir():
         try:
             name = names.get(task.name) or (task / 'comm').read_text().strip()
@@ -26,5 +34,16 @@ def cpu_times() -> dict[str, float]:
         except (OSError, ValueError, IndexError):  # it has ended, or no statistics
             continue
         work = next((work for begin, work in WORK.items() if name.startswith(begin)), _OTHER)
+        alive[task.name] = work, seconds
+    for number in _seen.keys() - alive:
+        work, seconds = _seen[number]
+        _ended[work] = _ended.get(work, 0.0) + seconds
+    _seen.clear()
+    _seen.update(alive)
+    times = dict(_ended)
+    for work, seconds in alive.values():
         times[work] = times.get(work, 0.0) + seconds
+    if _DECODING in times:
+        # A video that starts over has new decoder threads, of which some were never seen.
+        times[_DECODING] += max(0.0, time.process_time() - sum(times.values()))
     return times

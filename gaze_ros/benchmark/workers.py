@@ -1,7 +1,7 @@
 """The child processes of the benchmark: ``python -m gaze_ros.benchmark.workers ROLE SETTINGS``.
 
-SETTINGS is JSON with source, camera_fps, width and height (0 = the source's own), and values: the
-parameters of the gaze node by name.
+SETTINGS is JSON with source, camera_fps, width and height (0 = the source's own), images (of the
+source to play; 0 = all), and values: the parameters of the gaze node by name.
 """
 from collections.abc import Mapping
 import json
@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from gaze_ros.benchmark.child_processes import answer_parent, fail
+from gaze_ros.benchmark.listener import Result
 from gaze_ros.benchmark.replayed_camera import open_camera
 from gaze_ros.benchmark.stage_counter import StageCounter
 from gaze_ros.core.errors import GazeRosError
@@ -89,7 +90,8 @@ def _run_sequential(settings: Mapping[str, Any], counter: StageCounter, stop: Ev
         frame = engine.process(image, captured)
         computed = time.monotonic()
         inference.processed(computed - captured, computed - captured)
-        counter.add_faces(len(frame.gazes))
+        counter.add_result(Result(
+            computed - captured, len(frame.gazes), frame.detection_time, frame.estimation_time))
         draw(image, frame, display.rate.recent, computed - captured)
         drawn = time.monotonic()
         display.processed(drawn - captured, drawn - computed)

@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 
-from helpers.processes import ROOT
+from helpers.processes import python_path, ROOT
 import pytest
 
 # At the end: the checkout's gaze_ros must not hide the installed one.
@@ -16,7 +16,7 @@ def environment(tmp_path_factory):
     """Return the environment of ``python -m benchmarks`` in any folder."""
     folder = tmp_path_factory.mktemp('path')
     (folder / 'benchmarks').symlink_to(ROOT / 'benchmarks')
-    return {**os.environ, 'PYTHONPATH': str(folder)}
+    return {**os.environ, 'PYTHONPATH': python_path(folder)}
 
 
 @pytest.fixture

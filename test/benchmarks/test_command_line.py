@@ -25,7 +25,7 @@ def test_help_lists_the_verbs(run):
 def test_matrix_and_audit_need_no_gaze_ros():
     """``make audit`` and ``make matrix`` run them in an environment without it."""
     code = ("import sys; sys.modules['gaze_ros'] = None; sys.argv[1:] = [{!r}, '--help']; "
-            "import benchmarks.__main__ as b; b.main()")
+            'import benchmarks.__main__ as b; b.main()')
     for verb in ('matrix', 'audit'):
         done = subprocess.run([sys.executable, '-c', code.format(verb)], cwd=ROOT,
                               capture_output=True, text=True, timeout=60)

@@ -24,7 +24,8 @@ def test_all_configurations_are_compared_with_the_reference(run, clip):
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert [*result] == [
-        'machine', 'source', 'size', 'model', 'detector', 'camera_fps', 'seconds', 'rounds',
+        'machine', 'source', 'size', 'model', 'detector', 'camera_fps', 'images', 'seconds',
+        'rounds',
         'runs', 'paired', 'ratios', 'notes']
     assert set(result['paired']) == CONFIGURATIONS
     assert result['paired']['sequential']['fps'] == 1
@@ -63,7 +64,7 @@ def test_without_torch_the_other_configurations_run(monkeypatch, capsys):
     names, notes = compare.check_reference(
         ['sequential', 'reference', 'pipeline'], {'model': 'mobileone_s0', 'weight': ''})
     assert names == ['sequential', 'pipeline']
-    assert len(notes) == 1 and "pip install 'gaze_ros[torch]'" in notes[0]
+    assert len(notes) == 1 and 'pip install torch safetensors' in notes[0]
     assert capsys.readouterr().err == notes[0] + '\n'
 
 

@@ -30,7 +30,7 @@ def test_stages_faster_than_the_camera(run):
 def test_stages_slower_than_the_camera_drop_images(run, tmp_path):
     path = tmp_path / 'stages.json'
     done = run('stages', '--camera-ms', 0, '--inference-ms', 40, '--display-ms', 100,
-                     '--seconds', 2, '--json', path)
+               '--seconds', 2, '--json', path)
     assert done.returncode == 0, done.stderr
     assert 'slowest stage: display, 10.00 images per second' in done.stdout
     result = json.loads(path.read_text())

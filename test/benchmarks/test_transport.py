@@ -10,7 +10,7 @@ import pytest
 def test_transport(run, tmp_path):
     path = tmp_path / 'new' / 'transport.json'
     done = run('transport', '--sizes', '320x240', '--seconds', 1.5, '--rounds', 1,
-                     '--fps', 20, '--ways', 'ours,ours compressed,rclpy', '--json', path)
+               '--fps', 20, '--ways', 'ours,ours compressed,rclpy', '--json', path)
     assert done.returncode == 0, done.stderr
     result = json.loads(path.read_text())
     assert result['image'] == 'drawn: gradients and text' and 'drawn' in done.stdout

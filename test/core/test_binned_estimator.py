@@ -346,6 +346,7 @@ def test_a_file_that_is_no_checkpoint_is_told(s0, tmp_path, content, why, runtim
 
 
 class Evil:
+
     def __init__(self, mark):
         self.mark = str(mark)
 
@@ -379,7 +380,7 @@ def test_checkpoint_without_torch_error_names_what_to_install(s0, monkeypatch, r
     if runtime != 'auto':
         pytest.importorskip({'onnx': 'onnxruntime'}.get(runtime, runtime))
     monkeypatch.setitem(sys.modules, 'torch', None)
-    with pytest.raises(ModelError, match=r"torch.*pip install 'gaze_ros\[torch\]'"):
+    with pytest.raises(ModelError, match='torch.*pip install torch safetensors'):
         mobileone(s0, runtime=runtime)
 
 

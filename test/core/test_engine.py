@@ -509,11 +509,15 @@ def test_images_side_by_side_give_the_same_results_as_one_by_one(
     values = {spec.name: spec.default for spec in GAZE} | {
         'model': model, 'detect_interval': interval}
     stamped = [(image, i / 30) for i, image in enumerate(children)]
-    frames = []
+    frames, usual = [], cv2.getNumThreads()
     for parallel in ('1', str(threads)):
         engine = create_engine(values)
-        seen = [*process_file(
-            engine, iter(stamped), len(children), {**values, 'parallel': parallel})]
+        seen = []
+        for one in process_file(
+                engine, iter(stamped), len(children), {**values, 'parallel': parallel}):
+            seen.append(one)
+            assert cv2.getNumThreads() == (usual if parallel == '1' else 1)
+        assert cv2.getNumThreads() == usual
         engine.close()
         assert [image is other for (image, _, _), other in zip(seen, children)] == [True] * 20
         assert [stamp for _, stamp, _ in seen] == [stamp for _, stamp in stamped]
@@ -607,7 +611,7 @@ def test_parameters_change_before_the_next_image_and_the_newest_wins():
     engine = Engine(Boxes((9, 9, 99, 99), (300, 9, 100, 100)), Looking())
     engine.set_parameters({'max_faces': 2, 'track_timeout': 3.0, 'track_prefix': 'front'})
     engine.set_parameters({'max_faces': 1, 'smoothing_time': 0.7, 'smoothing_beta': 0.1,
-                   'queue_depth': '4', 'horizontal_fov': 0.5})
+                           'queue_depth': '4', 'horizontal_fov': 0.5})
     assert engine.max_faces == 0, 'not while an image may be in process'
     assert [g.track_id for g in engine.process(GREY, 0).gazes] == ['front1']
     assert (engine.smoother.time, engine.smoother.beta) == (0.7, 0.1)

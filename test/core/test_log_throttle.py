@@ -37,7 +37,7 @@ def test_messages_that_differ_in_numbers_are_one_kind():
         'step is 7 and data has 9 bytes', 'step is 8 and data has 12345 bytes', 'a 2x3 image',
         'a 1920x1080 image', "encoding '8UC2'", "encoding '16UC2'") if throttle.should_log(text)]
     assert logged == ['step is 7 and data has 9 bytes', 'a 2x3 image', "encoding '8UC2'",
-                    "encoding '16UC2'"]
+                      "encoding '16UC2'"]
 
 
 def test_ever_new_messages_fill_neither_log_nor_memory(clock):

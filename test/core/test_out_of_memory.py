@@ -72,9 +72,9 @@ class Device:
         self.sizes = []
 
     def infer(self, x, y):
-        import torch
         self.sizes.append(len(x))
         if len(x) > self.limit:
+            import torch
             raise torch.OutOfMemoryError(
                 'CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of '
                 '7.60 GiB of which 3.00 MiB is free.\nIf reserved but unallocated memory is large '
@@ -131,6 +131,7 @@ def test_torch_network_splits_batches_and_frees_its_memory(monkeypatch):
     from gaze_ros.core.runtimes.torch_runtime import TorchNetwork
 
     class Heads(torch.nn.Module):
+
         def __init__(self):
             super().__init__()
             self.net = torch.nn.Conv2d(3, 4, 3)

@@ -20,7 +20,7 @@ def test_end_of_a_file_counts_its_own_images(tmp_path, caplog):
     stats, ends, failures = StageStats('Camera'), [], []
     player = Player(
         open_source(str(save_sample(tmp_path / 'a.avi', 'MJPG', 100.0, 5))), stats,
-        lambda horizon: True, lambda image, source, read_time: stats.processed(), lambda: '',
+        lambda *_: True, lambda image, source, read_time: stats.processed(), lambda: '',
         lambda: ends.append(1), failures.append)
     player.start()
     wait_until(lambda: "a.avi' is at its end after 5 frames" in caplog.text, 20, 'the first end')
@@ -86,7 +86,7 @@ def play(monkeypatch):
     monkeypatch.setattr(playing, '_RETRY_PERIOD', 0.02)
     players, failures = [], []
 
-    def start(source, wanted=lambda horizon: True):
+    def start(source, wanted=lambda *_: True):
         stats = StageStats('Camera')
         players.append(Player(
             source, stats, wanted, lambda image, source, read_time: stats.processed(),
@@ -185,16 +185,17 @@ def test_read_is_retried_after_any_error(play, caplog):
 
 
 def test_unwanted_images_are_grabbed_and_counted_but_not_retrieved(play):
-    source, horizons = open_source('sample', fps=100.0), []
+    source, asked = open_source('sample', fps=100.0), []
     grabs, retrievals = [], []
     grab, retrieve = source.grab, source.retrieve
     source.grab = lambda: grabs.append(1) or grab()
     source.retrieve = lambda: retrievals.append(1) or retrieve()
-    _, stats = play(source, lambda horizon: horizons.append(horizon) or len(horizons) % 4 == 0)
+    _, stats = play(source, lambda *times: asked.append(times) or len(asked) % 4 == 0)
     wait_until(lambda: len(grabs) >= 40, 20, 'images')
     assert len(grabs) / 4 - 2 <= len(retrievals) <= len(grabs) / 4 + 1
     assert abs(stats.rate.count - len(grabs)) <= 2
-    assert 0.01 <= min(horizons) < 0.02  # the period, and the time of a conversion
+    assert min(period for period, _ in asked) == pytest.approx(0.01)
+    assert asked[0][1] == 0 < asked[-1][1], 'seconds of the last conversion'
 
 
 def test_video_advances_over_images_that_are_not_retrieved(tmp_path):

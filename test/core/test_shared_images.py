@@ -1,4 +1,5 @@
-"""Images in shared memory: what is read is what was written, needs, files of killed writers."""
+"""Images in shared memory: what is read is what was written, needs, end of the writer."""
+import fcntl
 import os
 import subprocess
 import sys
@@ -8,16 +9,15 @@ import time
 from gaze_ros.core.system import shared_images
 from gaze_ros.core.system.shared_images import (
     NEVER,
-    reclaim,
     Reference,
     SharedImageReader,
     SharedImageWriter,
 )
-from gaze_ros.core.system.shared_memory import FOLDER
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason='there is no /dev/shm')
+pytestmark = pytest.mark.skipif(
+    not shared_images.AVAILABLE, reason='memfd_create exists on Linux only')
 
 
 @pytest.fixture
@@ -47,6 +47,42 @@ def test_read_image_is_the_written_one_and_can_be_changed(writer, reader):
     np.testing.assert_array_equal(reader.read(writer.write(noise)), noise)
 
 
+def test_view_is_the_shared_memory_until_it_is_overwritten(writer, reader):
+    reference = writer.write(image(1))
+    view = reader.view(reference)
+    assert (view == 1).all() and not view.flags.writeable
+    reader.check(reference)
+    for _ in range(shared_images._MAX_IMAGES):
+        writer.write(image(2))
+    assert (view == 2).all()
+    with pytest.raises(ValueError, match='overwritten'):
+        reader.check(reference)
+    with pytest.raises(ValueError, match='overwritten'):
+        reader.view(reference)
+    reader.close()
+    assert (view == 2).all()
+
+
+def test_reader_that_is_too_slow_for_images_in_place_gets_copies(writer, reader):
+    def overwrite(late):
+        for _ in range(shared_images._MAX_IMAGES):
+            writer.write(image(late))
+
+    reference = writer.write(image(1))
+    reader.view(reference)
+    overwrite(2)
+    with pytest.raises(ValueError, match='overwritten'):
+        reader.check(reference)
+    reference = writer.write(image(3))
+    copy = reader.view(reference)
+    overwrite(4)
+    reader.check(reference)
+    assert (copy == 3).all()
+    # A new file, here of another image size, is read in place again.
+    reference = writer.write(image(5, 96, 128))
+    assert not reader.view(reference).flags.writeable
+
+
 def test_latest_images_stay_and_older_ones_are_reported(writer, reader):
     references = [writer.write(image(i)) for i in range(shared_images._MAX_IMAGES + 3)]
     for i in range(3, len(references)):
@@ -72,7 +108,8 @@ def test_images_that_are_being_overwritten_are_never_mixed(writer, reader):
     whole = late = 0
     until = time.monotonic() + 60
     while time.monotonic() < until and (whole < 10 or late < 10):
-        reference = references[-1 if whole <= late else max(-len(references), -7)]
+        back = 1 if whole <= late else min(len(references), shared_images._MIN_IMAGES + 1)
+        reference = references[-back]
         try:
             found = reader.read(reference)
         except ValueError:
@@ -121,54 +158,75 @@ def test_old_need_expires(writer, reader, monkeypatch):
         one.close()
 
 
-def test_closed_writer_leaves_no_file_and_readers_keep_its_images(writer, reader):
+def test_readers_keep_the_images_of_a_closed_writer(writer, reader):
     reference = writer.write(image(7))
     reader.open(reference.name)
     writer.close()
-    assert not (FOLDER / reference.name).exists()
     assert (reader.read(reference) == 7).all()
     with pytest.raises(ValueError, match='set image_transport to raw'):
         SharedImageReader().read(reference)
 
 
-def test_file_of_a_killed_writer_is_removed_and_that_of_a_living_one_is_not(writer):
-    code = ('from gaze_ros.core.system.shared_images import SharedImageWriter; import numpy, os; '
-            'print(SharedImageWriter().write(numpy.zeros((9, 9, 3), numpy.uint8)).name, '
-            'flush=True); os.kill(os.getpid(), 9)')
-    living = FOLDER / writer.write(image(0)).name
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
-    killed = FOLDER / done.stdout.strip()
-    assert killed.exists() and living.exists()
-    reclaim()
-    assert not killed.exists() and living.exists()
+#: Writes an image and waits until it is killed.
+WRITER = ('from gaze_ros.core.system.shared_images import SharedImageWriter; import numpy, time; '
+          'writer = SharedImageWriter(); '
+          'print(writer.write(numpy.full((9, 9, 3), 5, numpy.uint8)).encode().decode(), '
+          'flush=True); time.sleep(60)')
+
+
+def test_images_of_another_process_are_readable_even_after_it_was_killed(reader):
+    with subprocess.Popen([sys.executable, '-c', WRITER], stdout=subprocess.PIPE) as process:
+        reference = Reference.decode(process.stdout.readline().strip())
+        assert (reader.read(reference) == 5).all()
+        process.kill()
+    assert (reader.read(reference) == 5).all()
+    with pytest.raises(ValueError, match='set image_transport to raw'):
+        SharedImageReader().open(reference.name)
+
+
+def test_file_cannot_shrink_or_grow_beside_a_reader(writer, reader):
+    reader.open(writer.write(image(3)).name)
+    for size in (0, 100, 1 << 30):
+        with pytest.raises(PermissionError):
+            os.truncate(writer._file, size)
 
 
 @pytest.mark.parametrize('data', [
     b'', b'x', b'\xff\xfe', b'/etc/passwd 1 0 9 9 1', b'../../etc/passwd 1 0 9 9 1',
-    b'gaze_ros_images_1_0123456789abcdef', b'gaze_ros_images_1_0123456789abcdef 1 0 9 9 -1',
-    b'gaze_ros_images_1_0123456789abcdef 1 0 0 9 1',
-    b'gaze_ros_images_1_0123456789abcdef 1 64 9 9 1',
-    b'gaze_ros_images_1_0123456789abcdef 0 0 9 9 1',
-    b'gaze_ros_images_1_0123456789abcdef 1 0 99999999 99999999 1',
-    b'gaze_ros_images_1_0123456789abcdef 1 0 9 9 ' + b'9' * 5000])
+    b'gaze_ros_images_1_3_0123456789abcdef', b'gaze_ros_images_1_3_0123456789abcdef 1 0 9 9 -1',
+    b'gaze_ros_images_1_3_0123456789abcdef 1 0 0 9 1',
+    b'gaze_ros_images_1_3_0123456789abcdef 1 64 9 9 1',
+    b'gaze_ros_images_1_3_0123456789abcdef 0 0 9 9 1',
+    b'gaze_ros_images_1_3_0123456789abcdef 1 0 99999999 99999999 1',
+    b'gaze_ros_images_1_3_0123456789abcdef 1 0 9 9 ' + b'9' * 5000])
 def test_other_data_is_no_reference(data):
     with pytest.raises(ValueError, match='shared memory'):
         Reference.decode(data)
 
 
-def test_foreign_files_are_refused(reader, tmp_path):
-    def refused(create, words):
-        path = FOLDER / f'gaze_ros_images_{os.getpid()}_{"0" * 16}'
-        create(path)
-        try:
-            with pytest.raises(ValueError, match=words):
-                reader.read(Reference(path.name, 1, 0, 9, 9, 1))
-        finally:
-            path.unlink()
+def test_foreign_files_are_refused(tmp_path):
+    name = f'gaze_ros_images_{os.getpid()}_{{}}_{"0" * 16}'
 
-    target = tmp_path / 'target'
-    target.write_bytes(bytes(100_000))
-    refused(lambda path: path.symlink_to(target), 'cannot be read')
-    refused(lambda path: os.mkfifo(path), 'not a file')
-    refused(lambda path: path.write_bytes(bytes(10)), 'not a file')
-    refused(lambda path: path.write_bytes(bytes(8200)), 'overwritten')  # and shorter than images
+    def refused(file, words='not the file with images'):
+        with pytest.raises(ValueError, match=words):
+            SharedImageReader().read(Reference(name.format(file), 1, 0, 9, 9, 1))
+
+    refused(999_999, 'cannot be read')
+    with (tmp_path / 'other').open('wb+') as other:
+        refused(other.fileno())
+    # Of the right name, but it may shrink.
+    file = os.memfd_create('0' * 16, os.MFD_ALLOW_SEALING)
+    os.truncate(file, 100_000)
+    refused(file)
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    refused(file, 'overwritten')
+    os.close(file)
+    file = os.memfd_create('0' * 16, os.MFD_ALLOW_SEALING)  # shorter than its images
+    os.truncate(file, 8200)
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    refused(file, 'overwritten')
+    os.close(file)
+    pipe = os.pipe()
+    refused(pipe[0])
+    for one in pipe:
+        os.close(one)

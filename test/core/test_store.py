@@ -119,7 +119,7 @@ def test_file_with_wrong_digest_is_ignored_with_a_warning(folders, caplog):
     with caplog.at_level(logging.WARNING):
         assert store.locate('two') is None
     for text in (str(a / 'two.onnx'), hashlib.sha256(b'neither').hexdigest(),
-                  hashlib.sha256(OLD).hexdigest(), hashlib.sha256(NEW).hexdigest(), '7 bytes'):
+                 hashlib.sha256(OLD).hexdigest(), hashlib.sha256(NEW).hexdigest(), '7 bytes'):
         assert text in caplog.text
     (b / 'two.onnx').write_bytes(OLD)
     assert store.locate('two') == b / 'two.onnx'

@@ -244,7 +244,7 @@ def test_low_scores_do_not_last():
 def test_track_with_intermittent_good_scores_is_not_continued_by_low_ones():
     tracker = Tracker()
     found = [tracker.update([at(100, score=0.4 if i % 2 else 0.7)], i / 30, 0.65)[0]
-            for i in range(60)]
+             for i in range(60)]
     assert found == ['f1', None] * 30
 
 

@@ -171,7 +171,7 @@ def play(source, rate=0.0):
     """Play a file to its end; return when its images were published, and why it waited."""
     published, ends, waits = [], Event(), set()
     player = Player(
-        source, StageStats('Camera'), lambda period: True,
+        source, StageStats('Camera'), lambda *_: True,
         lambda *_: published.append(time.monotonic()),
         lambda: '', ends.set, lambda error: pytest.fail(str(error)))
     player.rate = rate

@@ -96,20 +96,19 @@ def test_auto_queue_depth_follows_the_load():
     assert worker.queue_depth == 1
     worker.start()
 
-    def submit(times):
-        for _ in range(times):
+    def submit_until(depth, period):
+        def submitted():
             processed.clear()
             worker.submit(1)
             assert processed.wait(10)
-            sleep(0.02)
+            sleep(period)
+            return worker.queue_depth == depth
 
-    submit(5)
-    assert worker.queue_depth == 4
+        wait_until(submitted, 20, f'depth {depth}')
+
+    submit_until(4, 0.02)
     slow.set()
-    for _ in range(200):
-        worker.submit(1)
-        sleep(0.01)
-    assert worker.queue_depth == 1
+    submit_until(1, 0.0)
     worker.request_stop()
     assert worker.join(10)
 
@@ -165,33 +164,39 @@ def test_queue_depth_can_change_at_any_time():
     assert worker.queue_depth == 1
 
 
-def test_item_is_wanted_only_if_the_worker_is_free_before_the_next_one():
-    started, go_on, finished = Event(), Event(), Event()
+def test_item_is_wanted_only_if_the_worker_is_free_before_the_next_one(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(module, 'monotonic', lambda: now[0])
+    started, go_on = Event(), Event()
 
     def work(item):
         started.set()
-        go_on.wait(10)
-        sleep(0.05)
-        finished.set()
+        assert go_on.wait(20)
 
     stage = StageStats('x')
     worker = Worker('x', work, stage, print, '1')
     worker.start()
     assert worker.wants(0.0)  # it waits for an item
+    worker.submit(1)
+    assert started.wait(20)
+    now[0] += 0.05
     go_on.set()
-    worker.submit(1)  # now it knows how long an item takes
-    assert finished.wait(10)
+    wait_until(lambda: worker.work_time, 20, 'the time that an item takes')
+    assert worker.work_time == pytest.approx(0.05)
+    wait_until(lambda: worker.wants(0.0), 20, 'a free worker')
     go_on.clear(), started.clear()
     worker.submit(2)
-    assert started.wait(10)
+    assert started.wait(20)
     assert not worker.wants(0.005) and worker.wants(0.2)
     worker.skip()
     assert stage.drop_count == 1
-    sleep(0.06)
+    now[0] += 0.05
+    assert not worker.wants(0.005)  # later than the mean, so that a core is free in between
+    now[0] += 0.011
     assert worker.wants(0.0)  # late already: it may be free at any moment
     go_on.set()
     worker.request_stop()
-    assert worker.join(10)
+    assert worker.join(20)
 
 
 def test_parallel_worker_processes_side_by_side_and_passes_on_in_order():

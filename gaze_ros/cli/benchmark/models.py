@@ -14,6 +14,7 @@ from typing import Any
 from gaze_ros.cli import inputs
 from gaze_ros.cli.benchmark import reporting
 from gaze_ros.core.errors import GazeRosError
+from gaze_ros.core.system.import_errors import pip_command
 
 HELP = 'ms per face, by model, runtime, precision and batch size'
 
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.input != 'sample':
         inputs.existing(arguments.input)
     if arguments.random_weights and find_spec('torch') is None:
-        raise GazeRosError("--random-weights needs torch: pip install 'gaze_ros[torch]'")
+        raise GazeRosError(f"--random-weights needs torch: {pip_command('torch')}")
     image, face = timing.find_face(arguments.input)
     available = timing.devices()
     missing = {} if arguments.weight else {

@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser, names: tuple[str, ...] = _NAM
     parser.add_argument('--camera-fps', type=reporting.number(0, 1000), default=30.0,
                         metavar='FPS', help='frame rate of the camera as which the source is '
                         'played; 0: it always has a next image [30]')
+    parser.add_argument('--images', type=reporting.whole(0, 1_000_000), default=0, metavar='N',
+                        help='play only the first N images of the source, again and again: all '
+                        'configurations get the same number of faces; 0: all [0]')
     parser.add_argument('--size', type=reporting.size, default=(0, 0), metavar='WxH',
                         help='resize the source, pixels')
     parser.add_argument('--seconds', type=reporting.number(0.5, 3600), default=0.0,
@@ -82,7 +85,7 @@ def compare(arguments: argparse.Namespace, configurations: Mapping[str, Any]) ->
             listener = stack.enter_context(listen())
         rounds = _measure_in_turns(configurations, {
             'source': source, 'camera_fps': arguments.camera_fps, 'width': width,
-            'height': height, 'values': values}, arguments, listener)
+            'height': height, 'images': arguments.images, 'values': values}, arguments, listener)
     summaries, by_round = {}, {}
     for name, runs in rounds.items():
         by_round[name] = [run.summary() for run in runs]
@@ -96,6 +99,7 @@ def compare(arguments: argparse.Namespace, configurations: Mapping[str, Any]) ->
         'size': arguments.size if width else None,
         'model': running.removeprefix('model ').partition(' ')[0],
         'detector': running.rpartition(' ')[2], 'camera_fps': arguments.camera_fps,
+        'images': arguments.images,
         'seconds': arguments.seconds, 'rounds': arguments.rounds, 'runs': summaries,
         'paired': measuring.paired(by_round), 'ratios': {}, 'notes': []}
 

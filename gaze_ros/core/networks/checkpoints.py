@@ -11,6 +11,7 @@ from gaze_ros.core.errors import ModelError
 from gaze_ros.core.networks import ARCHITECTURES, build
 from gaze_ros.core.networks.mobileone import MobileOne
 from gaze_ros.core.networks.reparameterise import is_unfused, reparameterise, unfused_shapes
+from gaze_ros.core.system.import_errors import pip_command
 from gaze_ros.core.system.safe_files import weights_problem
 import torch
 from torch import nn
@@ -106,7 +107,7 @@ def _read_safetensors(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str
         import safetensors
     except ImportError as e:
         raise ModelError(
-            f"weight '{path}' needs safetensors ({e}): pip install 'gaze_ros[torch]'") from e
+            f"weight '{path}' needs safetensors ({e}): {pip_command('safetensors')}") from e
     try:
         with safetensors.safe_open(path, framework='pt', device='cpu') as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}

@@ -6,7 +6,7 @@ from torch import nn
 _FIRST, _LAST = 32, 1280
 #: Groups of blocks: expansion, output channels, number of blocks, stride of the first.
 _GROUPS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
-         (6, 160, 3, 2), (6, 320, 1, 1))
+           (6, 160, 3, 2), (6, 320, 1, 1))
 
 
 def _conv_norm_relu(

@@ -9,6 +9,7 @@ from gaze_ros.core.parameters import Value
 from gaze_ros.core.pipeline.engine import Engine, FINISH
 from gaze_ros.core.pipeline.load import most_parallel
 from gaze_ros.core.pipeline.ordering import Order
+from gaze_ros.core.system.native_threads import share_opencv_threads
 from gaze_ros.core.types import FrameGaze
 import numpy as np
 
@@ -37,7 +38,11 @@ def process_file(engine: Engine, images: Iterator[tuple[np.ndarray, float]], cou
             yield image, stamp, engine.process(image, stamp)
     else:
         engine.load_lanes(parallel, values)
-        yield from SideBySide(engine, images, parallel)
+        share_opencv_threads(parallel)
+        try:
+            yield from SideBySide(engine, images, parallel)
+        finally:
+            share_opencv_threads(1)
 
 
 class SideBySide:

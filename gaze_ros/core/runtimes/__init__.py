@@ -139,16 +139,16 @@ def _choose(path: Path, runtime: str, device: str, parameter: str) -> tuple[str,
     if suffix in CHECKPOINTS and not installed('torch'):
         raise ModelError(
             f"{parameter} '{path}' is a checkpoint, which needs the package torch with any "
-            "runtime: pip install 'gaze_ros[torch]', or use the model's .onnx file")
+            f"runtime: {import_errors.pip_command('torch')}, or use the model's .onnx file")
     usable = [name for name in readers if installed(name)]
     if usable == ['coreml'] and sys.platform != 'darwin':
         raise ModelError(
             f"runtime 'coreml' runs '{path}' on macOS only: set runtime to auto, and weight to a "
             'file that another runtime reads')
     if not usable:
-        extras = ' or '.join(f"pip install 'gaze_ros[{name}]'" for name in readers)
-        packages = ' or '.join(RUNTIMES[name][2] for name in readers)
-        raise ModelError(f"{parameter} '{path}' needs the package {packages}: {extras}")
+        packages = [RUNTIMES[name][2] for name in readers]
+        raise ModelError(f"{parameter} '{path}' needs the package {' or '.join(packages)}: "
+                         f"{' or '.join(map(import_errors.pip_command, packages))}")
     for kind in _AUTO if device == 'auto' else (device,):
         for name in _PREFERRED[kind]:
             if name in usable and available(name, kind):
@@ -157,4 +157,4 @@ def _choose(path: Path, runtime: str, device: str, parameter: str) -> tuple[str,
         device = 'cpu'
     raise ModelError(
         f"device '{device}' is not available for {' or '.join(usable)} here: set device to "
-        "auto or cpu, or runtime to auto")
+        'auto or cpu, or runtime to auto')

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import warnings
 
 from gaze_ros.core.errors import ModelError
+from gaze_ros.core.system.import_errors import pip_command
 
 if TYPE_CHECKING:
     import coremltools
@@ -45,8 +46,8 @@ def to_onnx(module: 'Module', size: int) -> bytes:
         import onnx  # noqa: F401, torch's exporter needs it
     except ImportError as e:
         raise ModelError(
-            "converting a checkpoint to ONNX needs the package onnx: "
-            "pip install 'gaze_ros[onnx]'") from e
+            'converting a checkpoint to ONNX needs the package onnx: '
+            f"{pip_command('onnx')}") from e
     file = io.BytesIO()
     with warnings.catch_warnings():
         # dynamo=False: its successor needs a compiler of some 30 MB for the same graph.
@@ -72,7 +73,7 @@ def to_coreml(
         import coremltools as ct
     except ImportError as e:
         raise ModelError(
-            "Core ML needs the package coremltools: pip install 'gaze_ros[coreml]'") from e
+            f"Core ML needs the package coremltools: {pip_command('coremltools')}") from e
     shape = ct.Shape((ct.RangeDim(1, COREML_BATCH, default=1), 3, size, size))
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')

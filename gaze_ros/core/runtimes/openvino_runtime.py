@@ -96,11 +96,11 @@ class OpenVINONetwork:
             options['INFERENCE_PRECISION_HINT'] = _TYPES[precision]
         try:
             compiled = CORE.compile_model(graph, device.upper(), options)
-            self._requests = {1: compiled.create_infer_request()}
+            self._requests = {1: _Request(compiled)}
             for batch in batches:
                 graph.reshape({i: [batch, *list(i.partial_shape)[1:]] for i in graph.inputs})
-                self._requests[batch] = CORE.compile_model(
-                    graph, device.upper(), options).create_infer_request()
+                self._requests[batch] = _Request(
+                    CORE.compile_model(graph, device.upper(), options))
         except RuntimeError as e:
             raise ModelError(f"OpenVINO cannot run '{model}' on {device}: {_reason(e)}") from e
         used = compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name()
@@ -114,12 +114,12 @@ class OpenVINONetwork:
         """Return the outputs for one batch of each input."""
         count = len(inputs[0])
         if count in self._requests:
-            return self._run(inputs, count)
+            return self._requests[count](inputs)
         outputs: list[np.ndarray] = []
         start = 0
         while start < count:
             size = max(size for size in self._requests if size <= count - start)
-            part = self._run([x[start:start + size] for x in inputs], size)
+            part = self._requests[size]([x[start:start + size] for x in inputs])
             if not outputs:
                 outputs = [np.empty((count, *o.shape[1:]), o.dtype) for o in part]
             for output, o in zip(outputs, part):
@@ -127,9 +127,38 @@ class OpenVINONetwork:
             start += size
         return outputs
 
-    def _run(self, inputs: Sequence[np.ndarray], size: int) -> list[np.ndarray]:
-        return list(self._requests[size].infer(
-            list(inputs), share_inputs=True, share_outputs=True).values())
+
+class _Request:
+    """An inference request for inputs that are often the same buffers.
+
+    Their tensors are created once: ``infer`` with arrays takes 0.05 to 0.1 ms more per call, in
+    which it holds the interpreter lock.
+    """
+
+    def __init__(self, compiled: openvino.CompiledModel) -> None:
+        self.request = compiled.create_infer_request()
+        self._types = [i.get_element_type().to_dtype() for i in compiled.inputs]
+        #: Of each input: address and shape of the array that is set, and the array.
+        self._set: list[tuple[tuple, Optional[np.ndarray]]] = [((), None)] * len(self._types)
+        self._static = all(o.partial_shape.is_static for o in compiled.outputs)
+        self._count = len(compiled.outputs)
+        self._outputs: list[np.ndarray] = []
+
+    def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the outputs, valid until the next call."""
+        for i, array in enumerate(inputs):
+            # A tensor cannot share the memory of a read-only array, which is copied.
+            array = np.require(array, self._types[i], 'CW')
+            place = array.__array_interface__['data'][0], array.shape
+            if self._set[i][0] != place:
+                self.request.set_input_tensor(i, openvino.Tensor(array, shared_memory=True))
+            # The array is kept: while it is, no other one has its address.
+            self._set[i] = place, array
+        self.request.infer()
+        if not self._outputs or not self._static:
+            self._outputs = [
+                self.request.get_output_tensor(i).data for i in range(self._count)]
+        return list(self._outputs)
 
 
 def _graph_problem(graph: openvino.Model) -> str:

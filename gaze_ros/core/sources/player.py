@@ -65,8 +65,8 @@ class Player:
 
     :param source: owned by the player; :meth:`close` closes it.
     :param stats: counts the images received and those that cannot be read.
-    :param wanted: called for each image with the seconds until the next one replaces it: whether
-        anyone would take it. Otherwise it is not retrieved.
+    :param wanted: called for each image with the seconds until the next one replaces it, and those
+        that retrieving it takes: whether anyone would take it. Otherwise it is not retrieved.
     :param publish: called with each wanted (H, W, 3) uint8 BGR image, its source, and the seconds
         that reading it took.
     :param missing: called before a file starts: which subscribers are missing, or '' to start.
@@ -81,7 +81,8 @@ class Player:
 
     def __init__(
             self, source: Source, stats: StageStats,
-            wanted: Callable[[float], bool], publish: Callable[[np.ndarray, Source, float], None],
+            wanted: Callable[[float, float], bool],
+            publish: Callable[[np.ndarray, Source, float], None],
             missing: Callable[[], str], on_end: Callable[[], None],
             on_failure: Callable[[Exception], None]) -> None:
         self._sources = HotSwap(source)
@@ -248,7 +249,7 @@ class Player:
             pacer.approach(self._woken, _LEAD * self._retrieve_time)
         rate = pacer.rate if pacer else self._stats.rate.recent
         period = 1 / rate if rate > 0 else math.inf  # 0 before the second image
-        if not self._wanted(period + self._retrieve_time):
+        if not self._wanted(period, self._retrieve_time):
             return None
         start = time.monotonic()
         image = thread.call(source.retrieve)

@@ -86,7 +86,6 @@ def rotate_distortion(coefficients: np.ndarray, degrees: int) -> np.ndarray:
     return d[:used] + 0.0  # no -0
 
 
-
 class RotationSearch:
     """Finds the rotation in which the people in the images of one camera are upright.
 

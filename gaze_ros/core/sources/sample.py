@@ -4,6 +4,7 @@ import math
 import cv2
 from gaze_ros.core.errors import SourceError
 from gaze_ros.core.model_zoo.registry import package_file
+from gaze_ros.core.system.import_errors import pip_command
 from gaze_ros.core.system.opencv_files import read_image
 import numpy as np
 
@@ -28,7 +29,7 @@ class Sample:
     def __init__(self, width: int = 640, height: int = 480, rate: float = 30.0) -> None:
         path = package_file(
             'skimage', 'data/astronaut.png',
-            "source 'sample' uses its photograph: pip install 'gaze_ros[sample]'")
+            f"source 'sample' uses its photograph: {pip_command('skimage')}")
         photo = read_image(path)
         if photo is None:
             raise SourceError(f"source 'sample': '{path}' cannot be decoded")

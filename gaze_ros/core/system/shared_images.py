@@ -1,34 +1,40 @@
 """Images in shared memory, for other processes of the same user on the same machine.
 
-A writer keeps its latest images in a file of the memory file system; a reference of a few bytes
-tells a reader where one is. So an image is copied once by the writer and once by each reader,
-where a message is copied five times: 1920x1080 takes 1 ms instead of 8 ms. The file is read and
-written, not mapped: a file that shrinks while it is mapped would end the process (SIGBUS).
+A writer keeps its latest images in an anonymous file in memory (memfd_create(2)); a reference of a
+few bytes tells a reader where one is. So an image is copied once, by the writer, where a message
+is copied five times. Readers open the file as /proc/PID/fd/N and map it. It is sealed: it cannot
+shrink while it is mapped, which would end the reader (SIGBUS). It needs no space in /dev/shm, and
+the kernel frees it when the last process that has it open ends, however it ends.
 
 The first page of the file holds what the readers tell the writer: when each of them can process
 its next image.
 """
-from contextlib import suppress
 from dataclasses import dataclass
 import fcntl
+import mmap
 import os
 import re
 import secrets
-import stat
 import struct
 from threading import Lock
 import time
 from typing import Optional
 
 from gaze_ros.core.system.native_threads import MAX_PIXELS
-from gaze_ros.core.system.shared_memory import FOLDER
 import numpy as np
 
-#: Names of the files: the id of the writing process, and random digits.
-_NAME = re.compile(r'gaze_ros_images_[0-9]+_[0-9a-f]{16}')
+#: Whether the system has what it takes: Linux.
+AVAILABLE = hasattr(os, 'memfd_create')
 
-#: Bytes of images that a writer keeps, and the fewest and most images.
-_MEMORY, _MIN_IMAGES, _MAX_IMAGES = 96_000_000, 4, 64
+#: Names of the files: the id of the writing process, its file descriptor, and random digits.
+_NAME = re.compile(r'gaze_ros_images_([1-9][0-9]{0,9})_([0-9]{1,6})_[0-9a-f]{16}')
+
+#: Where a process finds the file that another one has open.
+_PATH = '/proc/{}/fd/{}'
+
+#: Bytes of images that a writer keeps, and the fewest and most images. An image that is processed
+#: where it is must stay until then: 8 images of a camera of 30 frames/s are 0.27 s.
+_MEMORY, _MIN_IMAGES, _MAX_IMAGES = 96_000_000, 8, 64
 
 #: The first page: entries of the readers: random id, time at which the reader needs an image and
 #: time of this entry, both time.monotonic_ns().
@@ -45,6 +51,8 @@ NEVER = (1 << 64) - 1
 
 #: Number of files that a reader keeps open.
 _OPEN_FILES = 2
+
+_OVERWRITTEN = 'the image in shared memory has been overwritten: it came too late'
 
 
 @dataclass(frozen=True)
@@ -104,20 +112,21 @@ class SharedImageWriter:
         self._file: Optional[int] = None
         self._name = ''
         self._nbytes = self._count = self._number = 0
+        #: The images, (count, nbytes) uint8.
+        self._images = np.empty((0, 0), np.uint8)
 
     def write(self, image: np.ndarray) -> Reference:
         """Write a (H, W, 3) uint8 image; it stays until some later ones are written.
 
         :raises OSError: if there is no shared memory, or not enough.
         """
-        image = np.ascontiguousarray(image)
         if image.nbytes != self._nbytes or self._file is None:
             self._open(image.nbytes)
         self._number += 1
         slot = self._number % self._count
         at = _NUMBERS_AT + _NUMBER.size * slot
         os.pwrite(self._file, _NUMBER.pack(0), at)
-        _write_all(self._file, memoryview(image).cast('B'), _IMAGES_AT + slot * self._nbytes)
+        np.copyto(self._images[slot].reshape(image.shape), image)
         os.pwrite(self._file, _NUMBER.pack(self._number), at)
         return Reference(self._name, self._number, slot, *image.shape[:2], self.seen)
 
@@ -136,23 +145,58 @@ class SharedImageWriter:
             needed <= now + 1e9 * horizon for _, needed, _ in entries)
 
     def close(self) -> None:
-        """Remove the file; what readers hold open stays readable."""
+        """Close the file; the images that readers have open stay readable."""
         file, self._file = self._file, None
         if file is not None:
-            with suppress(OSError):
-                (FOLDER / self._name).unlink()
+            self._images = np.empty((0, 0), np.uint8)
             os.close(file)
 
     def _open(self, nbytes: int) -> None:
         self.close()
-        reclaim()
-        self._name = f'gaze_ros_images_{os.getpid()}_{secrets.token_hex(8)}'
-        self._nbytes, self._number = nbytes, 0
+        if not AVAILABLE:
+            raise OSError('this system has no memfd_create')
         self._count = max(_MIN_IMAGES, min(_MAX_IMAGES, _MEMORY // nbytes))
-        self._file = os.open(
-            FOLDER / self._name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_SH)  # held as long as the process lives
-        os.ftruncate(self._file, _IMAGES_AT + self._count * nbytes)
+        self._nbytes, self._number = nbytes, 0
+        token = secrets.token_hex(8)
+        file = os.memfd_create(token, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            os.ftruncate(file, _IMAGES_AT + self._count * nbytes)
+            fcntl.fcntl(file, fcntl.F_ADD_SEALS,
+                        fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+            self._images = np.frombuffer(
+                mmap.mmap(file, 0), np.uint8, offset=_IMAGES_AT).reshape(self._count, nbytes)
+        except OSError:
+            os.close(file)
+            raise
+        self._file, self._name = file, f'gaze_ros_images_{os.getpid()}_{file}_{token}'
+
+
+class _OpenFile:
+    """A file with images that a reader has open.
+
+    :ivar in_place: whether no image was overwritten yet while it was used.
+    :raises OSError: if it does not exist, or cannot be opened or mapped.
+    :raises ValueError: if it is not a file with images that cannot shrink.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.in_place = True
+        path = _PATH.format(*_NAME.fullmatch(name).groups())
+        self.file = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        try:
+            # Not another file, which the process has opened under this number meanwhile.
+            link = os.readlink(_PATH.format('self', self.file))
+            if link != f"/memfd:{name.rpartition('_')[2]} (deleted)" or not (
+                    fcntl.fcntl(self.file, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK):
+                raise ValueError(f"'{path}' is not the file with images that was announced")
+            self.data = np.frombuffer(mmap.mmap(self.file, 0, access=mmap.ACCESS_READ), np.uint8)
+        except (OSError, ValueError):
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; views of images stay valid."""
+        os.close(self.file)
 
 
 class SharedImageReader:
@@ -165,8 +209,8 @@ class SharedImageReader:
         #: Held while a file is used, so that it is not closed meanwhile.
         self._lock = Lock()
         self._id = secrets.randbits(63) + 1
-        #: Open files by name, the last one read last.
-        self._files: dict[str, int] = {}
+        #: Open files by name, the last one opened last.
+        self._files: dict[str, _OpenFile] = {}
 
     def read(self, reference: Reference) -> np.ndarray:
         """Return an image as a new (H, W, 3) uint8 array.
@@ -174,17 +218,51 @@ class SharedImageReader:
         :raises ValueError: if it is not on this machine, belongs to another user, or has been
             overwritten.
         """
-        image = np.empty((reference.height, reference.width, 3), np.uint8)
-        at = _NUMBERS_AT + _NUMBER.size * reference.slot
+        _, image = self._intact(reference)
+        image = image.copy()
+        self._intact(reference)
+        return image
+
+    def view(self, reference: Reference) -> np.ndarray:
+        """Return an image as a (H, W, 3) uint8 array without a copy; do not change it.
+
+        The writer overwrites it after a while: call :meth:`check` after its use. Once that has
+        failed, the reader is too slow for images in place and gets copies from this writer.
+
+        :raises ValueError: as :meth:`read`.
+        """
+        file, image = self._intact(reference)
+        return image if file.in_place else self.read(reference)
+
+    def check(self, reference: Reference) -> None:
+        """Check that the array that :meth:`view` returned has held its image until now.
+
+        :raises ValueError: if the image has been overwritten, or as :meth:`read`.
+        """
         with self._lock:
             file = self._open(reference.name)
-            complete = _read_all(
-                file, memoryview(image).cast('B'), _IMAGES_AT + reference.slot * reference.nbytes)
-            # Afterwards: a writer invalidates the number before it overwrites the image.
-            number = os.pread(file, _NUMBER.size, at)
-        if not complete or number != _NUMBER.pack(reference.number):
-            raise ValueError('the image in shared memory has been overwritten: it came too late')
-        return image
+        if file.in_place:
+            try:
+                self._intact(reference)
+            except ValueError:
+                file.in_place = False
+                raise
+
+    def _intact(self, reference: Reference) -> tuple[_OpenFile, np.ndarray]:
+        """Return the file of an image, and the image as a read-only view.
+
+        :raises ValueError: as :meth:`read`.
+        """
+        at = _IMAGES_AT + reference.slot * reference.nbytes
+        with self._lock:
+            file = self._open(reference.name)
+            image = file.data[at:at + reference.nbytes]
+            # A writer invalidates the number before it overwrites the image.
+            number = os.pread(
+                file.file, _NUMBER.size, _NUMBERS_AT + _NUMBER.size * reference.slot)
+        if image.size != reference.nbytes or number != _NUMBER.pack(reference.number):
+            raise ValueError(_OVERWRITTEN)
+        return file, image.reshape(reference.height, reference.width, 3)
 
     def open(self, name: str) -> None:
         """Open a file, if it is not open yet, as that of the present writer.
@@ -203,7 +281,7 @@ class SharedImageReader:
         with self._lock:
             if not self._files:
                 return
-            *_, file = self._files.values()
+            file = [*self._files.values()][-1].file
             entries = _entries(file)
             own = next((i for i, entry in enumerate(entries) if entry[0] == self._id), None)
             if own is None:  # the first time, or the writer has another file
@@ -216,67 +294,27 @@ class SharedImageReader:
         """Close the files and forget what was told."""
         with self._lock:
             files, self._files = self._files, {}
-        for file in files.values():
-            for i, entry in enumerate(_entries(file)):
+        for one in files.values():
+            for i, entry in enumerate(_entries(one.file)):
                 if entry[0] == self._id:
-                    os.pwrite(file, bytes(_ENTRY.size), i * _ENTRY.size)
-            os.close(file)
+                    os.pwrite(one.file, bytes(_ENTRY.size), i * _ENTRY.size)
+            one.close()
 
-    def _open(self, name: str) -> int:
+    def _open(self, name: str) -> _OpenFile:
         if (file := self._files.get(name)) is not None:
             return file
         try:
-            file = os.open(FOLDER / name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            file = _OpenFile(name)
         except OSError as e:
             raise ValueError(
-                f"'{FOLDER / name}' cannot be read: {e.strerror}; set image_transport to raw if "
-                'the camera node runs on another machine, in another container or as another '
-                'user') from e
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or (
-                status.st_size < _IMAGES_AT):
-            os.close(file)
-            raise ValueError(f"'{FOLDER / name}' is not a file of this user with images")
+                f"'{name}' cannot be read: {e.strerror}; set image_transport to raw if the camera "
+                'node runs on another machine, in another container or as another user') from e
         while len(self._files) >= _OPEN_FILES:
-            os.close(self._files.pop(next(iter(self._files))))
+            self._files.pop(next(iter(self._files))).close()
         self._files[name] = file
         return file
-
-
-def reclaim() -> None:
-    """Remove the files of this user whose writers were killed."""
-    with suppress(OSError), os.scandir(FOLDER) as found:
-        for entry in found:
-            if not _NAME.fullmatch(entry.name):
-                continue
-            with suppress(OSError):
-                file = os.open(entry.path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-                try:
-                    # The writer holds a shared lock, readers hold none. It locks the file right
-                    # after creating it, and a file that is still empty is left alone.
-                    if os.fstat(file).st_size:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        os.unlink(entry.path)
-                finally:
-                    os.close(file)
 
 
 def _entries(file: int) -> list[tuple[int, int, int]]:
     data = os.pread(file, _ENTRIES * _ENTRY.size, 0)
     return [*_ENTRY.iter_unpack(data[:len(data) - len(data) % _ENTRY.size])]
-
-
-def _write_all(file: int, data: memoryview, at: int) -> None:
-    while data:
-        count = os.pwrite(file, data, at)
-        data, at = data[count:], at + count
-
-
-def _read_all(file: int, data: memoryview, at: int) -> bool:
-    """Fill data from a file; return False if the file ends before."""
-    while data:
-        count = os.preadv(file, [data], at)
-        if not count:
-            return False
-        data, at = data[count:], at + count
-    return True

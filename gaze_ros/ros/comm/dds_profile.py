@@ -67,14 +67,7 @@ def configure() -> bool:
     :raises GazeRosError: as :func:`link`.
     """
     network = link() == 'network'
-    if (os.environ.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp') not in (
-            'rmw_fastrtps_cpp', 'rmw_fastrtps_dynamic_cpp'):
-        return False
-    # The profile for other processes may be set for the whole shell.
-    ours = {'', str(foreign_profile()), str(share_path('config') / _NODES_PROFILE)}
-    if any(os.environ.get(name, '') not in ours for name in _USER_CHOICE):
-        return False
-    if any(Path(name).exists() for name in _IN_WORKING_FOLDER):
+    if _is_users_choice():
         return False
     rmw = _rmw_version()
     if network:
@@ -85,7 +78,7 @@ def configure() -> bool:
         name = _NODES_PROFILE
         os.environ[_SEGMENT_SIZE] = str(_LARGE_SEGMENT if _has_space() else _SMALL_SEGMENT)
         os.environ[_PORT_OFFSET] = str(secrets.choice(_PORT_OFFSETS))
-    os.environ[PROFILES[rmw < _RMW_OF_FAST_DDS_3]] = str(share_path('config') / name)
+    os.environ[_variable()] = str(share_path('config') / name)
     return True
 
 
@@ -99,8 +92,27 @@ def foreign_profile() -> Path:
 
 def foreign_command() -> str:
     """Return the shell command that sets :func:`foreign_profile` for a driver or a bag player."""
-    name = PROFILES[_rmw_version() < _RMW_OF_FAST_DDS_3]
-    return f'export {name}={foreign_profile()}'
+    return f'export {_variable()}={foreign_profile()}'
+
+
+def foreign_environment() -> dict[str, str]:
+    """Return the variable that sets :func:`foreign_profile`; none if the user has chosen."""
+    return {} if _is_users_choice() else {_variable(): str(foreign_profile())}
+
+
+def _variable() -> str:
+    return PROFILES[_rmw_version() < _RMW_OF_FAST_DDS_3]
+
+
+def _is_users_choice() -> bool:
+    """Return whether another middleware is used, or another profile than the package's."""
+    if (os.environ.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp') not in (
+            'rmw_fastrtps_cpp', 'rmw_fastrtps_dynamic_cpp'):
+        return True
+    # The profile for other processes may be set for the whole shell.
+    ours = {'', str(foreign_profile()), str(share_path('config') / _NODES_PROFILE)}
+    return (any(os.environ.get(name, '') not in ours for name in _USER_CHOICE)
+            or any(Path(name).exists() for name in _IN_WORKING_FOLDER))
 
 
 def _has_space() -> bool:

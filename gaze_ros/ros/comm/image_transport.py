@@ -19,7 +19,6 @@ from gaze_ros.ros.comm.conversions import (
 )
 from gaze_ros.ros.comm.intra_process import IntraProcessPublisher, IntraProcessSubscription
 import numpy as np
-from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -53,6 +52,20 @@ class SharedImage:
         :raises ValueError: if it cannot be read, with the reason.
         """
         return self._reader.read(self._reference)
+
+    def view(self) -> np.ndarray:
+        """Return it without a copy, as read-only (H, W, 3) uint8 BGR; see :meth:`check`.
+
+        :raises ValueError: if it cannot be read, with the reason.
+        """
+        return self._reader.view(self._reference)
+
+    def check(self) -> None:
+        """Check that it has not been overwritten until now.
+
+        :raises ValueError: if it has been.
+        """
+        self._reader.check(self._reference)
 
 
 class ReceivedImage:
@@ -91,6 +104,23 @@ class ReceivedImage:
             return self._data.read()
         convert = image_to_bgr if isinstance(self._data, Image) else compressed_to_bgr
         return convert(self._data)
+
+    def view(self) -> np.ndarray:
+        """Return the image as :meth:`decode` does, but in shared memory where it is there.
+
+        It may be overwritten there: call :meth:`check` before a result is used.
+
+        :raises ValueError: if the message cannot be converted, with the reason.
+        """
+        return self._data.view() if isinstance(self._data, SharedImage) else self.decode()
+
+    def check(self) -> None:
+        """Check that the array of :meth:`view` has held the image until now.
+
+        :raises ValueError: if it has been overwritten.
+        """
+        if isinstance(self._data, SharedImage):
+            self._data.check()
 
     def decode_writable(self) -> np.ndarray:
         """Return the image as a writable (H, W, 3) uint8 BGR array; call it only once.
@@ -139,16 +169,22 @@ class ImagePublisher:
         """Number of subscribers that read images from shared memory."""
         return self._shared.get_subscription_count() if self._shared is not None else 0
 
-    def wanted(self, horizon: float) -> bool:
+    def wanted(self, period: float, conversion: float = 0.0) -> bool:
         """Return whether anyone needs an image that is published now; call it for each image.
 
-        :param horizon: seconds until the next image.
+        Within the process, an image is converted while its subscriber finishes the one before: 2
+        to 8 % more images with p50 as before. Between processes that took 3 ms longer and gave no
+        more images.
+
+        :param period: seconds until the next image.
+        :param conversion: seconds until this one can be published.
         """
         if self._writer is not None:
             self._writer.seen += 1
-            if (readers := self.readers) and self._writer.wanted(horizon, readers):
+            if (readers := self.readers) and self._writer.wanted(period, readers):
                 return True
-        return self._compressed.get_subscription_count() > 0 or self._raw.wanted(horizon)
+        return self._compressed.get_subscription_count() > 0 or (
+            self._raw.wanted(period + conversion))
 
     def skip(self) -> None:
         """Tell the subscriptions of this process that nobody needs the present image."""
@@ -184,16 +220,17 @@ class ImagePublisher:
 
 
 def subscribe_images(
-        node: Node, topic: str, callback: Callable[[ReceivedImage], None], group: CallbackGroup,
+        node: Node, topic: str, callback: Callable[[ReceivedImage], None],
         transport: str = 'raw', *, wants: Optional[Callable[[float], bool]] = None,
-        skip: Callable[[], None] = lambda: None, reader: Optional[SharedImageReader] = None
-        ) -> IntraProcessSubscription:
+        skip: Callable[[], None] = lambda: None, needed: Callable[[], bool] = lambda: True,
+        reader: Optional[SharedImageReader] = None) -> IntraProcessSubscription:
     """Subscribe to images, as reliably as the present publishers permit.
 
     :param topic: of sensor_msgs/Image.
     :param transport: one of :data:`TRANSPORTS`.
     :param wants: see :class:`gaze_ros.ros.comm.intra_process.IntraProcessSubscription`.
     :param skip: as wants.
+    :param needed: as wants.
     :param reader: of images in shared memory; required for the transport shared.
     :raises GazeRosError: as :func:`.topics.image_reliability`.
     """
@@ -205,5 +242,5 @@ def subscribe_images(
             transport == 'shared') else message)
 
     return IntraProcessSubscription(
-        node, msg_type, topic, callback, group, wrap,
-        topics.image_reliability(node, topic), wants, skip)
+        node, msg_type, topic, callback, wrap,
+        topics.image_reliability(node, topic), wants, skip, needed)

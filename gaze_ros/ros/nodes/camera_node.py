@@ -190,10 +190,10 @@ class CameraNode(ManagedNode):
             self.get_logger().fatal(f'{type(error).__name__}: {error}')
             self.shutdown.request(1)
 
-    def _wanted(self, horizon: float) -> bool:
+    def _wanted(self, period: float, conversion: float) -> bool:
         """Return whether anyone needs the present image; if not, tell the subscriptions."""
         # Those that read images from shared memory subscribe to camera_info, too.
-        wanted = self._images.wanted(horizon) or not self._images.readers and (
+        wanted = self._images.wanted(period, conversion) or not self._images.readers and (
             self._camera_info_publisher.has_remote_subscribers())
         if not wanted:
             self._images.skip()

@@ -22,6 +22,7 @@ from gaze_ros.core.pipeline.engine import (
 from gaze_ros.core.pipeline.load import LoadControl, most_parallel
 from gaze_ros.core.pipeline.ordering import Turn
 from gaze_ros.core.pipeline.worker import ParallelWorker
+from gaze_ros.core.system.native_threads import share_opencv_threads
 from gaze_ros.core.system.shared_images import NEVER
 from gaze_ros.core.tracking.gaze_calibration import (
     GazeCalibrations,
@@ -41,8 +42,10 @@ from gaze_ros.ros.comm.intra_process import IntraProcessPublisher, IntraProcessS
 from gaze_ros.ros.process.error_text import format_error
 from gaze_ros.ros.process.shutdown import Shutdown
 from gaze_ros.ros.publishers.gaze_calibration import GazeCalibrationService
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from sensor_msgs.msg import CameraInfo
+
+#: Seconds between two camera_info messages beside images in shared memory.
+_CAMERA_INFO_PERIOD = 0.3
 
 
 class GazeNode(ImageConsumerNode):
@@ -60,6 +63,8 @@ class GazeNode(ImageConsumerNode):
         self._image_count = 0
         #: Images of a camera node in another process so far, by its own count; 0 if unknown.
         self._seen = 0
+        #: time.monotonic() of the last camera_info message.
+        self._camera_info_time = 0.0
         #: Why the calibration in camera_info cannot be used, or ''.
         self._calibration_problem, self._log_throttle = '', LogThrottle()
         self._failure = ''
@@ -114,7 +119,7 @@ class GazeNode(ImageConsumerNode):
         self.managed_subscriptions = [
             IntraProcessSubscription(
                 self, CameraInfo, topics.CAMERA_INFO, self._on_camera_info,
-                MutuallyExclusiveCallbackGroup()),
+                needed=self._needs_camera_info),
             self.subscribe_to_images()]
         if self.values['depth']:
             DepthSubscription(self, self._engine.depth)
@@ -128,6 +133,7 @@ class GazeNode(ImageConsumerNode):
         self._worker = ParallelWorker(
             'gaze', self._process, self.stats, self._report_error, v['queue_depth'])
         self.workers = [self._worker]
+        share_opencv_threads(1)
         self._worker.start()
         self._reset_load()
         self._seen = 0
@@ -162,7 +168,7 @@ class GazeNode(ImageConsumerNode):
         if reloaded:
             self._lanes_loaded = False
             if self.active:
-                self._worker.set_parallel(1)
+                self._use_parallel(1)
         models, self._prepared = self._prepared, Models()
         self._engine.swap_models(models)
         self._engine.set_parameters(values)
@@ -217,7 +223,7 @@ class GazeNode(ImageConsumerNode):
 
     def next_need(self) -> int:
         """Return the time.monotonic_ns() from which on an image would be processed at once."""
-        return round(1e9 * self._worker.needed_at()) if self.active else NEVER
+        return round(1e9 * self._worker.needed_at(remote=True)) if self.active else NEVER
 
     def wants_image(self, horizon: float) -> bool:
         """Return whether an image would be processed before the next one arrives."""
@@ -238,7 +244,17 @@ class GazeNode(ImageConsumerNode):
     def _is_skipped(self) -> bool:
         return self._image_count % (self.values['frame_skip'] + 1) != 0
 
+    def _needs_camera_info(self) -> bool:
+        """Return whether a camera_info message of another process is taken.
+
+        Each costs 0.9 core-ms. Raw and compressed images need all of them, to count lost images;
+        the camera node itself counts those in shared memory.
+        """
+        return not self._seen or (
+            time.monotonic() - self._camera_info_time > _CAMERA_INFO_PERIOD)
+
     def _on_camera_info(self, message: CameraInfo) -> None:
+        self._camera_info_time = time.monotonic()
         engine = self._engine
         if engine is None:
             return
@@ -274,8 +290,9 @@ class GazeNode(ImageConsumerNode):
             self.tell_need()
         parallel = self._worker.parallel
         frame = self._engine.process(
-            image.decode(), seconds(header.stamp) or None, image.arrival, turn,
+            image.view(), seconds(header.stamp) or None, image.arrival, turn,
             thread if parallel > 1 and self._lanes_loaded else None)
+        image.check()
         self.image_frame = header.frame_id
         self._results.publish(gaze_array(frame, header))
         age = self.age(header)
@@ -320,7 +337,10 @@ class GazeNode(ImageConsumerNode):
             self._set_parallel(count, load)
 
     def _set_parallel(self, count: int, load: LoadControl) -> None:
-        worker = self._worker
-        load.changed(count, worker.work_time)
-        worker.set_parallel(count)
+        load.changed(count, self._worker.work_time)
+        self._use_parallel(count)
         self.get_logger().info(f'images processed side by side: {count}')
+
+    def _use_parallel(self, count: int) -> None:
+        self._worker.set_parallel(count)
+        share_opencv_threads(count)

@@ -24,7 +24,6 @@ from gaze_ros.ros.launch.respawn_policy import launched_at
 from gaze_ros.ros.process.shutdown import Shutdown
 from gaze_ros.ros.publishers.snapshots import snapshot_folder, SnapshotService
 import numpy as np
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 
 _Synchronizer = ExactTimeSynchronizer[ReceivedImage, GazeArray]
 
@@ -74,7 +73,7 @@ class VisualizerNode(ImageConsumerNode):
         self._warned_late = False
         self.managed_subscriptions = [
             IntraProcessSubscription(
-                self, GazeArray, topics.GAZE, self._on_gaze, MutuallyExclusiveCallbackGroup()),
+                self, GazeArray, topics.GAZE, self._on_gaze, needed=self.takes_images),
             self.subscribe_to_images()]
 
     def activate(self) -> None:
@@ -111,6 +110,11 @@ class VisualizerNode(ImageConsumerNode):
             recorder, self._prepared = self._prepared, None
             self._record_to(recorder)
         self._annotated.jpeg_quality = self.values['jpeg_quality']
+
+    def takes_images(self) -> bool:
+        """Return whether annotated images are shown, saved or subscribed to."""
+        return bool(self.window or self._recorder or self._snapshots.pending
+                    or self._annotated.get_subscription_count())
 
     def on_image(self, image: ReceivedImage) -> None:
         """Pair an image with its result."""

@@ -157,7 +157,7 @@ GAZE = (
          choices=('auto', *DETECTORS), live=True),
     Spec('detector_weight', '', 'Weights file of the detector; empty = the file that gaze_ros '
          'models path finds.', live=True),
-    Spec('detector_size', 0, "Long side of the largest image in which the detector searches "
+    Spec('detector_size', 0, 'Long side of the largest image in which the detector searches '
          "faces, in pixels; 0 = the detector's own. Larger finds smaller faces and takes longer.",
          choices=(0, 320, 384, 640, 960, 1280, 1920, 2560, 3840), live=True),
     Spec('detect_interval', 1, 'Run the detector every N images; faces are tracked in between. '
@@ -234,6 +234,9 @@ PEOPLE = (
          'at it (rad).', 0.0, 1.57, live=True),
     Spec('detections', '', 'Topic of vision_msgs/msg/Detection3DArray whose objects people may '
          'look at; empty = none. Needs vision_msgs.'),
+    Spec('detections_2d', '', 'Topic of vision_msgs/msg/Detection2DArray whose objects people may '
+         'look at; empty = none. Needs vision_msgs, a registered depth image as depth does, and a '
+         'calibrated camera.'),
     Spec('focus_rule', focus.DEFAULT_RULE, 'Whom gaze/focus prefers, the most important '
          f'criterion first, separated by commas: {", ".join(focus.CRITERIA)}.',
          pattern='({0})(,({0}))*'.format('|'.join(focus.CRITERIA)), live=True),
@@ -264,6 +267,8 @@ RECORDER = (
     Spec('output', '', 'Folder to create and record to; empty = gaze_ and the time, in the '
          'folder in which the node was started.'),
     Spec('images', False, 'Also record annotated images.'),
+    Spec('overlays', False, "Also record the camera's images (JPEG) and camera_info, and boxes, "
+         'arrows and labels that Foxglove draws over them.'),
 )
 
 #: Parameters of the nodes that replay and record bags.

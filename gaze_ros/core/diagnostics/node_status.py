@@ -187,6 +187,14 @@ class DisplayStatus(StageStatus):
     subscribers: int = 0
     late_results: int = 0
 
+    def checks(self, snapshot: StageSnapshot, thresholds: Thresholds) -> Iterator[CheckResult]:
+        """Yield every problem; without viewers, images of other processes are not taken."""
+        if self.window or self.video or self.subscribers > 0:
+            yield from super().checks(snapshot, thresholds)
+        else:
+            yield from self._failure_checks(snapshot)
+            yield CheckResult(Level.OK, 'no viewers', 'nothing is drawn')
+
     def key_values(self) -> dict[str, str]:
         """Return the state as diagnostic key-value pairs."""
         return {
@@ -204,8 +212,6 @@ class DisplayStatus(StageStatus):
                 Level.WARN, 'results miss their images',
                 f'{self.late_results} recently; make inference faster, or {_SMALLER}: then more '
                 'of them are kept')
-        if not (self.window or self.video or self.subscribers > 0):
-            yield CheckResult(Level.OK, 'no viewers', 'nothing is drawn')
 
     def _speed_advice(self, snapshot: StageSnapshot) -> str:
         return ' or '.join([

@@ -21,6 +21,8 @@ def count_missing(stamps: Sequence[float]) -> int:
     if len(intervals) < _MIN_INTERVALS or np.any(intervals <= 0):
         return 0
     period = float(np.median(np.sort(intervals)[:_MIN_WITHOUT_GAP]))
+    # Jitter makes the shortest ones too short, which a gap of many periods would multiply.
+    period = float(np.mean(intervals[np.round(intervals / period) == 1]))
     multiples = np.round(intervals / period)
     regular = np.abs(intervals / period - multiples) <= _TOLERANCE
     if np.mean(regular) < _MIN_SHARE or np.sum(multiples == 1) < _MIN_WITHOUT_GAP:

@@ -256,8 +256,9 @@ def make_request(url: str, start: int = 0) -> Request:
     """Return the request for a file from byte ``start`` on."""
     parts = urlsplit(url)
     login, _, host = parts.netloc.rpartition('@')
-    request = Request(parts._replace(netloc=host).geturl(), headers={  # noqa: S310, see make_opener
-        'User-Agent': 'gaze_ros', **({'Range': f'bytes={start}-'} if start else {})})
+    headers = {'User-Agent': 'gaze_ros', **({'Range': f'bytes={start}-'} if start else {})}
+    url = parts._replace(netloc=host).geturl()
+    request = Request(url, headers=headers)  # noqa: S310, see make_opener
     if login:  # for this host only: not sent on after a redirect
         request.add_unredirected_header(
             'Authorization', 'Basic ' + b64encode(unquote(login).encode()).decode())

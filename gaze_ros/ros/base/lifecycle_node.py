@@ -328,9 +328,9 @@ class ImageConsumerNode(ManagedNode):
     def subscribe_to_images(self) -> IntraProcessSubscription:
         """Return a subscription to images, to be added to :attr:`managed_subscriptions`."""
         self._image_subscription = subscribe_images(
-            self, topics.IMAGE, self._receive_image, MutuallyExclusiveCallbackGroup(),
+            self, topics.IMAGE, self._receive_image,
             self.values['image_transport'], wants=self.wants_image, skip=self.skip_image,
-            reader=self._shared_images)
+            needed=self.takes_images, reader=self._shared_images)
         return self._image_subscription
 
     def destroy_node(self) -> None:
@@ -357,6 +357,10 @@ class ImageConsumerNode(ManagedNode):
     def on_image(self, image: ReceivedImage) -> None:
         """Process a received image."""
         raise NotImplementedError
+
+    def takes_images(self) -> bool:
+        """Return whether the node takes images of other processes at present."""
+        return True
 
     def wants_image(self, horizon: float) -> bool:
         """Return whether the node needs an image that others in this process do not need.

@@ -78,6 +78,8 @@ def run(names: tuple[str, ...], shutdown: Shutdown,
     core_log.setLevel(logging.INFO)  # the level of rclpy's logger decides what is printed
     nodes = []
     executor = spin_thread = None
+    # Otherwise other nodes would see this process for the 20 s of its lease.
+    shutdown.on_startup_abandoned = lambda: [node.destroy_node() for node in nodes]
     try:
         if freed := shared_memory.reclaim():  # before DDS: there may be space for large segments
             get_logger('gaze_ros').info(

@@ -1,4 +1,5 @@
 """Shutdown of a process: on a signal, a key, the end of the source, or a library that hangs."""
+from collections.abc import Callable
 from contextlib import suppress
 import os
 import select
@@ -8,6 +9,10 @@ from threading import Event, Lock, Thread, Timer
 
 #: Seconds an orderly shutdown may take before the process is ended by force.
 GRACE_PERIOD = 1.8
+
+#: Seconds that a library call may keep a signal from interrupting startup; the rest of the grace
+#: period is for destroying the nodes.
+_STARTUP_GRACE_PERIOD = 1.2
 
 #: Seconds of CPU time without a heartbeat of the main thread, after which the process is ended: a
 #: library is in an endless loop and does not release the interpreter lock. Seen once, in Fast
@@ -41,13 +46,18 @@ class Shutdown:
     :ivar event: set when shutdown was requested.
     :ivar exit_code: the exit code to end with.
     :ivar startup_interrupted: whether a signal interrupted startup; errors after it are expected.
+    :ivar on_startup_abandoned: called in another thread before the process ends during startup
+        because a library call could not be interrupted.
     """
 
     def __init__(self) -> None:
         self.event = Event()
         self.exit_code = 0
         self._starting = True
+        #: Held while startup is abandoned.
+        self._startup_lock = Lock()
         self.startup_interrupted = False
+        self.on_startup_abandoned: Callable[[], None] = lambda: None
         self._handles_signals = False
         self._alarm_lock = Lock()
 
@@ -72,7 +82,8 @@ class Shutdown:
 
     def startup_done(self) -> None:
         """From now on signals do not interrupt what the main thread does."""
-        self._starting = False
+        with self._startup_lock:
+            self._starting = False
 
     def heartbeat(self) -> None:
         """Show that the main thread runs, several times a second; call in the main thread.
@@ -91,12 +102,15 @@ class Shutdown:
             if self._handles_signals:
                 _discard_blocked_output()
                 # Unhandled, this signal ends the process even if a waiting thread keeps all others
-                # from running, as rclpy's logging does.
+                # from running, as rclpy's logging does, and Fast DDS if another process was killed
+                # while it held a lock of the shared memory.
                 with self._alarm_lock:
                     signal.setitimer(signal.ITIMER_REAL, GRACE_PERIOD + 0.1)
-            force = Timer(GRACE_PERIOD, self._force_exit)
-            force.daemon = True
-            force.start()
+            for period, end in ((_STARTUP_GRACE_PERIOD, self._abandon_startup),
+                                (GRACE_PERIOD, self._force_exit)):
+                timer = Timer(period, end)
+                timer.daemon = True
+                timer.start()
 
     def _watch(self, pipe: int) -> None:
         launch = _launch_pid()
@@ -120,8 +134,15 @@ class Shutdown:
             sys.unraisablehook = lambda _: None
             raise SystemExit(0)
 
+    def _abandon_startup(self) -> None:
+        with self._startup_lock:
+            if self._starting:
+                with suppress(Exception):
+                    self.on_startup_abandoned()
+                os._exit(self.exit_code)
+
     def _force_exit(self) -> None:
-        if self._starting:  # an import that cannot be interrupted; nothing is open yet
+        if self._starting:  # on_startup_abandoned hangs
             os._exit(self.exit_code)
         with suppress(OSError):
             _discard_blocked_output()

@@ -154,7 +154,7 @@ def test_demo_succeeds_with_faces_and_fails_without(tmp_path):
     assert video.read()[0]
     cv2.imwrite(str(tmp_path / 'grey.png'), np.full((100, 100, 3), 90, np.uint8))
     bad = run_gaze_ros('demo', '--seconds', '1', '--out', tmp_path / 'bad', '--source',
-                   tmp_path / 'grey.png')
+                       tmp_path / 'grey.png')
     assert bad.returncode == 1
     assert 'no face was found' in bad.stderr
     broken = run_gaze_ros('demo', '--seconds', '1', '--out', tmp_path / 'bad', '-p', 'model:=x')

@@ -40,7 +40,7 @@ def checkpoint(shared):
     ('openvino', 'mobileone_s0.xml', 'openvino', {'precision': 'fp32'}),
     ('safetensors', 'mobileone_s0.safetensors', 'safetensors', {'runtime': 'torch'})])
 def test_exported_file_gives_the_same_results(checkpoint, tmp_path, caplog, form, file, package,
-                                         settings):
+                                              settings):
     pytest.importorskip(package)
     if form == 'onnx':
         pytest.importorskip('onnx')

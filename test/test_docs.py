@@ -28,7 +28,8 @@ KEYS = {
     'packaging': 'python3-packaging', 'pytest': 'python3-pytest'}
 #: What only one of the two worlds has, and why.
 ONLY_ROS = {'launch', 'launch_ros', 'ament_cmake_pytest',  # in no package registry
-            'ament_cmake_lint_cmake',  # nor this
+            'ament_cmake_flake8', 'ament_cmake_lint_cmake',  # for colcon test
+            'ament_cmake_pep257',  # the same
             'tf2_ros_py',  # nor this
             'cv_bridge',  # nor this: only ROS 1's
             'tf2_msgs'}  # nor this: interfaces/ has what is needed of it
@@ -55,6 +56,8 @@ def test_topics():
         topics.FOCUS: 'gaze_ros/msg/Focus',
         topics.OBJECTS: 'gaze_ros/msg/Attention',
         topics.MARKERS: 'visualization_msgs/msg/MarkerArray',
+        topics.ANNOTATIONS: 'foxglove_msgs/msg/ImageAnnotations',
+        topics.FACES: 'vision_msgs/msg/Detection2DArray',
         '/tf': 'tf2_msgs/msg/TFMessage',
         '/diagnostics': 'diagnostic_msgs/msg/DiagnosticArray'}
 

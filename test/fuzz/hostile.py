@@ -168,6 +168,7 @@ def whole(path: Path) -> None:
 
 def checkpoints(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     class Call:
+
         def __init__(self, function: Callable, *arguments) -> None:
             self.call = function, arguments
 

@@ -129,19 +129,19 @@ def of_metadata(data: bytes) -> None:
 
 
 def of_packed(data: bytes) -> None:
-    """A file of a bag compressed by file."""
+    """Read a file of a bag compressed by file."""
     _bag(mcapmaker.bag(Path(_folder.name, 'packed'), 'b.mcap.zstd', data, 'FILE'))
 
 
 def of_messages(data: bytes) -> None:
-    """A message of a bag compressed by message."""
+    """Read a message of a bag compressed by message."""
     message = mcapmaker.message(data)
     _bag(mcapmaker.bag(Path(_folder.name, 'messages'), 'b.mcap', mcapmaker.mcap(
         mcapmaker.Chunk(message, len(message), '')), 'MESSAGE'))
 
 
 def of_qos(data: bytes) -> None:
-    """The offered_qos_profiles of a topic."""
+    """Read the offered_qos_profiles of a topic."""
     _bag(_file('qos.mcap', mcapmaker.mcap(qos=data.decode('utf-8', 'replace'))))
 
 

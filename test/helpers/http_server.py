@@ -17,6 +17,7 @@ class HttpServer:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+
             def do_GET(self):  # noqa: N802, http.server's name
                 outer.requests.append((self.path, self.headers.get('Range', '')))
                 answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
@@ -56,7 +57,7 @@ def send_all(content: bytes, **headers: str) -> Answer:
 
 
 def send_range(content: bytes, *, until: int | None = None, pause: float = 0.0,
-           stall: threading.Event | None = None) -> Answer:
+               stall: threading.Event | None = None) -> Answer:
     """Send the requested range, up to the byte ``until``.
 
     :param pause: seconds between tenths of the content.

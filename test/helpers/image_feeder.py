@@ -48,15 +48,23 @@ def encode_image(bgr: np.ndarray, encoding: str, header: Header) -> Image:
     return message
 
 
+def sample_images() -> Iterator[np.ndarray]:
+    """Yield the images of the sample, without end."""
+    sample = Sample()
+    while True:
+        yield sample.read()
+
+
 class ImageFeeder:
     """Publishes images of a face, each with a corner of its own colour.
 
+    :param images: the images; by default the sample's.
     :ivar results: messages of the gaze node.
     :ivar annotated: shape and corner colour of each annotated image, by stamp.
     :ivar now: stamp of the last image, ns; stamps are 50 ms apart.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, images: Iterator[np.ndarray] | None = None) -> None:
         self.node = listener.node
         self.results = listener.subscribe(GazeArray, topics.GAZE)
         self.annotated: dict[tuple[int, int], tuple[tuple[int, ...], np.ndarray]] = {}
@@ -64,7 +72,7 @@ class ImageFeeder:
             Image, topics.IMAGE_ANNOTATED, self._on_annotated, topics.default_qos())
         self.now = time.time_ns()
         self.sent: dict[tuple[int, int], np.ndarray] = {}
-        self._sample = Sample()
+        self._images = sample_images() if images is None else images
         self._count = 0
         self._publisher = None
         self.open()
@@ -92,7 +100,7 @@ class ImageFeeder:
         self.now += 50_000_000
         if stamp is None:
             stamp = Time(sec=self.now // 10**9, nanosec=self.now % 10**9)
-        bgr = cv2.resize(self._sample.read(), size)
+        bgr = cv2.resize(next(self._images), size)
         self._count += 1
         bgr[_PATCH] = [(self._count * step) % 200 + 28 for step in (47, 83, 131)]
         self.sent[stamp_key(stamp)] = _patch_colour(bgr)

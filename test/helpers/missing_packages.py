@@ -4,6 +4,8 @@ from pathlib import Path
 import subprocess
 import sys
 
+from helpers.processes import python_path
+
 #: sitecustomize.py: modules in $TEST_WITHOUT are not found, those in $TEST_BROKEN do not load.
 _SITE = """
 from importlib.machinery import PathFinder
@@ -39,9 +41,8 @@ def environment_without(folder: Path, without: str = '', broken: str = '', **mor
     :param broken: modules that fail to load, separated by commas.
     """
     (folder / 'sitecustomize.py').write_text(_SITE)
-    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get('PYTHONPATH')])])
-    return {**os.environ, 'PYTHONPATH': path, 'TEST_WITHOUT': without, 'TEST_BROKEN': broken,
-            **more}
+    return {**os.environ, 'PYTHONPATH': python_path(folder), 'TEST_WITHOUT': without,
+            'TEST_BROKEN': broken, **more}
 
 
 def run_gaze_ros(env: dict, *words: str, cwd=None) -> subprocess.CompletedProcess:

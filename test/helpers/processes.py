@@ -86,6 +86,11 @@ class Process:
         return code
 
 
+def python_path(folder: Path) -> str:
+    """Return a PYTHONPATH that begins with a folder; colcon's own has gaze_ros."""
+    return os.pathsep.join([str(folder), *filter(None, [os.environ.get('PYTHONPATH')])])
+
+
 def run_gaze_ros(*words, timeout=120, **how) -> subprocess.CompletedProcess:
     """Run the command line tool; return when it ended."""
     return subprocess.run([BIN / 'gaze_ros', *map(str, words)], text=True, timeout=timeout,
@@ -104,7 +109,7 @@ def running(name: str, *parameters: str, more: tuple[str, ...] = (), env: dict |
         if process.running:
             process.send(signal.SIGINT)
         code = process.end()
-    assert code == 0, process.text
+    assert code == 0, f'exit code {code} of\n{process.text}'
     assert 'Traceback' not in process.text, process.text
 
 

@@ -108,6 +108,7 @@ class NetworkCamera:
         camera = self
 
         class Sending(BaseHTTPRequestHandler):
+
             def log_message(self, *_):
                 pass
 

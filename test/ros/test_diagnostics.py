@@ -25,7 +25,6 @@ from helpers.processes import running, wait_until
 from helpers.ros_client import call_service, DiagnosticsProbe
 import pytest
 from rcl_interfaces.srv import SetParameters
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -162,7 +161,7 @@ def test_level_follows_the_state(listener, spun, quick):
     node = spun(ReportingNode(
         'starves', 'Inference', lambda node: InferenceStatus(inputs=input_topics(node, *readers))))
     readers.append(subscribe_images(
-        node, topics.IMAGE, lambda _: None, MutuallyExclusiveCallbackGroup()))
+        node, topics.IMAGE, lambda _: None))
     statuses.wait(STALE, 'waiting: the node is unconfigured: configure it')
     assert statuses.last.hardware_id == 'none'
     node.trigger_configure()
@@ -218,7 +217,8 @@ def test_waiting_time_lowers_no_rate(listener, spun, quick):
         before = len(statuses.all)
         flow(node.stats, lambda: statuses.has_status(OK), lambda: statuses.last)
         count = len(statuses.all)
-        flow(node.stats, lambda: len(statuses.all) > count + 8, lambda: statuses.last)  # noqa: B023
+        flow(node.stats, lambda: len(statuses.all) > count + 8,  # noqa: B023
+             lambda: statuses.last)
         levels = [message.status[0].level for message in statuses.all[before:]]
         levels = levels[levels.index(OK):]
         # STALE: this thread was not scheduled for one period, so nothing came within it.

@@ -54,8 +54,13 @@ def driver(reliability, size='640x480', profile=None):
     try:
         yield process
     finally:
-        process.kill()
-        process.communicate()
+        # Not killed: it may hold a lock of Fast DDS's shared memory.
+        process.terminate()
+        try:
+            process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture
@@ -70,6 +75,11 @@ def received_rate(gaze):
     return float(gaze.values.get('images received [Hz]', 'nan'))
 
 
+def lost(gaze):
+    return any(f'{problem}: ' in gaze.last.message
+               for problem in ('images are lost', 'no messages'))
+
+
 def subscribed(listener):
     return {info.qos_profile.reliability
             for info in listener.node.get_subscriptions_info_by_topic(TOPIC)}
@@ -82,14 +92,13 @@ def subscribed(listener):
 def test_images_of_a_driver_arrive(gaze, arguments):
     with driver(*arguments):
         wait_until(lambda: received_rate(gaze) > 10, 40, 'images')
-        wait_until(lambda: gaze.has_status(DiagnosticStatus.OK), 20, 'nothing lost')
+        # Not OK: a busy machine may be too slow for them.
+        wait_until(lambda: not lost(gaze), 20, 'nothing lost')
 
 
 def test_lost_images_are_reported_with_the_remedy(gaze):
     with driver('BEST_EFFORT', '1280x720'):
-        wait_until(lambda: any(
-            f'{problem}: ' in gaze.last.message and 'gaze_ros doctor' in gaze.last.message
-            for problem in ('images are lost', 'no messages')), 40, 'the loss')
+        wait_until(lambda: lost(gaze) and 'gaze_ros doctor' in gaze.last.message, 40, 'the loss')
     assert gaze.last.level in (DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
 
 

@@ -105,7 +105,7 @@ def test_ranges_are_those_of_the_registered_depth_image(listener, image):
     infos = [node.create_publisher(CameraInfo, topic, topics.default_qos())
              for topic in (topics.CAMERA_INFO, topics.DEPTH_CAMERA_INFO)]
     faces = listener.subscribe(GazeArray, 'gaze', lambda m: [
-        (gaze.origin.z, gaze.range_stddev) for gaze in m.gazes])
+        (gaze.origin.z, gaze.range_stddev) for gaze in m.gazes if m.calibrated])
     k = [700.0, 0.0, width / 2, 0.0, 700.0, height / 2, 0.0, 0.0, 1.0]
 
     def publish_until(millimeters, condition, frame='color_optical'):

@@ -6,11 +6,11 @@ from gaze_ros.core.system.shared_images import SharedImageReader
 from gaze_ros.ros.comm import image_transport, topics
 from gaze_ros.ros.comm.conversions import bgr_to_compressed, compressed_to_bgr
 from gaze_ros.ros.comm.image_transport import ImagePublisher, subscribe_images
+from gaze_ros.ros.comm.intra_process import IntraProcessSubscription
 from helpers.processes import wait_until
 from helpers.ros_client import Listener
 import numpy as np
 import pytest
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
@@ -37,7 +37,7 @@ def reader(ros):
     def subscribe(topic, transport='raw'):
         got = []
         readers.append(subscribe_images(
-            listener.node, topic, got.append, MutuallyExclusiveCallbackGroup(), transport,
+            listener.node, topic, got.append, transport,
             reader=SharedImageReader()))
         return got
 
@@ -93,6 +93,45 @@ def test_other_processes_get_a_message_and_this_one_gets_the_image_once(camera, 
     assert [p.header.stamp.nanosec for p in got] == list(range(20))
 
 
+def test_copies_of_the_middleware_are_not_taken(camera, reader, image, monkeypatch):
+    """Only while all publishers are in this process: then a new one is heard, too."""
+    listener, subscribe = reader
+    taken, on_message = [], IntraProcessSubscription._on_message
+
+    def count(self, message):
+        taken.append(message)
+        on_message(self, message)
+
+    monkeypatch.setattr(IntraProcessSubscription, '_on_message', count)
+    got, heard = subscribe('local'), listener.subscribe(Image, 'local')
+    publisher = ImagePublisher(camera, 'local')
+    wait_until(lambda: publisher.get_subscription_count() == 2, 10, 'discovery')
+    for number in range(5):
+        publisher.publish(image, header(number))
+        wait_until(lambda n=number: len(heard) > n, 10, 'a message')
+    assert len(got) == 5
+    assert not taken
+    foreign = topics.create_publisher(camera, Image, 'local')
+    wait_until(lambda: foreign.get_subscription_count() == 2, 10, 'discovery')
+    foreign.publish(image_transport.bgr_to_image(image, header(9)))
+    wait_until(lambda: len(got) == 6, 10, 'an image of the other publisher')
+    assert got[-1].header == header(9)
+
+
+def test_first_message_after_the_local_publisher_is_gone(camera, reader, image):
+    _, subscribe = reader
+    got = subscribe('left')
+    publisher = ImagePublisher(camera, 'left')
+    wait_until(lambda: publisher.get_subscription_count() == 1, 10, 'discovery')
+    for old in list(camera.publishers):
+        if old.topic_name == '/left':
+            camera.destroy_publisher(old)
+    foreign = topics.create_publisher(camera, Image, 'left')
+    wait_until(lambda: foreign.get_subscription_count() == 1, 10, 'discovery')
+    foreign.publish(image_transport.bgr_to_image(image, header(1)))
+    wait_until(lambda: got, 10, 'an image')
+
+
 def test_message_from_another_publisher_is_received(camera, reader, image):
     _, subscribe = reader
     got = subscribe('elsewhere')
@@ -131,7 +170,7 @@ def test_subscription_with_incompatible_qos_gets_nothing(ros, camera, image, mon
     node, got = Node('test_reliable'), []
     monkeypatch.setattr(topics, 'default_qos', lambda: QoSProfile(
         depth=2, reliability=ReliabilityPolicy.RELIABLE))
-    reader = subscribe_images(node, 'strict', got.append, MutuallyExclusiveCallbackGroup())
+    reader = subscribe_images(node, 'strict', got.append)
     monkeypatch.undo()
     ImagePublisher(camera, 'strict').publish(image, header(1))
     assert not got
@@ -141,7 +180,7 @@ def test_subscription_with_incompatible_qos_gets_nothing(ros, camera, image, mon
 
 def test_destroyed_subscription_gets_nothing(ros, camera, image):
     node, got = Node('test_destroyed'), []
-    reader = subscribe_images(node, 'destroyed', got.append, MutuallyExclusiveCallbackGroup())
+    reader = subscribe_images(node, 'destroyed', got.append)
     publisher = ImagePublisher(camera, 'destroyed')
     publisher.publish(image, header(1))
     reader.destroy()
@@ -185,7 +224,7 @@ def test_remapping_includes_the_compressed_topic(ros):
     node = Node('test_remapped', cli_args=[
         '--ros-args', '-r', 'camera/image_raw:=/front/image', '-r', '__ns:=/robot'])
     publisher = ImagePublisher(node, topics.IMAGE, shared=True)
-    readers = [subscribe_images(node, topics.IMAGE, print, MutuallyExclusiveCallbackGroup(), form)
+    readers = [subscribe_images(node, topics.IMAGE, print, form)
                for form in image_transport.TRANSPORTS]
     assert publisher.topic_name == '/front/image'
     names = ['/front/image', '/front/image/compressed', '/front/image/shared']

@@ -3,11 +3,12 @@ from itertools import dropwhile
 import signal
 import time
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from gaze_ros.bags.reading import BagReader
 from gaze_ros.cli.main import main
 from gaze_ros.core.parameters import BAG_NODES, NODES
-from gaze_ros.msg import Attention, Gaze, GazeArray
+from gaze_ros.msg import Attention, Focus, Gaze, GazeArray
 from gaze_ros.ros.launch.replay import ARGUMENTS, PARAMETERS, programs
 from helpers.bag_files import (
     camera_messages,
@@ -26,7 +27,8 @@ from rclpy.duration import Duration
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
+from std_msgs.msg import Header
 
 RELIABLE = [f'qos_overrides./{topic}.publisher.{policy}' for topic in (
     'camera/image_raw', 'camera/image_raw/compressed', 'camera/camera_info')
@@ -223,6 +225,35 @@ def publish_until(listener, publisher, make, condition, what):
         publisher.publish(make(next(numbers)))
         return condition()
     wait_until(step, 30, what)
+
+
+def test_recorder_adds_overlays_and_what_the_people_node_publishes(listener, tmp_path):
+    kinds = {'/gaze': GazeArray, '/gaze/focus': Focus, '/gaze/objects': Attention,
+             '/camera/camera_info': CameraInfo, '/camera/image_raw/compressed': CompressedImage}
+    publishers = [
+        listener.node.create_publisher(kind, topic, 100) for topic, kind in kinds.items()]
+    header = Header(stamp=Time(sec=5), frame_id='cam_optical')
+    messages = [GazeArray(header=header, image_width=640, image_height=480, gazes=[Gaze(
+        track_id='f1', roi=RegionOfInterest(x_offset=10, y_offset=20, width=30, height=40))]),
+        Focus(track_id='f1'), Attention(target_id='cup'), CameraInfo(header=header),
+        CompressedImage(header=header, format='jpeg', data=bytes(100))]
+    reliable = [f'qos_overrides.{topic}.subscription.reliability:=reliable' for topic in kinds]
+    with running('recorder_node', f'output:={tmp_path / "rec"}', 'overlays:=true', *reliable
+                 ) as node:
+        wait_until(lambda: all(p.get_subscription_count() for p in publishers), 30, 'discovery')
+        for publisher, message in zip(publishers, messages):
+            publisher.publish(message)
+        assert all(p.wait_for_all_acked(Duration(seconds=20)) for p in publishers)
+        time.sleep(0.5)  # from the recorder's queue into its file
+    assert 'message skipped' not in node.text
+    for (topic, kind), message in zip(kinds.items(), messages):
+        assert [m for _, _, m in read(tmp_path / 'rec', topic, kind)] == [message]
+    reading = pytest.importorskip('mcap_ros2.reader')
+    overlay, = reading.read_ros2_messages(
+        str(tmp_path / 'rec' / 'rec_0.mcap'), ['/gaze/annotations'])
+    box, _ = overlay.ros_msg.points
+    assert [(p.x, p.y) for p in box.points] == [(10, 20), (40, 20), (40, 60), (10, 60)]
+    assert overlay.ros_msg.texts[0].text == 'f1 p +0 y +0 deg' and box.timestamp.sec == 5
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

@@ -156,9 +156,36 @@ def test_uninterruptible_call_does_not_block_shutdown(started, code):
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=GRACE_PERIOD + 5)
     assert process.returncode == code
-    # During startup nothing is open that would need an orderly end.
     assert stderr == ('' if code == 0 else (
         f'not ended within {GRACE_PERIOD} s of the shutdown request; exiting now\n'))
+
+
+#: A pipeline whose model takes half a minute to load.
+LONG_LOAD = """
+import hashlib, sys
+sys.argv[1:] = ['--ros-args', '-p', 'source:=sample']
+from gaze_ros.ros.nodes import gaze_node
+def load(values):
+    print('in it', flush=True)
+    hashlib.pbkdf2_hmac('sha256', b'', b'', 50_000_000)
+gaze_node.create_engine = load
+from gaze_ros.ros.process.entry_points import pipeline
+pipeline()
+"""
+
+
+def test_nodes_of_an_abandoned_startup_disappear_at_once(listener):
+    def names():
+        return {'camera', 'gaze', 'visualizer'}.intersection(listener.node.get_node_names())
+
+    process = subprocess.Popen([sys.executable, '-c', LONG_LOAD], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == 'in it\n'
+    wait_until(lambda: len(names()) == 3, 20, 'the nodes')
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=GRACE_PERIOD + 5)
+    assert process.returncode == 0
+    wait_until(lambda: not names(), 5, 'that its nodes disappear')
 
 
 #: A half-constructed object whose finaliser fails, as that of MediaPipe's Image.

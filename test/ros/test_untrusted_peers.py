@@ -65,10 +65,11 @@ def test_password_of_a_source_is_never_published(listener):
     logged = listener.subscribe(Log, '/rosout', str)
     with running('camera_node', 'source:=sample') as process:
         process.wait_for('camera]')
-        reason = set_parameters(listener, 'camera', source='http://admin:hidden@127.0.0.1:9/a?pwd=veiled')
+        reason = set_parameters(
+            listener, 'camera', source='http://admin:hidden@127.0.0.1:9/a?pwd=veiled')
         assert '127.0.0.1:9' in reason
         described = call_service(listener.node, DescribeParameters, '/camera/describe_parameters',
-                         DescribeParameters.Request(names=['source']))
+                                 DescribeParameters.Request(names=['source']))
         wait_until(lambda: heard, 20, 'a status')
     process = Process('camera_node', 'source:=http://admin:hidden@127.0.0.1:9/a?pwd=veiled',
                       'loop:=true')

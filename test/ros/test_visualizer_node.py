@@ -1,6 +1,7 @@
 """The visualizer node alone, fed by the test."""
 from contextlib import suppress
 import gc
+from threading import Event, Thread
 import time
 import weakref
 
@@ -10,6 +11,7 @@ from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image, gaze_array, image_to_bgr
 from gaze_ros.ros.comm.image_transport import ReceivedImage
 from gaze_ros.ros.nodes.visualizer_node import VisualizerNode
+from gaze_ros.ros.process.executor import SubmitOnceExecutor
 from gaze_ros.ros.process.shutdown import Shutdown
 from helpers.processes import Process, running, wait_until
 import numpy as np
@@ -71,6 +73,52 @@ def test_each_result_is_drawn_into_its_own_image(feed, first, second):
         assert (image[60, box] != stamp).any(), 'its box was not drawn'
         arrow = image[60:70, box + 30:box + 45]
         assert (arrow != stamp).any(), 'no arrow toward the right'
+
+
+def test_images_that_nobody_views_are_not_taken(listener):
+    images = listener.node.create_publisher(Image, topics.IMAGE, topics.default_qos())
+    gazes = listener.node.create_publisher(GazeArray, topics.GAZE, topics.default_qos())
+    node, spins, ending = VisualizerNode(Shutdown()), [], Event()
+    executor = SubmitOnceExecutor(3)
+    executor.add_node(node)
+
+    def spin():
+        while not ending.is_set():
+            executor.spin_once()
+            spins.append(True)
+
+    def send(second):
+        header = Header(frame_id='cam_optical')
+        header.stamp.sec = second
+        images.publish(bgr_to_image(np.zeros((48, 64, 3), np.uint8), header))
+        gazes.publish(gaze_array(FrameGaze(64, 48, 'mediapipe', []), header))
+
+    thread = Thread(target=spin)
+    thread.start()
+    try:
+        node.trigger_configure()
+        node.trigger_activate()
+        wait_until(lambda: images.get_subscription_count() and gazes.get_subscription_count(),
+                   20, 'discovery')
+        mark = node.stats.mark()
+        for second in range(1, 4):
+            send(second)
+            before = len(spins)
+            wait_until(lambda n=before: len(spins) > n + 2, 20, 'timers of the node')
+        assert node.stats.snapshot(mark).received == 0
+        heard = listener.subscribe(Image, topics.IMAGE_ANNOTATED)
+        for second in range(4, 30):  # until the visualizer has discovered the subscription
+            send(second)
+            with suppress(AssertionError):
+                wait_until(lambda: heard, 1, 'a drawn image')
+                break
+        assert heard
+    finally:
+        ending.set()
+        executor.shutdown(0.0)
+        thread.join(20)
+        node.close(5.0)
+        node.destroy_node()
 
 
 def test_deactivated_node_keeps_no_image():

@@ -34,7 +34,8 @@ def test_failed_camera_is_reported_once_and_recovers(seen, tmp_path, rounds):
             wait_until(lambda: process.counts['open'] == 0, 5, 'closed')
             assert len(seen.images) == still
             process.set_state('good')
-            wait_until(lambda: len(process.lines_with("'0' is back")) == n, 10, 'back')  # noqa: B023
+            wait_until(
+                lambda: len(process.lines_with("'0' is back")) == n, 10, 'back')  # noqa: B023
             assert len(process.lines_with('[ERROR]')) == n, process.text
         seen.wait_for_more()
         assert process.counts == {'open': 1, 'stuck': 0, 'readers': 1}

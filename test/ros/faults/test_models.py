@@ -65,8 +65,8 @@ def test_model_files_truncated_or_replaced_while_in_use(listener, models):
 def test_model_file_truncated_while_loading_ends_no_process(models):
     """With a memory map it did (SIGBUS) between reading and compiling."""
     pytest.importorskip('openvino')
-    code = ("import os, sys\n"
-            "from gaze_ros.core.runtimes.openvino_runtime import CORE\n"
+    code = ('import os, sys\n'
+            'from gaze_ros.core.runtimes.openvino_runtime import CORE\n'
             "graph = CORE.read_model(sys.argv[1] + '.xml')\n"
             "os.truncate(sys.argv[1] + '.bin', 0)\n"
             "CORE.compile_model(graph, 'CPU')\n")

@@ -98,8 +98,9 @@ def test_source_that_is_the_output_is_refused_in_either_order(tmp_path, listener
     process = Process('pipeline', f'source:={clip}', f'output:={clip}')
     assert process.end(60) == 1
     assert f"source '{clip}' is being written by gaze_ros" in process.text
-    with running('camera_node', f'source:={clip}', 'loop:=true', 'wait_for_subscribers:=0'), (
-            running('visualizer_node')):
+    with running('camera_node', f'source:={clip}', 'loop:=true', 'wait_for_subscribers:=0') as (
+            camera), running('visualizer_node'):
+        camera.wait_for('publishing')
         reason = set_parameters(listener, 'visualizer', output=str(clip))
         assert 'is being written already, or played as a source' in reason
     assert clip.read_bytes() == before

@@ -4,6 +4,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 from gaze_ros.core.system.resources import share_path
@@ -179,6 +180,34 @@ def test_launch_ends_when_a_process_exits_or_may_not_be_restarted(launched):
     assert launch.process.wait(10) == 0, launch.text
     launch = launched('params_file:=/nowhere.yaml')
     assert launch.process.wait(10) == 1
+
+
+#: A camera driver: 20 images of 1920x1080, each larger than Fast DDS's default shared memory.
+DRIVER = """
+import time
+import rclpy
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
+
+rclpy.init()
+node = rclpy.create_node('driver')
+publisher = node.create_publisher(Image, 'camera/image_raw', qos_profile_sensor_data)
+image = Image(height=1080, width=1920, encoding='bgr8', step=5760, data=bytes(1080 * 5760))
+while not publisher.get_subscription_count():
+    time.sleep(0.05)
+for _ in range(20):
+    image.header.stamp = node.get_clock().now().to_msg()
+    publisher.publish(image)
+    time.sleep(0.1)
+"""
+
+
+def test_images_of_a_driver_arrive_and_its_end_ends_all(launched, listener, tmp_path):
+    (tmp_path / 'driver.py').write_text(DRIVER)
+    seen = listener.subscribe(GazeArray, '/gaze', lambda m: m.header.stamp.nanosec)
+    launch = launched('nodes:=gaze', f"driver:={sys.executable} '{tmp_path}/driver.py'")
+    assert launch.process.wait(60) == 0, launch.text
+    assert len(seen) >= 10, launch.text
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])

@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 
 #: Variables that make OpenCV and FFmpeg log verbosely.
 VERBOSE = {'OPENCV_FFMPEG_DEBUG': '1', 'OPENCV_FFMPEG_LOGLEVEL': '56',
-             'OPENCV_VIDEOIO_DEBUG': '1', 'OPENCV_LOG_LEVEL': 'VERBOSE'}
+           'OPENCV_VIDEOIO_DEBUG': '1', 'OPENCV_LOG_LEVEL': 'VERBOSE'}
 
 CALIBRATION = """
 image_width: 640
@@ -81,7 +81,7 @@ def test_images_of_other_sizes_pass_with_matching_camera_info(seen, tmp_path):
 
 
 def test_stream_that_changes_its_size_plays_to_the_end(seen, listener, full):
-    """OpenCV 4.6 returns images in their size, later versions in that of the first image."""
+    """With OpenCV 4.6 images have their size, later that of the first image."""
     drawn = listener.subscribe(Image, '/gaze/image_annotated', lambda m: (m.width, m.height))
     with network_camera() as camera, running(
             'pipeline', f'source:=http://127.0.0.1:{camera.port}/') as process:

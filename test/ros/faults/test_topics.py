@@ -172,6 +172,7 @@ def lasted(event):
     header, since = event.header.stamp, event.since
     return 10**9 * (header.sec - since.sec) + header.nanosec - since.nanosec
 
+
 K = [500., 0., 320., 0., 500., 240., 0., 0., 1.]
 GOOD = {'width': 640, 'height': 480, 'distortion_model': 'plumb_bob', 'd': [0.] * 5, 'k': K}
 NAN, ENDLESS = float('nan'), float('inf')

@@ -11,7 +11,8 @@ _DECODING = 'decoder threads'
 #: own belong to the process: OpenVINO, OpenCV.
 WORK = {
     'camera': 'camera', 'gaze_models': 'loading', 'gaze': 'gaze', 'visualizer': 'draw',
-    'people': 'people', 'av:': _DECODING, 'dds': 'dds', 'executor': 'executor',
+    'people': 'people', 'av:': _DECODING, 'dds': 'dds', 'messages': 'messages',
+    'executor': 'executor',
     'ThreadPool': 'executor', 'MainThread': 'main', 'answers': 'benchmark'}
 _OTHER = 'native'
 

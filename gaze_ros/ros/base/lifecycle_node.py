@@ -125,6 +125,11 @@ class ManagedNode(CompatibleLifecycleNode):
     def apply_parameters(self, values: dict[str, Value]) -> None:
         """Apply new values of live parameters; :attr:`values` has them already."""
 
+    def report_callback_error(self, reason: str) -> None:
+        """Report an error that a callback raised, in the log and on /diagnostics."""
+        self.stats.failed(reason)
+        self.get_logger().error(f'{reason}; message skipped')
+
     def age(self, header: Header) -> float:
         """Return the seconds since an image was captured; NaN if it has no stamp."""
         stamp = seconds(header.stamp)
@@ -330,7 +335,8 @@ class ImageConsumerNode(ManagedNode):
         self._image_subscription = subscribe_images(
             self, topics.IMAGE, self._receive_image,
             self.values['image_transport'], wants=self.wants_image, skip=self.skip_image,
-            needed=self.takes_images, reader=self._shared_images)
+            needed=self.takes_images, reader=self._shared_images,
+            on_error=self.report_callback_error)
         return self._image_subscription
 
     def destroy_node(self) -> None:

@@ -223,7 +223,8 @@ def subscribe_images(
         node: Node, topic: str, callback: Callable[[ReceivedImage], None],
         transport: str = 'raw', *, wants: Optional[Callable[[float], bool]] = None,
         skip: Callable[[], None] = lambda: None, needed: Callable[[], bool] = lambda: True,
-        reader: Optional[SharedImageReader] = None) -> IntraProcessSubscription:
+        reader: Optional[SharedImageReader] = None,
+        on_error: Optional[Callable[[str], None]] = None) -> IntraProcessSubscription:
     """Subscribe to images, as reliably as the present publishers permit.
 
     :param topic: of sensor_msgs/Image.
@@ -231,6 +232,7 @@ def subscribe_images(
     :param wants: see :class:`gaze_ros.ros.comm.intra_process.IntraProcessSubscription`.
     :param skip: as wants.
     :param needed: as wants.
+    :param on_error: as wants.
     :param reader: of images in shared memory; required for the transport shared.
     :raises GazeRosError: as :func:`.topics.image_reliability`.
     """
@@ -243,4 +245,4 @@ def subscribe_images(
 
     return IntraProcessSubscription(
         node, msg_type, topic, callback, wrap,
-        topics.image_reliability(node, topic), wants, skip, needed)
+        topics.image_reliability(node, topic), wants, skip, needed, on_error)

@@ -119,7 +119,7 @@ class GazeNode(ImageConsumerNode):
         self.managed_subscriptions = [
             IntraProcessSubscription(
                 self, CameraInfo, topics.CAMERA_INFO, self._on_camera_info,
-                needed=self._needs_camera_info),
+                needed=self._needs_camera_info, on_error=self.report_callback_error),
             self.subscribe_to_images()]
         if self.values['depth']:
             DepthSubscription(self, self._engine.depth)

@@ -96,7 +96,7 @@ class PeopleNode(ImageConsumerNode):
             self, load_targets(self.values['targets_file']), DetectedObjects(
                 self, self.values['detections'], self.values['detections_2d']))
         self.managed_subscriptions = [IntraProcessSubscription(
-            self, GazeArray, topics.GAZE, self._on_gaze)]
+            self, GazeArray, topics.GAZE, self._on_gaze, on_error=self.report_callback_error)]
         if self._humans is not None:
             self.managed_subscriptions.append(self.subscribe_to_images())
 

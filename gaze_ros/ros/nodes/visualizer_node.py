@@ -73,7 +73,8 @@ class VisualizerNode(ImageConsumerNode):
         self._warned_late = False
         self.managed_subscriptions = [
             IntraProcessSubscription(
-                self, GazeArray, topics.GAZE, self._on_gaze, needed=self.takes_images),
+                self, GazeArray, topics.GAZE, self._on_gaze, needed=self.takes_images,
+                on_error=self.report_callback_error),
             self.subscribe_to_images()]
 
     def activate(self) -> None:

@@ -102,11 +102,20 @@ class SubmitOnceExecutor(CompatibleExecutor):
         except Exception as e:
             if self._on_error is None:
                 raise
-            last = extract_tb(e.__traceback__)[-1]
-            reason = (f'callback of {_name(entity)} failed: {type(e).__name__}: {e} '
-                      f'({Path(last.filename).name}:{last.lineno})')
+            reason = callback_failure(_name(entity), e)
             if self._log_throttle.should_log(reason):
                 self._on_error(node, reason)
+
+
+def callback_failure(name: str, error: Exception) -> str:
+    """Return what failed, why and in which line.
+
+    :param name: of the topic or service.
+    :param error: raised by its callback.
+    """
+    last = extract_tb(error.__traceback__)[-1]
+    return (f'callback of {name} failed: {type(error).__name__}: {error} '
+            f'({Path(last.filename).name}:{last.lineno})')
 
 
 def _name(entity: Any) -> str:

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from typing import Any, Optional
 
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.context import Context
 from rclpy.executors import Executor, MultiThreadedExecutor
+from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.subscription import Subscription
 from rclpy.task import Task
 
 try:
@@ -21,7 +24,8 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks
 
-__all__ = ['CompatibleExecutor', 'CompatibleLifecycleNode', 'PublisherEventCallbacks', 'RCLError']
+__all__ = ['CompatibleExecutor', 'CompatibleLifecycleNode', 'MessageWaiter',
+           'PublisherEventCallbacks', 'RCLError']
 
 #: What the bindings raise for an error of rcl. Only the compiled module defines it.
 RCLError = rclpy_implementation.RCLError
@@ -120,3 +124,48 @@ class CompatibleExecutor(MultiThreadedExecutor):
             self, timeout_sec: Any = None,
             wait_condition: Callable[[], bool] = lambda: False) -> None:
         self.spin_ready(timeout_sec, wait_condition)
+
+
+class MessageWaiter:
+    """Waits for the messages of one subscription without an executor, as ``wait_for_message``.
+
+    :meth:`wait` and :meth:`take` are called from one thread.
+    """
+
+    def __init__(self, subscription: Subscription, context: Context) -> None:
+        self._subscription = subscription
+        self._wait_set = rclpy_implementation.WaitSet(1, 1, 0, 0, 0, 0, context.handle)
+        self._guard = GuardCondition(None, None, context)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until there is a message; return whether there is one.
+
+        :param timeout: seconds.
+        :raises InvalidHandle: if the subscription has been destroyed.
+        :raises RCLError: if the context has been shut down.
+        """
+        handle = self._subscription.handle
+        with handle, self._guard.handle:
+            self._wait_set.clear_entities()
+            self._wait_set.add_subscription(handle)
+            self._wait_set.add_guard_condition(self._guard.handle)
+            self._wait_set.wait(round(1e9 * timeout))
+            return handle.pointer in self._wait_set.get_ready_entities('subscription')
+
+    def take(self) -> Optional[Any]:
+        """Return the next message, or None if there is none.
+
+        :raises InvalidHandle: if the subscription has been destroyed.
+        """
+        subscription = self._subscription
+        with subscription.handle:
+            taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+        return taken[0] if taken else None
+
+    def wake(self) -> None:
+        """End a wait, from any thread."""
+        self._guard.trigger()
+
+    def close(self) -> None:
+        """Free the guard condition; nothing waits any more."""
+        self._guard.destroy()

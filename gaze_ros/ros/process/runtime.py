@@ -87,7 +87,8 @@ def run(names: tuple[str, ...], shutdown: Shutdown,
         dds_profile.configure()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         executor = SubmitOnceExecutor(
-            _MESSAGE_THREADS + _THREADS_PER_NODE * len(names), on_error=_report_callback_error)
+            _MESSAGE_THREADS + _THREADS_PER_NODE * len(names),
+            on_error=lambda node, reason: node.report_callback_error(reason))
         for name in names:
             module, cls = NODES[name]
             node = getattr(import_module(f'gaze_ros.ros.nodes.{module}'), cls)(shutdown)
@@ -145,12 +146,6 @@ def _spin(executor: SubmitOnceExecutor, shutdown: Shutdown) -> None:
         if not shutdown.event.is_set():
             get_logger('gaze_ros').fatal(f'the executor failed: {type(e).__name__}: {e}')
             shutdown.request(1)
-
-
-def _report_callback_error(node: Node, reason: str) -> None:
-    """Report an error that a callback of a node raised, in the log and on /diagnostics."""
-    node.stats.failed(reason)
-    node.get_logger().error(f'{reason}; message skipped')
 
 
 def _run_main_thread(nodes: list, shutdown: Shutdown) -> None:

@@ -69,12 +69,17 @@ def listen() -> Iterator[Listener]:
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     from gaze_ros.msg import GazeArray
     from gaze_ros.ros.comm import topics
+    from gaze_ros.ros.process.message_thread import EventsOnlyGroup, MessageThread
 
     listener = Listener()
     with spinning_node('gaze_ros_benchmark') as node:
-        node.create_subscription(
-            GazeArray, topics.GAZE, listener.add, topics.default_qos(), raw=True)
-        yield listener
+        thread = MessageThread(node, node.create_subscription(
+            GazeArray, topics.GAZE, listener.add, topics.default_qos(), raw=True,
+            callback_group=EventsOnlyGroup()), node.get_logger().error)
+        try:
+            yield listener
+        finally:
+            thread.stop()
 
 
 @contextmanager

@@ -6,46 +6,23 @@ and deserializes it: 1.1 ms for the gaze of one face, 2.3 ms and five copies for
 same name. While all publishers of a topic are in this process, what the middleware delivers as
 well is not taken.
 
-Messages of other processes are taken by a thread of the subscription: to wake rclpy's executor,
-which then builds the wait set of all entities of its nodes anew, costs EXECUTOR core-ms a message.
+A thread of the subscription takes the messages of other processes.
 """
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from threading import current_thread, Event, Lock, Thread
+from threading import Lock
 from typing import Any, Optional
 from weakref import WeakKeyDictionary, WeakSet
 
-from gaze_ros.core.diagnostics.log_throttle import LogThrottle
 from gaze_ros.ros.comm import topics
-from gaze_ros.ros.process.executor import callback_failure
-from gaze_ros.ros.process.rclpy_compat import MessageWaiter, RCLError
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from gaze_ros.ros.process.message_thread import EventsOnlyGroup, MessageThread
 from rclpy.context import Context
 from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility, ReliabilityPolicy
-from rclpy.subscription import Subscription
 
 #: Stamps of delivered messages that a subscription remembers: more than one second of them.
 _REMEMBERED_STAMPS = 64
-#: Seconds between two looks at whether messages are to be taken, while they are not.
-_IDLE_PERIOD = 0.2
-#: Seconds that a thread waits for a message before it looks whether its context is shut down.
-_WAIT_TIMEOUT = 0.5
-#: Seconds for which the end of a thread is waited.
-_JOIN_TIMEOUT = 1.0
-
-
-class _EventsOnlyGroup(MutuallyExclusiveCallbackGroup):
-    """The callback group of a subscription whose messages the executor does not take.
-
-    The executor still handles its QoS events.
-    """
-
-    def can_execute(self, entity: Any) -> bool:
-        """Return whether the executor may handle an entity now."""
-        return not isinstance(entity, Subscription) and super().can_execute(entity)
 
 
 class IntraProcessSubscription:
@@ -63,9 +40,8 @@ class IntraProcessSubscription:
         returns whether it is needed. None: every message is needed.
     :param skip: called in place of the callback for a message that nobody needs.
     :param needed: whether messages of publishers in other processes are needed at present; else
-        they are not taken. The next message is taken within 0.2 s after that changes.
-    :param on_error: called with the reason, throttled by a LogThrottle, if a message cannot be
-        taken or its callback raises. None: the reason is logged. Only that message is lost.
+        they are not taken.
+    :param on_error: see :class:`.message_thread.MessageThread`. None: the reason is logged.
     """
 
     def __init__(
@@ -81,20 +57,16 @@ class IntraProcessSubscription:
         self._wrap = wrap
         self._wants = wants
         self._needed = needed
-        self._on_error = on_error or node.get_logger().error
-        self._log_throttle = LogThrottle()
         self.skip = skip
         self._delivered: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED_STAMPS)
         self._key = (node.context, node.resolve_topic_name(topic))
         self._subscription = topics.create_subscription(
-            node, msg_type, topic, self._on_message, _EventsOnlyGroup(), reliability)
+            node, msg_type, topic, self._on_message, EventsOnlyGroup(), reliability)
         self.qos = self._subscription.qos_profile
         with _lock:
             _subscriptions.setdefault(self._key, []).append(self)
-        self._destroyed = Event()
-        self._waiter = MessageWaiter(self._subscription, node.context)
-        self._thread = Thread(target=self._take_messages, name='messages', daemon=True)
-        self._thread.start()
+        self._thread = MessageThread(
+            node, self._subscription, on_error or node.get_logger().error, self._takes_messages)
 
     @property
     def topic_name(self) -> str:
@@ -116,11 +88,7 @@ class IntraProcessSubscription:
             kept = [other for other in _subscriptions.pop(self._key, ()) if other is not self]
             if kept:
                 _subscriptions[self._key] = kept
-        self._destroyed.set()
-        with suppress(InvalidHandle):  # destroyed before
-            self._waiter.wake()
-        if current_thread() is not self._thread:
-            self._thread.join(_JOIN_TIMEOUT)
+        self._thread.stop()
         self._node.destroy_subscription(self._subscription)
 
     def _takes_messages(self) -> bool:
@@ -132,37 +100,6 @@ class IntraProcessSubscription:
         local = sum(publisher.exists for publisher in publishers)
         # Without any, the first message of a new publisher must be taken.
         return not local or self._node.count_publishers(self.topic_name) != local
-
-    def _take_messages(self) -> None:
-        """Take messages of other processes until the subscription is destroyed."""
-        while not self._destroyed.is_set() and self._node.context.ok():
-            try:
-                if not self._takes_messages():
-                    self._destroyed.wait(_IDLE_PERIOD)
-                # Not those of this process: its publishers may have come meanwhile.
-                elif self._waiter.wait(_WAIT_TIMEOUT) and self._takes_messages():
-                    self._take_message()
-            except InvalidHandle:
-                break  # the node was destroyed
-            except RCLError as e:
-                if self._node.context.ok():
-                    self._report(e)
-                    self._destroyed.wait(_IDLE_PERIOD)
-        self._waiter.close()
-
-    def _take_message(self) -> None:
-        try:
-            if (message := self._waiter.take()) is not None and not self._destroyed.is_set():
-                self._on_message(message)
-        except InvalidHandle:
-            raise
-        except Exception as e:
-            self._report(e)
-
-    def _report(self, error: Exception) -> None:
-        reason = callback_failure(self.topic_name, error)
-        if self._log_throttle.should_log(reason):
-            self._on_error(reason)
 
     def _on_message(self, message: Any) -> None:
         # The middleware delivers the message as well if there are subscribers elsewhere.

@@ -69,13 +69,13 @@ def listen() -> Iterator[Listener]:
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     from gaze_ros.msg import GazeArray
     from gaze_ros.ros.comm import topics
-    from gaze_ros.ros.process.message_thread import EventsOnlyGroup, MessageThread
+    from gaze_ros.ros.process.message_thread import MessageThread, NoExecutorGroup
 
     listener = Listener()
     with spinning_node('gaze_ros_benchmark') as node:
         thread = MessageThread(node, node.create_subscription(
             GazeArray, topics.GAZE, listener.add, topics.default_qos(), raw=True,
-            callback_group=EventsOnlyGroup()), node.get_logger().error)
+            callback_group=NoExecutorGroup()), node.get_logger().error)
         try:
             yield listener
         finally:

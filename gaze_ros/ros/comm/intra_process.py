@@ -15,7 +15,7 @@ from typing import Any, Optional
 from weakref import WeakKeyDictionary, WeakSet
 
 from gaze_ros.ros.comm import topics
-from gaze_ros.ros.process.message_thread import EventsOnlyGroup, MessageThread
+from gaze_ros.ros.process.message_thread import MessageThread, NoExecutorGroup
 from rclpy.context import Context
 from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
@@ -61,7 +61,7 @@ class IntraProcessSubscription:
         self._delivered: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED_STAMPS)
         self._key = (node.context, node.resolve_topic_name(topic))
         self._subscription = topics.create_subscription(
-            node, msg_type, topic, self._on_message, EventsOnlyGroup(), reliability)
+            node, msg_type, topic, self._on_message, NoExecutorGroup(), reliability)
         self.qos = self._subscription.qos_profile
         with _lock:
             _subscriptions.setdefault(self._key, []).append(self)

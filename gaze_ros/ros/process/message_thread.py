@@ -24,23 +24,24 @@ _WAIT_TIMEOUT = 0.5
 _JOIN_TIMEOUT = 1.0
 
 
-class EventsOnlyGroup(MutuallyExclusiveCallbackGroup):
-    """The callback group of a subscription whose messages the executor does not take.
+class NoExecutorGroup(MutuallyExclusiveCallbackGroup):
+    """The callback group of a subscription that the executor does not wait for.
 
-    The executor still handles its QoS events.
+    Nor does it wait for the QoS events of the subscription: with Fast DDS each message that is
+    there would end that wait.
     """
 
     def can_execute(self, entity: Any) -> bool:
-        """Return whether the executor may handle an entity now."""
-        return not isinstance(entity, Subscription) and super().can_execute(entity)
+        """Return False."""
+        return False
 
 
 class MessageThread:
-    """Takes the messages of a subscription and calls its callback, from the start on.
+    """Takes the messages and QoS events of a subscription and calls their callbacks.
 
-    It ends when it is stopped, or the subscription is destroyed.
+    It starts at once, and ends when it is stopped, or the subscription is destroyed.
 
-    :param subscription: with an :class:`EventsOnlyGroup`.
+    :param subscription: with a :class:`NoExecutorGroup`.
     :param on_error: called with the reason, throttled by a LogThrottle, if a message cannot be
         taken or its callback raises. Only that message is lost.
     :param takes: whether messages are to be taken at present. The next message is taken within

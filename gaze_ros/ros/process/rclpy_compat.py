@@ -6,6 +6,7 @@ other file of the package uses a name of rclpy that begins with an underscore, o
 rclpy.impl.
 """
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Optional
 
 from rcl_interfaces.msg import SetParametersResult
@@ -134,23 +135,34 @@ class MessageWaiter:
 
     def __init__(self, subscription: Subscription, context: Context) -> None:
         self._subscription = subscription
-        self._wait_set = rclpy_implementation.WaitSet(1, 1, 0, 0, 0, 0, context.handle)
+        self._events = [*subscription.event_handlers]
+        self._wait_set = rclpy_implementation.WaitSet(
+            1, 1, 0, 0, 0, len(self._events), context.handle)
         self._guard = GuardCondition(None, None, context)
 
     def wait(self, timeout: float) -> bool:
-        """Wait until there is a message; return whether there is one.
+        """Wait until there is a message or a QoS event; return whether there is a message.
+
+        The callbacks of QoS events are called.
 
         :param timeout: seconds.
         :raises InvalidHandle: if the subscription has been destroyed.
         :raises RCLError: if the context has been shut down.
         """
-        handle = self._subscription.handle
-        with handle, self._guard.handle:
-            self._wait_set.clear_entities()
-            self._wait_set.add_subscription(handle)
-            self._wait_set.add_guard_condition(self._guard.handle)
-            self._wait_set.wait(round(1e9 * timeout))
-            return handle.pointer in self._wait_set.get_ready_entities('subscription')
+        handle, wait_set = self._subscription.handle, self._wait_set
+        with ExitStack() as in_use:
+            for one in (handle, self._guard.handle, *self._events):
+                in_use.enter_context(one)
+            wait_set.clear_entities()
+            wait_set.add_subscription(handle)
+            wait_set.add_guard_condition(self._guard.handle)
+            for event in self._events:
+                event.add_to_wait_set(wait_set)
+            wait_set.wait(round(1e9 * timeout))
+            for event in self._events:
+                if event.is_ready(wait_set) and (data := event.take_data()):
+                    event.callback(data)
+            return handle.pointer in wait_set.get_ready_entities('subscription')
 
     def take(self) -> Optional[Any]:
         """Return the next message, or None if there is none.

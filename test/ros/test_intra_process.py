@@ -9,6 +9,7 @@ from gaze_ros.ros.process.executor import SubmitOnceExecutor
 from helpers.processes import wait_until
 import pytest
 from rclpy.node import Node
+from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
@@ -140,4 +141,18 @@ def test_node_destroyed_before_its_subscription_ends_the_thread(ros):
     thread, = [one for one in threads() if one not in before and one.name == 'messages']
     node.destroy_node()
     wait_until(lambda: not thread.is_alive(), 20, 'the end of the thread')
+    subscription.destroy()
+
+
+def test_publisher_of_incompatible_qos_is_reported(node, capfd):
+    topics.create_publisher(node, CameraInfo, 'incompatible', topics.default_qos())
+    subscription = IntraProcessSubscription(
+        node, CameraInfo, 'incompatible', print, reliability=ReliabilityPolicy.RELIABLE)
+    heard = []
+
+    def reported():
+        heard.append(capfd.readouterr().err)
+        return 'incompatible QoS' in ''.join(heard)
+
+    wait_until(reported, 20, 'the warning')
     subscription.destroy()

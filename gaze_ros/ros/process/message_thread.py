@@ -1,7 +1,7 @@
 """Takes the messages of one subscription in a thread of its own.
 
-rclpy's executor builds the wait set of all entities of its nodes anew each time it wakes, which
-costs EXECUTOR core-ms per message; waiting for one subscription costs THREAD.
+rclpy's executor builds the wait set of all entities of its nodes anew each time it wakes: a small
+message costs a lifecycle node 1.1 to 1.4 core-ms that way, and 0.4 to 0.5 here.
 """
 from collections.abc import Callable
 from contextlib import suppress

@@ -61,7 +61,7 @@ class Process:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def wait_for(self, words: str, timeout: float = 30.0) -> None:
+    def wait_for(self, words: str, timeout: float = 60.0) -> None:
         """Wait until the process has printed the words."""
         wait_until(lambda: words in self.text or not self.running, timeout, f"'{words}'")
         if words not in self.text:

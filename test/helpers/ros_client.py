@@ -7,10 +7,20 @@ from gaze_ros.ros.comm import topics
 from helpers.processes import wait_until
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import (
+    DescribeParameters,
+    GetParameters,
+    ListParameters,
+    SetParameters,
+)
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+
+#: Seconds after which a request is repeated, 25 for all others: soon if it changes nothing, and
+#: later if it may only take long.
+_AGAIN = {GetState: 3.0, GetParameters: 5.0, DescribeParameters: 5.0, ListParameters: 5.0,
+          SetParameters: 10.0}
 
 
 class Listener:
@@ -91,23 +101,24 @@ def publish_until_answered(publisher, make, heard: list) -> None:
     heard.clear()
 
 
-def call_service(node: Node, kind: type, name: str, request, again: float = 30.0):
+def call_service(node: Node, kind: type, name: str, request, again: float | None = None):
     """Call a service; return its response. Another thread spins the node.
 
-    :param again: seconds after which the request is repeated: a server may discover the client
-        after its first request, and that response is lost.
+    :param again: seconds after which the request is repeated, None for those of its kind: a server
+        may discover the client after its first request, and that response is lost.
     """
+    again = _AGAIN.get(kind, 25.0) if again is None else again
     client = node.create_client(kind, name)
-    assert client.wait_for_service(10), f'no service {name}'
+    assert client.wait_for_service(60), f'no service {name}'
     time.sleep(0.1)
     futures = []
 
     def answered():
         return any(future.done() for future in futures)
 
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not answered():
-        assert time.monotonic() < end, f'no answer of {name} within 30 s'
+        assert time.monotonic() < end, f'no answer of {name} within 60 s'
         futures.append(client.call_async(request))
         until = time.monotonic() + again
         while not answered() and time.monotonic() < until:
@@ -119,7 +130,7 @@ def call_service(node: Node, kind: type, name: str, request, again: float = 30.0
 def get_state(listener, node):
     """Return the lifecycle state of a node."""
     return call_service(
-        listener.node, GetState, f'/{node}/get_state', GetState.Request(), again=3.0
+        listener.node, GetState, f'/{node}/get_state', GetState.Request()
     ).current_state.label
 
 

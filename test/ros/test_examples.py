@@ -45,12 +45,13 @@ def test_programs_are_short():
         assert 20 <= len(path.read_text().splitlines()) <= 60, path
 
 
+# Any number of a face: on a busy machine it moves too far from one image to the next.
 @pytest.mark.parametrize(('name', 'line'), [
-    ('print_gaze', 'f1 at 0.'), ('react_to_attention', 'f1'),
-    ('objects_on_table', 'f1 looks at')])
+    ('print_gaze', r'f\d+ at 0\.'), ('react_to_attention', r'f\d+'),
+    ('objects_on_table', r'f\d+ looks at')])
 def test_example_prints(name, line, tmp_path):
     with example(name, tmp_path) as printed:
-        wait_until(lambda: line in printed(), 60, f'{line} of {name}')
+        wait_until(lambda: re.search(line, printed()), 60, f'{line} of {name}')
         assert 'Traceback' not in printed()
 
 
@@ -60,7 +61,6 @@ def test_log_to_csv_has_a_row_for_each_gaze(tmp_path):
         wait_until(lambda: path.exists() and len(path.read_text().splitlines()) > 5, 60, 'rows')
     with open(path, newline='') as file:
         rows = [*csv.DictReader(file)]
-    # Any: on a busy machine the face moves too far from one image to the next.
     assert all(re.fullmatch(r'f\d+', row['track_id']) for row in rows)
     stamps = [float(row['stamp_s']) for row in rows]
     assert stamps == sorted(set(stamps))

@@ -51,6 +51,7 @@ def test_focus_follows_the_rule_and_ends_with_nobody(listener):
 
     with running('people_node', 'focus_hold:=0.3', *RELIABLE):
         feed.wait()
+        feed.until(lambda: heard)  # before people come, so that heard has the first focus
         feed.until(last('f1'), NEAR, FAR)
         focus = heard[-1]
         assert focus.reason == Focus.NEAREST

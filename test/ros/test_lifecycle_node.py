@@ -20,7 +20,7 @@ from gaze_ros.ros.base.lifecycle_node import ManagedNode
 from gaze_ros.ros.nodes.gaze_node import GazeNode
 from gaze_ros.ros.process.executor import SubmitOnceExecutor
 from gaze_ros.ros.process.shutdown import Shutdown
-from helpers.processes import Process, running, wait_until
+from helpers.processes import Process, running, wait_until, wait_until_quiet
 from helpers.ros_client import call_service, get_state, request_transitions, set_parameters
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions
@@ -374,7 +374,7 @@ def test_services_of_an_exited_process_disappear_at_once(listener, more, code):
         wait_until(lambda: len(seen()) > 30, 40, 'the services')
         process.send(signal.SIGINT)
     assert process.end(40) == code, process.text
-    wait_until(lambda: not seen(), 3, 'that its services disappear')
+    wait_until(lambda: not seen(), 10, 'that its services disappear')
 
 
 def threads_and_files(process):
@@ -433,7 +433,7 @@ def test_other_nodes_work_while_one_is_inactive(listener):
     with running('pipeline', 'source:=sample'):
         wait_until(lambda: shown and gazes, 40, 'images')
         assert request_transitions(listener, 'visualizer', DEACTIVATE) == [True]
-        time.sleep(0.3)
+        wait_until_quiet(shown, 0.5)
         before = len(gazes), len(shown)
         wait_until(lambda: len(gazes) > before[0] + 10, 20, 'gaze without the visualizer')
         assert len(shown) == before[1]

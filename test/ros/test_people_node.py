@@ -3,7 +3,7 @@ import time
 
 from builtin_interfaces.msg import Time
 from gaze_ros.core.types import Face, FrameGaze, Gaze
-from gaze_ros.msg import Attention, GazeArray
+from gaze_ros.msg import Attention, Focus, GazeArray
 from gaze_ros.ros.comm import topics
 from gaze_ros.ros.comm.conversions import bgr_to_image, gaze_array
 from gaze_ros.ros.nodes.people_node import EVENTS_KEPT
@@ -44,6 +44,8 @@ class Feed:
     def __init__(self, listener):
         self.node = listener.node
         self.count = 0
+        #: Stamps of the images that the node has processed: it publishes the focus of each.
+        self._processed, self._subscribed = [], False
         self._gaze = self.node.create_publisher(GazeArray, topics.GAZE, topics.reliable_qos(10))
 
     def subscribe(self, kind, topic, depth=100, transient_local=False):
@@ -53,21 +55,39 @@ class Feed:
         return heard
 
     def wait(self):
+        """Send images without people until one is processed, and go on at a full second."""
+        if not self._subscribed:
+            # Last: a node that publishes on it has discovered the other subscriptions, too.
+            self.node.create_subscription(
+                Focus, topics.FOCUS, lambda m: self._processed.append(m.header.stamp),
+                topics.reliable_qos(100))
+            self._subscribed = True
         wait_until(self._gaze.get_subscription_count, 20, 'a subscription to gaze')
-        wait_until(lambda: self.node.count_publishers(topics.ATTENTION), 20, 'the publishers')
-        time.sleep(0.5)
+        sent = []
+
+        def processed():
+            sent.append(self.send(waits=False))
+            return any(stamp in self._processed for stamp in sent)
+
+        wait_until(processed, 30, 'that an image is processed')
+        self.count += -self.count % 10
 
     def stamp(self, after=0):
         """Return the stamp of the image ``after`` images after the last one sent."""
         count = self.count + after
         return Time(sec=1_700_000_000 + count // 10, nanosec=count % 10 * 100_000_000 + 123)
 
-    def send(self, *gazes, times=1):
+    def send(self, *gazes, times=1, waits=True):
+        """Send images; wait until each is processed, so that the node drops none."""
         for _ in range(times):
             self.count += 1
             header = Header(frame_id='cam_optical', stamp=self.stamp())
             self._gaze.publish(gaze_array(FrameGaze(640, 480, 'x', list(gazes)), header))
-            time.sleep(0.02)
+            if waits:
+                wait_until(lambda: header.stamp in self._processed, 20,  # noqa: B023
+                           'that the image is processed')
+            else:
+                time.sleep(0.02)
         return header.stamp
 
 
@@ -183,6 +203,7 @@ def test_humans_get_the_image_of_their_own_gaze(feed, published):
                             ).results[0].successful
         time.sleep(0.5)
         stamp = feed.send(looking)
+        first = feed.count
         for grey in range(10, 90, 10):
             if published != 'not published':
                 header = Header(stamp=feed.stamp(1), frame_id='cam_optical')
@@ -198,10 +219,10 @@ def test_humans_get_the_image_of_their_own_gaze(feed, published):
     if published == 'published':
         assert len(crops) >= 2
         for crop in crops:
-            # The n-th image has grey value 10 n, and the stamp of the gaze n + 1.
+            # The n-th image has grey value 10 n, and the stamp of the n-th gaze after the first.
             count = 10 * (crop.header.stamp.sec - 1_700_000_000) + round(
                 crop.header.stamp.nanosec / 1e8)
-            assert bytes(crop.data[:3]) == bytes([10 * (count - 1)] * 3)
+            assert bytes(crop.data[:3]) == bytes([10 * (count - first)] * 3)
     else:
         assert not crops
 
@@ -233,7 +254,7 @@ def test_deactivated_node_publishes_nothing_and_restarts_without_people(feed):
         wait_until(lambda: len(late) == 4, 10, 'the last events')
         assert [e.target for e in late[2:]] == [Attention.GONE] * 2
         count = len(frames)
-        feed.send(person('f1', A, (0, 0, -1), True), times=5)
+        feed.send(person('f1', A, (0, 0, -1), True), times=5, waits=False)
         time.sleep(0.5)
         assert len(events) == 4 and len(frames) == count
         change(Transition.TRANSITION_ACTIVATE)

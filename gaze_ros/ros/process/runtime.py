@@ -35,8 +35,8 @@ NODES = {
     'recorder': ('recorder_node', 'RecorderNode'),
 }
 
-#: Executor threads. Message callbacks only pass messages on, and the nodes work in threads of
-#: their own, so two suffice: one takes an image while the other takes a result. In addition, two
+#: Executor threads. Images and results are taken by threads of their subscriptions, and callbacks
+#: of other messages only pass them on, so two suffice for these and for timers. In addition, two
 #: for each node: a transition or parameter change may load a model, and a service may wait for an
 #: image.
 _MESSAGE_THREADS, _THREADS_PER_NODE = 2, 2

@@ -11,8 +11,8 @@ FAULTS = {
     'none': 'delivers an empty image', 'odd': 'shape (480, 640, 2)',
     'raises': 'delivers no image: '}
 
-#: Seconds after which a read hangs, in these tests.
-HANGS = 1.0
+#: Seconds after which a read hangs, in these tests; a busy machine may pause for a second.
+HANGS = 3.0
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_failed_camera_is_reported_once_and_recovers(seen, tmp_path, rounds):
                 lambda: len(process.lines_with("'0' is back")) == n, 10, 'back')  # noqa: B023
             assert len(process.lines_with('[ERROR]')) == n, process.text
         seen.wait_for_more()
-        assert process.counts == {'open': 1, 'stuck': 0, 'readers': 1}
+        wait_until(lambda: process.counts == {'open': 1, 'stuck': 0, 'readers': 1}, 10, 'one')
 
         # A single undecodable image is skipped.
         process.set_state('spoilt')
@@ -54,19 +54,19 @@ def test_camera_is_reopened_when_a_read_hangs(seen, tmp_path):
     with virtual_camera_node(tmp_path, 'source:=0', hangs=HANGS, number=signal.SIGTERM) as process:
         seen.wait_for_more()
         process.set_state('stuck')
-        process.wait_for("source '0' hangs: no answer for 1 s; opening it again in another thread")
+        process.wait_for("source '0' hangs: no answer for 3 s; opening it again in another thread")
         wait_until(lambda: process.counts['readers'] == 2, 10, 'another thread')
         seen.wait_for(ERROR, 'no images from the camera: source')
         process.set_state('good')  # another device of the same name; the first one stays stuck
         seen.wait_for_more()
         assert len(process.lines_with('[ERROR]')) == len(process.lines_with("'0' is back")) == 1
-        assert process.counts == {'open': 2, 'stuck': 1, 'readers': 2}
+        wait_until(lambda: process.counts == {'open': 2, 'stuck': 1, 'readers': 2}, 10, 'two')
 
         # A second thread that hangs is not abandoned as well: threads do not accumulate.
         process.set_state('stuck')
         wait_until(lambda: len(process.lines_with('hangs')) == 2, 10, 'the second')
         seen.wait_for(ERROR, 'hangs')
-        assert process.counts == {'open': 2, 'stuck': 2, 'readers': 2}
+        wait_until(lambda: process.counts == {'open': 2, 'stuck': 2, 'readers': 2}, 10, 'both')
 
         process.set_state('loose')
         seen.wait_for_more()

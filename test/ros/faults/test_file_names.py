@@ -114,8 +114,11 @@ def test_nodes_in_a_folder_with_such_a_name_save_and_report_there(
     assert (inside / 'bag' / 'metadata.yaml').is_file()
     with running('pipeline', 'source:=sample', 'wait_for_subscribers:=0') as pipeline:
         pipeline.wait_for('directions and distances')
-        response = call_service(listener.node, Trigger, '/visualizer/save_snapshot',
-                                Trigger.Request())
+        for _ in range(5):  # on a busy machine, no image may come within 2 s
+            response = call_service(listener.node, Trigger, '/visualizer/save_snapshot',
+                                    Trigger.Request())
+            if 'within 2 s' not in response.message:
+                break
     assert response.success and f'{SHOWN}/gaze_' in response.message, response.message
     assert [path.suffix for path in inside.iterdir() if path.is_file()] == ['.png']
 

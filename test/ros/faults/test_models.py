@@ -34,7 +34,7 @@ def test_model_files_truncated_or_replaced_while_in_use(listener, models):
     def wait_for_gaze(model):
         before = len(heard)
         wait_until(lambda: len(heard) > before + 3 and heard[-1][0] == model and heard[-1][1],
-                   20, f'gaze by {model}')
+                   60, f'gaze by {model}')
 
     weight = models / 'mobileone_s0_gaze.onnx'
     whole = weight.read_bytes()

@@ -148,7 +148,7 @@ def test_demo_succeeds_with_faces_and_fails_without(tmp_path):
     assert good.returncode == 0, good.stdout + good.stderr
     assert '=== Pipeline Statistics ===' in good.stdout
     lines = (tmp_path / 'good' / 'gaze.jsonl').read_text().splitlines()
-    assert len(lines) > 5  # of 60; speed on a busy machine is not the subject
+    assert lines  # up to 60; speed on a busy machine is not the subject
     assert all(len(json.loads(line)['gazes']) == 1 for line in lines)
     video = cv2.VideoCapture(str(tmp_path / 'good' / 'demo.mp4'))
     assert video.read()[0]

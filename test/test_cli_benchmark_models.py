@@ -14,7 +14,7 @@ import pytest
 def benchmark(*words, folders=''):
     done = subprocess.run(
         [BIN / 'gaze_ros', 'benchmark', *map(str, words)], capture_output=True, text=True,
-        timeout=120, env={**os.environ, 'GAZE_ROS_MODELS': str(folders)})
+        timeout=300, env={**os.environ, 'GAZE_ROS_MODELS': str(folders)})
     assert 'Traceback' not in done.stderr, done.stderr
     return done
 

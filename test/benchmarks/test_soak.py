@@ -135,6 +135,7 @@ def test_the_verdict(tmp_path, grow, words):
     assert f'{60 * grow:+.2f} an hour (95 %: ' in lines[1]
     assert lines[3].startswith('handles: steady' if good else 'handles: grows')
     assert lines[4].startswith('threads: steady: 30 to 30')
+    assert lines[-1].endswith(', 1 requests failed')
 
 
 def colour_of(index):
@@ -258,8 +259,9 @@ def test_a_short_soak(start_soak, tmp_path):
         assert float(row['pipeline rss']) >= float(row['pipeline anon']) > 50
         assert float(row['pipeline handles']) > 5 and float(row['pipeline threads']) > 10
     assert sum(float(row['fps']) > 0 for row in rows) > len(rows) / 2
-    assert max(float(row['faces']) for row in rows) >= 1
-    assert ' 0 requests failed' in verdict and 'memory: ' in verdict
+    assert max(float(row['faces']) for row in rows if float(row['fps']) > 0) >= 1
+    # Not from the verdict: so short a test may have no row with the first model and source.
+    assert verdict and float(rows[-1]['failures']) == 0
 
 
 def test_ctrl_c_stops_it_with_the_verdict_so_far(start_soak, tmp_path):

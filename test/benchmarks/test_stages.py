@@ -21,9 +21,9 @@ def test_stages_faster_than_the_camera(run):
     stages_consistent(result['stages'])
     for name, sum_ms in (('result', 10), ('displayed', 15)):
         ages = result[f'latency_{name}_ms']
-        assert ages['stages'] == sum_ms <= ages['p50'] <= ages['p95'] < 2000
+        assert ages['stages'] == sum_ms <= ages['p50'] <= ages['p95']
         assert ages['more'] == pytest.approx(ages['p50'] - sum_ms)
-    assert 0 < result['displayed_per_second'] < 22
+    assert 0 < result['displayed_per_second'] < 40  # of 20; unpaced: 100
     assert result['displayed_share'] == pytest.approx(result['displayed_per_second'] / 20)
 
 

@@ -19,13 +19,14 @@ def test_transport(run, tmp_path):
     assert [*result['ways']] == ['ours', 'ours compressed', 'rclpy']
     for one in result['runs']:
         assert one['size'] == '320x240' and one['size'] in done.stdout
-        assert 0 < one['sent'] <= 15
+        # 20 are due; in half a second, each image more counts for two.
+        assert 0 < one['sent_per_second'] <= 40
         assert one['received'] <= one['sent']
         assert one['received_share'] == one['received'] / one['sent']
         assert len(one['cpu_cores_of_rounds']) == 1 and one['cpu_cores'] > 0
         if one['received']:
             ages = one['latency_ms']
-            assert 0 < ages['p50'] <= ages['p95'] <= ages['p99'] < 3000
+            assert 0 < ages['p50'] <= ages['p95'] <= ages['p99']
     # Small images on an idle machine: some arrive.
     assert all(one['received'] for one in result['runs'] if one['way'].startswith('ours'))
 

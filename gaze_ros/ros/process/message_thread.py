@@ -19,7 +19,7 @@ from rclpy.subscription import Subscription
 #: Seconds between two looks at whether messages are to be taken, while they are not.
 _IDLE_PERIOD = 0.2
 #: Seconds that the thread waits for a message before it looks whether its context is shut down.
-_WAIT_TIMEOUT = 0.5
+_WAIT_TIMEOUT = 2.0
 #: Seconds for which :meth:`MessageThread.stop` waits.
 _JOIN_TIMEOUT = 1.0
 

@@ -79,6 +79,32 @@ def test_failed_callback_costs_its_message_and_is_reported_once(subscribe):
     assert 'test_intra_process.py:' in reason
 
 
+def test_thread_survives_what_its_callbacks_raise(node, subscribe):
+    """Also an error of rclpy that would end it if the subscription had been destroyed."""
+    gone = node.create_publisher(CameraInfo, 'gone', 1)
+    node.destroy_publisher(gone)
+    asked, got, reported = [], [], []
+
+    def needed():
+        asked.append(True)
+        if len(asked) < 3:
+            raise ZeroDivisionError('on purpose')
+        return True
+
+    def take(one):
+        got.append(one.header.stamp.nanosec)
+        if len(got) == 1:
+            gone.publish(one)
+
+    _, foreign = subscribe('surviving', take, needed=needed, on_error=reported.append)
+    wait_until(lambda: len(asked) >= 3, 20, 'another look')
+    for number in (1, 2):
+        foreign.publish(message(number))
+        wait_until(lambda number=number: got[-1:] == [number], 20, 'the message')
+    reason, = reported
+    assert 'ZeroDivisionError: on purpose' in reason
+
+
 def test_messages_that_nobody_needs_are_not_taken(subscribe):
     needed, got, wrapped = Event(), [], []
 

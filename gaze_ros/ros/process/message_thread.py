@@ -10,7 +10,7 @@ from typing import Any
 
 from gaze_ros.core.diagnostics.log_throttle import LogThrottle
 from gaze_ros.ros.process.executor import callback_failure
-from gaze_ros.ros.process.rclpy_compat import MessageWaiter, RCLError
+from gaze_ros.ros.process.rclpy_compat import MessageWaiter
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
@@ -79,7 +79,7 @@ class MessageThread:
                     self._take()
             except InvalidHandle:
                 break  # the subscription was destroyed
-            except RCLError as e:
+            except Exception as e:  # the thread must not end: no message would be taken any more
                 if self._context.ok():
                     self._report(e)
                     self._stopped.wait(_IDLE_PERIOD)
@@ -90,7 +90,7 @@ class MessageThread:
             if (message := self._waiter.take()) is not None and not self._stopped.is_set():
                 self._subscription.callback(message)
         except InvalidHandle:
-            raise
+            pass  # of what the callback uses; if of the subscription, the next wait raises it
         except Exception as e:
             self._report(e)
 

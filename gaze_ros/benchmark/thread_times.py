@@ -12,8 +12,8 @@ _DECODING = 'decoder threads'
 WORK = {
     'camera': 'camera', 'gaze_models': 'loading', 'gaze': 'gaze', 'visualizer': 'draw',
     'people': 'people', 'av:': _DECODING, 'dds': 'dds', 'messages': 'messages',
-    'executor': 'executor',
-    'ThreadPool': 'executor', 'MainThread': 'main', 'answers': 'benchmark'}
+    'executor': 'executor', 'ThreadPool': 'executor', 'MainThread': 'main',
+    'answers': 'benchmark'}
 _OTHER = 'native'
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import shutil
 import signal
 import subprocess
+from threading import enumerate as threads
 from threading import Event, Thread, Timer
 import time
 
@@ -18,6 +19,7 @@ from gaze_ros.core.pipeline import engine as engine_module
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
 from gaze_ros.ros.nodes.gaze_node import GazeNode
+from gaze_ros.ros.nodes.visualizer_node import VisualizerNode
 from gaze_ros.ros.process.executor import SubmitOnceExecutor
 from gaze_ros.ros.process.shutdown import Shutdown
 from helpers.processes import Process, running, wait_until, wait_until_quiet
@@ -25,6 +27,7 @@ from helpers.ros_client import call_service, get_state, request_transitions, set
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions
 import pytest
+from rclpy.lifecycle import TransitionCallbackReturn
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
@@ -154,6 +157,17 @@ def test_failed_configure_leaves_nothing_and_can_be_retried(listener, recording)
     assert get_state(listener, 'recording') == 'inactive'
     assert not recording.active
     assert request_transitions(listener, 'recording', ACTIVATE) == [True]
+
+
+def test_failed_configure_ends_the_threads_of_its_subscriptions(ros):
+    before, node = {*threads()}, VisualizerNode(Shutdown())
+    parameter = 'qos_overrides./camera/image_raw.subscription.reliability'
+    node.declare_parameter(parameter, 'perfect')
+    # Its subscription to gaze exists already when that to images fails.
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert not [one for one in threads() if one.name == 'messages' and one not in before]
+    assert not node.managed_subscriptions
+    node.destroy_node()
 
 
 def test_hanging_thread_keeps_the_node_active_until_deactivated_again(

@@ -1,6 +1,7 @@
 """Replaying and recording bags, with real processes and real topics."""
 from itertools import dropwhile
 import signal
+from statistics import median
 import time
 
 from builtin_interfaces.msg import Time
@@ -10,7 +11,14 @@ from gaze_ros.cli.main import main
 from gaze_ros.core.parameters import BAG_NODES, NODES
 from gaze_ros.msg import Attention, Focus, Gaze, GazeArray
 from gaze_ros.ros.launch.replay import ARGUMENTS, PARAMETERS, programs
-from helpers.bag_files import camera_messages, COMPRESSED, PERIOD, START, write_bag
+from helpers.bag_files import (
+    camera_messages,
+    COMPRESSED,
+    PERIOD,
+    RECORDING_DELAY,
+    START,
+    write_bag,
+)
 from helpers.processes import BIN, Process, running, wait_until, wait_until_quiet
 from helpers.ros_client import call_service, request_transitions, set_parameters
 from lifecycle_msgs.msg import Transition
@@ -206,6 +214,7 @@ def test_bag_and_live_gaze_agree(listener, tmp_path):
     lags = list(dropwhile(lambda lag: lag == 0, lags))
     assert len(lags) >= 10
     assert [lag for lag in lags if abs(lag) > 10 * 10**9] == []
+    assert RECORDING_DELAY <= median(lags) < RECORDING_DELAY + 10**9
     for _, _, message in live:
         wanted, _ = offline[stamp(message)]
         assert message.header == wanted.header

@@ -116,11 +116,10 @@ class GazeNode(ImageConsumerNode):
         self._engine.warm_up()
         self._gpu = has_nvidia_gpu()  # after the model: it asks torch only if torch is loaded
         self._results = IntraProcessPublisher(self, GazeArray, topics.GAZE)
-        self.managed_subscriptions = [
-            IntraProcessSubscription(
-                self, CameraInfo, topics.CAMERA_INFO, self._on_camera_info,
-                needed=self._needs_camera_info, on_error=self.report_callback_error),
-            self.subscribe_to_images()]
+        self.managed_subscriptions = [IntraProcessSubscription(
+            self, CameraInfo, topics.CAMERA_INFO, self._on_camera_info,
+            needed=self._needs_camera_info, on_error=self.report_callback_error)]
+        self.managed_subscriptions.append(self.subscribe_to_images())  # which may raise
         if self.values['depth']:
             DepthSubscription(self, self._engine.depth)
         self.get_logger().info(self.hardware_id)

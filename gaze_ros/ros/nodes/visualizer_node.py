@@ -71,11 +71,10 @@ class VisualizerNode(ImageConsumerNode):
                 self.get_logger().error(str(e))
         self._annotated = ImagePublisher(self, topics.IMAGE_ANNOTATED, v['jpeg_quality'])
         self._warned_late = False
-        self.managed_subscriptions = [
-            IntraProcessSubscription(
-                self, GazeArray, topics.GAZE, self._on_gaze, needed=self.takes_images,
-                on_error=self.report_callback_error),
-            self.subscribe_to_images()]
+        self.managed_subscriptions = [IntraProcessSubscription(
+            self, GazeArray, topics.GAZE, self._on_gaze, needed=self.takes_images,
+            on_error=self.report_callback_error)]
+        self.managed_subscriptions.append(self.subscribe_to_images())  # which may raise
 
     def activate(self) -> None:
         """Start the thread."""

@@ -472,3 +472,60 @@ def test_openvino_does_not_pin_its_threads(shared):
         device='cpu', threads=1, size=64)
     compiled = network._requests[1].request.get_compiled_model()
     assert compiled.get_property('ENABLE_CPU_PINNING') is False
+
+
+def _refuse_to_compile(*_):
+    raise RuntimeError('compiled')
+
+
+def test_openvino_copies_a_network_in_use(small, tmp_path, monkeypatch):
+    openvino = pytest.importorskip('openvino')
+    file = tmp_path / 'a.xml'
+    openvino.save_model(to_openvino(small, SIZE), file, compress_to_fp16=False)
+    open_one = partial(open_network, file, precision='fp32', device='cpu', batches=(2,))
+    original = open_one(threads=2)
+    expected = [o.copy() for o in original(batch(3))]
+    with monkeypatch.context() as patch:
+        patch.setattr(openvino.Core, 'compile_model', _refuse_to_compile)
+        copy = open_one(threads=1)
+        for other in ({'size': 32}, {'batches': ()}, {'precision': 'auto'}):
+            with pytest.raises(ModelError, match='compiled'):
+                open_one(**other)
+    assert [compiled.get_property('INFERENCE_NUM_THREADS') for network in (original, copy)
+            for compiled in network._compiled.values()] == [2, 2, 1, 1]
+    for a, b in zip(copy(batch(3)), expected, strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+    outputs = original(batch(3))
+    copy(batch(2))
+    for a, b in zip(outputs, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    # The copy survives its original; without it, the file is compiled again.
+    del original, outputs
+    for a, b in zip(copy(batch(3)), open_one(threads=1)(batch(3)), strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+
+
+def test_openvino_reads_a_file_that_was_replaced(small, torch, tmp_path):
+    openvino = pytest.importorskip('openvino')
+    file = tmp_path / 'a.xml'
+    openvino.save_model(to_openvino(small, SIZE), file, compress_to_fp16=False)
+    network = open_network(file, precision='fp32', device='cpu', threads=1)
+    other = torch.nn.Sequential(small)
+    other.forward = lambda x: tuple(5 - o for o in small(x))
+    openvino.save_model(to_openvino(other, SIZE), file, compress_to_fp16=False)
+    for first, second in zip(network(batch(1)), open_network(
+            file, precision='fp32', device='cpu', threads=1)(batch(1)), strict=True):
+        assert second == pytest.approx(5 - first, abs=1e-4)
+
+
+@pytest.mark.parametrize('name', ['intel/gaze-estimation-adas-0002.xml', ONNX])
+def test_copy_of_a_real_network_has_the_same_outputs(shared, name):
+    """In the precision that is the fastest here, which may be bf16."""
+    pytest.importorskip('openvino')
+    networks = [open_network(shared / 'models' / name, runtime='openvino', device='cpu',
+                             threads=1) for _ in range(2)]
+    assert networks[0].precision == networks[1].precision
+    rng = np.random.default_rng(5)
+    inputs = [rng.uniform(0, 1, shape).astype(np.float32) for shape in networks[0].shapes]
+    for a, b in zip(*(network(*inputs) for network in networks), strict=True):
+        np.testing.assert_array_equal(a, b)

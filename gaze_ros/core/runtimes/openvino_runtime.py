@@ -1,8 +1,11 @@
 """OpenVINO on the CPU or an Intel NPU, from an IR or ONNX file or from a torch module."""
-from collections.abc import Callable, Sequence
+from collections.abc import Hashable, Sequence
+from functools import partial
+from hashlib import blake2b
 import math
 from pathlib import Path
 from typing import Any, Optional, TYPE_CHECKING, Union
+from weakref import WeakValueDictionary
 
 from gaze_ros.core.errors import ModelError
 from gaze_ros.core.runtimes.conversion import to_openvino
@@ -43,7 +46,8 @@ class OpenVINONetwork:
     :param batches: sizes of parts above 1, largest first. They pay for some networks only:
         per face, MediaPipe's landmarks take 4.2 ms one by one and 3.5 ms by four (bf16, one
         thread), MobileOne-S0 3.5 ms one by one and 3.8 ms in batches.
-    :param prepare: changes the network that was read, before it is checked and compiled.
+    :param prepare: changes the network that was read, before it is checked and compiled: takes and
+        returns an openvino.Model; a partial of a function with keywords.
     :ivar shapes: of the inputs for one sample, -1 for any size.
     :ivar outputs: names of the outputs.
     :raises ModelError: if the file is not a network, or the device does not support the precision.
@@ -54,9 +58,50 @@ class OpenVINONetwork:
     def __init__(
             self, model: Union[Path, 'Module'], *, device: str, precision: str,
             threads: int, size: Union[int, tuple[int, int]] = 0, parameter: str = 'weight',
-            prepare: Optional[Callable[[openvino.Model], openvino.Model]] = None,
-            batches: Sequence[int] = (),
+            prepare: Optional[partial] = None, batches: Sequence[int] = (),
             **_: Any) -> None:
+        options = {'PERFORMANCE_HINT': 'LATENCY'}
+        if device == 'cpu':
+            options['INFERENCE_NUM_THREADS'] = thread_counts.thread_count(threads)
+            # Pinned, all networks of one thread would run on the same core: 1.3 of 2 cores used.
+            options['ENABLE_CPU_PINNING'] = False
+        if precision not in ('auto', 'int8'):
+            options['INFERENCE_PRECISION_HINT'] = _TYPES[precision]
+        key = _key(model, device, precision, size, prepare, batches)
+        loaded = _loaded.get(key) if key else None
+        try:
+            if loaded is None:
+                self.quantised = False
+                self._compiled = self._compile(
+                    model, device, precision, size, parameter, prepare, batches, options)
+            else:
+                self.quantised = loaded.quantised
+                self._compiled = {
+                    batch: CORE.import_model(compiled.export_model(), device.upper(), options)
+                    for batch, compiled in loaded._compiled.items()}
+            self._requests = {
+                batch: _Request(compiled) for batch, compiled in self._compiled.items()}
+        except RuntimeError as e:
+            raise ModelError(f"OpenVINO cannot run '{model}' on {device}: {_reason(e)}") from e
+        compiled = self._compiled[1]
+        used = compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name()
+        self.device = device
+        self.precision = 'int8' if self.quantised else _NAMES.get(used, used)
+        self.shapes = [tuple(d.get_length() if d.is_static else -1 for d in i.partial_shape)
+                       for i in compiled.inputs]
+        self.outputs = [next(iter(sorted(o.get_names())), '') for o in compiled.outputs]
+        if key and loaded is None:  # OpenVINO cannot copy a copy
+            _loaded[key] = self
+
+    def _compile(
+            self, model: Union[Path, 'Module'], device: str, precision: str,
+            size: Union[int, tuple[int, int]], parameter: str, prepare: Optional[partial],
+            batches: Sequence[int], options: dict[str, Any]) -> dict[int, openvino.CompiledModel]:
+        """Return the compiled network by batch size.
+
+        :raises ModelError: as the class.
+        :raises RuntimeError: if OpenVINO cannot compile it.
+        """
         try:
             graph = CORE.read_model(model) if isinstance(model, Path) else to_openvino(model, size)
             graph = prepare(graph) if prepare else graph
@@ -73,14 +118,9 @@ class OpenVINONetwork:
         if problem := _graph_problem(graph):
             raise ModelError(f"{parameter} '{model}' is not a network that can be run here: "
                              f'{problem}')
-        quantised = any(op.get_type_name() == 'FakeQuantize' for op in graph.get_ops())
-        options = {'PERFORMANCE_HINT': 'LATENCY'}
-        if device == 'cpu':
-            options['INFERENCE_NUM_THREADS'] = thread_counts.thread_count(threads)
-            # Pinned, all networks of one thread would run on the same core: 1.3 of 2 cores used.
-            options['ENABLE_CPU_PINNING'] = False
+        self.quantised = any(op.get_type_name() == 'FakeQuantize' for op in graph.get_ops())
         if precision == 'int8':
-            if not quantised:
+            if not self.quantised:
                 raise ModelError(
                     "precision 'int8' needs quantised weights, and "
                     + (f"those of '{model}'" if isinstance(model, Path) else "a checkpoint's")
@@ -93,22 +133,11 @@ class OpenVINONetwork:
                 raise ModelError(
                     f"precision '{precision}' is not native to this {device}, which supports "
                     f'{", ".join(supported)}: set precision to auto or fp32')
-            options['INFERENCE_PRECISION_HINT'] = _TYPES[precision]
-        try:
-            compiled = CORE.compile_model(graph, device.upper(), options)
-            self._requests = {1: _Request(compiled)}
-            for batch in batches:
-                graph.reshape({i: [batch, *list(i.partial_shape)[1:]] for i in graph.inputs})
-                self._requests[batch] = _Request(
-                    CORE.compile_model(graph, device.upper(), options))
-        except RuntimeError as e:
-            raise ModelError(f"OpenVINO cannot run '{model}' on {device}: {_reason(e)}") from e
-        used = compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name()
-        self.device = device
-        self.precision = 'int8' if quantised else _NAMES.get(used, used)
-        self.shapes = [tuple(d.get_length() if d.is_static else -1 for d in i.partial_shape)
-                       for i in compiled.inputs]
-        self.outputs = [next(iter(sorted(o.get_names())), '') for o in compiled.outputs]
+        compiled = {1: CORE.compile_model(graph, device.upper(), options)}
+        for batch in batches:
+            graph.reshape({i: [batch, *list(i.partial_shape)[1:]] for i in graph.inputs})
+            compiled[batch] = CORE.compile_model(graph, device.upper(), options)
+        return compiled
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """Return the outputs for one batch of each input."""
@@ -159,6 +188,27 @@ class _Request:
             self._outputs = [
                 self.request.get_output_tensor(i).data for i in range(self._count)]
         return list(self._outputs)
+
+
+#: The networks in use that were compiled, by :func:`_key`.
+_loaded: WeakValueDictionary[Hashable, OpenVINONetwork] = WeakValueDictionary()
+
+
+def _key(model: Union[Path, 'Module'], device: str, precision: str,
+         size: Union[int, tuple[int, int]], prepare: Optional[partial], batches: Sequence[int]
+         ) -> Hashable:
+    """Return what makes two networks equal except their threads; None for a torch module.
+
+    An equal network that is in use is copied, which takes 40 % of the time of compiling it: the
+    models of images that are processed side by side are loaded while there is too much work.
+    """
+    if not isinstance(model, Path):
+        return None
+    # By their contents: a file may be replaced, and MediaPipe's are extracted anew each time.
+    files = [blake2b(file.read_bytes()).digest() for file in (
+        model, model.with_suffix('.bin')) if file.is_file()]
+    changes = (prepare.func, *sorted(prepare.keywords.items())) if prepare else ()
+    return *files, device, precision, size, changes, *batches
 
 
 def _graph_problem(graph: openvino.Model) -> str:

@@ -30,6 +30,7 @@ def _run(settings: Mapping[str, Any], counter: StageCounter, stop: Event) -> Non
     from gaze_ros.core.estimators import Settings
 
     source = counter.camera = open_camera(settings)
+    counter.play = source.play
     values = settings['values']
     if values['detector'] == 'auto' and store.locate('retinaface', 'detector'):
         values = values | {'detector': 'retinaface'}  # the detector of the reference

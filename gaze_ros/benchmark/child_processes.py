@@ -1,9 +1,9 @@
 """Child processes that count what they do, and the parent that queries them.
 
 Protocol: the parent writes lines ``mark`` to a child's stdin. The child answers each with one line
-of JSON on stdout: what it counted since the last mark. A child exits when its stdin is closed, so
-it never outlives its parent. A child that cannot go on prints ``FATAL: reason`` on stderr and
-exits.
+of JSON on stdout: what it counted since the last mark. ``play`` and ``pause`` have no answer. A
+child exits when its stdin is closed, so it never outlives its parent. A child that cannot go on
+prints ``FATAL: reason`` on stderr and exits.
 
 The parent::
 
@@ -25,7 +25,7 @@ import subprocess
 import sys
 from threading import Thread, Timer
 import time
-from typing import Any
+from typing import Any, Optional
 
 from gaze_ros.core.errors import GazeRosError
 import psutil
@@ -49,9 +49,15 @@ _PARENT_GRACE, _CHILD_GRACE = 1.5, 2.5
 
 
 class Children:
-    """Child processes that are queried together and stopped at the end of the ``with`` block."""
+    """Child processes that are queried together and stopped at the end of the ``with`` block.
 
-    def __init__(self) -> None:
+    :param domain: their ROS domain id; None for that of the environment.
+    """
+
+    def __init__(self, domain: Optional[int] = None) -> None:
+        self._environment = {**os.environ, **_ENVIRONMENT}
+        if domain is not None:
+            self._environment['ROS_DOMAIN_ID'] = str(domain)
         self._children: list[_Child] = []
 
     def __enter__(self) -> 'Children':
@@ -67,16 +73,23 @@ class Children:
 
     def start(self, module: str, *words: str) -> None:
         """Run ``python -m module words`` with this interpreter."""
-        self._children.append(_Child(module, words))
+        self._children.append(_Child(module, words, self._environment))
 
     def mark(self) -> list[Answer]:
         """Return what each child counted since the last mark, in start order.
 
         :raises GazeRosError: with the child's reason, if one has exited or does not answer.
         """
-        for child in self._children:
-            child.ask()
+        self._tell('mark')
         return [child.answer() for child in self._children]
+
+    def play(self, playing: bool) -> None:
+        """Start the cameras of the children, or stop them, before the next mark is answered."""
+        self._tell('play' if playing else 'pause')
+
+    def _tell(self, line: str) -> None:
+        for child in self._children:
+            child.tell(line)
 
     def wait(self, ready: Callable[[list[Answer]], Any]) -> None:
         """Mark repeatedly until ``ready(answers)`` is true.
@@ -103,13 +116,14 @@ class Children:
 
 class _Child:
 
-    def __init__(self, module: str, words: tuple[str, ...]) -> None:
+    def __init__(self, module: str, words: tuple[str, ...], environment: dict[str, str]
+                 ) -> None:
         self._name = ' '.join([module.rpartition('.')[2], *words[:1]])
         # A new session: only the parent handles Ctrl-C.
         self.process = subprocess.Popen(  # noqa: S603, our own interpreter and module
             [sys.executable, '-m', module, *words], stdin=subprocess.PIPE, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8', errors='replace',
-            env={**os.environ, **_ENVIRONMENT}, start_new_session=True)
+            env=environment, start_new_session=True)
         self._answers: SimpleQueue[str] = SimpleQueue()
         self._descendants: list[psutil.Process] = []
         self._stderr: deque[str] = deque(maxlen=100)
@@ -118,9 +132,9 @@ class _Child:
         for thread in self._threads:
             thread.start()
 
-    def ask(self) -> None:
+    def tell(self, line: str) -> None:
         try:
-            self.process.stdin.write('mark\n')
+            self.process.stdin.write(f'{line}\n')
             self.process.stdin.flush()
         except OSError:  # it has exited: answer() reports that
             pass
@@ -188,12 +202,14 @@ class _Child:
             f"'{self._name}' exited with code {code}: {lines[-1] if lines else 'no output'}")
 
 
-def answer_parent(count: Callable[[], Answer], stop: Callable[[], None]) -> None:
+def answer_parent(count: Callable[[], Answer], stop: Callable[[], None],
+                  play: Callable[[bool], None] = lambda playing: None) -> None:
     """Start to answer the parent in a thread; redirect all other stdout output to stderr.
 
     :param count: returns what was counted since its last call, as JSON-compatible values; called
         in that thread at any time.
     :param stop: asks the process to exit; 2.5 s later it is forced to.
+    :param play: starts (True) or stops (False) the camera, if the process has one.
     """
     answers = os.fdopen(os.dup(1), 'w', encoding='utf-8')
     os.dup2(2, 1)
@@ -207,9 +223,11 @@ def answer_parent(count: Callable[[], Answer], stop: Callable[[], None]) -> None
     def run() -> None:
         try:
             for line in marks:
-                if line.strip() == 'mark':
+                if line == 'mark\n':
                     answers.write(json.dumps(count()) + '\n')
                     answers.flush()
+                else:
+                    play(line == 'play\n')
         except BrokenPipeError:  # the parent was killed
             pass
         except Exception as e:

@@ -19,6 +19,9 @@ _MARK_PERIOD = 10.0
 #: Time between two memory samples, s.
 _SAMPLE_PERIOD = 0.5
 
+#: Time after a start, or after models were loaded, until the measurement starts, s.
+_SETTLING = 1.0
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -192,47 +195,75 @@ def percentiles(ages: Sequence[float]) -> dict[str, Optional[float]]:
     return {f'p{n}': round(1e3 * float(v), 2) for n, v in zip(names, np.percentile(ages, names))}
 
 
-def measure(configuration: Configuration, settings: Mapping[str, Any], seconds: float,
-            warm_up: float, listener: Optional[Listener]) -> Run:
-    """Run a configuration and measure it.
+class Session:
+    """The processes of a configuration, in a ``with`` block; they play only while measured.
 
+    So several configurations can be measured in turns of few seconds, in which the machine is
+    equally fast.
+
+    :param configuration: to be run.
     :param settings: of its workers, see :mod:`gaze_ros.benchmark.workers`.
-    :param seconds: measured time.
-    :param warm_up: seconds after the first result that are not measured.
-    :param listener: required for a configuration that publishes.
-    :raises GazeRosError: if a process fails, with its reason, or has no result within 120 s.
+    :param listener: required if the configuration publishes; its processes join its ROS domain.
     """
-    listener = listener if configuration.publishes else None
-    run, started = Run(), False
-    if listener:
-        listener.take()
 
-    def ready(answers: list[Answer]) -> bool:
-        nonlocal started
-        if listener:
-            started = started or bool(listener.take())
-        else:
-            started = started or any(
-                answer['stages'].get('Inference', {}).get('processed') for answer in answers)
-        return started
+    def __init__(self, configuration: Configuration, settings: Mapping[str, Any],
+                 listener: Optional[Listener]) -> None:
+        self._configuration, self._settings = configuration, settings
+        self._listener = listener if configuration.publishes else None
+        self._children = Children(self._listener.domain if self._listener else None)
 
-    with Children() as children:
-        for role in configuration.roles:
-            children.start(configuration.module, role, json.dumps(settings))
-        children.wait(ready)
+    def __enter__(self) -> 'Session':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._children.close()
+
+    def start(self, warm_up: float) -> None:
+        """Start the processes, play until they are warm, and pause.
+
+        :param warm_up: seconds after the first result; longer while models are being loaded to
+            process more images side by side.
+        :raises GazeRosError: if a process fails, with its reason, or has no result within 120 s.
+        """
+        for role in self._configuration.roles:
+            self._children.start(self._configuration.module, role, json.dumps(self._settings))
+        self._children.wait(self._has_results)
         time.sleep(warm_up)
-        children.mark()
-        if listener:
-            listener.take()
+        if any(answer['loading'] for answer in self._children.mark()):
+            self._children.wait(lambda answers: not any(answer['loading'] for answer in answers))
+            time.sleep(_SETTLING)
+        self._children.play(False)
+
+    def measure(self, seconds: float) -> Run:
+        """Play and return what was measured, then pause.
+
+        :param seconds: measured time.
+        :raises GazeRosError: if a process fails, with its reason.
+        """
+        run = Run()
+        self._children.play(True)
+        time.sleep(_SETTLING)
+        self._mark()
         start = time.monotonic()
-        usage = ResourceUsage(children.pids)
+        usage = ResourceUsage(self._children.pids)
         for part in _parts(seconds):
             _sample_for(part, usage)
-            run.add(children.mark(), listener.take() if listener else None)
+            run.add(*self._mark())
         run.seconds = time.monotonic() - start
         run.busy = run.seconds * usage.cores()
         run.peak = usage.peak
-    return run
+        self._children.play(False)
+        return run
+
+    def _mark(self) -> tuple[list[Answer], Optional[list[Result]]]:
+        """Return what the children counted since the last mark, and the messages received."""
+        answers = self._children.mark()
+        return answers, self._listener.take() if self._listener else None
+
+    def _has_results(self, answers: list[Answer]) -> bool:
+        if self._listener:
+            return bool(self._listener.take())
+        return any(answer['stages'].get('Inference', {}).get('processed') for answer in answers)
 
 
 def _parts(seconds: float) -> list[float]:

@@ -5,7 +5,7 @@ import os
 import random
 from threading import Event, Lock, Thread
 import time
-from typing import NamedTuple, TYPE_CHECKING
+from typing import NamedTuple, Optional, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -29,13 +29,14 @@ class Result(NamedTuple):
 
 
 class Listener:
-    """Results of the messages on the topic ``gaze``, measured on arrival.
+    """Results of the messages on the topic ``gaze`` of a ROS domain, measured on arrival.
 
     Messages are deserialized by :meth:`take`, after the measurement: that would take processor
     time from the pipeline, which the configuration without topics does not lose.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, domain: int) -> None:
+        self.domain = domain
         self._lock = Lock()
         #: time.time() of the arrival and message, serialized.
         self._received: list[tuple[float, bytes]] = []
@@ -62,17 +63,17 @@ class Listener:
 
 @contextmanager
 def listen() -> Iterator[Listener]:
-    """Listen in a ROS domain of its own; processes started in the block join that domain."""
-    domain = os.environ.get('ROS_DOMAIN_ID', '')
-    os.environ['ROS_DOMAIN_ID'] = str(random.choice(  # noqa: S311, not a secret
-        [n for n in _DOMAINS if str(n) != domain]))
+    """Listen in a ROS domain of its own."""
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    domain = random.choice([  # noqa: S311, not a secret
+        n for n in _DOMAINS if str(n) != os.environ.get('ROS_DOMAIN_ID', '')])
+    _DOMAINS.remove(domain)
     from gaze_ros.msg import GazeArray
     from gaze_ros.ros.comm import topics
     from gaze_ros.ros.process.message_thread import MessageThread, NoExecutorGroup
 
-    listener = Listener()
-    with spinning_node('gaze_ros_benchmark') as node:
+    listener = Listener(domain)
+    with spinning_node('gaze_ros_benchmark', domain) as node:
         thread = MessageThread(node, node.create_subscription(
             GazeArray, topics.GAZE, listener.add, topics.default_qos(), raw=True,
             callback_group=NoExecutorGroup()), node.get_logger().error)
@@ -80,13 +81,18 @@ def listen() -> Iterator[Listener]:
             yield listener
         finally:
             thread.stop()
+            _DOMAINS.append(domain)
 
 
 @contextmanager
-def spinning_node(name: str) -> Iterator['Node']:
-    """Create a node in the ROS domain of the environment and spin it in a thread of its own."""
+def spinning_node(name: str, domain: Optional[int] = None) -> Iterator['Node']:
+    """Create a node and spin it in a thread of its own.
+
+    :param domain: ROS domain id; None for that of the environment.
+    """
     from gaze_ros.ros.comm import dds_profile
     import rclpy
+    from rclpy.context import Context
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
@@ -97,10 +103,12 @@ def spinning_node(name: str) -> Iterator['Node']:
             executor.spin_once(timeout_sec=0.2)
 
     dds_profile.configure()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    context = Context()
+    rclpy.init(args=[], context=context, domain_id=domain,
+               signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = rclpy.create_node(name)
-        executor = SingleThreadedExecutor()
+        node = rclpy.create_node(name, context=context, enable_rosout=False)
+        executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
         thread = Thread(target=spin, name=name, daemon=True)
         thread.start()
@@ -112,4 +120,4 @@ def spinning_node(name: str) -> Iterator['Node']:
             executor.shutdown(0.0)
             node.destroy_node()
     finally:
-        rclpy.try_shutdown()
+        rclpy.try_shutdown(context=context)

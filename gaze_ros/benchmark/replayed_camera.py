@@ -36,13 +36,14 @@ class ReplayedCamera:
         self._video = self._open()
         self.name = self._video.name
         self._period = 1 / (fps or MAX_RATE)
-        self._due = time.monotonic()
-        self.capture_time = self._due
+        self.capture_time = self._due = time.monotonic()
         self.decoding = 0.0
-        self._never = Event()
+        self._never, self._playing = Event(), Event()
+        self._playing.set()
 
     def grab(self) -> bool:
         """Wait until the next image is due; return True."""
+        self._playing.wait()
         start = time.thread_time()
         now = time.monotonic()
         self._due += self._period * max(1, -((self._due - now) // self._period))
@@ -70,6 +71,10 @@ class ReplayedCamera:
         """Wait for the next image and return it."""
         self.grab()
         return self.retrieve()
+
+    def play(self, playing: bool) -> None:
+        """Continue or pause; while it pauses, no image is due."""
+        (self._playing.set if playing else self._playing.clear)()
 
     def reopened(self) -> 'ReplayedCamera':
         """Return a new camera that plays the same video."""

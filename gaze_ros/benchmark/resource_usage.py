@@ -1,5 +1,6 @@
 """CPU and memory usage of processes."""
 from collections.abc import Sequence
+from pathlib import Path
 import time
 
 from gaze_ros.core.errors import GazeRosError
@@ -9,9 +10,10 @@ import psutil
 class ResourceUsage:
     """CPU and memory usage of processes and their descendants, from now on.
 
-    Memory is the sum of the proportional set sizes (PSS): memory that several processes map,
-    such as libraries and the shared memory of Fast DDS, counts once. Where the system does not
-    report PSS (macOS, Windows), it is the sum of the unique set sizes (USS).
+    Memory that several of the processes map counts once: the proportional set sizes (PSS) of
+    anonymous and shared memory, and the files (libraries) of the process that maps most of them.
+    Where the system does not report these (macOS, Windows), it is the sum of the unique set sizes
+    (USS).
 
     :param pids: of running processes.
     :ivar peak: maximum memory of all samples, bytes.
@@ -24,14 +26,15 @@ class ResourceUsage:
 
     def sample(self) -> None:
         """Measure the memory; this takes the kernel some milliseconds."""
-        memory = 0
+        memory = files = 0
         for process in self._tree():
             try:
-                full = process.memory_full_info()
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                own, mapped = _memory(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
                 continue
-            memory += getattr(full, 'pss', full.uss)
-        self.peak = max(self.peak, memory)
+            memory += own
+            files = max(files, mapped)
+        self.peak = max(self.peak, memory + files)
 
     def cores(self) -> float:
         """Return the mean number of busy cores.
@@ -60,3 +63,17 @@ class ResourceUsage:
                 continue
             total += times.user + times.system
         return total
+
+
+def _memory(process: psutil.Process) -> tuple[int, int]:
+    """Return the bytes of a process without files, and those of the files that it maps."""
+    folder = Path('/proc', str(process.pid))
+    if not (folder / 'smaps_rollup').is_file():
+        return process.memory_full_info().uss, 0
+    sizes = {}
+    for file in ('smaps_rollup', 'status'):
+        for line in (folder / file).read_text().splitlines():
+            name, _, value = line.partition(':')
+            if value.endswith(' kB'):
+                sizes[name] = 1024 * int(value.split()[0])
+    return sizes['Pss_Anon'] + sizes['Pss_Shmem'], sizes['RssFile']

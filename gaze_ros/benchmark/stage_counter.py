@@ -1,12 +1,12 @@
 """Count what the stages of a child process did between two marks of its parent."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from threading import Lock
 from typing import Optional, TYPE_CHECKING
 
 from gaze_ros.benchmark.child_processes import Answer
 from gaze_ros.benchmark.listener import Result
-from gaze_ros.benchmark.thread_times import cpu_times
+from gaze_ros.benchmark.thread_times import cpu_times, is_loading
 from gaze_ros.core.diagnostics.stage_stats import StageMark, StageSnapshot, StageStats
 
 if TYPE_CHECKING:
@@ -20,10 +20,12 @@ class StageCounter:
     :class:`gaze_ros.core.diagnostics.stage_stats.StageSnapshot`; ages are in seconds.
 
     Each answer has the CPU seconds since the last one by work, too:
-    :func:`gaze_ros.benchmark.thread_times.cpu_times`.
+    :func:`gaze_ros.benchmark.thread_times.cpu_times`; and ``loading``, whether models are being
+    loaded to process more images side by side.
 
     :ivar extra: further values of each answer.
     :ivar camera: splits the CPU time of its thread into decoding and publishing, if set.
+    :ivar play: starts (True) or stops (False) the camera.
     """
 
     def __init__(self) -> None:
@@ -33,6 +35,7 @@ class StageCounter:
         self._marks: dict[StageStats, StageMark] = {}
         self._cpu: dict[str, float] = {}
         self.camera: Optional[ReplayedCamera] = None
+        self.play: Callable[[bool], None] = lambda playing: None
 
     def add(self, stages: Sequence[StageStats]) -> None:
         """Start to count these stages."""
@@ -60,7 +63,8 @@ class StageCounter:
                 times[thread] -= self.camera.decoding
             cpu = {work: seconds - self._cpu.get(work, 0.0) for work, seconds in times.items()}
             self._cpu = times
-        return {'stages': stages, 'results': results, 'cpu': cpu, **self.extra}
+        return {'stages': stages, 'results': results, 'cpu': cpu, 'loading': is_loading(),
+                **self.extra}
 
 
 def _mark_after(mark: StageMark, snapshot: StageSnapshot) -> StageMark:

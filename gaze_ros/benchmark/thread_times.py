@@ -6,20 +6,26 @@ import time
 _TASKS = Path('/proc/self/task')
 
 _DECODING = 'decoder threads'
+#: Beginning of the name of the thread in which the gaze node loads further models.
+_LOADING = 'gaze_models'
 
 #: Beginnings of the names of threads, and the work that they do; those without a name of their
 #: own belong to the process: OpenVINO, OpenCV.
 WORK = {
-    'camera': 'camera', 'gaze_models': 'loading', 'gaze': 'gaze', 'visualizer': 'draw',
+    'camera': 'camera', _LOADING: 'loading', 'gaze': 'gaze', 'visualizer': 'draw',
     'people': 'people', 'av:': _DECODING, 'dds': 'dds', 'messages': 'messages',
     'executor': 'executor', 'ThreadPool': 'executor', 'MainThread': 'main',
     'answers': 'benchmark'}
 _OTHER = 'native'
 
-
 #: By id of each thread seen, its work and its CPU seconds; and those of threads that have ended.
 _seen: dict[str, tuple[str, float]] = {}
 _ended: dict[str, float] = {}
+
+
+def is_loading() -> bool:
+    """Return whether models are being loaded to process more images side by side."""
+    return any(thread.name.startswith(_LOADING) for thread in threading.enumerate())
 
 
 def cpu_times() -> dict[str, float]:

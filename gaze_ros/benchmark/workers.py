@@ -4,6 +4,7 @@ SETTINGS is JSON with source, camera_fps, width and height (0 = the source's own
 source to play; 0 = all), and values: the parameters of the gaze node by name.
 """
 from collections.abc import Mapping
+from functools import partial
 import json
 import os
 import sys
@@ -45,7 +46,7 @@ def run_guarded(role: str, work: Any, settings: Mapping[str, Any]) -> None:
         :class:`gaze_ros.benchmark.stage_counter.StageCounter`.
     """
     stop, counter = Event(), StageCounter()
-    answer_parent(counter, stop.set)
+    answer_parent(counter, stop.set, lambda playing: counter.play(playing))
     try:
         work(settings, counter, stop)
     except GazeRosError as e:
@@ -78,6 +79,7 @@ def _run_sequential(settings: Mapping[str, Any], counter: StageCounter, stop: Ev
     from gaze_ros.core.pipeline.engine import create_engine
 
     source = counter.camera = open_camera(settings)
+    counter.play = source.play
     engine = create_engine(settings['values'])
     counter.extra['running'] = engine.description
     camera, inference, display = stages = [
@@ -101,7 +103,7 @@ def _run_nodes(names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
     from gaze_ros.ros.process.shutdown import Shutdown
 
     shutdown, counter = Shutdown(), StageCounter()
-    answer_parent(counter, shutdown.request)
+    answer_parent(counter, shutdown.request, lambda playing: counter.play(playing))
     parameters = {f'gaze:{name}': value for name, value in settings['values'].items()}
     if len(names) == 1 and settings['values'].get('image_transport') == 'raw':
         # As pipeline.launch.py does it.
@@ -120,12 +122,22 @@ def _run_nodes(names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
             nodes['visualizer'].window = NullWindow()
         if 'gaze' in nodes:
             counter.extra['running'] = nodes['gaze'].hardware_id
+        if 'camera' in nodes:
+            # A camera node would open a source again that does not answer.
+            counter.play = partial(_activate, nodes['camera'])
         counter.add([node.stats for node in nodes.values()])
 
     from gaze_ros.ros.process.runtime import run
     code = run(names, shutdown, prepare)
     sys.stderr.flush()
     os._exit(code)
+
+
+def _activate(node: Any, active: bool) -> None:
+    if active:
+        node.trigger_activate()
+    else:
+        node.trigger_deactivate()
 
 
 if __name__ == '__main__':

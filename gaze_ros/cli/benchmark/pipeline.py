@@ -2,7 +2,6 @@
 import argparse
 from collections.abc import Mapping
 from contextlib import ExitStack
-import math
 from pathlib import Path
 import sys
 from tempfile import TemporaryDirectory
@@ -30,12 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser, names: tuple[str, ...] = _NAM
                         'configurations get the same number of faces; 0: all [0]')
     parser.add_argument('--size', type=reporting.size, default=(0, 0), metavar='WxH',
                         help='resize the source, pixels')
-    parser.add_argument('--seconds', type=reporting.number(0.5, 3600), default=0.0,
-                        help='measured time of each configuration in each round [the length of '
-                        'the source if that is at most 30 s, so that all get the same images; '
-                        'else 10]')
-    parser.add_argument('--rounds', type=reporting.whole(1, 100), default=2,
-                        help='number of rounds; each measures every configuration [2]')
+    parser.add_argument('--seconds', type=reporting.number(0.5, 3600), default=3.0,
+                        help='measured time of each configuration in each round [3]')
+    parser.add_argument('--rounds', type=reporting.whole(1, 1000), default=8,
+                        help='number of rounds; each measures every configuration in turn, since '
+                        'other work changes the speed of the machine from one moment to the next '
+                        '[8]')
     parser.add_argument('--warm-up', type=reporting.number(0, 600), default=5.0, metavar='SECONDS',
                         help='time after the first result that is not measured: parallel:=auto '
                         'follows the load [5]')
@@ -70,8 +69,7 @@ def compare(arguments: argparse.Namespace, configurations: Mapping[str, Any]) ->
     from gaze_ros.benchmark.machine import machine
 
     values = options.values(arguments)
-    length = clip.check(arguments.source) / (arguments.camera_fps or math.inf)
-    arguments.seconds = arguments.seconds or (length if 0 < length <= 30 else 10.0)
+    clip.check(arguments.source)
     reporting.check_writable(arguments.json)
     with ExitStack() as stack:
         width, height = arguments.size
@@ -79,13 +77,9 @@ def compare(arguments: argparse.Namespace, configurations: Mapping[str, Any]) ->
         if width and source != 'sample':
             folder = stack.enter_context(TemporaryDirectory(prefix='gaze_ros_'))
             source = clip.resize(source, width, height, Path(folder))
-        listener = None
-        if any(one.publishes for one in configurations.values()):
-            from gaze_ros.benchmark.listener import listen
-            listener = stack.enter_context(listen())
         rounds = _measure_in_turns(configurations, {
             'source': source, 'camera_fps': arguments.camera_fps, 'width': width,
-            'height': height, 'images': arguments.images, 'values': values}, arguments, listener)
+            'height': height, 'images': arguments.images, 'values': values}, arguments, stack)
     summaries, by_round = {}, {}
     for name, runs in rounds.items():
         by_round[name] = [run.summary() for run in runs]
@@ -105,16 +99,22 @@ def compare(arguments: argparse.Namespace, configurations: Mapping[str, Any]) ->
 
 
 def _measure_in_turns(configurations: Mapping[str, Any], settings: Mapping[str, Any],
-                      arguments: argparse.Namespace, listener: Any) -> dict[str, list]:
-    from gaze_ros.benchmark.configurations import measure
+                      arguments: argparse.Namespace, stack: ExitStack) -> dict[str, list]:
+    from gaze_ros.benchmark.configurations import Session
+    from gaze_ros.benchmark.listener import listen
+    sessions = {}
+    for name, configuration in configurations.items():
+        print(f'{name}: start and {arguments.warm_up:g} s of warm-up', file=sys.stderr, flush=True)
+        listener = stack.enter_context(listen()) if configuration.publishes else None
+        sessions[name] = stack.enter_context(Session(configuration, settings, listener))
+        sessions[name].start(arguments.warm_up)
     runs: dict[str, list] = {name: [] for name in configurations}
     for turn in range(arguments.rounds):
+        print(f'round {turn + 1} of {arguments.rounds}: {arguments.seconds:g} s each',
+              file=sys.stderr, flush=True)
         # Every second round in reverse order: a machine that grows warm slows all of them alike.
         for name in configurations if turn % 2 == 0 else reversed(configurations):
-            print(f'round {turn + 1} of {arguments.rounds}: {name}, {arguments.warm_up:g} + '
-                  f'{arguments.seconds:g} s', file=sys.stderr, flush=True)
-            runs[name].append(measure(
-                configurations[name], settings, arguments.seconds, arguments.warm_up, listener))
+            runs[name].append(sessions[name].measure(arguments.seconds))
     return runs
 
 

@@ -128,7 +128,7 @@ def test_writer_learns_when_its_readers_need_an_image(writer):
     reference = writer.write(image(0))
     for one in readers:
         one.tell(0)  # it knows no writer yet
-        one.open(reference.name)
+        one.receive(reference)
     assert writer.wanted(0.0, 3)
     readers[0].tell(NEVER)
     readers[1].tell(NEVER)
@@ -144,7 +144,7 @@ def test_writer_learns_when_its_readers_need_an_image(writer):
 
 
 def test_old_need_expires(writer, reader, monkeypatch):
-    reader.open(writer.write(image(0)).name)
+    reader.receive(writer.write(image(0)))
     reader.tell(NEVER)
     assert not writer.wanted(0.0, 1)
     monkeypatch.setattr(shared_images, '_EXPIRY', 0)
@@ -152,7 +152,7 @@ def test_old_need_expires(writer, reader, monkeypatch):
     assert writer.wanted(0.0, 1)
     others = [SharedImageReader() for _ in range(2 * shared_images._ENTRIES)]
     for one in others:  # they take the places of expired ones
-        one.open(writer.write(image(0)).name)
+        one.receive(writer.write(image(0)))
         one.tell(NEVER)
     for one in others:
         one.close()
@@ -160,7 +160,7 @@ def test_old_need_expires(writer, reader, monkeypatch):
 
 def test_readers_keep_the_images_of_a_closed_writer(writer, reader):
     reference = writer.write(image(7))
-    reader.open(reference.name)
+    reader.receive(reference)
     writer.close()
     assert (reader.read(reference) == 7).all()
     with pytest.raises(ValueError, match='set image_transport to raw'):
@@ -181,11 +181,11 @@ def test_images_of_another_process_are_readable_even_after_it_was_killed(reader)
         process.kill()
     assert (reader.read(reference) == 5).all()
     with pytest.raises(ValueError, match='set image_transport to raw'):
-        SharedImageReader().open(reference.name)
+        SharedImageReader().receive(reference)
 
 
 def test_file_cannot_shrink_or_grow_beside_a_reader(writer, reader):
-    reader.open(writer.write(image(3)).name)
+    reader.receive(writer.write(image(3)))
     for size in (0, 100, 1 << 30):
         with pytest.raises(PermissionError):
             os.truncate(writer._file, size)

@@ -93,6 +93,7 @@ class Worker(Generic[T]):
         without drops, and a slow one has no queue that adds latency.
     :ivar work_time: mean seconds of a thread per item.
     :ivar period: mean seconds from one item to the next.
+    :ivar on_idle: called in a thread that has finished an item while no other one is waiting.
     """
 
     def __init__(self, name: str, work: Callable[[T], None], stage: StageStats,
@@ -109,6 +110,7 @@ class Worker(Generic[T]):
         self.work_time = self.period = 0.0
         #: By thread, time.monotonic() at which it took its present item.
         self._starts: dict[int, float] = {}
+        self.on_idle: Callable[[], None] = lambda: None
         self._threads: list[Thread] = []
 
     @property
@@ -203,6 +205,8 @@ class Worker(Generic[T]):
             self.work_time = _average(self.work_time, monotonic() - start)
             self._mailbox.depth = self._fixed_depth or affordable_queue_depth(
                 self.work_time / self._mailbox.readers, self.period)
+            if not len(self._mailbox):
+                self.on_idle()
 
     def _process(self, number: int, item: T, thread: int) -> None:
         self._work(item)

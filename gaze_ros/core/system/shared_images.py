@@ -37,14 +37,18 @@ _PATH = '/proc/{}/fd/{}'
 _MEMORY, _MIN_IMAGES, _MAX_IMAGES = 96_000_000, 8, 64
 
 #: The first page: entries of the readers: random id, time at which the reader needs an image and
-#: time of this entry, both time.monotonic_ns().
-_ENTRY, _ENTRIES = struct.Struct('<QQQ'), 16
+#: time of this entry, both time.monotonic_ns(), and the number of the last image received.
+_ENTRY, _ENTRIES = struct.Struct('<QQQQ'), 16
 #: Behind it: of each image its number, 0 while it is written.
 _NUMBER = struct.Struct('<Q')
 _NUMBERS_AT, _IMAGES_AT = 4096, 8192
 
 #: Nanoseconds without news after which an entry may be used by another reader.
 _EXPIRY = 10_000_000_000
+
+#: Nanoseconds that an image takes to its readers at most. Until then, a reader that has not received
+#: the last image needs no other one.
+_DELIVERY = 15_000_000
 
 #: Time of a reader that takes only what others need.
 NEVER = (1 << 64) - 1
@@ -112,6 +116,8 @@ class SharedImageWriter:
         self._file: Optional[int] = None
         self._name = ''
         self._nbytes = self._count = self._number = 0
+        #: time.monotonic_ns() at which the last image was written.
+        self._written = 0
         #: The images, (count, nbytes) uint8.
         self._images = np.empty((0, 0), np.uint8)
 
@@ -128,6 +134,7 @@ class SharedImageWriter:
         os.pwrite(self._file, _NUMBER.pack(0), at)
         np.copyto(self._images[slot].reshape(image.shape), image)
         os.pwrite(self._file, _NUMBER.pack(self._number), at)
+        self._written = time.monotonic_ns()
         return Reference(self._name, self._number, slot, *image.shape[:2], self.seen)
 
     def wanted(self, horizon: float, readers: int) -> bool:
@@ -141,8 +148,10 @@ class SharedImageWriter:
         now = time.monotonic_ns()
         entries = [entry for entry in _entries(self._file)
                    if entry[0] and entry[2] + _EXPIRY > now]
+        delivering = now < self._written + _DELIVERY
         return readers > len(entries) or any(
-            needed <= now + 1e9 * horizon for _, needed, _ in entries)
+            needed <= now + 1e9 * horizon and not (delivering and received < self._number)
+            for _, needed, _, received in entries)
 
     def close(self) -> None:
         """Close the file; the images that readers have open stay readable."""
@@ -175,12 +184,13 @@ class _OpenFile:
     """A file with images that a reader has open.
 
     :ivar in_place: whether no image was overwritten yet while it was used.
+    :ivar received: number of the last image received.
     :raises OSError: if it does not exist, or cannot be opened or mapped.
     :raises ValueError: if it is not a file with images that cannot shrink.
     """
 
     def __init__(self, name: str) -> None:
-        self.in_place = True
+        self.in_place, self.received = True, 0
         path = _PATH.format(*_NAME.fullmatch(name).groups())
         self.file = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         try:
@@ -264,13 +274,13 @@ class SharedImageReader:
             raise ValueError(_OVERWRITTEN)
         return file, image.reshape(reference.height, reference.width, 3)
 
-    def open(self, name: str) -> None:
-        """Open a file, if it is not open yet, as that of the present writer.
+    def receive(self, reference: Reference) -> None:
+        """Note that an image was received; its writer is the present one.
 
         :raises ValueError: as :meth:`read`.
         """
         with self._lock:
-            self._open(name)
+            self._open(reference.name).received = reference.number
 
     def tell(self, needed: int) -> None:
         """Tell the present writer when the next image is needed; nothing before the first.
@@ -281,14 +291,16 @@ class SharedImageReader:
         with self._lock:
             if not self._files:
                 return
-            file = [*self._files.values()][-1].file
+            last = [*self._files.values()][-1]
+            file = last.file
             entries = _entries(file)
             own = next((i for i, entry in enumerate(entries) if entry[0] == self._id), None)
             if own is None:  # the first time, or the writer has another file
                 own = next(
                     (i for i, entry in enumerate(entries) if entry[2] + _EXPIRY < now), None)
             if own is not None:
-                os.pwrite(file, _ENTRY.pack(self._id, needed, now), own * _ENTRY.size)
+                os.pwrite(file, _ENTRY.pack(self._id, needed, now, last.received),
+                          own * _ENTRY.size)
 
     def close(self) -> None:
         """Close the files and forget what was told."""
@@ -315,6 +327,6 @@ class SharedImageReader:
         return file
 
 
-def _entries(file: int) -> list[tuple[int, int, int]]:
+def _entries(file: int) -> list[tuple[int, int, int, int]]:
     data = os.pread(file, _ENTRIES * _ENTRY.size, 0)
     return [*_ENTRY.iter_unpack(data[:len(data) - len(data) % _ENTRY.size])]

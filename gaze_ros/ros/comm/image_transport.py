@@ -42,7 +42,7 @@ class SharedImage:
     def __init__(self, reader: SharedImageReader, data: bytes) -> None:
         self._reader = reader
         self._reference = Reference.decode(data)
-        reader.open(self._reference.name)
+        reader.receive(self._reference)
         self.nbytes = self._reference.nbytes
         self.seen = self._reference.seen
 

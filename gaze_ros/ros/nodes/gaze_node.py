@@ -132,6 +132,7 @@ class GazeNode(ImageConsumerNode):
         self._worker = ParallelWorker(
             'gaze', self._process, self.stats, self._report_error, v['queue_depth'])
         self.workers = [self._worker]
+        self._worker.on_idle = self.tell_need
         share_opencv_threads(1)
         self._worker.start()
         self._reset_load()

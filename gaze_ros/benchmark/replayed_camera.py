@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from gaze_ros.core.sources import Source
     import numpy as np
 
-#: Images per second of a camera that always has a next image: more than any configuration takes.
-MAX_RATE = 500.0
+#: Maximum images per second of a camera that always has a next image. Each wakes its thread.
+MAX_RATE = 250.0
 
 
 class ReplayedCamera:
@@ -19,7 +19,8 @@ class ReplayedCamera:
     and slow callers get the same images.
 
     :param source: video, folder of images, or ``sample``.
-    :param fps: images per second; 0 for :data:`MAX_RATE`.
+    :param fps: images per second; 0: the next image is due whenever it is asked for, at most
+        :data:`MAX_RATE` times per second.
     :param width: of the sample, pixels; 0 for the default.
     :param height: of the sample, pixels; 0 for the default.
     :param images: play only the first of the video; 0 for all.
@@ -35,7 +36,7 @@ class ReplayedCamera:
         self._images, self._left = images, images
         self._video = self._open()
         self.name = self._video.name
-        self._period = 1 / (fps or MAX_RATE)
+        self._period, self._always = 1 / (fps or MAX_RATE), not fps
         self.capture_time = self._due = time.monotonic()
         self.decoding = 0.0
         self._never, self._playing = Event(), Event()
@@ -46,7 +47,10 @@ class ReplayedCamera:
         self._playing.wait()
         start = time.thread_time()
         now = time.monotonic()
-        self._due += self._period * max(1, -((self._due - now) // self._period))
+        if self._always:
+            self._due = max(self._due + self._period, now)
+        else:
+            self._due += self._period * max(1, -((self._due - now) // self._period))
         self._never.wait(max(0.0, self._due - now))
         self.capture_time = self._due
         self.decoding += time.thread_time() - start

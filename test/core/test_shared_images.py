@@ -158,6 +158,24 @@ def test_old_need_expires(writer, reader, monkeypatch):
         one.close()
 
 
+def test_image_on_its_way_to_a_reader_is_not_written_again(writer, reader, monkeypatch):
+    monkeypatch.setattr(shared_images, '_DELIVERY', 100_000_000_000)
+    reader.receive(writer.write(image(0)))
+    reader.tell(0)
+    assert writer.wanted(0.0, 1)
+    second = writer.write(image(1))
+    reader.tell(0)  # a thread has become free before the image arrived
+    assert not writer.wanted(1.0, 1)
+    assert writer.wanted(1.0, 2)  # by a reader that has told nothing
+    reader.receive(second)
+    reader.tell(0)
+    assert writer.wanted(0.0, 1)
+    writer.write(image(2))
+    assert not writer.wanted(0.0, 1)
+    monkeypatch.setattr(shared_images, '_DELIVERY', 0)
+    assert writer.wanted(0.0, 1), 'the image may be lost'
+
+
 def test_readers_keep_the_images_of_a_closed_writer(writer, reader):
     reference = writer.write(image(7))
     reader.receive(reference)

@@ -199,6 +199,29 @@ def test_item_is_wanted_only_if_the_worker_is_free_before_the_next_one(monkeypat
     assert worker.join(20)
 
 
+def test_worker_tells_when_it_has_nothing_to_do():
+    started, go_on, idle = Event(), Event(), []
+
+    def work(item):
+        started.set()
+        assert go_on.wait(20)
+
+    worker = Worker('x', work, StageStats('x'), print, '1')
+    worker.on_idle = lambda: idle.append(worker.needed_at())
+    worker.start()
+    worker.submit(1)
+    assert started.wait(20)
+    worker.submit(2)
+    go_on.set()
+    wait_until(lambda: idle, 20, 'the end of the work')
+    # Not after the first item, since the second was waiting.
+    assert idle == [0.0]
+    worker.submit(3)
+    wait_until(lambda: len(idle) == 2, 20, 'the end of the third item')
+    worker.request_stop()
+    assert worker.join(20)
+
+
 def test_parallel_worker_processes_side_by_side_and_passes_on_in_order():
     both, got, threads, stage = Barrier(2), [], set(), StageStats('x')
     finished = Event()

@@ -16,8 +16,12 @@ from gaze_ros.core.diagnostics.status import InactiveStatus
 from gaze_ros.core.errors import GazeRosError
 from gaze_ros.core.parameters import COMMON, Spec
 from gaze_ros.core.pipeline import engine as engine_module
+from gaze_ros.core.sources.sample import Sample
+from gaze_ros.core.system import shared_images
 from gaze_ros.msg import GazeArray
 from gaze_ros.ros.base.lifecycle_node import ManagedNode
+from gaze_ros.ros.comm import topics
+from gaze_ros.ros.comm.image_transport import ImagePublisher
 from gaze_ros.ros.nodes.gaze_node import GazeNode
 from gaze_ros.ros.nodes.visualizer_node import VisualizerNode
 from gaze_ros.ros.process.executor import SubmitOnceExecutor
@@ -30,6 +34,7 @@ import pytest
 from rclpy.lifecycle import TransitionCallbackReturn
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = (
@@ -530,3 +535,31 @@ def test_gaze_node_is_deactivated_while_models_for_images_side_by_side_load(
             assert go_on.is_set()
         finally:
             go_on.set()
+
+
+def test_camera_of_another_process_learns_at_once_that_a_thread_is_free(listener, monkeypatch):
+    """It would send the next image only when the mean work time is over."""
+    monkeypatch.setattr(shared_images, '_EXPIRY', 1_000_000_000_000)
+    publisher = ImagePublisher(listener.node, topics.IMAGE, shared=True)
+    image = Sample().read()
+    with spun(GazeNode(Shutdown())) as node:
+        assert set_parameters(
+            listener, 'gaze', image_transport='shared', queue_depth='1') == ''
+        assert request_transitions(listener, 'gaze', CONFIGURE, ACTIVATE) == [True, True]
+        wait_until(lambda: publisher.readers == 1, 20, 'the subscription')
+
+        def send():
+            """Publish an image until one is processed."""
+            before = node.stats.rate.count
+
+            def processed():
+                publisher.publish(image, Header())
+                return node.stats.rate.count > before
+
+            wait_until(processed, 60, 'a processed image')
+
+        send()
+        node.workers[0].work_time = 1000.0
+        send()
+        wait_until(lambda: publisher.wanted(0.0), 20, 'the need of another image')
+    publisher.close()

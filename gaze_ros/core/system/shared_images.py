@@ -46,8 +46,8 @@ _NUMBERS_AT, _IMAGES_AT = 4096, 8192
 #: Nanoseconds without news after which an entry may be used by another reader.
 _EXPIRY = 10_000_000_000
 
-#: Nanoseconds that an image takes to its readers at most. Until then, a reader that has not received
-#: the last image needs no other one.
+#: Nanoseconds that an image takes to its readers at most. Until then, a reader that has not
+#: received the last image needs no other one.
 _DELIVERY = 15_000_000
 
 #: Time of a reader that takes only what others need.

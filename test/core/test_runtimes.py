@@ -474,8 +474,8 @@ def test_openvino_does_not_pin_its_threads(shared):
     assert compiled.get_property('ENABLE_CPU_PINNING') is False
 
 
-def _refuse_to_compile(*_):
-    raise RuntimeError('compiled')
+def _refuse(*_):
+    raise RuntimeError('refused')
 
 
 def test_openvino_copies_a_network_in_use(small, tmp_path, monkeypatch):
@@ -486,10 +486,10 @@ def test_openvino_copies_a_network_in_use(small, tmp_path, monkeypatch):
     original = open_one(threads=2)
     expected = [o.copy() for o in original(batch(3))]
     with monkeypatch.context() as patch:
-        patch.setattr(openvino.Core, 'compile_model', _refuse_to_compile)
+        patch.setattr(openvino.Core, 'compile_model', _refuse)
         copy = open_one(threads=1)
         for other in ({'size': 32}, {'batches': ()}, {'precision': 'auto'}):
-            with pytest.raises(ModelError, match='compiled'):
+            with pytest.raises(ModelError, match='refused'):
                 open_one(**other)
     assert [compiled.get_property('INFERENCE_NUM_THREADS') for network in (original, copy)
             for compiled in network._compiled.values()] == [2, 2, 1, 1]
@@ -503,6 +503,22 @@ def test_openvino_copies_a_network_in_use(small, tmp_path, monkeypatch):
     del original, outputs
     for a, b in zip(copy(batch(3)), open_one(threads=1)(batch(3)), strict=True):
         assert a == pytest.approx(b, abs=1e-5)
+
+
+def test_openvino_compiles_a_network_that_cannot_be_copied(small, tmp_path, monkeypatch):
+    openvino = pytest.importorskip('openvino')
+    file = tmp_path / 'a.xml'
+    openvino.save_model(to_openvino(small, SIZE), file, compress_to_fp16=False)
+    open_one = partial(open_network, file, precision='fp32', device='cpu', threads=1)
+    original = open_one()
+    with monkeypatch.context() as patch:
+        patch.setattr(openvino.Core, 'import_model', _refuse)
+        second = open_one()
+    for a, b in zip(original(batch(1)), second(batch(1)), strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+    del original
+    monkeypatch.setattr(openvino.Core, 'compile_model', _refuse)
+    open_one()  # a copy of the second
 
 
 def test_openvino_reads_a_file_that_was_replaced(small, torch, tmp_path):

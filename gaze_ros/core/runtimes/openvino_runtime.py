@@ -2,6 +2,7 @@
 from collections.abc import Hashable, Sequence
 from functools import partial
 from hashlib import blake2b
+import logging
 import math
 from pathlib import Path
 from typing import Any, Optional, TYPE_CHECKING, Union
@@ -15,6 +16,8 @@ import openvino
 
 if TYPE_CHECKING:
     from torch.nn import Module
+
+_log = logging.getLogger(__name__)
 
 #: The only Core of the process, never freed. The CPU plugin of a Core gives the thread that first
 #: uses it a signal stack, and freeing the Core removes it: the next signal to that thread killed
@@ -69,16 +72,11 @@ class OpenVINONetwork:
             options['INFERENCE_PRECISION_HINT'] = _TYPES[precision]
         key = _key(model, device, precision, size, prepare, batches)
         loaded = _loaded.get(key) if key else None
+        self.quantised = loaded is not None and loaded.quantised
         try:
-            if loaded is None:
-                self.quantised = False
-                self._compiled = self._compile(
-                    model, device, precision, size, parameter, prepare, batches, options)
-            else:
-                self.quantised = loaded.quantised
-                self._compiled = {
-                    batch: CORE.import_model(compiled.export_model(), device.upper(), options)
-                    for batch, compiled in loaded._compiled.items()}
+            copies = loaded._copy(device, options) if loaded is not None else {}
+            self._compiled = copies or self._compile(
+                model, device, precision, size, parameter, prepare, batches, options)
             self._requests = {
                 batch: _Request(compiled) for batch, compiled in self._compiled.items()}
         except RuntimeError as e:
@@ -90,8 +88,17 @@ class OpenVINONetwork:
         self.shapes = [tuple(d.get_length() if d.is_static else -1 for d in i.partial_shape)
                        for i in compiled.inputs]
         self.outputs = [next(iter(sorted(o.get_names())), '') for o in compiled.outputs]
-        if key and loaded is None:  # OpenVINO cannot copy a copy
+        if key and not copies:  # OpenVINO cannot copy a copy
             _loaded[key] = self
+
+    def _copy(self, device: str, options: dict[str, Any]) -> dict[int, openvino.CompiledModel]:
+        """Return copies by batch size, with other options; empty if OpenVINO cannot copy it."""
+        try:
+            return {batch: CORE.import_model(compiled.export_model(), device.upper(), options)
+                    for batch, compiled in self._compiled.items()}
+        except RuntimeError as e:  # not every device can, nor every release
+            _log.info('a network is compiled again, since it cannot be copied: %s', _reason(e))
+            return {}
 
     def _compile(
             self, model: Union[Path, 'Module'], device: str, precision: str,

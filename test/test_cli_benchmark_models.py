@@ -113,6 +113,8 @@ def test_commands_that_install_missing_models(monkeypatch):
 
 @pytest.mark.parametrize(('words', 'code', 'error'), [
     (('--seconds', 3, 'models'), 2, '--seconds must follow models'),
+    (('--rounds', 8, 'models'), 2, '--rounds must follow models'),  # the default
+    (('--source', 'sample', 'models'), 2, '--source must follow models'),
     (('--json', 'models'), 1, 'put --json after the verb')])
 def test_options_before_a_verb_are_refused(words, code, error):
     done = benchmark(*words)

@@ -20,7 +20,7 @@ class _Verbs(argparse._SubParsersAction):
 
     def __call__(self, parser, namespace, values, option_string=None):
         given = [name for name, value in vars(namespace).items()
-                 if name in self.defaults and value != self.defaults[name]]
+                 if name in self.defaults and value is not self.defaults[name]]
         if given:
             parser.error(f"--{given[0].replace('_', '-')} must follow {values[0]}")
         super().__call__(parser, namespace, values, option_string)
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the comparison, and the verbs with theirs."""
     pipeline.add_arguments(parser)
     parser.set_defaults(benchmark_run=pipeline.run)
-    defaults = vars(parser.parse_args([]))
+    defaults = {name: parser.get_default(name) for name in vars(parser.parse_args([]))}
     verbs = parser.add_subparsers(dest='benchmark_verb', metavar='VERB', action=_Verbs)
     verbs.defaults = defaults
     for name in VERBS:

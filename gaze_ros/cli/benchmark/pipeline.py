@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser, names: tuple[str, ...] = _NAM
                         help='resize the source, pixels')
     parser.add_argument('--seconds', type=reporting.number(0.5, 3600), default=3.0,
                         help='measured time of each configuration in each round [3]')
-    parser.add_argument('--rounds', type=reporting.whole(1, 1000), default=8,
+    # As a string: that it was given shows in its type, also if it is the default.
+    parser.add_argument('--rounds', type=reporting.whole(1, 1000), default='8',
                         help='number of rounds; each measures every configuration in turn, since '
                         'other work changes the speed of the machine from one moment to the next '
                         '[8]')

@@ -544,7 +544,7 @@ def test_camera_of_another_process_learns_at_once_that_a_thread_is_free(listener
     image = Sample().read()
     with spun(GazeNode(Shutdown())) as node:
         assert set_parameters(
-            listener, 'gaze', image_transport='shared', queue_depth='1') == ''
+            listener, 'gaze', image_transport='shared', queue_depth='1', parallel='1') == ''
         assert request_transitions(listener, 'gaze', CONFIGURE, ACTIVATE) == [True, True]
         wait_until(lambda: publisher.readers == 1, 20, 'the subscription')
 
@@ -553,6 +553,7 @@ def test_camera_of_another_process_learns_at_once_that_a_thread_is_free(listener
             before = node.stats.rate.count
 
             def processed():
+                publisher.wanted(0.0)  # counts the images that the camera has seen
                 publisher.publish(image, Header())
                 return node.stats.rate.count > before
 

@@ -12,8 +12,8 @@ class ResourceUsage:
 
     Memory that several of the processes map counts once: the proportional set sizes (PSS) of
     anonymous and shared memory, and the files (libraries) of the process that maps most of them.
-    Where the system does not report these (macOS, Windows), it is the sum of the unique set sizes
-    (USS).
+    Where the system does not report these (before Linux 5.4, macOS, Windows), it is the sum of the
+    unique set sizes (USS).
 
     :param pids: of running processes.
     :ivar peak: maximum memory of all samples, bytes.
@@ -68,12 +68,12 @@ class ResourceUsage:
 def _memory(process: psutil.Process) -> tuple[int, int]:
     """Return the bytes of a process without files, and those of the files that it maps."""
     folder = Path('/proc', str(process.pid))
-    if not (folder / 'smaps_rollup').is_file():
-        return process.memory_full_info().uss, 0
     sizes = {}
-    for file in ('smaps_rollup', 'status'):
-        for line in (folder / file).read_text().splitlines():
+    for file in (folder / 'smaps_rollup', folder / 'status'):
+        for line in file.read_text().splitlines() if file.is_file() else ():
             name, _, value = line.partition(':')
             if value.endswith(' kB'):
                 sizes[name] = 1024 * int(value.split()[0])
+    if 'Pss_Anon' not in sizes:  # before Linux 5.4
+        return process.memory_full_info().uss, 0
     return sizes['Pss_Anon'] + sizes['Pss_Shmem'], sizes['RssFile']

@@ -539,7 +539,7 @@ def test_gaze_node_is_deactivated_while_models_for_images_side_by_side_load(
 
 def test_camera_of_another_process_learns_at_once_that_a_thread_is_free(listener, monkeypatch):
     """It would send the next image only when the mean work time is over."""
-    monkeypatch.setattr(shared_images, '_EXPIRY', 1_000_000_000_000)
+    monkeypatch.setattr(shared_images, '_EXPIRY', 60_000_000_000)
     publisher = ImagePublisher(listener.node, topics.IMAGE, shared=True)
     image = Sample().read()
     with spun(GazeNode(Shutdown())) as node:

@@ -72,7 +72,7 @@ class OpenVINONetwork:
             options['INFERENCE_PRECISION_HINT'] = _TYPES[precision]
         key = _key(model, device, precision, size, prepare, batches)
         loaded = _loaded.get(key) if key else None
-        self.quantised = loaded is not None and loaded.quantised
+        self._quantised = loaded is not None and loaded._quantised
         try:
             copies = loaded._copy(device, options) if loaded is not None else {}
             self._compiled = copies or self._compile(
@@ -84,7 +84,7 @@ class OpenVINONetwork:
         compiled = self._compiled[1]
         used = compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name()
         self.device = device
-        self.precision = 'int8' if self.quantised else _NAMES.get(used, used)
+        self.precision = 'int8' if self._quantised else _NAMES.get(used, used)
         self.shapes = [tuple(d.get_length() if d.is_static else -1 for d in i.partial_shape)
                        for i in compiled.inputs]
         self.outputs = [next(iter(sorted(o.get_names())), '') for o in compiled.outputs]
@@ -125,9 +125,9 @@ class OpenVINONetwork:
         if problem := _graph_problem(graph):
             raise ModelError(f"{parameter} '{model}' is not a network that can be run here: "
                              f'{problem}')
-        self.quantised = any(op.get_type_name() == 'FakeQuantize' for op in graph.get_ops())
+        self._quantised = any(op.get_type_name() == 'FakeQuantize' for op in graph.get_ops())
         if precision == 'int8':
-            if not self.quantised:
+            if not self._quantised:
                 raise ModelError(
                     "precision 'int8' needs quantised weights, and "
                     + (f"those of '{model}'" if isinstance(model, Path) else "a checkpoint's")
